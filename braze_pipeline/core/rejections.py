@@ -1,0 +1,51 @@
+"""The table of what did not get through: rows, and single values of rows.
+
+A rejection names the customer, the attribute, the stage, the rule that refused it and the run. The
+value is there only as a mask.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+TABLE = "records.rejections"
+
+_DDL = """
+CREATE SCHEMA IF NOT EXISTS records;
+CREATE TABLE IF NOT EXISTS records.rejections (
+    as_of DATE NOT NULL,
+    destination VARCHAR NOT NULL,
+    template VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,        -- profiles | plan | send
+    customer_id VARCHAR,
+    user_id VARCHAR,
+    attribute VARCHAR,             -- Braze name; NULL: the whole row
+    reason VARCHAR NOT NULL,       -- code of the rule, e.g. phone_unreadable
+    message VARCHAR NOT NULL,      -- what is wrong, in words, with no personal data
+    masked_value VARCHAR,
+    row_rejected BOOLEAN NOT NULL, -- true: the whole row was held back for it
+    run_id VARCHAR NOT NULL,
+    rejected_at TIMESTAMP NOT NULL,
+    status INTEGER,                -- send: HTTP status
+    attempt INTEGER,               -- send: which attempt
+    request_id VARCHAR             -- send: plan and request number
+);
+"""
+
+
+def ensure(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the table where it is not there yet."""
+    con.execute(_DDL)
+
+
+def clear(
+    con: duckdb.DuckDBPyConnection, *, destination: str, template: str, stage: str, as_of: object
+) -> None:
+    """Forget an earlier run's rejections of the same day and stage: a rerun replaces them."""
+    con.execute(
+        f"DELETE FROM {TABLE} WHERE destination = ? AND template = ? AND stage = ? AND as_of = ?",
+        [destination, template, stage, as_of],
+    )

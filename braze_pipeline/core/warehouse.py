@@ -1,0 +1,140 @@
+"""The DuckDB file, and how processes share it.
+
+DuckDB takes one writing process a file. So a connection is opened late, closed early, and a lock
+held elsewhere is waited for, then named.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOCK_WAIT_SECONDS = 60.0
+
+
+def quote(identifier: str) -> str:
+    """An identifier as DuckDB reads it back letter by letter."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as a SQL literal, for places where DuckDB takes no parameter (paths, COPY)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The DuckDB file and what lies beside it.
+
+    Attributes:
+        path: The DuckDB file. Created with its folder when it is not there.
+        lock_wait: Seconds to wait for a lock that another process holds.
+    """
+
+    path: Path
+    lock_wait: float = LOCK_WAIT_SECONDS
+
+    @property
+    def journal_path(self) -> Path:
+        """The acknowledgement journal (SQLite)."""
+        return self.path.with_suffix(".journal.sqlite")
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of plan snapshots (Parquet)."""
+        return self.path.with_suffix(".snapshots")
+
+    def lock_path(self, destination: str) -> Path:
+        """The file whose lock means: a send to this destination is under way."""
+        return self.path.with_suffix(f".{destination}.lock")
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A short connection; always closed, also on an exception.
+
+        Raises:
+            DatabaseLocked: another process kept the file open for longer than ``lock_wait``.
+            DiskFull: no room is left beside the file.
+            LedgerError: the file is not a DuckDB file this version can read.
+        """
+        connection = self._open(read_only=read_only)
+        try:
+            yield connection
+        except Exception as error:
+            full = disk_full(error, self.path)
+            if full is not None:
+                raise full from error
+            raise
+        finally:
+            connection.close()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.lock_wait
+        while True:
+            try:
+                connection = duckdb.connect(str(self.path), read_only=read_only)
+            except duckdb.IOException as error:
+                if not _is_lock(error):
+                    raise _unreadable(error, self.path) from error
+                if time.monotonic() > deadline:
+                    raise DatabaseLocked(
+                        f"Another process keeps {self.path} open; waited {self.lock_wait:.0f} s.",
+                        fix="End it (a DuckDB shell, a notebook, another run) and run again.",
+                    ) from error
+                time.sleep(random.uniform(0.05, 0.4))
+            except duckdb.Error as error:
+                raise _unreadable(error, self.path) from error
+            else:
+                prepare(connection)
+                return connection
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """The session settings that every connection of ours has."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET enable_progress_bar = false")
+
+
+def disk_full(error: BaseException, path: Path) -> DiskFull | None:
+    """``DiskFull`` when that is what an exception of DuckDB, SQLite or the system means."""
+    if isinstance(error, OSError) and error.errno == 28:
+        return _disk_full(path)
+    text = str(error)
+    if "No space left on device" in text or "database or disk is full" in text:
+        return _disk_full(path)
+    return None
+
+
+def _disk_full(path: Path) -> DiskFull:
+    return DiskFull(
+        f"No room is left on the disk that holds {path}.",
+        fix="Free some room and run again: what Braze acknowledged is kept.",
+    )
+
+
+def _is_lock(error: Exception) -> bool:
+    return "Could not set lock on file" in str(error)
+
+
+def _unreadable(error: Exception, path: Path) -> Exception:
+    full = disk_full(error, path)
+    if full is not None:
+        return full
+    return LedgerError(
+        f"{path} cannot be opened as a DuckDB file: {error}",
+        fix="Check the path in BRAZE_PIPELINE_DATABASE and the DuckDB version that wrote the file.",
+    )

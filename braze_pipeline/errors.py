@@ -1,0 +1,216 @@
+"""The errors an operator can act on, as types.
+
+What belongs here: one class for each cause that has its own remedy. What does not: anything that
+only a developer can act on (those stay ordinary Python exceptions and become the class
+``unknown``).
+
+::
+
+    PipelineError
+    ├── ConfigurationError
+    │   └── MissingRequiredField
+    ├── SourceError
+    │   ├── SourceMissing
+    │   └── SourceChanged
+    ├── ContractBroken
+    ├── BrazeError
+    │   ├── InvalidCredentials
+    │   ├── MissingPermission
+    │   ├── WrongInstance
+    │   ├── BrazeUnavailable
+    │   └── RateLimitExhausted
+    ├── GuardStopped
+    ├── PlanOutdated
+    ├── AccountingError
+    ├── LedgerError
+    ├── SendInterrupted
+    ├── SendBusy
+    ├── DatabaseLocked
+    └── DiskFull
+
+A message is written for the operator: what happened, what it means, what to do. It never holds a
+customer's value or a credential.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Something an operator can mend.
+
+    Attributes:
+        what: What happened, in one sentence that names the file, key or address.
+        fix: What to do about it.
+        action: The class of workflow action this becomes.
+        title: That class in words.
+        exit_code: What the command line ends with (see the README's table of exit codes).
+        transient: Whether trying again later, with nothing changed, can help.
+    """
+
+    action: ClassVar[str] = "unknown"
+    title: ClassVar[str] = "Unexpected failure"
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, fix: str) -> None:
+        super().__init__(f"{what} {fix}".strip())
+        self.what = what
+        self.fix = fix
+
+
+class ConfigurationError(PipelineError):
+    """The configuration cannot be used as it is."""
+
+    action = "invalid_configuration"
+    title = "Invalid configuration"
+    exit_code = 2
+
+
+class MissingRequiredField(ConfigurationError):
+    """No ``external_id`` or ``braze_id`` would be sent: Braze could not tell whom to update."""
+
+    action = "missing_required_field"
+    title = "Missing required field"
+
+
+class SourceError(PipelineError):
+    """A source table cannot be used."""
+
+    action = "source_changed"
+    title = "Source missing or changed"
+    exit_code = 2
+
+
+class SourceMissing(SourceError):
+    """A source table's file or relation is not there."""
+
+    action = "source_missing"
+    title = "Source missing"
+    transient = False
+
+
+class SourceChanged(SourceError):
+    """A source table lacks a column, or a column has a type that cannot be read."""
+
+
+class ContractBroken(PipelineError):
+    """The profiles as a whole do not satisfy the contract, beyond single rejected values."""
+
+    action = "contract_broken"
+    title = "Contract broken"
+    exit_code = 2
+
+
+class BrazeError(PipelineError):
+    """Braze refused the run as a whole, or could not be reached."""
+
+
+class InvalidCredentials(BrazeError):
+    """401: the key is invalid, of another workspace, or of another instance."""
+
+    action = "invalid_credentials"
+    title = "Invalid credentials (status 401)"
+    exit_code = 3
+
+
+class MissingPermission(BrazeError):
+    """403: the key lacks a permission, or the account is not active."""
+
+    action = "missing_permission"
+    title = "Missing permission (status 403)"
+    exit_code = 3
+
+
+class WrongInstance(BrazeError):
+    """The endpoint answers, but not as Braze does (404, or no JSON)."""
+
+    action = "wrong_instance"
+    title = "Wrong instance"
+    exit_code = 3
+
+
+class BrazeUnavailable(BrazeError):
+    """Braze could not be reached, or kept failing after all retries."""
+
+    action = "braze_unavailable"
+    title = "Braze unavailable"
+    exit_code = 4
+    transient = True
+
+
+class RateLimitExhausted(BrazeError):
+    """Braze kept answering 429 for longer than the run may wait."""
+
+    action = "rate_limit_exhausted"
+    title = "Rate limit exhausted"
+    exit_code = 4
+    transient = True
+
+
+class GuardStopped(PipelineError):
+    """A guard held the plan back before anything was sent."""
+
+    action = "guard_stopped"
+    title = "Stopped by a guard"
+    exit_code = 5
+
+
+class PlanOutdated(PipelineError):
+    """The stored plan no longer fits the ledger: carrying it out could send older values."""
+
+    action = "plan_outdated"
+    title = "Plan outdated"
+    exit_code = 5
+
+
+class AccountingError(PipelineError):
+    """The counts of a run do not add up: some row has no known outcome."""
+
+    action = "accounting"
+    title = "Rows unaccounted for"
+    exit_code = 1
+
+
+class LedgerError(PipelineError):
+    """The ledger or its journal cannot be used as it is."""
+
+    action = "ledger"
+    title = "Ledger unusable"
+    exit_code = 2
+
+
+class SendInterrupted(PipelineError):
+    """The send was told to stop (SIGTERM, the UI's Terminate, Ctrl-C) and stopped cleanly."""
+
+    action = "send_interrupted"
+    title = "Send interrupted"
+    exit_code = 4
+    transient = True
+
+
+class SendBusy(PipelineError):
+    """Another send to the same destination is under way."""
+
+    action = "send_busy"
+    title = "Another send is under way"
+    exit_code = 4
+    transient = True
+
+
+class DatabaseLocked(PipelineError):
+    """Another process kept the DuckDB file open for longer than we wait."""
+
+    action = "database_locked"
+    title = "Database locked"
+    exit_code = 4
+    transient = True
+
+
+class DiskFull(PipelineError):
+    """No room is left where the database, its journal or its snapshots lie."""
+
+    action = "disk_full"
+    title = "Disk full"
+    exit_code = 4
