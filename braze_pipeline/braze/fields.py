@@ -1,0 +1,297 @@
+"""Braze's standard profile fields, as data.
+
+One table that configuration, mapping, validation, documentation and the sandbox share. Names are
+case sensitive; a mis-cased name silently becomes a custom attribute in Braze.
+
+Sources: Braze docs, "Standard attributes", "User attributes object" and "Data points (Legacy)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from braze_pipeline.braze import limits
+from braze_pipeline.settings import ValueType
+
+STANDARD_PAGE: Final = "/user_guide/data/activation/attributes/standard_attributes"
+OBJECT_PAGE: Final = "/api/objects_filters/user_attributes_object"
+TRACK_PAGE: Final = "/api/endpoints/user_data/post_user_track"
+EXPORT_PAGE: Final = "/api/objects_filters/user_export_object"
+
+Access = Literal["settable", "excluded", "read_only", "export_only", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileField:
+    """One standard profile field.
+
+    Attributes:
+        name: As Braze spells it.
+        type: The type of its values.
+        rule: What a value must be, in words; for a field that cannot be set, why not.
+        access: ``settable``; ``excluded`` (settable, but never in an object that names its user
+            by external_id or braze_id, as ours do); ``read_only``; ``export_only``; ``refused``
+            (Braze rejects the object).
+        identifier: Whether it can name the user of an object.
+        consent: Whether it is a subscription state: never sent unless asked for by name.
+        pii: Whether values are personal data unless the template says otherwise.
+        billable: Whether setting it counts as a data point. What the docs do not list counts.
+        free_keys: Keys of an object field that do not count.
+        allowed: The accepted values, where they can be listed.
+        pattern: A regular expression (RE2 and Python) that a value matches in full.
+        max_chars, max_bytes: Longest text.
+        page: Path of the docs page that states the rule.
+    """
+
+    name: str
+    type: ValueType
+    rule: str
+    access: Access = "settable"
+    identifier: bool = False
+    consent: bool = False
+    pii: bool = True
+    billable: bool = True
+    free_keys: tuple[str, ...] = ()
+    allowed: tuple[str, ...] | None = None
+    pattern: str | None = None
+    max_chars: int | None = None
+    max_bytes: int | None = None
+    page: str = STANDARD_PAGE
+
+    @property
+    def settable(self) -> bool:
+        """Whether a template may map a column to it."""
+        return self.access == "settable"
+
+
+_SUBSCRIPTION_STATES = ("opted_in", "subscribed", "unsubscribed")
+_TIME_RULE = "ISO 8601, sent in UTC; years 1 to 3000"
+
+
+def _text(name: str, rule: str = "text") -> ProfileField:
+    return ProfileField(
+        name=name,
+        type=ValueType.STRING,
+        rule=f"{rule} of at most {limits.MAX_STRING} characters, no control characters",
+        max_chars=limits.MAX_STRING,
+    )
+
+
+def _state(name: str) -> ProfileField:
+    return ProfileField(
+        name=name,
+        type=ValueType.STRING,
+        rule="opted_in, subscribed or unsubscribed; consent is not this pipeline's to send",
+        allowed=_SUBSCRIPTION_STATES,
+        consent=True,
+        pii=False,
+        billable=False,
+    )
+
+
+def _session(name: str) -> ProfileField:
+    return ProfileField(
+        name=name,
+        type=ValueType.TIME,
+        rule=f"{_TIME_RULE}; normally set by the SDK, meant for migrations",
+        pii=False,
+    )
+
+
+def _no(name: str, type_: ValueType, why: str, access: Access = "export_only") -> ProfileField:
+    return ProfileField(
+        name=name, type=type_, rule=why, access=access, billable=False, page=EXPORT_PAGE
+    )
+
+
+_IDENTIFIERS = (
+    ProfileField(
+        name="external_id",
+        type=ValueType.STRING,
+        rule=f"not empty, at most {limits.MAX_EXTERNAL_ID_BYTES} bytes; cannot be removed",
+        max_bytes=limits.MAX_EXTERNAL_ID_BYTES,
+        identifier=True,
+        billable=False,
+        page=TRACK_PAGE,
+    ),
+    ProfileField(
+        name="user_alias",
+        type=ValueType.OBJECT,
+        rule=(
+            "alias_name and alias_label, both text; never beside external_id or braze_id in one "
+            "object; cannot be removed"
+        ),
+        access="excluded",
+        identifier=True,
+        billable=False,
+        page=OBJECT_PAGE,
+    ),
+    ProfileField(
+        name="braze_id",
+        type=ValueType.STRING,
+        rule="set by Braze; it can name a user, but not be changed",
+        access="read_only",
+        identifier=True,
+        billable=False,
+        page=OBJECT_PAGE,
+    ),
+)
+
+_SETTABLE = (
+    _text("first_name"),
+    _text("last_name"),
+    _text("home_city"),
+    ProfileField(
+        name="email",
+        type=ValueType.STRING,
+        rule="a valid e-mail address in lower case; Braze rejects the whole object for a bad one",
+        max_chars=254,
+        page=TRACK_PAGE,
+    ),
+    ProfileField(
+        name="phone",
+        type=ValueType.STRING,
+        rule="E.164: + and at most 15 digits; national numbers get the customer's country",
+        pattern=r"\+[1-9][0-9]{5,14}",
+    ),
+    ProfileField(
+        name="dob",
+        type=ValueType.DATE,
+        rule="YYYY-MM-DD; after 1900-01-01 and not after the as-of date",
+        pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    ),
+    ProfileField(
+        name="gender",
+        type=ValueType.STRING,
+        rule="M, F, O (other), N (not applicable) or P (prefers not to say)",
+        allowed=("M", "F", "O", "N", "P"),
+    ),
+    ProfileField(
+        name="country",
+        type=ValueType.STRING,
+        rule="ISO 3166-1 alpha-2, upper case; setting it stops the SDK's own detection",
+        pattern=r"[A-Z]{2}",
+    ),
+    ProfileField(
+        name="language",
+        type=ValueType.STRING,
+        rule="ISO 639-1, lower case; setting it stops the SDK's own detection",
+        pattern=r"[a-z]{2}",
+    ),
+    ProfileField(
+        name="time_zone",
+        type=ValueType.STRING,
+        rule="a name of the IANA time zone database, such as Europe/London",
+        pattern=r"[A-Za-z][A-Za-z0-9_+/-]*",
+    ),
+    ProfileField(
+        name="current_location",
+        type=ValueType.OBJECT,
+        rule="longitude (-180 to 180) and latitude (-90 to 90), both numbers, nothing else",
+    ),
+    ProfileField(
+        name="image_url",
+        type=ValueType.STRING,
+        rule=f"an http or https address of at most {limits.MAX_IMAGE_URL} characters",
+        pattern=r"https?://[^\s\x00-\x1f\x7f\"<>\\^`{|}]+",
+        max_chars=limits.MAX_IMAGE_URL,
+    ),
+    _state("email_subscribe"),
+    _state("push_subscribe"),
+    ProfileField(
+        name="subscription_groups",
+        type=ValueType.OBJECTS,
+        rule=(
+            "objects of subscription_group_id and subscription_state (subscribed or "
+            "unsubscribed), optionally use_double_opt_in_logic; sent only when asked for by name"
+        ),
+        consent=True,
+        pii=False,
+        billable=False,
+        page=TRACK_PAGE,
+    ),
+    ProfileField(
+        name="email_open_tracking_disabled",
+        type=ValueType.BOOLEAN,
+        rule="true or false; honoured for SparkPost and SendGrid",
+        pii=False,
+    ),
+    ProfileField(
+        name="email_click_tracking_disabled",
+        type=ValueType.BOOLEAN,
+        rule="true or false; honoured for SparkPost and SendGrid",
+        pii=False,
+    ),
+    ProfileField(
+        name="marked_email_as_spam_at",
+        type=ValueType.TIME,
+        rule=_TIME_RULE,
+        pii=False,
+    ),
+    _session("date_of_first_session"),
+    _session("date_of_last_session"),
+    ProfileField(
+        name="push_tokens",
+        type=ValueType.OBJECTS,
+        rule=(
+            "objects of app_id and token, optionally device_id "
+            f"({limits.MIN_DEVICE_ID} to {limits.MAX_DEVICE_ID} bytes)"
+        ),
+        billable=False,
+        page=OBJECT_PAGE,
+    ),
+    ProfileField(
+        name="facebook",
+        type=ValueType.OBJECT,
+        rule="any of id (text), likes (array of text) and num_friends (integer)",
+        free_keys=("likes",),
+    ),
+    ProfileField(
+        name="twitter",
+        type=ValueType.OBJECT,
+        rule=(
+            "any of id (integer), screen_name (text), followers_count, friends_count and "
+            "statuses_count (integers)"
+        ),
+        free_keys=("followers_count", "friends_count", "statuses_count"),
+    ),
+)
+
+_EXPORTED = (
+    _no("created_at", ValueType.TIME, "set by Braze when the profile is made"),
+    _no("random_bucket", ValueType.INTEGER, "drawn by Braze"),
+    _no("total_revenue", ValueType.FLOAT, "summed by Braze from purchases"),
+    _no("uninstalled_at", ValueType.TIME, "set by Braze when the app is uninstalled"),
+    _no("apps", ValueType.OBJECTS, "collected by the SDK"),
+    _no("devices", ValueType.OBJECTS, "collected by the SDK"),
+    _no("last_coordinates", ValueType.ARRAY, "set current_location instead"),
+    _no("attributed_campaign", ValueType.STRING, "set by Braze's attribution partners"),
+    _no("attributed_source", ValueType.STRING, "set by Braze's attribution partners"),
+    _no("attributed_adgroup", ValueType.STRING, "set by Braze's attribution partners"),
+    _no("attributed_ad", ValueType.STRING, "set by Braze's attribution partners"),
+    _no("custom_events", ValueType.OBJECTS, "aggregated by Braze; send events instead"),
+    _no("purchases", ValueType.OBJECTS, "aggregated by Braze; send purchases instead"),
+    _no("campaigns_received", ValueType.OBJECTS, "recorded by Braze"),
+    _no("canvases_received", ValueType.OBJECTS, "recorded by Braze"),
+    _no("email_subscription_info", ValueType.OBJECT, "Braze rejects an object with it", "refused"),
+)
+
+FIELDS: Final[Mapping[str, ProfileField]] = MappingProxyType(
+    {field.name: field for field in (*_IDENTIFIERS, *_SETTABLE, *_EXPORTED)}
+)
+"""Every standard profile field by name, settable or not, in the order of the docs."""
+
+EXPORT_ONLY_PREFIXES: Final = ("attributed_",)
+"""Names that begin so are attribution data: exported, never set."""
+
+CONTROL_KEYS: Final = ("_update_existing_only", "_merge_objects", "push_token_import")
+"""Keys of an attributes object that steer Braze and are neither fields nor attributes."""
+
+SETTABLE: Final = tuple(name for name, field in FIELDS.items() if field.settable)
+"""The names that a template may map a column to."""
+
+CONSENT: Final = tuple(name for name, field in FIELDS.items() if field.consent)
+"""Subscription states: dropped with a warning unless a template asks for one by name."""
