@@ -1,1 +1,1 @@
-"""The pipeline's pure core: plain functions over a DuckDB connection. Nothing here knows Dagster."""
+"""The pipeline's pure core: plain functions over a DuckDB connection, with no Dagster."""

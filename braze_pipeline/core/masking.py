@@ -25,7 +25,8 @@ def mask(value: object) -> str | None:
 def mask_sql(expression: str) -> str:
     r"""The same in DuckDB SQL, for an expression of any type."""
     text = f"({expression})::VARCHAR"
-    shape = f"regexp_replace(regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g'), '\\p{{N}}', '9', 'g')"
+    letters = f"regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')"
+    shape = f"regexp_replace({letters}, '\\p{{N}}', '9', 'g')"
     return (
         f"CASE WHEN length({shape}) <= {MASK_LENGTH} THEN {shape} "
         f"ELSE left({shape}, {MASK_LENGTH - 1}) || '…' END"

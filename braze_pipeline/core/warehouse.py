@@ -6,6 +6,7 @@ held elsewhere is waited for, then named.
 
 from __future__ import annotations
 
+import errno
 import random
 import time
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:
     """``DiskFull`` when that is what an exception of DuckDB, SQLite or the system means."""
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return _disk_full(path)
     text = str(error)
     if "No space left on device" in text or "database or disk is full" in text:

@@ -1,0 +1,46 @@
+"""How the command line speaks: errors without tracebacks, exit codes by their class."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from braze_pipeline.errors import PipelineError
+
+USAGE = 2
+
+
+def say(text: str = "") -> None:
+    """One line for a person, on standard output."""
+    click.echo(text)
+
+
+def warn(text: str) -> None:
+    """One line for a person, on standard error."""
+    click.echo(text, err=True)
+
+
+def fail(title: str, what: str, fix: str, *, code: int) -> NoReturn:
+    """End the command with a message for the operator and the contract's exit code."""
+    warn(f"{title}")
+    warn(f"  What happened: {what}")
+    if fix:
+        warn(f"  What to do:    {fix}")
+    sys.exit(code)
+
+
+def guarded(command: Callable[[], object]) -> NoReturn:
+    """Run a click command; typed errors become messages, never tracebacks."""
+    try:
+        command()
+    except PipelineError as error:
+        fail(error.title, error.what, error.fix, code=error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        fail("Interrupted", "The command was stopped.", "", code=4)
+    sys.exit(0)

@@ -1,0 +1,242 @@
+"""Which columns go out under which names: the part of a template that is checked hardest.
+
+A name that is only almost a profile field makes Braze create a custom attribute and leave the
+field as it was, with no error. So every name is a field, or a clean name of the brand's own, or
+refused.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from braze_pipeline.braze import names
+from braze_pipeline.braze.fields import FIELDS, ProfileField
+from braze_pipeline.config.base import nearest
+from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
+from braze_pipeline.config.problems import Key, Problem
+from braze_pipeline.settings import (
+    AttributeSettings,
+    DestinationSettings,
+    Json,
+    RecipientGroup,
+    ValueType,
+)
+
+# The column names of the source tables to the profile fields that they fill
+# (Braze docs, "Standard attributes").
+FIELD_OF_COLUMN = {
+    "given_name": "first_name",
+    "surname": "last_name",
+    "birthdate": "dob",
+    "city": "home_city",
+}
+
+
+def resolve_attributes(
+    part: TemplatePart,
+    key: Key,
+    destination: DestinationSettings,
+    problems: list[Problem],
+) -> tuple[tuple[AttributeSettings, ...], tuple[str, ...], str]:
+    """The attributes of a template, the columns dropped from it, and the identifier's column."""
+    identifier_column = part.identifier_column or _default_identifier(destination)
+    attributes: list[AttributeSettings] = []
+    dropped: list[str] = []
+    for index, item in enumerate(part.attributes):
+        here = (*key, "attributes", index)
+        name = item.braze_name or FIELD_OF_COLUMN.get(item.column, item.column)
+        field = FIELDS.get(name)
+        if name == destination.identifier:
+            identifier_column = item.column
+        elif field is not None and field.consent and name != "subscription_groups":
+            dropped.append(item.column)
+        elif field is not None:
+            _field_problems(field, item, here, problems)
+            attributes.append(_of_field(field, item, part))
+        else:
+            _custom_problems(name, item, here, problems)
+            attributes.append(_custom(name, item))
+    _duplicates(attributes, part, key, problems)
+    if part.restricted_pii:
+        attributes = [attribute for attribute in attributes if not attribute.pii]
+    if not attributes and not dropped:
+        problems.append(Problem((*key, "attributes"), "No attribute would be sent."))
+    return tuple(attributes), tuple(dropped), identifier_column
+
+
+def _default_identifier(destination: DestinationSettings) -> str:
+    return "braze_id" if destination.identifier == "braze_id" else "customer_id"
+
+
+def _of_field(field: ProfileField, item: AttributePart, part: TemplatePart) -> AttributeSettings:
+    leave, value = _leave(item)
+    return AttributeSettings(
+        column=item.column,
+        name=field.name,
+        type=field.type,
+        is_field=True,
+        pii=field.pii if item.pii is None else item.pii,
+        required=item.required,
+        precision=item.precision,
+        array_as=item.array_as,
+        send_null=item.send_null,
+        on_leave=leave,
+        leave_value=value,
+        region_column=_region_column(field, item, part),
+        date_order=item.date_order,
+    )
+
+
+def _region_column(field: ProfileField, item: AttributePart, part: TemplatePart) -> str | None:
+    """National phone numbers belong to the country that the same template sends."""
+    if field.name != "phone":
+        return None
+    if item.region_column:
+        return item.region_column
+    countries = [
+        other.column for other in part.attributes if (other.braze_name or other.column) == "country"
+    ]
+    return countries[0] if countries else None
+
+
+def _custom(name: str, item: AttributePart) -> AttributeSettings:
+    leave, value = _leave(item)
+    return AttributeSettings(
+        column=item.column,
+        name=name,
+        type=ValueType(item.type or "string"),
+        is_field=False,
+        pii=bool(item.pii),
+        required=item.required,
+        precision=item.precision,
+        array_as=item.array_as,
+        send_null=item.send_null,
+        on_leave=leave,
+        leave_value=value,
+        date_order=item.date_order,
+    )
+
+
+def _leave(item: AttributePart) -> tuple[Literal["keep", "clear", "set"], Json]:
+    if isinstance(item.on_leave, OnLeavePart):
+        return "set", item.on_leave.set
+    return item.on_leave, None
+
+
+def _field_problems(
+    field: ProfileField, item: AttributePart, key: Key, problems: list[Problem]
+) -> None:
+    if field.name in {"external_id", "braze_id"}:
+        problems.append(
+            Problem(
+                (*key, "as"),
+                f"{field.name!r} identifies users and is not the destination's user_identifier; "
+                "an object may carry one identifier only.",
+            )
+        )
+        return
+    problems += _name_problems(field.name, key)
+    if item.type is not None and item.type != field.type.value:
+        problems.append(
+            Problem(
+                (*key, "type"),
+                f"The profile field {field.name!r} is of type {field.type.value}; leave this out.",
+            )
+        )
+
+
+def _custom_problems(name: str, item: AttributePart, key: Key, problems: list[Problem]) -> None:
+    if item.type is None:
+        allowed = ", ".join(kind.value for kind in ValueType)
+        problems.append(
+            Problem(
+                (*key, "type"),
+                f"The custom attribute {name!r} needs a type: {allowed}. "
+                f"Braze keeps the first type it sees.{_near_field(name)}",
+            )
+        )
+    if item.precision is not None and item.type != "float":
+        problems.append(Problem((*key, "precision"), "Only a float has decimal places."))
+    problems += _name_problems(name, key)
+
+
+def _near_field(name: str) -> str:
+    field = names.nearest_field(name)
+    return f" Did you mean the profile field '{field}'?" if field else ""
+
+
+def _name_problems(name: str, key: Key) -> list[Problem]:
+    return [
+        Problem((*key, "as"), problem.message + _instead(problem))
+        for problem in names.check_name(name)
+    ]
+
+
+def _instead(problem: names.NameProblem) -> str:
+    if not problem.suggestion or repr(problem.suggestion) in problem.message:
+        return ""
+    return f" Use {problem.suggestion!r}."
+
+
+def _duplicates(
+    attributes: list[AttributeSettings], part: TemplatePart, key: Key, problems: list[Problem]
+) -> None:
+    """Names that differ only in case or spacing are two attributes in Braze and one in a mind."""
+    first: dict[str, str] = {}
+    for attribute in attributes:
+        folded = names.comparison_key(attribute.name)
+        if folded in first:
+            index = next(
+                i
+                for i, item in reversed(list(enumerate(part.attributes)))
+                if item.column == attribute.column
+            )
+            problems.append(
+                Problem(
+                    (*key, "attributes", index),
+                    f"{attribute.name!r} is named twice (also {first[folded]!r}): names that "
+                    "differ only in case, spacing or punctuation are told apart by Braze.",
+                )
+            )
+        first.setdefault(folded, attribute.name)
+
+
+def resolve_groups(
+    part: TemplatePart,
+    key: Key,
+    destination: DestinationSettings,
+    attributes: tuple[AttributeSettings, ...],
+    problems: list[Problem],
+) -> tuple[RecipientGroup, ...]:
+    """The recipient groups of a campaign; none for an orchestration."""
+    if part.kind == "orchestration":
+        if part.recipient_groups:
+            problems.append(
+                Problem((*key, "recipient_groups"), "Only `kind: campaign` has recipient groups.")
+            )
+        return ()
+    if not part.recipient_groups:
+        problems.append(
+            Problem((*key, "recipient_groups"), "`kind: campaign` needs at least one group.")
+        )
+    known = [attribute.name for attribute in attributes]
+    groups = []
+    for index, group in enumerate(part.recipient_groups):
+        here = (*key, "recipient_groups", index, "attributes")
+        listed = [name for name in group.attributes if name != destination.identifier]
+        if len(listed) == len(group.attributes):
+            problems.append(
+                Problem(
+                    here,
+                    f"The group {group.name!r} does not include {destination.identifier!r}: "
+                    "Braze could not tell whom to update. Add it to this list.",
+                    missing_identifier=True,
+                )
+            )
+        problems += [
+            Problem(here, f"{name!r} is not among the template's attributes.{nearest(name, known)}")
+            for name in listed
+            if name not in known
+        ]
+        groups.append(RecipientGroup(name=group.name, where=group.where, attributes=tuple(listed)))
+    return tuple(groups)

@@ -1,0 +1,355 @@
+"""From what the brand wrote to settings: inheritance, defaults, and what a schema cannot say.
+
+Everything wrong is collected and told at once, each with its file, line and key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from braze_pipeline.braze import instances
+from braze_pipeline.config.attributes import resolve_attributes, resolve_groups
+from braze_pipeline.config.base import nearest
+from braze_pipeline.config.models import (
+    DestinationPart,
+    PipelineConfig,
+    SourcePart,
+    TemplatePart,
+)
+from braze_pipeline.config.problems import Place, Problem, refuse
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings import (
+    AudienceRules,
+    DestinationSettings,
+    Guards,
+    KnownUsers,
+    Pricing,
+    RateLimit,
+    SourceSettings,
+    TemplateSettings,
+)
+
+ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
+SOURCES_VARIABLE = "BRAZE_PIPELINE_SOURCES"
+DEFAULT_SOURCES = "data"
+
+_RESERVED_NAMES = frozenset({"ledger", "records", "main", "temp", "information_schema"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def resolve(
+    config: PipelineConfig, *, folder: Path, place: Place, environ: Mapping[str, str]
+) -> tuple[TemplateSettings, ...]:
+    """The settings of each template, in the order of the file.
+
+    Args:
+        config: What the schema accepted.
+        folder: The folder that relative paths start from.
+        place: Where it was read, for messages.
+        environ: The environment (``BRAZE_REST_ENDPOINT``, ``BRAZE_PIPELINE_SOURCES``).
+
+    Raises:
+        ConfigurationError: all problems at once; MissingRequiredField where that is all.
+    """
+    problems: list[Problem] = []
+    if config.time_zone not in available_timezones():
+        hint = nearest(config.time_zone, sorted(available_timezones()))
+        problems.append(
+            Problem(("time_zone",), f"{config.time_zone!r} is no IANA time zone.{hint}")
+        )
+    problems += _destination_problems(config.destination, environ)
+    problems += _date_problems(config)
+    sources = _sources(config, folder, environ, problems)
+    templates = tuple(
+        _template(config, index, sources=sources, folder=folder, environ=environ, problems=problems)
+        for index in range(len(config.templates))
+    )
+    problems += _overlaps(templates)
+    refuse(problems, place)
+    return templates
+
+
+def start_of(config: PipelineConfig) -> date:
+    """The first partition's day."""
+    return date.fromisoformat(config.start_date)
+
+
+def zone_of(template: TemplateSettings) -> ZoneInfo:
+    """The zone whose midnight ends the as-of date."""
+    return ZoneInfo(template.time_zone)
+
+
+def _date_problems(config: PipelineConfig) -> list[Problem]:
+    try:
+        date.fromisoformat(config.start_date)
+    except ValueError:
+        return [Problem(("start_date",), f"{config.start_date!r} is no day of the calendar.")]
+    return []
+
+
+def _destination_problems(part: DestinationPart, environ: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    if part.name in _RESERVED_NAMES:
+        problems.append(
+            Problem(("destination", "name"), f"{part.name!r} is used by our own tables.")
+        )
+    if part.instance and part.rest_endpoint:
+        problems.append(
+            Problem(("destination", "rest_endpoint"), "Give `instance` or this, not both.")
+        )
+    key = "rest_endpoint" if part.rest_endpoint else "instance"
+    try:
+        endpoint = _endpoint(part, environ)
+    except ConfigurationError as error:
+        problems.append(Problem(("destination", key), f"{error.what} {error.fix}"))
+    else:
+        if not endpoint:
+            problems.append(
+                Problem(
+                    ("destination",),
+                    "`instance` is missing: the Braze instance, such as US-01 "
+                    "(or `rest_endpoint`, or the environment variable BRAZE_REST_ENDPOINT).",
+                )
+            )
+    return problems
+
+
+def _endpoint(part: DestinationPart, environ: Mapping[str, str]) -> str:
+    override = environ.get(ENDPOINT_VARIABLE, "").strip()
+    if override:
+        return check_endpoint(override, named=f"the environment variable {ENDPOINT_VARIABLE}")
+    if part.rest_endpoint:
+        return check_endpoint(part.rest_endpoint, named="`rest_endpoint`")
+    return instances.endpoint_for(part.instance) if part.instance else ""
+
+
+def check_endpoint(url: str, *, named: str) -> str:
+    """A REST endpoint without a trailing slash.
+
+    Raises:
+        ConfigurationError: it is no https address (plain http is for loopback only), holds a path,
+            a user or a query, or is a dashboard's address.
+    """
+    split = urlsplit(url.strip())
+    fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
+    if split.scheme not in {"http", "https"} or not split.hostname:
+        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix)
+    if split.username or split.password or split.query or split.fragment:
+        raise ConfigurationError(
+            f"{named} holds more than an address: no user, password or query belongs there.",
+            fix=fix,
+        )
+    if split.path.strip("/"):
+        raise ConfigurationError(f"{named} must not hold a path ({split.path}).", fix=fix)
+    if split.hostname.startswith("dashboard"):
+        raise ConfigurationError(f"{named} is the address of a dashboard.", fix=fix)
+    if split.scheme == "http" and split.hostname not in _LOOPBACK:
+        raise ConfigurationError(
+            f"{named} uses plain http: the API key and personal data would travel in clear.",
+            fix="Use https.",
+        )
+    return f"{split.scheme}://{split.netloc}"
+
+
+def _sources(
+    config: PipelineConfig, folder: Path, environ: Mapping[str, str], problems: list[Problem]
+) -> tuple[SourceSettings, ...]:
+    found = []
+    for name in type(config.sources).model_fields:
+        part: SourcePart = getattr(config.sources, name)
+        if bool(part.database) != bool(part.relation) or (part.database and part.path):
+            problems.append(
+                Problem(
+                    ("sources", name),
+                    "Give `path`, or `database` together with `relation`.",
+                )
+            )
+        found.append(
+            SourceSettings(
+                name=name,
+                path=_source_path(part, folder, environ),
+                database=folder / part.database if part.database else None,
+                relation=part.relation,
+                columns=tuple(part.columns.items()),
+                optional=name == "predictions",
+            )
+        )
+    return tuple(found)
+
+
+def _source_path(part: SourcePart, folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """A configured path, else the folder of the sources (the loader finds ``NAME.*`` in it)."""
+    if part.path:
+        return folder / part.path
+    return None if part.database else Path(environ.get(SOURCES_VARIABLE) or DEFAULT_SOURCES)
+
+
+def _template(
+    config: PipelineConfig,
+    index: int,
+    *,
+    sources: tuple[SourceSettings, ...],
+    folder: Path,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+) -> TemplateSettings:
+    part = config.templates[index]
+    key = ("templates", index)
+    destination = _destination(config, part, index, folder, environ, problems)
+    sql = folder / part.attributes_sql
+    if not sql.is_file():
+        problems.append(Problem((*key, "attributes_sql"), f"There is no file {sql}."))
+    attributes, dropped, identifier = resolve_attributes(part, key, destination, problems)
+    prefix = _prefix(config, index)
+    if config.templates.index(part) != index or part.name in {
+        other.name for other in config.templates[:index]
+    }:
+        problems.append(Problem((*key, "name"), f"Two templates are named {part.name!r}."))
+    return TemplateSettings(
+        name=part.name,
+        description=part.description,
+        kind=part.kind,
+        destination=destination,
+        schema="__".join((config.destination.name, *([part.name] if index else []))),
+        key_prefix=prefix,
+        attributes_sql=sql,
+        sources=sources,
+        audience=_audience(part, key, problems),
+        attributes=attributes,
+        identifier_column=identifier,
+        dropped=dropped,
+        groups=resolve_groups(part, key, destination, attributes, problems),
+        restricted_pii=part.restricted_pii,
+        guards=Guards(**part.guards.model_dump()),
+        time_zone=config.time_zone,
+        history_days=config.history_days,
+        default_region=_region(part, key, problems),
+    )
+
+
+def _region(part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]) -> str | None:
+    if part.default_region and not re.fullmatch(r"[A-Z]{2}", part.default_region):
+        problems.append(
+            Problem(
+                (*key, "default_region"),
+                f"{part.default_region!r} is no ISO 3166-1 alpha-2 code, such as GB.",
+            )
+        )
+    return part.default_region
+
+
+def _prefix(config: PipelineConfig, index: int) -> tuple[str, ...]:
+    """Asset keys of the first template of the destination ``braze`` have no prefix."""
+    own = () if config.destination.name == "braze" else (config.destination.name,)
+    return own if index == 0 else (*own, config.templates[index].name)
+
+
+def _audience(
+    part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]
+) -> AudienceRules:
+    value = part.audience.high_value
+    if value.lifetime_value is None and value.top_percent is None and value.predicted_value is None:
+        problems.append(
+            Problem(
+                (*key, "audience", "high_value"),
+                "At least one of lifetime_value, top_percent, predicted_value is needed "
+                "(lifetime_value: 0 lets everyone with an order through).",
+            )
+        )
+    return AudienceRules(
+        min_lifetime_value=value.lifetime_value,
+        top_percent=value.top_percent,
+        min_predicted_value=value.predicted_value,
+        active_within_days=part.audience.active.within_days,
+        channels=tuple(part.audience.contactable.by),
+    )
+
+
+def _destination(
+    config: PipelineConfig,
+    part: TemplatePart,
+    index: int,
+    folder: Path,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+) -> DestinationSettings:
+    """The destination's settings with the template's overrides."""
+    base = config.destination
+    identifier = part.user_identifier or base.user_identifier
+    if identifier is None:
+        problems.append(
+            Problem(
+                ("templates", index),
+                "`user_identifier` is missing: external_id (recommended) or braze_id. "
+                "Put it under `destination`, or here for this template alone.",
+                missing_identifier=True,
+            )
+        )
+    try:
+        endpoint = _endpoint(base, environ)
+    except ConfigurationError:
+        endpoint = ""  # told once, at the destination
+    known = base.known_users
+    if known and known.source == "list" and not known.file:
+        problems.append(Problem(("destination", "known_users"), "`source: list` needs `file`."))
+    rate = part.rate_limit or base.rate_limit
+    chosen = {
+        "update_only": _first(part.update_only, base.update_only),
+        "objects_per_request": part.objects_per_request or base.objects_per_request,
+        "max_body_bytes": part.max_body_bytes or base.max_body_bytes,
+        "read_back_users": _first(part.read_back_users, base.read_back_users),
+        "max_in_flight": base.max_in_flight,
+        "retry_budget_seconds": base.retry_budget_seconds,
+        "rate_limit": RateLimit(**rate.model_dump()) if rate else None,
+        "pricing": Pricing(**base.pricing.model_dump()) if base.pricing else None,
+        "known_users": _known(base, folder),
+    }
+    return DestinationSettings(
+        name=base.name,
+        endpoint=endpoint,
+        instance=None if environ.get(ENDPOINT_VARIABLE) else base.instance,
+        description=base.description,
+        api_key_env=base.api_key_env,
+        identifier=identifier or "external_id",
+        **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
+    )
+
+
+def _first(ours: object, theirs: object) -> object:
+    return theirs if ours is None else ours
+
+
+def _known(base: DestinationPart, folder: Path) -> KnownUsers | None:
+    part = base.known_users
+    if part is None:
+        return None
+    return KnownUsers(
+        source=part.source,
+        file=folder / part.file if part.file else None,
+        resend_days=part.resend_days,
+        lookups_per_minute=part.lookups_per_minute,
+    )
+
+
+def _overlaps(templates: tuple[TemplateSettings, ...]) -> list[Problem]:
+    """One attribute of a workspace has one owner: two templates would overwrite each other."""
+    owner: dict[str, str] = {}
+    problems = []
+    for index, template in enumerate(templates):
+        for attribute in template.attributes:
+            first = owner.setdefault(attribute.name.casefold(), template.name)
+            if first != template.name:
+                problems.append(
+                    Problem(
+                        ("templates", index, "attributes"),
+                        f"{attribute.name!r} is already sent by the template {first!r}; one "
+                        "template of a destination owns an attribute, or they would overwrite "
+                        "each other every night.",
+                    )
+                )
+    return problems

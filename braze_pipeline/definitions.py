@@ -1,0 +1,17 @@
+"""The code location: everything declared in ``defs/``.
+
+``workspace.yaml`` points here. What a brand edits lies in ``defs/``; another Dagster project can
+declare the same component in its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All destinations in ``defs/``."""
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
