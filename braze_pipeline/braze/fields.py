@@ -8,13 +8,15 @@ Sources: Braze docs, "Standard attributes", "User attributes object" and "Data p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from braze_pipeline.braze import limits
 from braze_pipeline.settings import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STANDARD_PAGE: Final = "/user_guide/data/activation/attributes/standard_attributes"
 OBJECT_PAGE: Final = "/api/objects_filters/user_attributes_object"

@@ -7,11 +7,13 @@ always give an endpoint instead of a name.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INSTANCES: Final[Mapping[str, str]] = MappingProxyType(
     {
