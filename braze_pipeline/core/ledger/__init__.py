@@ -1,0 +1,15 @@
+"""The ledger: what Braze acknowledged, per destination, user and attribute.
+
+============== ===============================================================================
+``tables``     the tables, their schema version and migrations
+``columns``    which Braze name lies in which column of the wide table
+``journal``    reading what a send acknowledged
+``fold``       journal and plan snapshot into the ledger
+``standing``   which users Braze is known to have
+``bootstrap``  filling the ledger from a Braze export
+``transfer``   export and import of the ledger itself
+``commands``   show, reset and forget
+============== ===============================================================================
+
+Nothing here decides what to send: that is ``core.plan``.
+"""

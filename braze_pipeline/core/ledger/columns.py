@@ -1,0 +1,248 @@
+"""The wide table of a ledger: one row a user, two columns an attribute.
+
+==================  =============================================================================
+user_id             the identifier, as sent
+known               TRUE: Braze has the user. FALSE: it was asked and has not. NULL: nobody knows
+known_how           list | lookup | export
+known_at            when that became known (UTC)
+v{k}, a{k}          acknowledged value of attribute k, and the number of its acknowledgement
+s{j}                newest day that template j evaluated for the user (``tables.MEMBER``: the
+                    newest that was carried out)
+f{j}                when template j's attributes were last acknowledged in full (UTC)
+u{j}                TRUE: unconfirmed: acknowledged while nobody knew whether Braze has the user
+==================  =============================================================================
+
+Wide rather than long: measured in ``benchmarks/ledger.py`` and told in ``docs/decisions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.ledger import tables
+from braze_pipeline.settings import ValueType
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.settings import AttributeSettings, TemplateSettings
+
+_KIND = {
+    ValueType.INTEGER: "number",
+    ValueType.FLOAT: "number",
+    ValueType.DATE: "time",
+    ValueType.TIME: "time",
+}
+_WIDER = {"number": "DOUBLE", "time": "TIMESTAMP"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """An attribute of a template, and where the ledger keeps it.
+
+    Attributes:
+        no: The column number k.
+        settings: The template's attribute.
+        stored: DuckDB type of v{k}.
+        new: Braze never acknowledged the name in this ledger.
+        reset_ack: Acknowledgements up to this number no longer count.
+    """
+
+    no: int
+    settings: AttributeSettings
+    stored: str
+    new: bool
+    reset_ack: int | None
+
+    @property
+    def name(self) -> str:
+        """The Braze name."""
+        return self.settings.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypeChange:
+    """An attribute that is stopped, because its type is no longer the ledger's."""
+
+    name: str
+    was: ValueType
+    now: ValueType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where a template's attributes lie in its ledger.
+
+    Attributes:
+        ledger: The ledger's name.
+        template_no: The number j of the template.
+        columns: Attributes that can be sent, in the template's order.
+        stopped: Attributes that cannot, because their type changed.
+        retired: Names the template sent earlier and no longer has; Braze keeps their values.
+    """
+
+    ledger: str
+    template_no: int
+    columns: tuple[Column, ...]
+    stopped: tuple[TypeChange, ...]
+    retired: tuple[str, ...]
+
+
+def kind(type_: ValueType) -> str:
+    """What Braze sees of a type: integers and floats are numbers, dates and instants are times.
+
+    Source: Braze docs, "Custom attribute data types".
+    """
+    return _KIND.get(type_, type_.value)
+
+
+def sendable(t: TemplateSettings) -> list[AttributeSettings]:
+    """The attributes of a template that can leave: no identifier, no consent, no barred PII."""
+    from braze_pipeline.braze.fields import FIELDS
+
+    kept = []
+    for attribute in t.attributes:
+        field = FIELDS.get(attribute.name) if attribute.is_field else None
+        if field is not None and (field.identifier or field.consent):
+            continue
+        if not (t.restricted_pii and attribute.pii):
+            kept.append(attribute)
+    return kept
+
+
+def ensure_layout(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> Layout:
+    """Give each attribute of the template its column, and find the types that changed."""
+    tables.ensure(con)
+    ledger = tables.ledger_name(t)
+    with tables.transaction(con):
+        _ensure_ledger(con, t, ledger)
+        template_no, earlier = _ensure_template(con, t, ledger)
+    columns: list[Column] = []
+    stopped: list[TypeChange] = []
+    for attribute in sendable(t):
+        with tables.transaction(con):
+            found = _ensure_attribute(con, ledger, attribute)
+        if isinstance(found, Column):
+            columns.append(found)
+        else:
+            stopped.append(found)
+    names = {attribute.name for attribute in t.attributes}
+    return Layout(
+        ledger=ledger,
+        template_no=template_no,
+        columns=tuple(columns),
+        stopped=tuple(stopped),
+        retired=tuple(sorted(set(earlier) - names)),
+    )
+
+
+def _ensure_ledger(con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: str) -> None:
+    if ledger not in tables.ledgers(con):
+        con.execute(
+            "INSERT INTO ledger.ledgers VALUES (?, ?, ?, 0)",
+            [ledger, t.destination.name, t.destination.identifier],
+        )
+    con.execute(
+        f"CREATE TABLE IF NOT EXISTS {tables.wide(ledger)} (user_id VARCHAR NOT NULL, "
+        "known BOOLEAN, known_how VARCHAR, known_at TIMESTAMP)"
+    )
+
+
+def _ensure_template(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: str
+) -> tuple[int, Sequence[str]]:
+    row = con.execute(
+        "SELECT template_no, attributes FROM ledger.templates WHERE ledger = ? AND template = ?",
+        [ledger, t.name],
+    ).fetchone()
+    if row is not None:
+        return int(row[0]), row[1]
+    number = 1 + tables.count(
+        con, "SELECT max(template_no) FROM ledger.templates WHERE ledger = ?", [ledger]
+    )
+    con.execute(
+        "INSERT INTO ledger.templates VALUES (?, ?, ?, NULL, 0, [])", [ledger, t.name, number]
+    )
+    for column in (f"s{number} DATE", f"f{number} TIMESTAMP", f"u{number} BOOLEAN"):
+        con.execute(f"ALTER TABLE {tables.wide(ledger)} ADD COLUMN {column}")
+    return number, ()
+
+
+def _ensure_attribute(
+    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
+) -> Column | TypeChange:
+    row = con.execute(
+        "SELECT column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
+        "WHERE ledger = ? AND attribute = ?",
+        [ledger, attribute.name],
+    ).fetchone()
+    if row is None:
+        number = _add_attribute(con, ledger, attribute)
+        return _column(attribute, number, attribute.type.duckdb, new=True, reset_ack=None)
+    number, was, first_sent_at, reset_ack = row
+    never = first_sent_at is None
+    stored = stored_type(con, ledger, number)
+    if was is None or (never and was != attribute.type):
+        _retype(con, ledger, attribute, number)
+        stored = attribute.type.duckdb
+    elif kind(ValueType(was)) != kind(attribute.type):
+        return TypeChange(name=attribute.name, was=ValueType(was), now=attribute.type)
+    elif stored != attribute.type.duckdb:
+        stored = _widen(con, ledger, number, stored, _WIDER[kind(attribute.type)])
+    return _column(attribute, number, stored, new=never, reset_ack=reset_ack)
+
+
+def _column(
+    attribute: AttributeSettings, number: int, stored: str, *, new: bool, reset_ack: int | None
+) -> Column:
+    return Column(no=number, settings=attribute, stored=stored, new=new, reset_ack=reset_ack)
+
+
+def _add_attribute(
+    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
+) -> int:
+    number = 1 + tables.count(
+        con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger]
+    )
+    con.execute(
+        "INSERT INTO ledger.attributes VALUES (?, ?, ?, ?, NULL, NULL)",
+        [ledger, attribute.name, number, attribute.type.value],
+    )
+    wide = tables.wide(ledger)
+    con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
+    con.execute(f"ALTER TABLE {wide} ADD COLUMN a{number} INTEGER")
+    return number
+
+
+def _retype(
+    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings, number: int
+) -> None:
+    """A column of another type, with no values; a{k} still tells who has an old value."""
+    wide = tables.wide(ledger)
+    con.execute(f"ALTER TABLE {wide} DROP COLUMN v{number}")
+    con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
+    con.execute(
+        "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
+        [attribute.type.value, ledger, number],
+    )
+
+
+def _widen(
+    con: duckdb.DuckDBPyConnection, ledger: str, number: int, stored: str, wider: str
+) -> str:
+    """Integers become floats, dates become instants: to Braze these are one type."""
+    if stored != wider:
+        con.execute(f"ALTER TABLE {tables.wide(ledger)} ALTER v{number} TYPE {wider}")
+    return wider
+
+
+def stored_type(con: duckdb.DuckDBPyConnection, ledger: str, number: int) -> str:
+    """The DuckDB type of v{number} as it is."""
+    row = con.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE schema_name = 'ledger' "
+        "AND table_name = ? AND column_name = ?",
+        [f"{ledger}_users", f"v{number}"],
+    ).fetchone()
+    return str(row[0]) if row else "VARCHAR"

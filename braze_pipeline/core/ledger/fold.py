@@ -1,0 +1,197 @@
+"""The fold: what the journal says was acknowledged goes from the plan's snapshot into the ledger.
+
+One transaction a send. It can be repeated and be killed at any instant: which ranges are in is
+written in the same transaction, the journal is marked afterwards, and a send that is in already is
+only marked. A send that still runs is folded as far as it got.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core import rejections
+from braze_pipeline.core.ledger import journal, merge, settle, tables
+from braze_pipeline.core.ledger.journal import RANGES, REFUSED
+from braze_pipeline.core.warehouse import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.ledger.journal import Send
+    from braze_pipeline.core.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldSummary:
+    """What a fold did.
+
+    Attributes:
+        sends: Sends that had something to fold.
+        accepted, refused: Users, over all of them.
+        skipped: Sends whose plan or snapshot is gone: what they sent is sent again one day.
+    """
+
+    sends: int = 0
+    accepted: int = 0
+    refused: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedPlan:
+    """What the fold needs to know of a plan."""
+
+    plan_id: str
+    destination: str
+    ledger: str
+    template: str
+    template_no: int
+    run_id: str
+    days: tuple[date, ...]
+    evaluation: int
+    columns: tuple[tuple[int, str, str], ...]
+    snapshot: Path
+
+    @property
+    def rows(self) -> str:
+        """The snapshot, to read from."""
+        return f"read_parquet({literal(str(self.snapshot))})"
+
+
+def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str) -> FoldSummary:
+    """Fold every send of a destination that is not wholly in the ledger yet.
+
+    Raises:
+        LedgerError: the journal cannot be read.
+    """
+    tables.ensure(con)
+    rejections.ensure(con)
+    sends = accepted = refused = skipped = 0
+    for send in journal.unfolded(warehouse.journal_path, destination):
+        plan = find_plan(con, send.plan_id)
+        if plan is None or not plan.snapshot.exists():
+            log.warning(
+                "send %d of plan %s cannot be folded: no snapshot", send.send_id, send.plan_id
+            )
+            skipped += 1
+            if send.ended:
+                journal.mark_folded(warehouse.journal_path, send)
+            continue
+        if not _complete(con, send):
+            journal.load(con, warehouse.journal_path, send)
+            took, lost = _fold_one(con, send, plan)
+            sends, accepted, refused = sends + 1, accepted + took, refused + lost
+        if send.ended:
+            journal.mark_folded(warehouse.journal_path, send)
+    return FoldSummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
+
+
+def find_plan(con: duckdb.DuckDBPyConnection, plan_id: str) -> FoldedPlan | None:
+    """A plan as ``records.plans`` has it."""
+    known = tables.count(
+        con, "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'records' "
+        "AND table_name = 'plans'"
+    )  # fmt: skip
+    row = (
+        known
+        and con.execute(
+            "SELECT destination, ledger, template, template_no, run_id, days, evaluation, columns, "
+            "snapshot FROM records.plans WHERE plan_id = ?",
+            [plan_id],
+        ).fetchone()
+    )
+    if not row:
+        return None
+    columns = tuple((c["no"], c["name"], c["type"]) for c in json.loads(row[7]))
+    return FoldedPlan(
+        plan_id=plan_id, destination=row[0], ledger=row[1], template=row[2], template_no=row[3],
+        run_id=row[4], days=tuple(row[5]), evaluation=row[6], columns=columns,
+        snapshot=Path(row[8]),
+    )  # fmt: skip
+
+
+def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
+    return bool(
+        tables.count(
+            con,
+            "SELECT count(*) FROM ledger.folded "
+            "WHERE plan_id = ? AND send_id = ? AND started_at = ? AND complete",
+            [send.plan_id, send.send_id, send.started_at],
+        )
+    )
+
+
+def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> tuple[int, int]:
+    key = [send.plan_id, send.send_id]
+    with tables.transaction(con):
+        _only_new(con, key)
+        refused = _refusals(con, send, plan)
+        accepted = merge.merge(con, send, plan)
+        settled = settle.settle(con, plan) if send.done else False
+        con.execute(
+            f"INSERT INTO ledger.folded_ranges SELECT ?, ?, request_no, first_index FROM {RANGES}",
+            key,
+        )
+        if send.ended:
+            con.execute("DELETE FROM ledger.folded_ranges WHERE plan_id = ? AND send_id = ?", key)
+            con.execute("INSERT INTO ledger.folded VALUES (?, ?, ?, true)", [*key, send.started_at])
+        if accepted or refused or settled:
+            tables.bump(con, plan.ledger, "fold", plan.plan_id)
+        con.execute(
+            "UPDATE records.plans SET accepted_users = accepted_users + ?, "
+            "refused_users = refused_users + ?, status = CASE WHEN ? THEN 'sent' "
+            "WHEN status IN ('ready', 'held') THEN 'sending' ELSE status END WHERE plan_id = ?",
+            [accepted, refused, send.done, plan.plan_id],
+        )
+    return accepted, refused
+
+
+def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> None:
+    """Leave only ranges that an earlier fold of the same send did not take."""
+    con.execute(
+        f"DELETE FROM {RANGES} r WHERE EXISTS (SELECT 1 FROM ledger.folded_ranges f "
+        "WHERE f.plan_id = ? AND f.send_id = ? AND f.request_no = r.request_no "
+        "AND f.first_index = r.first_index)",
+        key,
+    )
+    con.execute(
+        f"DELETE FROM {REFUSED} x WHERE NOT EXISTS (SELECT 1 FROM {RANGES} r "
+        "WHERE r.request_no = x.request_no AND x.object_index >= r.first_index "
+        "AND x.object_index < r.first_index + r.count)"
+    )
+
+
+def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
+    """Record what Braze refused, and remember the object so that it is not sent every day."""
+    number = tables.count(con, f"SELECT count(*) FROM {REFUSED}")
+    if not number:
+        return 0
+    now = datetime.now(UTC).replace(tzinfo=None)
+    source = (
+        f"FROM {REFUSED} x JOIN {plan.rows} s ON s.__request = x.request_no "
+        "AND s.__index = x.object_index"
+    )
+    con.execute(
+        "INSERT INTO records.rejections SELECT s.__as_of, ?, ?, 'send', s.__customer_id, "
+        "s.__user_id, NULL, 'refused_by_braze', coalesce(x.error, 'Braze gave no reason'), NULL, "
+        f"true, ?, ?, x.status, x.attempt, ? || '/' || x.request_no {source}",
+        [plan.destination, plan.template, send.run_id, now, plan.plan_id],
+    )
+    con.execute(
+        "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? AND user_id IN "
+        f"(SELECT s.__user_id {source})",
+        [plan.ledger, plan.template],
+    )
+    con.execute(
+        "INSERT INTO ledger.refused SELECT ?, ?, s.__user_id, md5(s.__object), x.status, ?, "
+        f"s.__as_of, ? {source}",
+        [plan.ledger, plan.template, plan.plan_id, now],
+    )
+    return number

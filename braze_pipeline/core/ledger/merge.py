@@ -1,0 +1,105 @@
+"""Accepted rows of a snapshot into the wide table, set-based."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.ledger import settle, tables
+from braze_pipeline.core.ledger.journal import RANGES, REFUSED
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.ledger.fold import FoldedPlan
+    from braze_pipeline.core.ledger.journal import Send
+
+ACCEPTED = "__fold_accepted"
+_NUMBERS = "__fold_acks"
+
+
+def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
+    """Take over what is in acknowledged ranges and was not refused; how many users that is."""
+    if not tables.count(con, f"SELECT count(*) FROM {RANGES}"):
+        return 0
+    _number_acks(con, send, plan)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {ACCEPTED} AS "
+        f"SELECT s.* EXCLUDE (__object, __reason, __customer_id), a.ack_no, a.acknowledged_at "
+        f"FROM {plan.rows} s JOIN {RANGES} r ON s.__request = r.request_no "
+        "AND s.__index >= r.first_index AND s.__index < r.first_index + r.count "
+        f"JOIN {_NUMBERS} a ON a.as_of = s.__as_of AND a.acknowledged_at = r.acknowledged_at "
+        f"ANTI JOIN {REFUSED} x ON x.request_no = s.__request AND x.object_index = s.__index"
+    )
+    accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
+    if accepted:
+        _merge(con, plan, done=send.done)
+        _first_sent(con, plan)
+        con.execute(
+            "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? "
+            f"AND user_id IN (SELECT __user_id FROM {ACCEPTED})",
+            [plan.ledger, plan.template],
+        )
+    con.execute(f"DROP TABLE {ACCEPTED}")
+    return accepted
+
+
+def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> None:
+    """A number for each as-of date and second of the send; repeated folds find theirs again."""
+    con.execute(
+        "INSERT INTO ledger.acks SELECT ?, coalesce((SELECT max(ack_no) FROM ledger.acks "
+        "WHERE ledger = ?), 0) + row_number() OVER (ORDER BY moment, day), 'send', day, moment, "
+        "?, ?, ?, ? FROM (SELECT DISTINCT acknowledged_at AS moment FROM "
+        f"{RANGES}) CROSS JOIN (SELECT unnest(?::DATE[]) AS day) "
+        "WHERE NOT EXISTS (SELECT 1 FROM ledger.acks k WHERE k.ledger = ? AND k.plan_id = ? "
+        "AND k.send_id = ? AND k.as_of = day AND k.acknowledged_at = moment)",
+        [plan.ledger, plan.ledger, plan.template, plan.plan_id, send.run_id, send.send_id,
+         list(plan.days), plan.ledger, plan.plan_id, send.send_id],
+    )  # fmt: skip
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_NUMBERS} AS SELECT as_of, acknowledged_at, "
+        "max(ack_no) AS ack_no FROM ledger.acks WHERE ledger = ? AND plan_id = ? AND send_id = ? "
+        "GROUP BY as_of, acknowledged_at",
+        [plan.ledger, plan.plan_id, send.send_id],
+    )
+
+
+def _merge(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> None:
+    j = plan.template_no
+    names = ["user_id", f"s{j}", f"f{j}", f"u{j}"]
+    seen = settle.seen_sql(con, plan, member="n.__member", day="n.__as_of", done=done)
+    fresh = [
+        "n.__user_id",
+        seen.format(old="NULL::DATE"),
+        "CASE WHEN n.__full THEN n.acknowledged_at END",
+        "NOT n.__known",
+    ]
+    matched = [
+        f"s{j} = {seen.format(old=f'l.s{j}')}",
+        f"f{j} = CASE WHEN n.__full THEN n.acknowledged_at ELSE l.f{j} END",
+        f"u{j} = CASE WHEN NOT n.__known THEN true WHEN n.__full THEN false ELSE l.u{j} END",
+    ]
+    for k, _, _ in plan.columns:
+        names += [f"v{k}", f"a{k}"]
+        fresh += [f"CASE WHEN n.c{k} THEN n.n{k} END", f"CASE WHEN n.c{k} THEN n.ack_no END"]
+        matched += [
+            f"v{k} = CASE WHEN n.c{k} THEN n.n{k} ELSE l.v{k} END",
+            f"a{k} = CASE WHEN n.c{k} THEN n.ack_no ELSE l.a{k} END",
+        ]
+    con.execute(
+        f"MERGE INTO {tables.wide(plan.ledger)} l USING {ACCEPTED} n ON l.user_id = n.__user_id "
+        f"WHEN MATCHED THEN UPDATE SET {', '.join(matched)} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(fresh)})"
+    )
+
+
+def _first_sent(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> None:
+    sent = ", ".join(f"bool_or(c{k})" for k, _, _ in plan.columns)
+    row = con.execute(f"SELECT max(acknowledged_at), {sent} FROM {ACCEPTED}").fetchone()
+    moment, *flags = row or (None,)
+    for (_, name, type_), flag in zip(plan.columns, flags, strict=True):
+        if flag:
+            con.execute(
+                "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?), type = ? "
+                "WHERE ledger = ? AND attribute = ?",
+                [moment, type_, plan.ledger, name],
+            )

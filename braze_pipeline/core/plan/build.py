@@ -1,0 +1,335 @@
+"""The plan of a day, or of a range of days, from start to end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core import rejections
+from braze_pipeline.core.ledger import columns, settle, standing, tables
+from braze_pipeline.core.ledger.fold import find_plan, fold
+from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
+from braze_pipeline.core.plan.diff import STAGE
+from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
+from braze_pipeline.core.warehouse import literal
+from braze_pipeline.errors import AccountingError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.ledger.columns import Layout
+    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.settings import TemplateSettings
+
+BARRED = "__plan_barred"
+KEEP_SNAPSHOTS = 3
+
+
+def build_plan(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    now: datetime,
+    force_stale: str | None = None,
+    let_through: Sequence[str] = (),
+    reason: str | None = None,
+) -> PlanSummary:
+    """Compare the days' profiles with the ledger, and store what would have to be sent.
+
+    The journal is folded first. Of a user with profiles of several days only the newest counts.
+    ``now`` is the wall clock: what "unconfirmed for a week" goes by. ``force_stale`` is the reason
+    for sending values older than what Braze has, which is recorded. ``let_through`` names guards
+    that this one plan may pass, for ``reason``.
+
+    Raises:
+        AccountingError: the counts do not add up, or the profiles name a user twice.
+        LedgerError: the ledger or its journal cannot be used.
+    """
+    now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
+    rejections.ensure(con)
+    records.ensure(con)
+    fold(con, warehouse, t.destination.name)
+    layout = columns.ensure_layout(con, t)
+    if t.destination.known_users.source == "list" and not standing.trusted(t):
+        standing.mark_listed(con, t, days, now=now)
+    question = diff.Question(
+        t=t,
+        layout=layout,
+        days=tuple(sorted(set(days))),
+        resend_before=now - timedelta(days=t.destination.known_users.resend_days),
+        trusted=standing.trusted(t),
+        forced=force_stale is not None,
+    )
+    past = diff.history(con, question)
+    diff.stage(con, question, past)
+    plan_id = f"{t.name}-{question.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    path = warehouse.snapshots / f"{plan_id}.parquet"
+    barred = _bar(con, t, layout)
+    where = f"__send AND __user_id NOT IN (SELECT user_id FROM {BARRED})" if barred else "__send"
+    snapshot.write(con, path, t.destination, layout.columns, where=where)
+    plan = _summarise(con, question, path, plan_id=plan_id, run_id=run_id, now=now)
+    plan = replace(plan, force_stale=force_stale, guards=_judge(con, question, plan))
+    plan = replace(plan, guards=guards.let_pass(plan.guards, let_through, reason))
+    plan = replace(plan, status="held" if plan.stopped_by else "ready")
+    with tables.transaction(con):
+        records.store(con, plan, template_no=layout.template_no)
+        records.record_let_through(con, plan, now=now)
+        _unsettled(con, question, past, plan_id=plan_id)
+        _reject(con, question, plan, now=now)
+    if not plan.planned_users and plan.status == "ready":
+        plan = _carry_out_nothing(con, plan)
+    con.execute(f"DROP TABLE {STAGE}")
+    _prune(con, warehouse, plan)
+    return plan
+
+
+def _bar(con: duckdb.DuckDBPyConnection, t: TemplateSettings, layout: Layout) -> int:
+    """Find planned objects that cannot go: refused before just as they are, or too large.
+
+    Refusals with 408, 429 or 5xx are Braze's trouble and not the value's: these go again.
+    """
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {BARRED} AS "
+        f"SELECT s.__user_id AS user_id, 'refused_before' AS why FROM {STAGE} s "
+        "JOIN ledger.refused r ON r.user_id = s.__user_id AND r.object_md5 = md5(s.__object) "
+        "WHERE s.__send AND r.ledger = ? AND r.template = ? "
+        "AND coalesce(r.status, 400) NOT IN (408, 429) AND coalesce(r.status, 400) < 500 "
+        f"UNION SELECT __user_id, 'too_large' FROM {STAGE} "
+        f"WHERE __send AND strlen(__object) + 1 > {snapshot.usable_bytes(t.destination)}",
+        [layout.ledger, t.name],
+    )
+    return tables.count(con, f"SELECT count(*) FROM {BARRED}")
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Counts of the staged rows."""
+
+    superseded: int
+    held_back: int
+    held_profiles: int
+    leaving: int
+    resent: int
+    changed: int
+    reasons: dict[str, int]
+
+
+def _staged(con: duckdb.DuckDBPyConnection, path: Path) -> _Staged:
+    row = con.execute(
+        f"SELECT (SELECT count(*) FROM {STAGE} WHERE __stale AND NOT __send AND __present), "
+        f"(SELECT count(DISTINCT user_id) FROM {BARRED}), "
+        f"(SELECT count(*) FROM {STAGE} WHERE __present AND __user_id IN "
+        f"(SELECT user_id FROM {BARRED})), "
+        f"(SELECT count(*) FROM {STAGE} WHERE __send AND NOT __present AND __user_id NOT IN "
+        f"(SELECT user_id FROM {BARRED}))"
+    ).fetchone() or (0, 0, 0, 0)
+    reasons = dict(
+        con.execute(
+            f"SELECT __reason, count(*) FROM read_parquet({literal(str(path))}) GROUP BY ALL "
+            "ORDER BY 2 DESC, 1"
+        ).fetchall()
+    )
+    return _Staged(
+        superseded=row[0],
+        held_back=row[1],
+        held_profiles=row[2],
+        leaving=row[3],
+        resent=reasons.get("resend", 0),
+        changed=reasons.get("changed", 0) + reasons.get("cleared", 0),
+        reasons=reasons,
+    )
+
+
+def _summarise(
+    con: duckdb.DuckDBPyConnection,
+    q: diff.Question,
+    path: Path,
+    *,
+    plan_id: str,
+    run_id: str,
+    now: datetime,
+) -> PlanSummary:
+    t, layout = q.t, q.layout
+    staged = _staged(con, path)
+    costs = forecast.forecast(
+        con, t.destination, layout.columns, snapshot=path, profiles=diff.profiles(q),
+        history=forecast.past(con, layout.ledger, t.name),
+    )  # fmt: skip
+    rows = tables.count(
+        con,
+        f"SELECT count(*) FROM {t.table('profiles')} WHERE __as_of IN (SELECT unnest(?::DATE[]))",
+        [list(q.days)],
+    )
+    distinct = costs.full_users
+    unchanged = distinct - (costs.users - staged.leaving) - staged.superseded - staged.held_profiles
+    _add_up(con, path, costs.users, unchanged, plan_id)
+    who = standing.count_standing(
+        con, layout.ledger, layout.template_no, stage=STAGE, trusted=q.trusted
+    )
+    first = not tables.count(
+        con, "SELECT count(*) FROM ledger.acks WHERE ledger = ?", [layout.ledger]
+    )
+    return PlanSummary(
+        plan_id=plan_id,
+        destination=t.destination.name,
+        ledger=layout.ledger,
+        template=t.name,
+        run_id=run_id,
+        days=q.days,
+        created_at=now,
+        ledger_version=tables.version(con, layout.ledger),
+        snapshot=path,
+        status="ready",
+        audience=tables.count(
+            con,
+            f"SELECT count(*) FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL",
+            [q.newest],
+        ),
+        profiles=rows,
+        planned_users=costs.users,
+        planned_attributes=costs.attributes,
+        unchanged_users=unchanged,
+        superseded_users=staged.superseded + rows - distinct,
+        held_back_users=staged.held_profiles,
+        leaving_users=staged.leaving,
+        known_users=who.known,
+        unknown_users=who.unknown,
+        not_in_braze_users=who.not_in_braze,
+        unconfirmed_users=who.unconfirmed,
+        resent_users=staged.resent,
+        reasons=staged.reasons,
+        new_attributes=tuple(cost.name for cost in costs.by_attribute if cost.new and cost.users),
+        stopped_attributes=tuple(
+            f"{change.name} ({change.was} to {change.now})" for change in layout.stopped
+        ),
+        retired_attributes=layout.retired,
+        first_send=first,
+        forecast=costs,
+        columns=tuple(PlanColumn.of(column) for column in layout.columns),
+    )
+
+
+def _add_up(
+    con: duckdb.DuckDBPyConnection, path: Path, planned: int, unchanged: int, plan_id: str
+) -> None:
+    users = tables.count(
+        con, f"SELECT count(DISTINCT __user_id) FROM read_parquet({literal(str(path))})"
+    )
+    if users != planned or unchanged < 0:
+        raise AccountingError(
+            f"Plan {plan_id} has {planned} rows for {users} users, and {unchanged} unchanged.",
+            fix="Some user has two profiles on one day: see the contract of braze_profiles.",
+        )
+
+
+def _judge(
+    con: duckdb.DuckDBPyConnection, q: diff.Question, plan: PlanSummary
+) -> tuple[guards.GuardResult, ...]:
+    last = con.execute(
+        "SELECT plan_id, audience FROM records.plans WHERE ledger = ? AND template = ? "
+        "AND status = 'sent' ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        [plan.ledger, plan.template],
+    ).fetchone()
+    nulls: dict[str, float] = {}
+    if last is not None:
+        then = records.load(con, last[0]).forecast
+        nulls = {
+            cost.name: 1 - cost.full_users / then.full_users
+            for cost in then.by_attribute
+            if then.full_users
+        }
+    profiles = tables.count(
+        con, f"SELECT count(*) FROM {q.t.table('profiles')} WHERE __as_of = ?", [q.newest]
+    )
+    new = plan.reasons.get("new user", 0)
+    changed = plan.reasons.get("changed", 0) + plan.reasons.get("cleared", 0)
+    evidence = guards.Evidence(
+        audience=plan.audience,
+        profiles=profiles,
+        last_audience=None if last is None else last[1],
+        last_nulls=nulls,
+        in_ledger=max(0, plan.forecast.full_users - new),
+        changed=changed,
+        new_attributes=plan.new_attributes,
+        first_send=plan.first_send,
+        forecast=plan.forecast,
+    )
+    return guards.judge(q.t.guards, evidence)
+
+
+def _unsettled(
+    con: duckdb.DuckDBPyConnection, q: diff.Question, past: diff.History, *, plan_id: str
+) -> None:
+    """Remember whose newest day evaluated moves when the plan is carried out."""
+    latest = "true" if past.latest(q.newest) else "false"
+    con.execute(
+        f"INSERT INTO ledger.unsettled SELECT ?, __user_id, "
+        f"CASE WHEN __present AND NOT barred THEN __as_of END FROM "
+        f"(SELECT *, __user_id IN (SELECT user_id FROM {BARRED}) AS barred FROM {STAGE}) "
+        f"WHERE (__moves AND __present AND NOT __send) "
+        f"OR ({latest} AND __seen = {tables.MEMBER} "
+        "AND (barred OR (NOT __present AND NOT __send)))",
+        [plan_id],
+    )
+
+
+def _reject(
+    con: duckdb.DuckDBPyConnection, q: diff.Question, plan: PlanSummary, *, now: datetime
+) -> None:
+    """Attributes whose type changed, and objects that no request is large enough for."""
+    d = plan.destination
+    for day in q.days:
+        rejections.clear(con, destination=d, template=plan.template, stage="plan", as_of=day)
+    insert = (
+        "INSERT INTO records.rejections (as_of, destination, template, stage, customer_id, "
+        "user_id, attribute, reason, message, row_rejected, run_id, rejected_at) "
+    )
+    for change in q.layout.stopped:
+        message = (
+            f"Braze has {change.name} as {change.was}; the template now says {change.now}. Nothing "
+            "of it is sent. To send it anew: change the type in Braze, then reset the attribute "
+            "in the ledger."
+        )
+        con.execute(
+            f"{insert} VALUES (?, ?, ?, 'plan', NULL, NULL, ?, 'type_changed', ?, false, ?, ?)",
+            [q.newest, d, plan.template, change.name, message, plan.run_id, now],
+        )
+    con.execute(
+        f"{insert} SELECT s.__as_of, ?, ?, 'plan', s.__customer_id, s.__user_id, NULL, "
+        "'object_too_large', 'The object is larger than a whole request may be.', true, ?, ? "
+        f"FROM {STAGE} s WHERE s.__user_id IN (SELECT user_id FROM {BARRED} "
+        "WHERE why = 'too_large')",
+        [d, plan.template, plan.run_id, now],
+    )
+
+
+def _carry_out_nothing(con: duckdb.DuckDBPyConnection, plan: PlanSummary) -> PlanSummary:
+    """A plan with nothing to send is carried out as soon as it is made."""
+    stored = find_plan(con, plan.plan_id)
+    if stored is None:
+        return plan
+    with tables.transaction(con):
+        if settle.settle(con, stored):
+            tables.bump(con, plan.ledger, "settle", plan.plan_id)
+        con.execute("UPDATE records.plans SET status = 'sent' WHERE plan_id = ?", [plan.plan_id])
+    return replace(plan, status="sent")
+
+
+def _prune(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary) -> None:
+    """Snapshots hold customers' values: only a template's newest are kept, and unfolded ones."""
+    rows = con.execute(
+        "SELECT plan_id FROM (SELECT plan_id, status, row_number() OVER (PARTITION BY ledger, "
+        "template ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "
+        f"WHERE age <= {KEEP_SNAPSHOTS} OR status = 'sending'"
+    ).fetchall()
+    keep = {plan_id for (plan_id,) in rows}
+    for path in warehouse.snapshots.glob(f"{plan.template}-*.parquet"):
+        if path.stem not in keep:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""When a plan is held back: guards compare what it would do with what is usual.
+
+A guard is data: what it saw, what is allowed, whether it passed. Thresholds are the template's
+(``settings.Guards``); None switches one off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.plan.forecast import Forecast
+    from braze_pipeline.settings import Guards
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardResult:
+    """One guard's verdict.
+
+    Attributes:
+        name: As ``--let-through`` takes it.
+        saw: What it found, in words and figures (never a customer's value).
+        allowed: What is allowed.
+        let_through: The reason with which somebody let this plan pass it.
+    """
+
+    name: str
+    passed: bool
+    saw: str
+    allowed: str
+    let_through: str | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether it holds the plan back."""
+        return not self.passed and self.let_through is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the guards judge.
+
+    Attributes:
+        audience, profiles: Of the newest day.
+        last_audience: Of the last sent plan, None when there is none.
+        last_nulls: Share of nulls by attribute then.
+        in_ledger: Profiles that the ledger had values of.
+        changed: Of these, how many would change.
+        first_send: The ledger was empty.
+    """
+
+    audience: int
+    profiles: int
+    last_audience: int | None
+    last_nulls: dict[str, float]
+    in_ledger: int
+    changed: int
+    new_attributes: Sequence[str]
+    first_send: bool
+    forecast: Forecast
+
+
+def judge(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
+    """All guards that are switched on, in the order of the README."""
+    return tuple(
+        result
+        for results in (_audience(g, e), _changed(g, e), _nulls(g, e), _rejected(g, e), _cost(g, e))
+        for result in results
+    )
+
+
+def let_pass(
+    results: Sequence[GuardResult], names: Sequence[str], reason: str | None
+) -> tuple[GuardResult, ...]:
+    """The same with the named guards let through, where they stop."""
+    return tuple(
+        replace(r, let_through=reason or "no reason given") if r.stops and r.name in names else r
+        for r in results
+    )
+
+
+def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    if g.min_audience_share is None and g.max_audience_share is None:
+        return
+    low, high = g.min_audience_share or 0.0, g.max_audience_share
+    allowed = (
+        f"{low:.0%} to {high:.0%} of the last run's"
+        if high is not None
+        else (f"at least {low:.0%} of the last run's")
+    )
+    last = e.last_audience
+    if last is None:
+        saw, passed = f"{e.audience:,} customers; no earlier run to compare with", True
+    elif max(last, e.audience) < g.min_users:
+        saw, passed = f"{e.audience:,} after {last:,}: too few to judge", True
+    else:
+        share = e.audience / last if last else float("inf")
+        saw = f"{e.audience:,} customers after {last:,} in the last run"
+        passed = low <= share and (high is None or share <= high)
+    yield GuardResult(name="audience_size", passed=passed, saw=saw, allowed=allowed)
+
+
+def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    if g.max_changed_share is None:
+        return
+    share = e.changed / e.in_ledger if e.in_ledger else 0.0
+    few = e.in_ledger < g.min_users
+    yield GuardResult(
+        name="changed_share",
+        passed=few or share <= g.max_changed_share,
+        saw=f"{e.changed:,} of {e.in_ledger:,} users sent before ({share:.0%})"
+        + (": too few to judge" if few else ""),
+        allowed=f"at most {g.max_changed_share:.0%}",
+    )
+
+
+def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    if g.max_null_share_rise is None:
+        return
+    rises = {
+        cost.name: 1 - cost.full_users / e.forecast.full_users - e.last_nulls[cost.name]
+        for cost in e.forecast.by_attribute
+        if cost.name in e.last_nulls and e.forecast.full_users >= max(1, g.min_users)
+    }
+    over = {name: rise for name, rise in rises.items() if rise > g.max_null_share_rise}
+    worst = max(rises.items(), key=lambda item: item[1], default=None)
+    if over:
+        saw = ", ".join(f"{name} +{rise * 100:.0f} points" for name, rise in sorted(over.items()))
+    elif worst is None:
+        saw = "nothing to compare with"
+    else:
+        saw = f"at most {max(0.0, worst[1]) * 100:+.0f} points ({worst[0]})"
+    yield GuardResult(
+        name="null_share",
+        passed=not over,
+        saw=saw,
+        allowed=f"a rise of at most {g.max_null_share_rise * 100:.0f} points per attribute",
+    )
+
+
+def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    if g.max_rejected_share is None:
+        return
+    rejected = max(0, e.audience - e.profiles)
+    share = rejected / e.audience if e.audience else 0.0
+    few = e.audience < g.min_users
+    yield GuardResult(
+        name="rejected_share",
+        passed=few or share <= g.max_rejected_share,
+        saw=f"{rejected:,} of {e.audience:,} rows rejected ({share:.0%})"
+        + (": too few to judge" if few else ""),
+        allowed=f"at most {g.max_rejected_share:.0%}",
+    )
+
+
+def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    if g.max_new_attributes is not None:
+        number = len(e.new_attributes)
+        yield GuardResult(
+            name="new_attributes",
+            passed=e.first_send or number <= g.max_new_attributes,
+            saw=f"{number} new names"
+            + (" (the first send of this destination: not judged)" if e.first_send else ""),
+            allowed=f"at most {g.max_new_attributes}",
+        )
+    for name, ceiling, found in (
+        ("data_points", g.max_data_points, e.forecast.data_points),
+        ("requests", g.max_requests, e.forecast.requests),
+    ):
+        if ceiling is not None:
+            yield GuardResult(
+                name=name,
+                passed=found <= ceiling,
+                saw=f"{found:,} {name.replace('_', ' ')} forecast",
+                allowed=f"at most {ceiling:,}",
+            )

@@ -1,0 +1,114 @@
+"""The plan's rows, numbered into requests, as an immutable Parquet file.
+
+The limits hold by construction: rows are numbered in runs of ``objects_per_request``; a run that
+is too large in bytes is cut so that each part fits, and an object that fits no request never gets
+here. A reader sees the whole file or none: it is written under another name, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.plan.diff import STAGE
+from braze_pipeline.core.plan.payload import FRAME_BYTES
+from braze_pipeline.core.warehouse import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.settings import DestinationSettings
+
+_META = "__user_id, __as_of, __reason, __object, __customer_id, __member, __known, __full"
+_FULL = "(__full OR __new) AND NOT __stale AS __full"
+
+
+def usable_bytes(destination: DestinationSettings) -> int:
+    """The bytes of a request body that objects and their commas may take."""
+    return destination.max_body_bytes - FRAME_BYTES
+
+
+def write(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    destination: DestinationSettings,
+    columns: Sequence[Column],
+    *,
+    where: str,
+) -> None:
+    """Write the rows of ``STAGE`` for which ``where`` holds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = "".join(f", c{c.no}, n{c.no}, o{c.no}" for c in columns)
+    size = destination.objects_per_request
+    draft = path.with_suffix(".draft")
+    _copy(
+        con,
+        f"SELECT (n // {size})::INTEGER AS __request, (n % {size})::INTEGER AS __index, "
+        f"{_META.replace('__full', _FULL)}{values} FROM (SELECT row_number() OVER () - 1 AS n, * FROM {STAGE} "
+        f"WHERE {where})",
+        draft,
+    )
+    limit = usable_bytes(destination)
+    if _oversize(con, draft, limit):
+        cut = path.with_suffix(".cut")
+        _copy(con, _cut(draft, limit, values), cut)
+        draft.unlink()
+        cut.replace(draft)
+    _sync(draft)
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    con.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+
+
+def _oversize(con: duckdb.DuckDBPyConnection, path: Path, limit: int) -> int:
+    return tables.count(
+        con,
+        f"SELECT count(*) FROM (SELECT __request FROM read_parquet({literal(str(path))}) "
+        f"GROUP BY __request HAVING sum(strlen(__object) + 1) > {limit})",
+    )
+
+
+def _cut(path: Path, limit: int, values: str) -> str:
+    """Renumber so that no request is larger than ``limit``.
+
+    Within a run, an object above half the limit goes alone. The others go by the half-limit block
+    that they start in: together they are shorter than the block and one more, so they fit.
+    """
+    source = f"read_parquet({literal(str(path))})"
+    return f"""
+WITH sized AS (
+    SELECT __request AS run, __index AS place, strlen(__object) + 1 AS bytes,
+        sum(bytes) OVER (PARTITION BY __request) > {limit} AS cut, bytes > {limit} / 2 AS alone
+    FROM {source}
+), placed AS (
+    SELECT *, coalesce(sum(CASE WHEN alone THEN 0 ELSE bytes END) OVER (PARTITION BY run
+        ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    FROM sized
+), parts AS (
+    SELECT run, place, CASE WHEN NOT cut THEN 0 WHEN alone THEN -1 - place
+        ELSE floor(before / ({limit} / 2))::BIGINT END AS part
+    FROM placed
+), numbered AS (
+    SELECT run, place, (dense_rank() OVER (ORDER BY run, part) - 1)::INTEGER AS request,
+        (row_number() OVER (PARTITION BY run, part ORDER BY place) - 1)::INTEGER AS nth
+    FROM parts
+)
+SELECT request AS __request, nth AS __index, {_META}{values}
+FROM {source} s JOIN numbered ON numbered.run = s.__request AND numbered.place = s.__index
+ORDER BY request, nth
+"""
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
