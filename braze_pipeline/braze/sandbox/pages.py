@@ -7,9 +7,8 @@ them through a browser.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,7 +20,11 @@ from starlette.routing import Route
 from braze_pipeline.braze.sandbox.faults import Fault, FaultKind
 from braze_pipeline.braze.sandbox.state import PAGE, State
 
-Handler = Callable[[Request], Awaitable[Response]]
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; frame-ancestors 'none'"
+)
+"""The page fetches from its own server and from nowhere else."""
 
 
 def pages(state: State) -> Starlette:
@@ -52,7 +55,7 @@ class _Doors:
     async def page(self, _: Request) -> Response:
         """The page; it fetches what it shows."""
         html = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-        return HTMLResponse(html)
+        return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
 
     async def counts(self, _: Request) -> Response:
         """Totals."""
