@@ -198,7 +198,7 @@ _SETTABLE = (
         name="image_url",
         type=ValueType.STRING,
         rule=f"an http or https address of at most {limits.MAX_IMAGE_URL} characters",
-        pattern=r"https?://[^\s\x00-\x1f\x7f\"<>\\^`{|}]+",
+        pattern=r"https?://[!#-;=?-\[\]_a-z~]+",
         max_chars=limits.MAX_IMAGE_URL,
     ),
     _state("email_subscribe"),
