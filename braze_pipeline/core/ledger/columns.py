@@ -8,7 +8,7 @@ known_at            when that became known (UTC)
 v{k}, a{k}          acknowledged value of attribute k, and the number of its acknowledgement
 s{j}                newest day that template j evaluated for the user (``tables.MEMBER``: the
                     newest that was carried out)
-f{j}                when template j's attributes were last acknowledged in full (UTC)
+f{j}                when template j's attributes were first, or last in full, acknowledged (UTC)
 u{j}                TRUE: unconfirmed: acknowledged while nobody knew whether Braze has the user
 ==================  =============================================================================
 

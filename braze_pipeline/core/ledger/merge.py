@@ -70,12 +70,12 @@ def _merge(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> N
     fresh = [
         "n.__user_id",
         seen.format(old="NULL::DATE"),
-        "CASE WHEN n.__full THEN n.acknowledged_at END",
+        "n.acknowledged_at",
         "NOT n.__known",
     ]
     matched = [
         f"s{j} = {seen.format(old=f'l.s{j}')}",
-        f"f{j} = CASE WHEN n.__full THEN n.acknowledged_at ELSE l.f{j} END",
+        f"f{j} = CASE WHEN n.__full OR l.f{j} IS NULL THEN n.acknowledged_at ELSE l.f{j} END",
         f"u{j} = CASE WHEN NOT n.__known THEN true WHEN n.__full THEN false ELSE l.u{j} END",
     ]
     for k, _, _ in plan.columns:

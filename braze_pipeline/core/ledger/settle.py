@@ -72,7 +72,7 @@ def settle(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
 
 
 def _no_longer(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, before: date) -> int:
-    """Users who left or were refused are not up to date for the new day: they keep the one before."""
+    """Users who left or were refused keep the day before: they are not up to date for this."""
     return tables.count(
         con,
         f"UPDATE {tables.wide(plan.ledger)} SET s{plan.template_no} = {_sql(before)} "

@@ -212,7 +212,7 @@ def count_standing(
         f"ON l.user_id = s.__user_id "
         f"WHERE s.__present AND s.__seen IS DISTINCT FROM {tables.MEMBER}) "
         "SELECT count_if(known IS TRUE), count_if(known IS NOT TRUE), count_if(known IS FALSE), "
-        "count_if(unconfirmed) FROM who"
+        "count(*) FILTER (unconfirmed) FROM who"
     ).fetchone() or (0, 0, 0, 0)
     if trusted:
         return Standing(known=row[0] + row[1])

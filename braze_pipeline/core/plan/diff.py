@@ -194,7 +194,7 @@ def _join(q: Question, past: History, *, leaving: bool) -> str:
     wanted = [f"(p.__user_id IS NOT NULL AND ({full} OR {_any(map(_raw, q.layout.columns))}))"]
     if leaving:
         wanted += [
-            f"(p.__user_id IS NULL AND l.s{j} IS NOT NULL "
+            f"(p.__user_id IS NULL AND l.s{j} IS NOT NULL AND l.f{j} IS NOT NULL "
             f"AND l.v{c.no} IS DISTINCT FROM {payload.leave_value(c)})"
             for c in q.layout.columns
             if c.settings.on_leave != "keep"
@@ -263,7 +263,8 @@ def _place(q: Question, *, leaving: bool) -> str:
     """Add who has left the audience, and with it the value each attribute should have."""
     newest = _day(q.newest)
     left = (
-        f"((NOT j.__present AND j.__seen IS NOT NULL) OR (j.__present AND j.__as_of < {newest})) "
+        "((NOT j.__present AND j.__seen IS NOT NULL AND NOT j.__new) "
+        f"OR (j.__present AND j.__as_of < {newest})) "
         "AND s.user_id IS NULL"
         if leaving
         else "false"

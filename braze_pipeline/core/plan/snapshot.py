@@ -45,10 +45,11 @@ def write(
     values = "".join(f", c{c.no}, n{c.no}, o{c.no}" for c in columns)
     size = destination.objects_per_request
     draft = path.with_suffix(".draft")
+    meta = _META.replace("__full", _FULL)
     _copy(
         con,
         f"SELECT (n // {size})::INTEGER AS __request, (n % {size})::INTEGER AS __index, "
-        f"{_META.replace('__full', _FULL)}{values} FROM (SELECT row_number() OVER () - 1 AS n, * FROM {STAGE} "
+        f"{meta}{values} FROM (SELECT row_number() OVER () - 1 AS n, * FROM {STAGE} "
         f"WHERE {where})",
         draft,
     )

@@ -1,0 +1,114 @@
+"""What happens to users who left the audience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[..., World]
+T = template(
+    attribute("Tier", on_leave="clear"),
+    attribute("VIP", ValueType.BOOLEAN, on_leave="set", leave_value=False),
+    attribute("Likes", ValueType.ARRAY, on_leave="set", leave_value=["none"]),
+    attribute("Spend", ValueType.FLOAT),
+)
+FULL = {"Tier": "gold", "VIP": True, "Likes": ["x"], "Spend": 1.0}
+
+
+def test_by_default_braze_is_left_untouched(world: Make) -> None:
+    w = world(template(attribute("Tier")), "a b")
+    w.profiles(day(1), {"a": {"Tier": "x"}, "b": {"Tier": "x"}})
+    w.run(day(1))
+    w.profiles(day(2), {"b": {"Tier": "x"}}, left_out=["a"])
+    assert w.run(day(2)).planned_users == 0
+
+
+def test_attributes_are_cleared_or_set_once(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL}, left_out=["a"])
+    plan = w.run(day(2))
+    assert w.sent(plan) == {"a": {"Tier": None, "VIP": False, "Likes": ["none"]}}
+    assert plan.reasons == {"left audience": 1}
+    assert (plan.profiles, plan.planned_users, plan.unchanged_users, plan.leaving_users) == (
+        1,
+        1,
+        1,
+        1,
+    )
+    for number in (2, 3):
+        w.profiles(day(number), {"b": FULL}, left_out=["a"])
+        assert w.run(day(number)).planned_users == 0
+    assert w.braze.profiles["a"] == {"VIP": False, "Likes": ["none"], "Spend": 1.0}
+
+
+def test_a_deleted_customer_has_left(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL})
+    assert set(w.sent(w.run(day(2)))) == {"a"}
+
+
+def test_who_comes_back_gets_everything_that_differs(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL})
+    w.run(day(2))
+    w.profiles(day(3), {"a": FULL, "b": FULL})
+    assert w.sent(w.run(day(3))) == {"a": {"Tier": "gold", "VIP": True, "Likes": ["x"]}}
+    assert w.braze.profiles["a"] == FULL
+
+
+def test_a_row_that_was_rejected_today_has_not_left(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL}, rejected=["a"])
+    assert w.run(day(2)).planned_users == 0
+    w.profiles(day(3), {"b": FULL})
+    assert set(w.sent(w.run(day(3)))) == {"a"}
+
+
+def test_a_user_never_sent_is_not_touched_on_leave(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {}, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL}, left_out=["a"])
+    assert w.run(day(2)).planned_users == 0
+
+
+def test_a_backfill_takes_nobody_out(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(5), {"a": FULL, "b": FULL})
+    w.run(day(5))
+    w.profiles(day(4), {"b": FULL}, left_out=["a"])
+    assert w.run(day(4)).planned_users == 0
+
+
+def test_a_day_whose_audience_was_not_built_takes_nobody_out(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL})
+    w.con.execute(f"DELETE FROM {T.table('audience')} WHERE __as_of = ?", [day(2)])
+    assert w.run(day(2)).planned_users == 0
+
+
+def test_in_a_range_who_left_by_its_end_gets_both_the_last_values_and_the_leave(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {**FULL, "Spend": 2.0}, "b": FULL})
+    w.profiles(day(3), {"b": FULL}, left_out=["a"])
+    plan = w.run(day(2), day(3))
+    assert w.sent(plan) == {"a": {"Tier": None, "VIP": False, "Likes": ["none"], "Spend": 2.0}}
+    assert plan.profiles + plan.leaving_users == (
+        plan.planned_users + plan.unchanged_users + plan.superseded_users + plan.held_back_users
+    )

@@ -1,0 +1,147 @@
+"""Older days never overwrite newer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[..., World]
+T = template(attribute("Tier"), attribute("Spend", ValueType.FLOAT))
+
+
+def test_a_backfill_of_the_past_is_superseded(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(10), {"a": {"Tier": "new"}, "b": {"Tier": "same"}})
+    w.run(day(10))
+    w.profiles(day(9), {"a": {"Tier": "old"}, "b": {"Tier": "same"}})
+    plan = w.run(day(9))
+    assert (plan.planned_users, plan.superseded_users, plan.unchanged_users) == (0, 1, 1)
+    assert w.braze.profiles["a"] == {"Tier": "new"}
+
+
+def test_a_day_that_found_a_value_unchanged_guards_it_too(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(10), {"a": {"Tier": "X"}})
+    w.run(day(10))
+    w.profiles(day(12), {"a": {"Tier": "X"}})
+    assert w.run(day(12)).planned_users == 0
+    w.profiles(day(11), {"a": {"Tier": "Y"}})
+    plan = w.run(day(11))
+    assert (plan.planned_users, plan.superseded_users) == (0, 1)
+    assert w.braze.profiles["a"] == {"Tier": "X"}
+
+
+def test_a_day_that_found_nothing_to_send_guards_a_user_without_values(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(12), {"a": {}, "b": {"Tier": "x"}})
+    w.run(day(12))
+    w.profiles(day(11), {"a": {"Tier": "Y"}})
+    assert w.run(day(11)).superseded_users == 1
+    assert "a" not in w.braze.profiles
+
+
+def test_a_newer_plan_that_was_never_sent_guards_nothing(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(10), {"a": {"Tier": "X"}})
+    w.run(day(10))
+    w.profiles(day(12), {"a": {"Tier": "Z"}})
+    w.plan(day(12))
+    w.profiles(day(11), {"a": {"Tier": "Y"}})
+    assert w.sent(w.run(day(11))) == {"a": {"Tier": "Y"}}
+
+
+def test_a_user_missing_from_the_newest_day_is_guarded_by_its_own_newest(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(10), {"a": {"Tier": "10"}, "b": {"Tier": "10"}})
+    w.run(day(10))
+    w.profiles(day(12), {"b": {"Tier": "12"}})
+    w.run(day(12))
+    w.profiles(day(11), {"a": {"Tier": "11"}, "b": {"Tier": "11"}})
+    plan = w.run(day(11))
+    assert w.sent(plan) == {"a": {"Tier": "11"}}
+    assert plan.superseded_users == 1
+    w.profiles(day(9), {"a": {"Tier": "9"}})
+    assert w.run(day(9)).superseded_users == 1
+
+
+def test_in_a_range_only_the_newest_state_of_each_user_is_sent(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "1"}, "b": {"Tier": "1"}})
+    w.profiles(day(2), {"a": {"Tier": "2"}, "b": {"Tier": "2"}})
+    w.profiles(day(3), {"a": {"Tier": "3"}})
+    plan = w.run(day(1), day(3), day(2))
+    assert w.sent(plan) == {"a": {"Tier": "3"}, "b": {"Tier": "2"}}
+    assert {row["__user_id"]: row["__as_of"] for row in w.rows(plan)} == {"a": day(3), "b": day(2)}
+    assert (plan.profiles, plan.planned_users, plan.superseded_users) == (5, 2, 3)
+    w.profiles(day(2), {"b": {"Tier": "2b"}, "a": {"Tier": "2b"}})
+    plan = w.run(day(2))
+    assert w.sent(plan) == {"b": {"Tier": "2b"}}
+
+
+def test_a_backfilled_range_that_ends_before_the_newest_day_sends_what_is_still_news(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(5), {"a": {"Tier": "5"}})
+    w.run(day(5))
+    w.profiles(day(3), {"a": {"Tier": "3"}, "b": {"Tier": "3"}})
+    w.profiles(day(4), {"a": {"Tier": "4"}})
+    plan = w.run(day(3), day(4))
+    assert w.sent(plan) == {"b": {"Tier": "3"}}
+    assert (plan.profiles, plan.planned_users, plan.superseded_users) == (3, 1, 2)
+
+
+def test_an_older_day_may_be_forced_with_a_reason_on_record(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(10), {"a": {"Tier": "new"}})
+    w.run(day(10))
+    w.profiles(day(9), {"a": {"Tier": "old"}})
+    plan = w.run(day(9), force_stale="day 10 was loaded wrongly")
+    assert w.braze.profiles["a"] == {"Tier": "old"}
+    recorded = w.con.execute(
+        "SELECT force_stale FROM records.plans WHERE plan_id = ?", [plan.plan_id]
+    ).fetchone()
+    assert recorded == ("day 10 was loaded wrongly",)
+    assert w.sent(w.run(day(10))) == {"a": {"Tier": "new"}}
+
+
+def test_a_refused_user_is_not_taken_for_evaluated(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(10), {"a": {"Tier": "10"}, "b": {"Tier": "10"}})
+    w.run(day(10))
+    w.profiles(day(12), {"a": {"Tier": "bad"}, "b": {"Tier": "12"}})
+    w.run(day(12), refuse=["a"])
+    w.profiles(day(11), {"a": {"Tier": "11"}})
+    assert w.sent(w.run(day(11))) == {"a": {"Tier": "11"}}
+
+
+def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> None:
+    shared, own = attribute("Tier"), attribute("Own")
+    one, two = template(shared, name="one"), template(shared, own, name="two")
+    w = world(one, "a")
+    w.profiles(day(10), {"a": {"Tier": "X"}}, t=one)
+    w.run(day(10), t=one)
+    w.profiles(day(12), {"a": {"Tier": "X"}}, t=one)
+    w.run(day(12), t=one)
+    w.profiles(day(11), {"a": {"Tier": "Y", "Own": "o"}}, t=two)
+    plan = w.run(day(11), t=two)
+    assert w.sent(plan) == {"a": {"Own": "o"}}
+    assert w.braze.profiles["a"] == {"Tier": "X", "Own": "o"}
+
+
+def test_a_crash_in_the_middle_leaves_each_user_guarded_as_far_as_it_got(world: Make) -> None:
+    from braze_pipeline_tests.ledger_world import smaller_requests
+
+    w = world(smaller_requests(T, 1), "a b")
+    w.profiles(day(10), {"a": {"Tier": "10"}, "b": {"Tier": "10"}})
+    w.run(day(10))
+    w.profiles(day(12), {"a": {"Tier": "12"}, "b": {"Tier": "12"}})
+    plan = w.plan(day(12))
+    first = w.rows(plan)[0]["__user_id"]
+    w.send(plan, stop_after=1)
+    w.profiles(day(11), {"a": {"Tier": "11"}, "b": {"Tier": "11"}})
+    backfill = w.run(day(11))
+    assert set(w.sent(backfill)) == {"a", "b"} - {first}
+    assert backfill.superseded_users == 1

@@ -1,0 +1,150 @@
+"""Users that Braze may not have: an acknowledgement alone proves nothing for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.ledger import standing
+from braze_pipeline.errors import BrazeUnavailable, ConfigurationError
+from braze_pipeline.settings import KnownUsers, TemplateSettings
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[..., World]
+
+
+def knowing(source: str, **more: object) -> TemplateSettings:
+    t = template(attribute("Tier"), attribute("Plan"))
+    known = KnownUsers(source=source, **more)  # type: ignore[arg-type]
+    return replace(t, destination=replace(t.destination, known_users=known))
+
+
+PAIR = {"a": {"Tier": "x", "Plan": "p"}, "ghost": {"Tier": "y", "Plan": "q"}}
+
+
+def test_unknown_users_are_reported_and_sent_in_full_again_by_rhythm(world: Make) -> None:
+    w = world(knowing("none"), "a")
+    w.profiles(day(1), PAIR)
+    plan = w.run(day(1))
+    assert (plan.known_users, plan.unknown_users, plan.unconfirmed_users) == (0, 2, 0)
+    w.now += timedelta(days=3)
+    plan = w.run(day(1))
+    assert (plan.planned_users, plan.unknown_users, plan.unconfirmed_users) == (0, 2, 2)
+    w.now += timedelta(days=4)
+    plan = w.run(day(1))
+    assert (plan.planned_users, plan.resent_users, plan.reasons) == (2, 2, {"resend": 2})
+    assert w.sent(plan)["ghost"] == {"Tier": "y", "Plan": "q"}
+    assert w.plan(day(1)).planned_users == 0
+
+
+def test_between_two_resends_only_changes_are_sent(world: Make) -> None:
+    w = world(knowing("none"), "a")
+    w.profiles(day(1), PAIR)
+    w.run(day(1))
+    w.profiles(day(2), {**PAIR, "a": {"Tier": "z", "Plan": "p"}})
+    assert w.sent(w.run(day(2))) == {"a": {"Tier": "z"}}
+
+
+def test_a_user_that_becomes_known_is_sent_in_full_at_once_and_only_once(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.csv"
+    file.write_text("user_id\na\n", encoding="utf-8")
+    w = world(knowing("list", file=file), "a")
+    w.profiles(day(1), PAIR)
+    plan = w.run(day(1))
+    assert (plan.known_users, plan.unknown_users, plan.unconfirmed_users) == (1, 1, 0)
+    w.profiles(day(2), PAIR)
+    plan = w.run(day(2))
+    assert (plan.planned_users, plan.unconfirmed_users) == (0, 1)
+    w.braze.known.add("ghost")
+    file.write_text("user_id\na\nghost\n", encoding="utf-8")
+    plan = w.run(day(2))
+    assert w.sent(plan) == {"ghost": {"Tier": "y", "Plan": "q"}}
+    assert w.braze.profiles["ghost"] == {"Tier": "y", "Plan": "q"}
+    w.now += timedelta(days=30)
+    plan = w.plan(day(2))
+    assert (plan.planned_users, plan.known_users, plan.unconfirmed_users) == (0, 2, 0)
+
+
+def test_known_is_of_the_destination_and_unconfirmed_of_each_template(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.csv"
+    file.write_text("user_id\n", encoding="utf-8")
+    one = knowing("list", file=file)
+    two = replace(one, name="two", schema="data_two", attributes=(attribute("Other"),))
+    w = world(one, "a")
+    w.profiles(day(1), {"a": {"Tier": "x", "Plan": "p"}}, t=one)
+    w.profiles(day(1), {"a": {"Other": "o"}}, t=two)
+    w.run(day(1), t=one)
+    w.run(day(1), t=two)
+    file.write_text("user_id\na\n", encoding="utf-8")
+    assert w.sent(w.run(day(1), t=one)) == {"a": {"Tier": "x", "Plan": "p"}}
+    assert w.sent(w.run(day(1), t=two)) == {"a": {"Other": "o"}}
+
+
+def test_users_are_looked_up_fifty_at_a_time_and_asked_for_again_by_rhythm(world: Make) -> None:
+    t = knowing("lookup")
+    w = world(t)
+    w.profiles(day(1), {f"u{n:03}": {"Tier": "x"} for n in range(120)})
+    asked: list[int] = []
+
+    def ask(ids: list[str]) -> set[str]:
+        asked.append(len(ids))
+        return {user for user in ids if user < "u100"}
+
+    w.close()
+    found = standing.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
+    assert (asked, found.asked, found.known, found.left) == ([50, 50, 20], 120, 100, 0)
+    again = standing.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
+    assert again.asked == 0
+    later = w.now.replace(tzinfo=None) + timedelta(days=7)
+    assert standing.look_up(w.warehouse, t, [day(1)], ask, now=later).asked == 20
+    with w.warehouse.connect() as w.con:
+        plan = w.plan(day(1))
+        assert (plan.known_users, plan.unknown_users, plan.not_in_braze_users) == (100, 20, 20)
+
+
+def test_a_look_up_that_breaks_keeps_what_it_found_and_stays_within_its_limit(world: Make) -> None:
+    t = knowing("lookup", lookups_per_minute=1)
+    w = world(t)
+    w.profiles(day(1), {f"u{n:03}": {"Tier": "x"} for n in range(520)})
+    w.close()
+    calls = 0
+
+    def ask(ids: list[str]) -> set[str]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise BrazeUnavailable("Braze is away.", fix="Wait.")
+        return set(ids)
+
+    now = w.now.replace(tzinfo=None)
+    with pytest.raises(BrazeUnavailable):
+        standing.look_up(w.warehouse, t, [day(1)], ask, now=now)
+    found = standing.look_up(w.warehouse, t, [day(1)], lambda ids: set(ids), now=now)
+    assert (found.asked, found.left) == (420, 0)
+
+
+def test_a_missing_or_unusable_list_is_a_configuration_error(world: Make, tmp_path: Path) -> None:
+    w = world(knowing("list", file=tmp_path / "none.csv"))
+    w.profiles(day(1), PAIR)
+    with pytest.raises(ConfigurationError, match=r"none\.csv"):
+        w.plan(day(1))
+    (tmp_path / "none.csv").write_text("id\na\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="user_id"):
+        w.plan(day(1))
+
+
+def test_creating_destinations_and_assumed_users_need_no_proof(world: Make) -> None:
+    w = world(knowing("assume"), "a ghost")
+    w.profiles(day(1), PAIR)
+    w.run(day(1))
+    w.now += timedelta(days=30)
+    plan = w.plan(day(1))
+    assert (plan.planned_users, plan.known_users, plan.unconfirmed_users) == (0, 2, 0)
