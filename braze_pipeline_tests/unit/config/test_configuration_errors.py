@@ -1,0 +1,309 @@
+"""Every error of a configuration names file, line, key, what is allowed and the nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.resolve import resolve
+from braze_pipeline.errors import ConfigurationError, MissingRequiredField
+from braze_pipeline.settings import TemplateSettings, ValueType
+
+DESTINATION = """\
+name: braze
+instance: US-01
+user_identifier: external_id
+"""
+
+ATTRIBUTES = """\
+- {column: email}
+- {column: tier, as: Value Tier, type: string}
+"""
+
+
+def document(
+    *,
+    destination: str = DESTINATION,
+    attributes: str = ATTRIBUTES,
+    template: str = "",
+    more: str = "",
+) -> str:
+    """A defs.yaml with one template."""
+    lines = [
+        "type: braze_pipeline.orchestration.BrazeDestination",
+        "attributes:",
+        "  destination:",
+        indent(destination.rstrip(), "    "),
+        "  templates:",
+        "    - name: everyone",
+        "      audience: {high_value: {lifetime_value: 0}}",
+        "      attributes:",
+        indent(dedent(attributes).rstrip(), "        "),
+        indent(dedent(template).rstrip(), "      "),
+        indent(dedent(more).rstrip(), "  "),
+    ]
+    return "\n".join(line for line in lines if line.strip()) + "\n"
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> tuple[TemplateSettings, ...]:
+    file = tmp_path / "defs.yaml"
+    file.write_text(text, encoding="utf-8")
+    (tmp_path / "customer_attributes.sql").write_text("SELECT 1", encoding="utf-8")
+    return tuple(
+        template
+        for config, place in load_configs(file)
+        for template in resolve(config, folder=tmp_path, place=place, environ=environ)
+    )
+
+
+def line_of(text: str, part: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> None:
+    (template,) = load(tmp_path, document())
+    assert template.destination.endpoint == "https://rest.iad-01.braze.com"
+    assert template.destination.update_only
+    assert template.destination.rate_limit.requests == 3000
+    assert [a.name for a in template.attributes] == ["email", "Value Tier"]
+    assert [a.pii for a in template.attributes] == [True, False]
+    assert template.identifier_column == "customer_id"
+    assert template.schema == "braze"
+    assert template.key_prefix == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "said"),
+    [
+        (
+            document(destination=DESTINATION.replace("user_identifier", "user_identifer")),
+            "user_identifer",
+            "Did you mean 'user_identifier'?",
+        ),
+        (
+            document(attributes="- {column: tier, as: Value Tier, type: strng}"),
+            "strng",
+            "Did you mean 'string'?",
+        ),
+        (
+            document(destination=DESTINATION.replace("US-01", "US-11")),
+            "US-11",
+            "US-01, US-02",
+        ),
+        (document(attributes="- {column: b, as: Birthdate, type: date}"), "Birthdate", "'dob'"),
+        (document(attributes="- {column: b, as: birthday, type: date}"), "birthday", "'dob'"),
+        (document(attributes="- {column: b, as: E-mail, type: string}"), "E-mail", "'email'"),
+        (
+            document(attributes="- {column: b, as: First Name, type: string}"),
+            "First Name",
+            "'first_name'",
+        ),
+        (document(attributes="- {column: b, as: DOB, type: date}"), "as: DOB", "'dob'"),
+        (
+            document(attributes="- {column: b, as: created_at}"),
+            "created_at",
+            "only exported by Braze",
+        ),
+        (document(attributes="- {column: b, as: Tier}"), "as: Tier", "needs a type"),
+        (
+            document(attributes="- {column: country, type: integer}"),
+            "type: integer",
+            "is of type string",
+        ),
+        (document(attributes="- {column: b, as: a.b, type: string}"), "as: a.b", "full stop"),
+        (document(more="time_zone: Europe/Londom"), "time_zone", "Did you mean 'Europe/London'?"),
+        (document(more="start_date: '2024-02-30'"), "start_date", "no day of the calendar"),
+        (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
+        (document(template="attributes_sql: other.sql"), "attributes_sql", "There is no file"),
+        (
+            document(template="recipient_groups: [{name: g, where: 'true', attributes: [email]}]"),
+            "recipient_groups",
+            "Only `kind: campaign`",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_the_way_out(
+    tmp_path: Path, text: str, at: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, at)}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = document(
+        attributes="""
+        - {column: a, as: Email, type: string}
+        - {column: b, as: birthday, type: string}
+        """,
+        more="time_zone: Nowhere",
+    )
+    with pytest.raises(ConfigurationError, match="3 problems"):
+        load(tmp_path, text)
+
+
+def test_names_that_differ_in_case_or_spacing_only_are_refused(tmp_path: Path) -> None:
+    text = document(
+        attributes="""
+        - {column: a, as: Value Tier, type: string}
+        - {column: b, as: value_tier, type: string}
+        """
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert f":{line_of(text, 'value_tier')}:" in str(caught.value)
+    assert "named twice" in str(caught.value)
+
+
+def test_a_missing_identifier_is_the_missing_required_field_error(tmp_path: Path) -> None:
+    text = document(destination="name: braze\ninstance: US-01\n")
+    with pytest.raises(MissingRequiredField, match="Put it under `destination`"):
+        load(tmp_path, text)
+
+
+def test_a_template_supplies_what_its_destination_leaves_open(tmp_path: Path) -> None:
+    text = document(
+        destination="name: braze\ninstance: US-01\n",
+        template="user_identifier: braze_id\nupdate_only: false",
+    )
+    (template,) = load(tmp_path, text)
+    assert template.destination.identifier == "braze_id"
+    assert template.identifier_column == "braze_id"
+    assert not template.destination.update_only
+
+
+def test_a_recipient_group_without_the_identifier_is_a_missing_required_field(
+    tmp_path: Path,
+) -> None:
+    text = document(
+        template="""
+        kind: campaign
+        recipient_groups:
+          - {name: gold, where: "tier = 'gold'", attributes: [external_id, email]}
+          - {name: rest, where: "tier <> 'gold'", attributes: [email]}
+        """
+    )
+    with pytest.raises(MissingRequiredField, match="'rest' does not include 'external_id'"):
+        load(tmp_path, text)
+
+
+def test_a_recipient_group_may_only_name_attributes_of_its_template(tmp_path: Path) -> None:
+    text = document(
+        template="""
+        kind: campaign
+        recipient_groups:
+          - {name: gold, where: "true", attributes: [external_id, emial]}
+        """
+    )
+    with pytest.raises(ConfigurationError, match="Did you mean 'email'"):
+        load(tmp_path, text)
+
+
+def test_consent_is_dropped_whoever_asks_for_it(tmp_path: Path) -> None:
+    text = document(
+        attributes="""
+        - {column: email}
+        - {column: email_opted_in, as: email_subscribe}
+        - {column: push_subscribe}
+        """
+    )
+    (template,) = load(tmp_path, text)
+    assert [a.name for a in template.attributes] == ["email"]
+    assert template.dropped == ("email_opted_in", "push_subscribe")
+
+
+def test_restricted_pii_keeps_personal_columns_out(tmp_path: Path) -> None:
+    (template,) = load(tmp_path, document(template="restricted_pii: true"))
+    assert [a.name for a in template.attributes] == ["Value Tier"]
+
+
+def test_the_environment_overrides_the_instance(tmp_path: Path) -> None:
+    (template,) = load(tmp_path, document(), BRAZE_REST_ENDPOINT="http://127.0.0.1:8421/")
+    assert template.destination.endpoint == "http://127.0.0.1:8421"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("http://rest.iad-01.braze.com", "plain http"),
+        ("https://dashboard-01.braze.com", "dashboard"),
+        ("https://rest.iad-01.braze.com/users/track", "path"),
+        ("https://user:word@rest.iad-01.braze.com", "no user, password"),
+        ("rest.iad-01.braze.com", "holds no REST endpoint"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_right_is_refused(
+    tmp_path: Path, endpoint: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        load(tmp_path, document(), BRAZE_REST_ENDPOINT=endpoint)
+
+
+def test_a_secret_cannot_be_copied_into_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAZE_API_KEY", "planted-key")
+    text = document(destination=DESTINATION + 'description: "{{ env.BRAZE_API_KEY }}"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert "api_key_env: BRAZE_API_KEY" in str(caught.value)
+    assert "planted-key" not in str(caught.value)
+
+
+def test_the_environment_fills_in_what_is_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAZE_REGION", "EU-02")
+    text = document(destination=DESTINATION.replace("US-01", '"{{ env.BRAZE_REGION }}"'))
+    (template,) = load(tmp_path, text)
+    assert template.destination.instance == "EU-02"
+
+
+def test_two_templates_of_a_destination_cannot_own_one_attribute(tmp_path: Path) -> None:
+    text = document() + indent(
+        dedent(
+            """\
+            - name: second
+              audience: {high_value: {lifetime_value: 0}}
+              attributes:
+                - {column: x, as: value tier, type: string}
+            """
+        ),
+        "    ",
+    )
+    with pytest.raises(ConfigurationError, match="already sent by the template 'everyone'"):
+        load(tmp_path, text)
+
+
+def test_a_second_template_has_tables_and_asset_keys_of_its_own(tmp_path: Path) -> None:
+    text = document() + indent(
+        dedent(
+            """\
+            - name: second
+              audience: {high_value: {lifetime_value: 0}}
+              attributes:
+                - {column: x, as: Other, type: array}
+            """
+        ),
+        "    ",
+    )
+    first, second = load(tmp_path, text)
+    assert (first.schema, second.schema) == ("braze", "braze__second")
+    assert (first.key_prefix, second.key_prefix) == ((), ("second",))
+    assert second.attributes[0].type is ValueType.ARRAY
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text("type: x\nattributes: [unclosed\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"defs\.yaml:\d+: not valid YAML"):
+        load_configs(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nothing\.yaml"):
+        load_configs(tmp_path / "nothing.yaml")
