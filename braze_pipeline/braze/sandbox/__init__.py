@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from braze_pipeline.braze.sandbox.answers import ErrorShape
 from braze_pipeline.braze.sandbox.faults import ABORTS_RUN, WRITES, Fault, FaultKind, FaultPlan
-from braze_pipeline.braze.sandbox.sandbox import HOST, SANDBOX_API_KEY, Sandbox
+from braze_pipeline.braze.sandbox.running import HOST
+from braze_pipeline.braze.sandbox.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline.braze.sandbox.server import Latency
 from braze_pipeline.braze.sandbox.serving import serve
 from braze_pipeline.braze.sandbox.throttle import Limits

@@ -19,11 +19,11 @@ from typing import Final
 from braze_pipeline.braze.limits import MAX_BODY_BYTES, MAX_OBJECTS
 from braze_pipeline.braze.sandbox import answers, reading
 from braze_pipeline.braze.sandbox.answers import Answer, ErrorShape
-from braze_pipeline.braze.sandbox.faults import Fault
+from braze_pipeline.braze.sandbox.faults import Fault, FaultKind
 from braze_pipeline.braze.sandbox.mishaps import mishap, refusal_of, shape_of, spoil
 from braze_pipeline.braze.sandbox.throttle import Throttle, Verdict
 from braze_pipeline.braze.sandbox.traffic import RequestRecord
-from braze_pipeline.braze.sandbox.workspace import ARRAYS, Workspace
+from braze_pipeline.braze.sandbox.workspace import ARRAYS, Refused, Workspace
 from braze_pipeline.settings import Json
 
 TRACK: Final = "/users/track"
@@ -200,6 +200,10 @@ class Api:
         if counted > self.max_objects:
             return answers.message(400, answers.TOO_MANY)
         refuse = refusal_of(fault, sizes.get("attributes", 0))
+        if fault is not None and fault.kind is FaultKind.REFUSED_ALL:
+            named = [Refused("attributes", *victim) for victim in refuse.items()]
+            errors = answers.named(named, ErrorShape.MEASURED, sizes)
+            return answers.json_answer(400, {"message": answers.NO_VALID_DATA, "errors": errors})
         tracked = self.workspace.track(document, refuse=refuse)
         record.refused = len(tracked.refused)
         record.ignored = tracked.ignored

@@ -1,20 +1,15 @@
 """The stand-in Braze as a thing to start, look into and stop.
 
-What belongs here: putting the parts together, the thread that the server runs in, and what tests
-and the command line ask of it.
+What belongs here: putting the parts together, and what tests and the command line ask of them.
 """
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import uvicorn
 
 from braze_pipeline.braze.limits import MAX_BODY_BYTES, MAX_OBJECTS
 from braze_pipeline.braze.sandbox import seeds
@@ -24,6 +19,7 @@ from braze_pipeline.braze.sandbox.faults import Fault, FaultKind, FaultPlan, Fau
 from braze_pipeline.braze.sandbox.pages import pages
 from braze_pipeline.braze.sandbox.reading import write_export
 from braze_pipeline.braze.sandbox.recorder import Recorder
+from braze_pipeline.braze.sandbox.running import HOST, Running
 from braze_pipeline.braze.sandbox.seeds import User
 from braze_pipeline.braze.sandbox.server import BrazeApp, Connections, Latency
 from braze_pipeline.braze.sandbox.state import State
@@ -33,13 +29,8 @@ from braze_pipeline.braze.sandbox.values import CustomAttribute, DataType
 from braze_pipeline.braze.sandbox.workspace import Workspace
 from braze_pipeline.settings import Json
 
-HOST: Final = "127.0.0.1"
-"""The only address that a sandbox ever listens on."""
-
 SANDBOX_API_KEY: Final = "sandbox-key-for-trials-only"
 """The key of a sandbox that was given no other."""
-
-_START_SECONDS: Final = 30.0
 
 
 class Sandbox:
@@ -115,7 +106,7 @@ class Sandbox:
             fields_required=fields_required,
         )
         self.state = State(self.workspace, self.traffic, self.faults)
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self.seed(users)
 
     def __repr__(self) -> str:
@@ -149,7 +140,7 @@ class Sandbox:
                 connections=self._connections,
                 pages=pages(self.state),
             )
-            self._running = _Running(app, self.port)
+            self._running = Running(app, self.port)
             self.port = self._running.port
         return self
 
@@ -252,63 +243,3 @@ class Sandbox:
         """Read what ``save`` wrote; a file that is not there holds nothing."""
         if path.exists():
             seeds.load(self.workspace, path)
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.listening.set()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app = self.config.app
-        if isinstance(app, BrazeApp):
-            app.connections.abort_all()
-        await super().shutdown(sockets=sockets)
-
-
-class _Running:
-    """A server in its thread."""
-
-    def __init__(self, app: BrazeApp, port: int) -> None:
-        self._app = app
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((HOST, port))
-        except OSError:
-            self._socket.close()
-            raise
-        self.port = int(self._socket.getsockname()[1])
-        config = uvicorn.Config(
-            app,
-            http=app.connections.protocol(),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="braze-sandbox", daemon=True
-        )
-        self._thread.start()
-        if not self._server.listening.wait(_START_SECONDS):
-            raise OSError(f"The sandbox did not start on port {self.port}.")
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
-        if self._app.recorder is not None:
-            self._app.recorder.close()
