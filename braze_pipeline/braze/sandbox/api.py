@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from typing import Final
@@ -55,8 +55,8 @@ class Request:
     method: str
     path: str
     query: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @cached_property
     def document(self) -> Json:
@@ -115,7 +115,7 @@ class Api:
 
     workspace: Workspace
     throttle: Throttle
-    keys: Mapping[str, Collection[str]] | None = None
+    keys: Mapping[str, Collection[str]] | None = field(default=None, repr=False)
     max_objects: int = MAX_OBJECTS
     per_array: bool = False
     max_body_bytes: int = MAX_BODY_BYTES

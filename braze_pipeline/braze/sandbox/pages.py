@@ -94,7 +94,10 @@ class _Doors:
         given = await _json(request)
         if not isinstance(given, list) or not all(isinstance(one, str | dict) for one in given):
             return JSONResponse({"message": "a JSON array of ids or objects is needed"}, 400)
-        return JSONResponse({"profiles": self._state.seed(given)})
+        try:
+            return JSONResponse({"profiles": self._state.seed(given)})
+        except (KeyError, TypeError):
+            return JSONResponse({"message": "an identifier is malformed"}, 400)
 
     async def faults(self, request: Request) -> Response:
         """Script faults (POST, an array of kinds or null), or forget them all (DELETE)."""

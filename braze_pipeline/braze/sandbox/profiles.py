@@ -11,6 +11,7 @@ import hashlib
 import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from braze_pipeline.settings import Json
 
@@ -55,9 +56,22 @@ class ProfileStore:
     def __contains__(self, key: object) -> bool:
         return key in self._packed
 
-    def keys(self) -> list[str]:
+    def __iter__(self) -> Iterator[str]:
         """All keys, in the order in which the profiles came into being."""
-        return list(self._packed)
+        return iter(self._packed)
+
+    def page(self, offset: int, limit: int) -> list[str]:
+        """Some of the keys, in the same order."""
+        return list(islice(self._packed, offset, offset + limit))
+
+    def find(self, user: str) -> str | None:
+        """The key of a profile by external id or braze id."""
+        return user if user in self._packed else self.by_braze_id(user)
+
+    def name(self, key: str) -> str:
+        """A profile's name for people: external id, else seeded braze id, else alias."""
+        given = external_id(key) or self._braze_ids.get(key)
+        return given or " ".join(part for part in key.split("\0") if part)
 
     def get(self, key: str) -> Profile | None:
         """A copy of a profile; ``put`` it back to keep a change."""

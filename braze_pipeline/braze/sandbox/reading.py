@@ -102,11 +102,10 @@ def write_export(workspace: Workspace, path: Path) -> int:
     The form is that of the files that ``/users/export/segment`` leaves in a bucket.
     """
     with workspace.lock:
-        keys = workspace.profiles.keys()
         with path.open("w", encoding="utf-8") as file:
-            for key in keys:
+            for key in workspace.profiles:
                 file.write(json.dumps(exported(workspace, key), ensure_ascii=False) + "\n")
-    return len(keys)
+        return len(workspace.profiles)
 
 
 def custom_attributes(workspace: Workspace, query: str, headers: Mapping[str, str]) -> Answer:

@@ -17,6 +17,7 @@ from braze_pipeline.braze.sandbox.answers import ErrorShape
 from braze_pipeline.braze.sandbox.api import PERMISSIONS, TRACK, Api
 from braze_pipeline.braze.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
 from braze_pipeline.braze.sandbox.pages import pages
+from braze_pipeline.braze.sandbox.profiles import Profile
 from braze_pipeline.braze.sandbox.reading import write_export
 from braze_pipeline.braze.sandbox.recorder import Recorder
 from braze_pipeline.braze.sandbox.running import HOST, Running
@@ -193,31 +194,34 @@ class Sandbox:
         self.state.reset()
 
     def profile(self, user: str) -> dict[str, Json] | None:
-        """Fields and custom attributes of one user by external id; None for an unknown one."""
-        with self.workspace.lock:
-            found = self.workspace.profiles.get(user)
+        """Fields and custom attributes of a user by external or braze id; None for an unknown."""
+        found = self._profile(user)
         return None if found is None else found.values
 
     def profiles(self) -> dict[str, dict[str, Json]]:
-        """All profiles by key (the external id where there is one)."""
+        """All profiles by external id, else braze id, else alias."""
         with self.workspace.lock:
-            return {key: one.values for key, one in self.workspace.profiles.items()}
+            store = self.workspace.profiles
+            return {store.name(key): one.values for key, one in store.items()}
 
     def objects_sent(self, user: str) -> int:
         """How many objects were applied to a user."""
-        with self.workspace.lock:
-            found = self.workspace.profiles.get(user)
+        found = self._profile(user)
         return 0 if found is None else found.objects
 
     def attributes_sent(self, user: str) -> int:
         """How many attributes were applied to a user, counted as often as sent."""
-        with self.workspace.lock:
-            found = self.workspace.profiles.get(user)
+        found = self._profile(user)
         return 0 if found is None else found.attributes
+
+    def _profile(self, user: str) -> Profile | None:
+        with self.workspace.lock:
+            key = self.workspace.profiles.find(user)
+            return None if key is None else self.workspace.profiles.get(key)
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """The requests that arrived, oldest first (the last 50,000)."""
+        """The requests that arrived, oldest first (the last 20,000)."""
         with self.workspace.lock:
             return list(self.traffic.requests)
 

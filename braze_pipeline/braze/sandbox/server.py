@@ -123,7 +123,7 @@ class BrazeApp:
             if delay > 0 and await _gone_within(receive, delay):
                 record.disconnected = True
         if not record.disconnected:
-            await self._deliver(answer, scope, send)
+            await self._deliver(answer, scope, receive, send)
 
     @contextmanager
     def _in_flight(self, request: Request) -> Iterator[RequestRecord]:
@@ -146,10 +146,11 @@ class BrazeApp:
             record.status = answer.status
         return answer
 
-    async def _deliver(self, answer: Answer, scope: Scope, send: Send) -> None:
+    async def _deliver(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         peer = tuple(scope["client"])
         if answer.delivery is Delivery.RESET:
             self.connections.reset(peer)
+            await receive()
             return
         headers = [
             (name.lower().encode(), value.encode()) for name, value in answer.headers.items()
@@ -161,6 +162,7 @@ class BrazeApp:
             half = answer.body[: len(answer.body) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
             self.connections.close(peer)
+            await receive()
             return
         await send({"type": "http.response.body", "body": answer.body})
 

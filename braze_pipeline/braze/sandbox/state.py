@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from braze_pipeline.braze.sandbox.faults import Fault, Faults
-from braze_pipeline.braze.sandbox.profiles import ProfileStore, external_id
+from braze_pipeline.braze.sandbox.profiles import ProfileStore
 from braze_pipeline.braze.sandbox.reading import exported
 from braze_pipeline.braze.sandbox.seeds import User
 from braze_pipeline.braze.sandbox.traffic import Traffic
@@ -58,13 +58,15 @@ class State:
         """A page of profiles; ``search`` is looked for in ids and values, whatever the case."""
         limit = max(1, min(limit, PAGE))
         with self.workspace.lock:
-            keys = self.workspace.profiles.keys()
+            total = matching = len(self.workspace.profiles)
             if search:
                 keys = self._matching(search.casefold(), offset + limit)
-            page = keys[offset : offset + limit]
+                page, matching = keys[offset : offset + limit], len(keys)
+            else:
+                page = self.workspace.profiles.page(offset, limit)
             return {
-                "total": len(self.workspace.profiles),
-                "matching": len(keys) if search else len(self.workspace.profiles),
+                "total": total,
+                "matching": matching,
                 "offset": offset,
                 "profiles": [self._shown(key) for key in page],
             }
@@ -82,14 +84,13 @@ class State:
     def profile(self, user: str) -> dict[str, Any] | None:
         """One profile by external id or braze id."""
         with self.workspace.lock:
-            store = self.workspace.profiles
-            key = user if user in store else store.by_braze_id(user)
+            key = self.workspace.profiles.find(user)
             return None if key is None else self._shown(key)
 
     def _shown(self, key: str) -> dict[str, Any]:
         profile = self.workspace.profiles.get(key)
         counts = (0, 0) if profile is None else (profile.objects, profile.attributes)
-        name = external_id(key) or key.replace("\0", " ").strip()
+        name = self.workspace.profiles.name(key)
         shown = exported(self.workspace, key)
         return {"id": name, "objects": counts[0], "attributes": counts[1], "profile": shown}
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-KEPT_REQUESTS: Final = 50_000
+KEPT_REQUESTS: Final = 20_000
 """Requests whose record is kept; totals count all."""
 
 DISCONNECT_GRACE: Final = 0.5

@@ -75,11 +75,15 @@ def test_a_401_repeats_the_key_and_a_502_is_html(sandbox: Sandbox, post: Post) -
 
 
 @pytest.mark.parametrize("kind", [FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER])
-def test_a_reset_breaks_the_connection(sandbox: Sandbox, post: Post, kind: FaultKind) -> None:
+def test_a_reset_breaks_the_connection(
+    sandbox: Sandbox, post: Post, kind: FaultKind, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(requests.ConnectionError, match="reset"):
         meet(sandbox, post, kind)
     assert sandbox.counts()["objects_applied"] == (3 if kind in WRITES else 0)
     assert sandbox.requests[-1].status == 0
+    sandbox.stop()
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("kind", [FaultKind.SLOW, FaultKind.STALLED])
@@ -93,10 +97,14 @@ def test_a_slow_answer_comes_after_the_client_has_gone(
     assert sandbox.overlaps == []
 
 
-def test_a_truncated_body_breaks_off_after_the_write(sandbox: Sandbox, post: Post) -> None:
+def test_a_truncated_body_breaks_off_after_the_write(
+    sandbox: Sandbox, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         meet(sandbox, post, FaultKind.TRUNCATED)
     assert sandbox.counts()["objects_applied"] == 3
+    sandbox.stop()
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

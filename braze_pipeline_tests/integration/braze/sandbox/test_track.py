@@ -247,3 +247,17 @@ def test_a_sandbox_starts_again_on_its_port_with_what_it_knew(post: Post) -> Non
 def test_a_port_that_is_taken_is_an_error(sandbox: Sandbox) -> None:
     with pytest.raises(OSError, match="in use"):
         Sandbox(port=sandbox.port).start()
+
+
+def test_users_may_be_named_by_braze_id(post: Post) -> None:
+    with Sandbox(users=[{"braze_id": "b1"}]) as sandbox:
+        body = {"attributes": [{"braze_id": user, "tier": "gold"} for user in ("b1", "b2")]}
+        assert post(sandbox, TRACK, body).json()["attributes_processed"] == 2
+        assert sandbox.profiles() == {"b1": {"tier": "gold"}}
+        assert sandbox.attributes_sent("b1") == 1
+        assert sandbox.requests[-1].users == ('braze_id:"b1"', 'braze_id:"b2"')
+
+
+def test_no_representation_shows_a_key(sandbox: Sandbox) -> None:
+    assert sandbox.api_key not in repr(sandbox)
+    assert sandbox.api_key not in repr(sandbox.state)

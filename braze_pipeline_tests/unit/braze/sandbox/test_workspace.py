@@ -255,3 +255,13 @@ def test_users_are_read_from_lines_or_json_lines(tmp_path: Path) -> None:
     file = tmp_path / "users.csv"
     file.write_text('user_id\n"1"\n2\n\n{"external_id": "3", "tier": "gold"}\n', encoding="utf-8")
     assert list(seeds.read(file)) == ["1", "2", {"external_id": "3", "tier": "gold"}]
+
+
+def test_profiles_are_named_by_what_identifies_them() -> None:
+    workspace = Workspace()
+    workspace.seed(["1", {"braze_id": "b2"}, {"external_id": "3", "braze_id": "b3"}])
+    workspace.seed([{"user_alias": {"alias_label": "l", "alias_name": "n"}}])
+    store = workspace.profiles
+    assert [store.name(key) for key in store] == ["1", "b2", "3", "user_alias l n"]
+    assert (store.find("b3"), store.find("3"), store.find("x")) == ("3", "3", None)
+    assert store.page(1, 2) == list(store)[1:3]
