@@ -1,0 +1,24 @@
+"""Workflow actions: what needs a person, with the steps that resolve it.
+
+What belongs here: the store of actions and notifications, the classes with their steps, and what
+a run did and did not send. What does not: Dagster, and the network.
+"""
+
+from braze_pipeline.core.actions.outbox import Message, Outbox
+from braze_pipeline.core.actions.resolutions import RESOLUTIONS, Resolution, resolution_of
+from braze_pipeline.core.actions.sent import Sent, sent_under
+from braze_pipeline.core.actions.store import Action, ActionStore, Found, Noted
+
+__all__ = [
+    "RESOLUTIONS",
+    "Action",
+    "ActionStore",
+    "Found",
+    "Message",
+    "Noted",
+    "Outbox",
+    "Resolution",
+    "Sent",
+    "resolution_of",
+    "sent_under",
+]

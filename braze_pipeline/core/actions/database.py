@@ -1,0 +1,75 @@
+"""The SQLite file of the store: opened, made on first use, one transaction at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from braze_pipeline.errors import LedgerError
+
+_VERSION = 1
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to read with; every statement sees what is committed."""
+    with closing(_connect(path)) as con:
+        yield con
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection inside one transaction: all of the block is written, or nothing."""
+    with closing(_connect(path)) as con:
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            yield con
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+        con.execute("COMMIT")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    con = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+    try:
+        _prepare(con, path)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _prepare(con: sqlite3.Connection, path: Path) -> None:
+    con.execute("PRAGMA journal_mode = WAL")
+    con.execute("PRAGMA foreign_keys = ON")
+    if _version(con) == 0:
+        con.execute("BEGIN IMMEDIATE")
+        if _version(con) == 0:  # nobody else was faster
+            schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+            for statement in _statements(schema):
+                con.execute(statement)
+            con.execute(f"PRAGMA user_version = {_VERSION}")
+        con.execute("COMMIT")
+    if _version(con) > _VERSION:
+        raise LedgerError(
+            f"{path} was written by a newer version of braze_pipeline.",
+            fix="Use that version, or move the file away (open actions are then forgotten).",
+        )
+
+
+def _statements(schema: str) -> Iterator[str]:
+    """Statement by statement: ``executescript`` would commit the transaction."""
+    statement = ""
+    for line in schema.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _version(con: sqlite3.Connection) -> int:
+    return int(con.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,349 @@
+"""The classes of workflow actions as data: what each means, and the steps that resolve it.
+
+One table that the command line, the notifications and the documentation read. ``section`` names
+the section of the product documentation ("Send data to Braze", "Workflow actions") that a class
+answers to, where there is one.
+
+A step may name ``{template}``, ``{destination}``, ``{api_key_env}``, ``{config}``, ``{sql}``,
+``{day}``, ``{guard}`` and ``{number}``; ``Resolution.steps_for`` fills them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+STATUS_401_TRANSIENT = "status_401_transient"
+STATUS_401_PERSISTENT = "status_401_persistent"
+MISSING_FIELD_ORCHESTRATION = "missing_required_field_orchestration"
+MISSING_FIELD_CAMPAIGN = "missing_required_field_campaign"
+PARTIAL_SUCCESS = "partial_success"
+SLOW_RUN = "slow_run"
+SEND_OVERDUE = "send_overdue"
+PROCESS_DIED = "process_died"
+UNKNOWN = "unknown"
+
+_RETRY = (
+    'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
+    'failure" of the run in the UI. Users that Braze acknowledged are not sent again.'
+)
+_KEY_STEPS = (
+    (
+        "In Braze, open Settings > APIs and Identifiers and look at the key: that it exists, that "
+        "it was not rotated, and that it belongs to the workspace and instance of {destination}."
+    ),
+    (
+        "Put the valid key into the environment variable {api_key_env} of the code server, and "
+        "restart it. `braze-pipeline doctor` tells whether Braze takes it."
+    ),
+    _RETRY,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """One class of workflow action.
+
+    Attributes:
+        title: The class in words.
+        meaning: What it means, in one sentence.
+        steps: What to do, in order, with ``{placeholders}``.
+        section: The documented workflow action that it answers to; empty where there is none.
+        retry: Whether "resolve" can retry the run from where it stopped.
+    """
+
+    title: str
+    meaning: str
+    steps: tuple[str, ...]
+    section: str = ""
+    retry: bool = True
+
+    def steps_for(self, facts: Mapping[str, str]) -> tuple[str, ...]:
+        """The steps with their placeholders filled in; an unknown one stays readable."""
+        known = _Facts(facts)
+        return tuple(step.format_map(known) for step in self.steps)
+
+
+class _Facts(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return key.upper()
+
+
+def resolution_of(action: str) -> Resolution:
+    """The resolution of a class; an unlisted class is told like an unexpected failure."""
+    return RESOLUTIONS.get(action, RESOLUTIONS[UNKNOWN])
+
+
+RESOLUTIONS: Mapping[str, Resolution] = {
+    "invalid_credentials": Resolution(
+        title="Invalid credentials",
+        meaning="The API key of {destination} is not set, or Braze never accepted it.",
+        steps=_KEY_STEPS,
+        section="Invalid credentials",
+    ),
+    STATUS_401_TRANSIENT: Resolution(
+        title="Status 401 error, perhaps transient",
+        meaning=(
+            "Braze refused a key that it had accepted before. That can pass by itself; more often "
+            "the key was rotated or revoked."
+        ),
+        steps=(
+            (
+                "Retry once: `braze-pipeline actions resolve {number}`. If Braze takes the key "
+                "again, this action closes itself; if not, it becomes a persistent one."
+            ),
+            *_KEY_STEPS[:2],
+        ),
+        section="Status 401 error",
+    ),
+    STATUS_401_PERSISTENT: Resolution(
+        title="Status 401 error, persistent",
+        meaning=(
+            "Braze refused the key in several runs on end after having accepted it earlier: it "
+            "was rotated, revoked, or moved to another workspace."
+        ),
+        steps=_KEY_STEPS,
+        section="Status 401 error",
+    ),
+    "missing_permission": Resolution(
+        title="Missing permission (status 403)",
+        meaning="The key is valid but may not do this, or the Braze account is not active.",
+        steps=(
+            (
+                "In Braze, open Settings > APIs and Identifiers > the key, and add the permission "
+                "that is named above (users.track for sending)."
+            ),
+            "If the key has an IP allowlist, add the address this machine sends from.",
+            _RETRY,
+        ),
+    ),
+    "wrong_instance": Resolution(
+        title="Wrong instance",
+        meaning="What answers at the REST endpoint is not Braze's API, or not your instance's.",
+        steps=(
+            (
+                "Compare `instance` (or `rest_endpoint`) in {config}, and BRAZE_REST_ENDPOINT if "
+                "it is set, with the address of your Braze dashboard: dashboard-05 is instance US-05."
+            ),
+            "Check that no proxy answers in Braze's place.",
+            _RETRY,
+        ),
+    ),
+    MISSING_FIELD_ORCHESTRATION: Resolution(
+        title="Missing required field (orchestration)",
+        meaning=(
+            "No unique identifier would reach Braze: every user needs `external_id` or `braze_id`."
+        ),
+        steps=(
+            "Open {sql} and check that the query results hold the identifier's column.",
+            "Open {config} and check `user_identifier` and `identifier_column` of {template}.",
+            "`braze-pipeline template check` tells whether both fit.",
+            _RETRY,
+        ),
+        section="Missing required field, for orchestrations",
+    ),
+    MISSING_FIELD_CAMPAIGN: Resolution(
+        title="Missing required field (campaign)",
+        meaning=(
+            "A recipient group would be sent without a unique identifier: each group's list needs "
+            "`external_id` or `braze_id`."
+        ),
+        steps=(
+            "Open {config} at `recipient_groups` of {template}.",
+            "Add the identifier to `attributes` of every group that is sent to Braze.",
+            "`braze-pipeline template check` tells whether all groups have it.",
+            _RETRY,
+        ),
+        section="Missing required field, for campaigns",
+    ),
+    "invalid_configuration": Resolution(
+        title="Invalid configuration",
+        meaning="The configuration cannot be used as it is.",
+        steps=(
+            "Open {config}; the message above names what is wrong.",
+            "`braze-pipeline template check` tells when it is right. Reload the code location.",
+            _RETRY,
+        ),
+    ),
+    "source_missing": Resolution(
+        title="Source missing",
+        meaning="A source table was not there when the run wanted it.",
+        steps=(
+            "Deliver the file or table that is named above, or correct its place in {config}.",
+            "If it is only late, raise `schedule.lag_days`, or run the schedule later in the day.",
+            _RETRY,
+        ),
+    ),
+    "source_changed": Resolution(
+        title="Source changed",
+        meaning="A source table has lost a column, or a column changed its type.",
+        steps=(
+            "Ask the owner of the source whether the change is meant.",
+            "If it is, map the column under `sources` in {config}, or change {sql}.",
+            _RETRY,
+        ),
+    ),
+    "contract_broken": Resolution(
+        title="Contract broken",
+        meaning="The profiles as a whole do not satisfy the template's contract.",
+        steps=(
+            "`braze-pipeline rejections --as-of {day}` lists what failed and why, masked.",
+            "Mend the source or {sql}; or the template in {config} if the data is right.",
+            _RETRY,
+        ),
+    ),
+    "guard_stopped": Resolution(
+        title="Stopped by a guard",
+        meaning="The plan looked unlike the last ones, so nothing of it was sent.",
+        steps=(
+            "Look at the failed check of the plan in the UI: what it saw, what is allowed.",
+            (
+                "If the data is wrong, mend the source and retry: "
+                "`braze-pipeline actions resolve {number}`."
+            ),
+            (
+                "If the data is right, let this one run through, with a reason that is recorded: "
+                "`braze-pipeline --template {template} run --as-of {day} --let-through {guard} "
+                '--reason "..."`.'
+            ),
+            "If it will be so from now on, change the threshold under `guards` in {config}.",
+        ),
+    ),
+    "plan_outdated": Resolution(
+        title="Plan outdated",
+        meaning="The ledger moved on after the plan was made; carrying it out could send older "
+        "values.",
+        steps=(
+            (
+                "Materialize the plan again and then the send, or run the whole day: "
+                "`braze-pipeline --template {template} run --as-of {day}`."
+            ),
+        ),
+        retry=False,
+    ),
+    "accounting": Resolution(
+        title="Rows unaccounted for",
+        meaning="Two independent counts of the same rows differ: some row has no known outcome.",
+        steps=(
+            "Look at the counts of the check every_user_is_accounted_for in the UI.",
+            "Retry; a second failure is a defect: report it with those counts.",
+        ),
+    ),
+    "ledger": Resolution(
+        title="Ledger unusable",
+        meaning="The database or the journal of acknowledgements cannot be read as it is.",
+        steps=(
+            "Check BRAZE_PIPELINE_DATABASE and the DuckDB version that wrote the file.",
+            (
+                "Restore the newest backup (`braze-pipeline ledger import`), with the journal "
+                "beside it where it is still there."
+            ),
+            _RETRY,
+        ),
+    ),
+    "braze_unavailable": Resolution(
+        title="Braze unavailable",
+        meaning="Braze could not be reached, or kept failing after all retries.",
+        steps=(
+            (
+                "Look at Braze's status page, and whether this machine reaches the REST endpoint "
+                "(`braze-pipeline doctor`)."
+            ),
+            _RETRY,
+        ),
+    ),
+    "rate_limit_exhausted": Resolution(
+        title="Rate limit exhausted",
+        meaning="Braze kept answering 429: somebody else uses up the same limit, or ours is set "
+        "higher than the contract's.",
+        steps=(
+            (
+                "Compare `rate_limit` in {config} with your contract, and look at what else "
+                "sends to this workspace at that hour."
+            ),
+            "Wait for the limit to reset (an hour at most).",
+            _RETRY,
+        ),
+    ),
+    "database_locked": Resolution(
+        title="Database locked",
+        meaning="Another process keeps the DuckDB file open.",
+        steps=(
+            "End it: a DuckDB shell, a notebook, another run outside this Dagster instance.",
+            _RETRY,
+        ),
+    ),
+    "disk_full": Resolution(
+        title="Disk full",
+        meaning="No room is left where the database, its journal or its snapshots lie.",
+        steps=(
+            "Free some room. `history_days` in {config} bounds what the database keeps.",
+            _RETRY,
+        ),
+    ),
+    "send_interrupted": Resolution(
+        title="Send interrupted",
+        meaning="The run was terminated; what Braze had acknowledged by then is kept.",
+        steps=(
+            (
+                "If it was terminated on purpose, close this: "
+                '`braze-pipeline actions close {number} --reason "..."`.'
+            ),
+            _RETRY,
+        ),
+    ),
+    "send_busy": Resolution(
+        title="Another send is under way",
+        meaning="Two sends to the same destination never run at once; this one gave way.",
+        steps=("Wait until the other one has ended.", _RETRY),
+    ),
+    PROCESS_DIED: Resolution(
+        title="The run's process died",
+        meaning="It ended without a word: out of memory, killed, or the machine restarted.",
+        steps=(
+            "Look at the machine's log for the out-of-memory killer, and at its memory.",
+            _RETRY,
+        ),
+    ),
+    PARTIAL_SUCCESS: Resolution(
+        title="Partial success",
+        meaning="The run succeeded, but more of the audience than usual did not get through.",
+        steps=(
+            "`braze-pipeline --template {template} rejections --as-of {day}` counts the reasons.",
+            "Mend what is named there; refused users are planned again when their values change.",
+            "The next run with fewer rejections closes this.",
+        ),
+        retry=False,
+    ),
+    SLOW_RUN: Resolution(
+        title="Run takes far longer than its last ones",
+        meaning="It still runs. It may wait for a lock, for Braze's rate limit, or be stuck.",
+        steps=(
+            "Look at the run's log in the UI: a line every few seconds tells what it waits for.",
+            (
+                "If it is stuck, terminate it in the UI; what was acknowledged is kept, and a "
+                "rerun goes on from there."
+            ),
+        ),
+        retry=False,
+    ),
+    SEND_OVERDUE: Resolution(
+        title="Send overdue",
+        meaning="No send of this template was acknowledged for longer than is allowed.",
+        steps=(
+            "Look whether the schedule is on, and what its last ticks said (Automation in the UI).",
+            "Look for failed or queued runs; the daemon must be alive (Deployment > Daemons).",
+            "The next send that goes through closes this.",
+        ),
+        retry=False,
+    ),
+    UNKNOWN: Resolution(
+        title="Unexpected failure",
+        meaning="Nothing that is known to go wrong; perhaps a defect.",
+        steps=(
+            "Look at the run in the UI: the failed step says where it arose.",
+            "Retry once: `braze-pipeline actions resolve {number}`.",
+            "If it fails again, report it with the text above.",
+        ),
+    ),
+}
