@@ -1,0 +1,26 @@
+"""Telling people of workflow actions: Slack, a webhook, e-mail; each optional.
+
+What belongs here: what a message says, the channels, and delivering what the outbox holds. Every
+address and password comes from the environment and appears in no log, error or database.
+
+==================================  =============================================================
+Variable                            Meaning
+==================================  =============================================================
+BRAZE_PIPELINE_SLACK_WEBHOOK        URL of a Slack incoming webhook (a secret)
+BRAZE_PIPELINE_WEBHOOK              URL that gets each message as JSON by POST (may hold a token)
+BRAZE_PIPELINE_SMTP_HOST            mail server; e-mail is on when it and SMTP_TO are set
+BRAZE_PIPELINE_SMTP_PORT            its port (default 587; 465 for ``tls``; 25 for ``none``)
+BRAZE_PIPELINE_SMTP_SECURITY        ``starttls`` (default), ``tls``, or ``none``
+BRAZE_PIPELINE_SMTP_USER            user name, where the server wants one
+BRAZE_PIPELINE_SMTP_PASSWORD        its password (a secret)
+BRAZE_PIPELINE_SMTP_FROM            sender (default: the first of SMTP_TO)
+BRAZE_PIPELINE_SMTP_TO              receivers, separated by commas
+BRAZE_PIPELINE_UI_URL               address of Dagster's UI, for links to runs
+==================================  =============================================================
+"""
+
+from braze_pipeline.orchestration.notify.channels import Channel, ChannelProblem, channels_from
+from braze_pipeline.orchestration.notify.delivery import deliver
+from braze_pipeline.orchestration.notify.text import Told, tell
+
+__all__ = ["Channel", "ChannelProblem", "Told", "channels_from", "deliver", "tell"]

@@ -1,0 +1,65 @@
+"""Delivering what the outbox holds; what fails stays there for the next tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from braze_pipeline.core.actions import Message, Outbox
+from braze_pipeline.orchestration.notify.channels import Channel, ChannelProblem
+from braze_pipeline.orchestration.notify.text import Told
+
+AT_ONCE = 5
+"""Messages over one channel in one tick: a tick must end in time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What became of a round.
+
+    Attributes:
+        delivered: Messages handed over, counted by channel.
+        problems: One line for each channel that failed; names the channel, never its address.
+    """
+
+    delivered: int
+    problems: tuple[str, ...]
+
+
+def deliver(
+    outbox: Outbox,
+    channels: Sequence[Channel],
+    *,
+    told: Callable[[Message], Told],
+    now: Callable[[], datetime],
+) -> Delivery:
+    """Try what is due, channel by channel; a channel that fails rests until its next time.
+
+    Raises:
+        sqlite3.Error: the store cannot be read or written; no failure of a channel is raised.
+    """
+    delivered = 0
+    problems = []
+    for channel in channels:
+        for message in outbox.due(channel.name, now=now())[:AT_ONCE]:
+            problem = _attempt(channel, told(message))
+            if problem is not None:
+                outbox.failed(message, channel.name, now=now(), problem=problem)
+                problems.append(f"{channel.name}: {problem}")
+                break
+            outbox.delivered(message, channel.name, now=now())
+            delivered += 1
+    outbox.finish([channel.name for channel in channels], now=now())
+    return Delivery(delivered=delivered, problems=tuple(problems))
+
+
+def _attempt(channel: Channel, told: Told) -> str | None:
+    """The problem, in words without an address; None when it went out."""
+    try:
+        channel.send(told)
+    except ChannelProblem as problem:
+        return str(problem)
+    except Exception as error:  # noqa: BLE001 - no channel may stop the others, or the sensor
+        return f"unexpected {type(error).__name__}"
+    return None

@@ -1,0 +1,79 @@
+"""A message as e-mail, by smtplib."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Mapping
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+from braze_pipeline.orchestration.notify.channels import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.orchestration.notify.text import Told
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_PREFIX = "BRAZE_PIPELINE_SMTP_"
+
+
+def send(told: Told, environ: Mapping[str, str]) -> None:
+    """Send a message to the receivers that the environment names.
+
+    Raises:
+        ChannelProblem: the variables contradict each other, or the server did not take it.
+    """
+    mail = _mail(told, environ)
+    user, password = _get(environ, "USER"), environ.get(f"{_PREFIX}PASSWORD", "")
+    try:
+        with _connection(environ, secret=bool(user)) as server:
+            if user:
+                server.login(user, password)
+            server.send_message(mail)
+    except smtplib.SMTPResponseException as error:
+        # The server's text may repeat addresses; its code says enough.
+        raise ChannelProblem(f"The mail server answered {error.smtp_code}.") from None
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        raise ChannelProblem(
+            f"The mail could not be handed over ({type(error).__name__})."
+        ) from None
+
+
+def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
+    host = _get(environ, "HOST")
+    security = _get(environ, "SECURITY").lower() or "starttls"
+    if security not in _PORTS:
+        raise ChannelProblem(f"{_PREFIX}SECURITY must be starttls, tls or none.")
+    if security == "none" and secret:
+        raise ChannelProblem(f"{_PREFIX}SECURITY is none: the password would travel in clear.")
+    port = _get(environ, "PORT")
+    if port and not port.isdigit():
+        raise ChannelProblem(f"{_PREFIX}PORT is no number.")
+    number = int(port or _PORTS[security])
+    if security == "tls":
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(host, number, timeout=TIMEOUT_SECONDS, context=context)
+    server = smtplib.SMTP(host, number, timeout=TIMEOUT_SECONDS)
+    if security == "starttls":
+        try:
+            server.starttls(context=ssl.create_default_context())
+        except BaseException:
+            server.close()
+            raise
+    return server
+
+
+def _mail(told: Told, environ: Mapping[str, str]) -> EmailMessage:
+    receivers = [one.strip() for one in _get(environ, "TO").split(",") if one.strip()]
+    if not receivers:
+        raise ChannelProblem(f"{_PREFIX}TO names no receiver.")
+    mail = EmailMessage()
+    mail["Subject"] = told.subject
+    mail["From"] = _get(environ, "FROM") or receivers[0]
+    mail["To"] = ", ".join(receivers)
+    mail["Date"] = formatdate()
+    mail["Message-ID"] = make_msgid(domain="braze-pipeline.invalid")
+    mail.set_content("\n".join(told.lines))
+    return mail
+
+
+def _get(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(f"{_PREFIX}{name}", "").strip()

@@ -1,0 +1,123 @@
+"""What a message says: the same facts for every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from braze_pipeline.core.actions import Action, Message
+
+UI_VARIABLE = "BRAZE_PIPELINE_UI_URL"
+
+_HEADLINES = {
+    "opened": "needs attention",
+    "persists": "persists",
+    "recovered": "resolved",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A message in words and as data.
+
+    Attributes:
+        subject: One line.
+        lines: What follows it.
+        data: The same for machines; JSON-ready.
+    """
+
+    subject: str
+    lines: tuple[str, ...]
+    data: dict[str, object]
+
+
+def run_link(run_id: str | None, ui: str | None) -> str | None:
+    """The address of a run in the UI; its short id where the UI's address is not known."""
+    if run_id is None:
+        return None
+    return f"{ui.rstrip('/')}/runs/{run_id}" if ui else f"run {run_id[:8]}"
+
+
+def days_text(days: tuple[str, str] | None) -> str | None:
+    """As-of dates in words."""
+    if days is None:
+        return None
+    return days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
+
+
+def tell(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Told:
+    """A message about an action.
+
+    Args:
+        message: Which action, and what happened to it.
+        facts: Names for its steps: ``config``, ``sql``, ``api_key_env``.
+        ui: The address of Dagster's UI, where known.
+    """
+    action = message.action
+    resolution = action.resolution
+    steps = action.steps(facts)
+    recovered = message.event == "recovered"
+    where = f"{action.destination} / {action.template}"
+    subject = (
+        f"[{where}] Workflow action {action.number} {_HEADLINES[message.event]}: {resolution.title}"
+    )
+    link = run_link(action.run_id, ui)
+    lines = [action.how or "Its cause is gone."] if recovered else _trouble(action, steps, facts)
+    if link:
+        lines.append(f"Run: {link}")
+    return Told(
+        subject=subject,
+        lines=tuple(lines),
+        data={
+            "id": f"{message.message}",
+            "event": f"action.{message.event}",
+            "created_at": message.created_at,
+            "action": as_data(action, steps=() if recovered else steps, ui=ui),
+        },
+    )
+
+
+def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[str, object]:
+    """An action for machines: what the webhook and ``actions --json`` give."""
+    sent = action.sent
+    return {
+        "number": action.number,
+        "class": action.action,
+        "title": action.resolution.title,
+        "what": action.what,
+        "fix": action.fix,
+        "steps": list(steps),
+        "destination": action.destination,
+        "template": action.template,
+        "days": list(action.days) if action.days else None,
+        "sent": {
+            "planned": sent.planned,
+            "accepted": sent.accepted,
+            "rejected": sent.rejected,
+            "not_attempted": sent.not_attempted,
+        }
+        if sent
+        else None,
+        "run_id": action.run_id,
+        "run_url": run_link(action.run_id, ui) if ui else None,
+        "count": action.count,
+        "first_seen": action.first_seen,
+        "last_seen": action.last_seen,
+        "resolved_at": action.resolved_at,
+        "how": action.how,
+    }
+
+
+def _trouble(action: Action, steps: tuple[str, ...], facts: Mapping[str, str]) -> list[str]:
+    del facts
+    lines = [f"What happened: {action.what}"]
+    if action.fix:
+        lines.append(f"What to do: {action.fix}")
+    day = days_text(action.days)
+    if day:
+        lines.append(f"As of: {day}")
+    if action.sent:
+        lines.append(f"Sent: {action.sent.sentence()}")
+    lines.append("Steps:")
+    lines += [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+    return lines

@@ -1,0 +1,88 @@
+"""A message as an HTTP POST: Slack's incoming webhooks, and webhooks in general.
+
+By urllib of the standard library, and not by requests: urllib3 logs the path of a request at DEBUG,
+and the path of a Slack webhook is its secret.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from email.message import Message
+from http.client import HTTPException
+from typing import IO
+from urllib.parse import urlsplit
+
+from braze_pipeline.orchestration.notify.channels import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.orchestration.notify.text import Told
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_OK = range(200, 300)
+_SLACK_LIMIT = 3000
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the message to an address that nobody configured."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> None:
+        """Follow none."""
+
+
+def post(url: str, body: object) -> None:
+    """POST a body as JSON. TLS is verified, proxies come from the usual variables.
+
+    Raises:
+        ChannelProblem: the address is unusable, cannot be reached, or answered anything but 2xx.
+    """
+    _check(url)
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+        url,
+        data=json.dumps(body, ensure_ascii=False).encode("utf-8"),
+        headers={"Content-Type": "application/json; charset=utf-8"},
+        method="POST",
+    )
+    opener = urllib.request.build_opener(_NoRedirects)
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            status = answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        status = error.code
+    except (OSError, HTTPException, ValueError) as error:
+        # Its text may hold the address, which is a secret; its type is enough.
+        reason = getattr(error, "reason", None)
+        kind = type(reason if isinstance(reason, BaseException) else error).__name__
+        raise ChannelProblem(f"It could not be reached ({kind}).") from None
+    if status not in _OK:
+        raise ChannelProblem(f"It answered with status {status}.")
+
+
+def slack_body(told: Told) -> dict[str, object]:
+    """A message as Slack wants it (Slack docs, "Sending messages using incoming webhooks")."""
+    text = "\n".join((f"*{told.subject}*", *told.lines))
+    return {"text": _escaped(text[:_SLACK_LIMIT])}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _check(url: str) -> None:
+    try:
+        split = urlsplit(url)
+        host = split.hostname
+    except ValueError:
+        raise ChannelProblem("Its address is no URL.") from None
+    if split.scheme == "http" and host not in _LOOPBACK:
+        raise ChannelProblem("Its address uses plain http; use https.")
+    if split.scheme not in {"http", "https"} or not host:
+        raise ChannelProblem("Its address is no https URL.")
