@@ -1,0 +1,183 @@
+-- The customer attributes table: one row per customer, as of the end of the day $as_of.
+--
+-- This file is yours. It is DuckDB SQL over the views customers, orders, consents and predictions
+-- (their columns are in the README), and must give one row per customer_id. $as_of is a DATE;
+-- whatever is dated after it must not be used, which every CTE below sees to by itself.
+-- Tables are read once or twice and ties are always settled, so that the same data gives the same
+-- row, and nothing is sent for nothing.
+
+WITH
+
+-- Order lines up to the end of the day. Lines without a customer belong to nobody, and lines
+-- without a quantity or price are worth nothing; the run counts both. A line is charged in whole
+-- pence, and money is added exactly: sums of floating point numbers would depend on the order of
+-- the lines.
+lines AS NOT MATERIALIZED (
+    SELECT
+        customer_id,
+        order_id,
+        ordered_at,
+        trim(product_name) AS product_name,
+        quantity,
+        (quantity * unit_price)::DECIMAL(18, 2) AS amount,
+        -- Here products have codes that begin with a digit. POST, M, D, BANK CHARGES, gift vouchers
+        -- and the like are money, but nobody's favourite and nothing one returns.
+        left(product_id, 1) BETWEEN '0' AND '9' AS is_product
+    FROM orders
+    WHERE customer_id IS NOT NULL
+      AND ordered_at < $as_of + INTERVAL 1 DAY
+),
+
+-- One row an invoice, dated by its first line. It is a purchase when the customer owes money for it
+-- and it is no cancellation; cancellations are invoices of their own that begin with C.
+invoices AS (
+    SELECT
+        customer_id,
+        min(ordered_at)::DATE AS day,
+        sum(amount) AS net,
+        sum(amount) > 0 AND NOT starts_with(order_id, 'C') AS is_purchase,
+        sum(amount) FILTER (is_product AND quantity > 0) AS bought,
+        -sum(amount) FILTER (is_product AND quantity < 0) AS returned
+    FROM lines
+    GROUP BY customer_id, order_id
+),
+
+-- One row a customer with any order line. Values are net of returns, and include postage, discounts
+-- and adjustments. The last 12 months are those that end with the as-of date.
+totals AS MATERIALIZED (
+    SELECT
+        customer_id,
+        sum(net) AS lifetime_value,
+        count(*) FILTER (is_purchase) AS lifetime_orders,
+        sum(net) FILTER (is_purchase) AS purchase_value,
+        sum(net) FILTER (day > $as_of - INTERVAL 12 MONTH) AS l12m_monetary,
+        count(*) FILTER (is_purchase AND day > $as_of - INTERVAL 12 MONTH) AS l12m_frequency,
+        min(day) FILTER (is_purchase) AS first_order_date,
+        (min(day, 2) FILTER (is_purchase))[2] AS second_order_date,
+        max(day) FILTER (is_purchase) AS last_order_date,
+        sum(bought) AS bought,
+        coalesce(sum(returned), 0) AS returned
+    FROM invoices
+    GROUP BY customer_id
+),
+
+-- Where the fifths and the tiers begin, among the customers who ever bought. Comparing with these
+-- gives equal customers equal scores, and costs less than ranking everyone.
+borders AS (
+    SELECT
+        quantile_disc(last_order_date, [0.2, 0.4, 0.6, 0.8]) AS recency,
+        quantile_disc(lifetime_orders, [0.2, 0.4, 0.6, 0.8]) AS frequency,
+        quantile_disc(lifetime_value, [0.2, 0.4, 0.6, 0.8]) AS monetary,
+        quantile_disc(lifetime_value, [0.40, 0.75, 0.95]) AS tier
+    FROM totals
+    WHERE lifetime_orders > 0
+),
+
+-- A score is 1 plus the borders that the customer lies above: 5-5-5 is the best.
+scores AS (
+    SELECT
+        customer_id,
+        1 + len(list_filter(recency, border -> last_order_date > border)) AS recency_score,
+        1 + len(list_filter(frequency, border -> lifetime_orders > border)) AS frequency_score,
+        1 + len(list_filter(monetary, border -> lifetime_value > border)) AS monetary_score,
+        CASE len(list_filter(tier, border -> lifetime_value > border))
+            WHEN 3 THEN 'Platinum'
+            WHEN 2 THEN 'Gold'
+            WHEN 1 THEN 'Silver'
+            ELSE 'Bronze'
+        END AS value_tier
+    FROM totals, borders
+    WHERE lifetime_orders > 0
+),
+
+-- How often and how much of each product a customer bought. Products go by their name, because the
+-- name is what is sent, and Braze keeps the values of an array unique.
+products AS (
+    SELECT
+        customer_id,
+        product_name,
+        count(*) AS times,
+        sum(quantity) AS pieces
+    FROM lines
+    WHERE is_product AND amount > 0 AND product_name <> ''
+    GROUP BY customer_id, product_name
+),
+
+-- The five bought most often, then most of; the name settles what is still equal.
+favourites AS (
+    SELECT
+        customer_id,
+        max_by(product_name, (times, pieces, product_name), 5) AS favourite_products
+    FROM products
+    GROUP BY customer_id
+),
+
+-- The state of consent is the last change; of two at one instant the withdrawal counts, and so does
+-- a change whose direction is missing.
+consent AS (
+    SELECT
+        customer_id,
+        max_by(coalesce(opted_in, false), (changed_at, opted_in IS NOT true))
+            FILTER (channel = 'email') AS email_opted_in,
+        max_by(coalesce(opted_in, false), (changed_at, opted_in IS NOT true))
+            FILTER (channel = 'sms') AS sms_opted_in
+    FROM consents
+    WHERE changed_at < $as_of + INTERVAL 1 DAY
+    GROUP BY customer_id
+),
+
+-- The newest prediction that was there on the day; of two of one day the higher.
+prediction AS (
+    SELECT
+        customer_id,
+        max_by(predicted_clv, (predicted_on, predicted_clv)) AS predicted_clv
+    FROM predictions
+    WHERE predicted_on <= $as_of AND predicted_clv IS NOT NULL
+    GROUP BY customer_id
+)
+
+SELECT
+    c.customer_id,
+    c.braze_id,
+    -- profile fields, as the source has them; mapping and checks come later
+    c.given_name,
+    c.surname,
+    c.email,
+    c.phone,
+    c.city,
+    c.country,
+    c.birthdate,
+    c.gender,
+    c.language,
+    c.time_zone,
+    -- purchase behaviour
+    coalesce(t.l12m_monetary, 0)::DOUBLE AS l12m_monetary,
+    coalesce(t.l12m_frequency, 0) AS l12m_frequency,
+    -- days since the last purchase, also where that is longer ago than 12 months
+    $as_of - t.last_order_date AS l12m_recency,
+    coalesce(t.lifetime_value, 0)::DOUBLE AS lifetime_value,
+    coalesce(t.lifetime_orders, 0) AS lifetime_orders,
+    -- of purchases as they were made: what came back is in the return rate
+    (t.purchase_value / nullif(t.lifetime_orders, 0))::DOUBLE AS average_order_value,
+    t.first_order_date,
+    t.last_order_date,
+    coalesce(t.lifetime_orders, 0) = 1 AS one_and_done,
+    coalesce(t.second_order_date - t.first_order_date <= 90, false) AS early_repeat_purchaser,
+    s.value_tier,
+    s.recency_score || '-' || s.frequency_score || '-' || s.monetary_score AS rfm_score,
+    -- value returned of the value bought; more than all when the purchase is older than the data
+    least(t.returned / nullif(t.bought, 0), 1)::DOUBLE AS return_rate,
+    f.favourite_products,
+    (t.last_order_date - t.first_order_date) / nullif(t.lifetime_orders - 1, 0)
+        AS days_between_orders,
+    c.loyalty_status,
+    p.predicted_clv,
+    -- who may be contacted; read by the audience, never sent
+    coalesce(k.email_opted_in, false) AS email_opted_in,
+    coalesce(k.sms_opted_in, false) AS sms_opted_in
+FROM customers AS c
+LEFT JOIN totals AS t USING (customer_id)
+LEFT JOIN scores AS s USING (customer_id)
+LEFT JOIN favourites AS f USING (customer_id)
+LEFT JOIN consent AS k USING (customer_id)
+LEFT JOIN prediction AS p USING (customer_id)
