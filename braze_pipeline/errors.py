@@ -15,6 +15,7 @@ only a developer can act on (those stay ordinary Python exceptions and become th
     ├── ContractBroken
     ├── BrazeError
     │   ├── InvalidCredentials
+    │   │   └── CredentialsMissing
     │   ├── MissingPermission
     │   ├── WrongInstance
     │   ├── BrazeUnavailable
@@ -113,6 +114,13 @@ class InvalidCredentials(BrazeError):
     action = "invalid_credentials"
     title = "Invalid credentials (status 401)"
     exit_code = 3
+
+
+class CredentialsMissing(InvalidCredentials):
+    """There is no key to send with: the environment variable is not set, or empty."""
+
+    action = "credentials_missing"
+    title = "No credentials"
 
 
 class MissingPermission(BrazeError):

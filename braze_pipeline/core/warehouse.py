@@ -55,6 +55,11 @@ class Warehouse:
         """The folder of plan snapshots (Parquet)."""
         return self.path.with_suffix(".snapshots")
 
+    @property
+    def actions_path(self) -> Path:
+        """The workflow actions (SQLite, so that the daemon never waits for DuckDB's lock)."""
+        return self.path.with_suffix(".actions.sqlite")
+
     def lock_path(self, destination: str) -> Path:
         """The file whose lock means: a send to this destination is under way."""
         return self.path.with_suffix(f".{destination}.lock")

@@ -6,10 +6,17 @@ a run did and did not send. What does not: Dagster, and the network.
 
 from braze_pipeline.core.actions.outbox import Message, Outbox
 from braze_pipeline.core.actions.resolutions import RESOLUTIONS, Resolution, resolution_of
-from braze_pipeline.core.actions.sent import Sent, sent_under
+from braze_pipeline.core.actions.sent import (
+    NOTHING,
+    Sent,
+    ever_acknowledged,
+    plan_of_run,
+    sent_under,
+)
 from braze_pipeline.core.actions.store import Action, ActionStore, Found, Noted
 
 __all__ = [
+    "NOTHING",
     "RESOLUTIONS",
     "Action",
     "ActionStore",
@@ -19,6 +26,8 @@ __all__ = [
     "Outbox",
     "Resolution",
     "Sent",
+    "ever_acknowledged",
+    "plan_of_run",
     "resolution_of",
     "sent_under",
 ]

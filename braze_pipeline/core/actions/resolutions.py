@@ -46,7 +46,7 @@ class Resolution:
 
     Attributes:
         title: The class in words.
-        meaning: What it means, in one sentence.
+        meaning: What it means, in a sentence or two, with ``{placeholders}``.
         steps: What to do, in order, with ``{placeholders}``.
         section: The documented workflow action that it answers to; empty where there is none.
         retry: Whether "resolve" can retry the run from where it stopped.
@@ -60,8 +60,11 @@ class Resolution:
 
     def steps_for(self, facts: Mapping[str, str]) -> tuple[str, ...]:
         """The steps with their placeholders filled in; an unknown one stays readable."""
-        known = _Facts(facts)
-        return tuple(step.format_map(known) for step in self.steps)
+        return tuple(step.format_map(_Facts(facts)) for step in self.steps)
+
+    def meaning_for(self, facts: Mapping[str, str]) -> str:
+        """The meaning with its placeholders filled in."""
+        return self.meaning.format_map(_Facts(facts))
 
 
 class _Facts(dict[str, str]):
@@ -75,9 +78,19 @@ def resolution_of(action: str) -> Resolution:
 
 
 RESOLUTIONS: Mapping[str, Resolution] = {
+    "credentials_missing": Resolution(
+        title="No credentials",
+        meaning="The environment of the code server holds no API key for {destination}.",
+        steps=(
+            "In Braze, open Settings > APIs and Identifiers; make a key that may users.track.",
+            "Put it into the code server's environment variable {api_key_env}, and restart it.",
+            _RETRY,
+        ),
+        section="Invalid credentials",
+    ),
     "invalid_credentials": Resolution(
         title="Invalid credentials",
-        meaning="The API key of {destination} is not set, or Braze never accepted it.",
+        meaning="Braze refuses the API key of {destination}, and never accepted it.",
         steps=_KEY_STEPS,
         section="Invalid credentials",
     ),
@@ -123,7 +136,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             (
                 "Compare `instance` (or `rest_endpoint`) in {config}, and BRAZE_REST_ENDPOINT if "
-                "it is set, with the address of your Braze dashboard: dashboard-05 is instance US-05."
+                "it is set, with the address of your Braze dashboard: dashboard-05 is US-05."
             ),
             "Check that no proxy answers in Braze's place.",
             _RETRY,

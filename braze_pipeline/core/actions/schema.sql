@@ -24,12 +24,12 @@ CREATE TABLE actions (
 -- One open action a cause; a closed one that comes back gets a new number.
 CREATE UNIQUE INDEX one_open_action_a_cause ON actions (key) WHERE resolved_at IS NULL;
 
--- Which runs an action folds; also what keeps a run from being counted twice.
-CREATE TABLE runs (
-    run_id TEXT NOT NULL,
+-- What an action folds (runs, mostly); also what keeps one from being counted twice.
+CREATE TABLE occurrences (
+    occurrence TEXT NOT NULL,
     key TEXT NOT NULL,
     number INTEGER NOT NULL REFERENCES actions (number),
-    PRIMARY KEY (run_id, key)
+    PRIMARY KEY (occurrence, key)
 );
 
 -- The outbox: an action is stored together with the message that tells of it.

@@ -78,6 +78,18 @@ def sent_under(journal: Path, plan_id: str, *, planned: int | None) -> Sent:
     return Sent(planned=planned, accepted=max(0, answered - rejected), rejected=rejected)
 
 
+def ever_acknowledged(journal: Path, destination: str) -> bool:
+    """Whether Braze ever acknowledged anything to a destination, so that its key was good once."""
+    return bool(
+        _rows(
+            journal,
+            "SELECT 1 FROM sends s JOIN acknowledgements a USING (send_id) "
+            "WHERE s.destination = ? LIMIT 1",
+            destination,
+        )
+    )
+
+
 def _rows(journal: Path, query: str, parameter: str) -> list[tuple[str | int, ...]]:
     """The rows of a query; none where there is no journal, or none that can be read.
 

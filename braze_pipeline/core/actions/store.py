@@ -38,6 +38,7 @@ class Found:
         cause: What repeats fold on besides class and template; by default ``what`` without its
             figures.
         run_id: The run that met it; None where it is about no run.
+        occurrence: What counts once; by default the run.
         at: When, with a time zone.
     """
 
@@ -53,6 +54,7 @@ class Found:
     guard: str | None = None
     sent: Sent | None = None
     cause: str | None = None
+    occurrence: str | None = None
 
     @property
     def key(self) -> str:
@@ -99,14 +101,20 @@ class Action:
 
     def steps(self, facts: Mapping[str, str] | None = None) -> tuple[str, ...]:
         """The steps that resolve it, with its own facts (and those given) filled in."""
-        own = {
+        return self.resolution.steps_for({**self._facts(), **(facts or {})})
+
+    def meaning(self) -> str:
+        """What its class means."""
+        return self.resolution.meaning_for(self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return {
             "number": str(self.number),
             "template": self.template,
             "destination": self.destination,
             "day": self.days[1] if self.days else "YYYY-MM-DD",
             "guard": self.guard or "GUARD",
         }
-        return self.resolution.steps_for({**own, **(facts or {})})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +137,16 @@ class ActionStore:
     path: Path
 
     def note(self, found: Found) -> Noted:
-        """Open an action, or fold a repeat into the open one. The same run counts once."""
+        """Open an action, or fold a repeat into the open one. The same occurrence counts once."""
         now = found.at.isoformat()
+        occurrence = found.occurrence or found.run_id
         with writing(self.path) as con:
-            if found.run_id is not None:
-                known = con.execute(
-                    "SELECT number FROM runs WHERE run_id = ? AND key = ?",
-                    (found.run_id, found.key),
-                ).fetchone()
-                if known:
-                    return Noted(number=known[0], new=False)
+            known = con.execute(
+                "SELECT number FROM occurrences WHERE occurrence = ? AND key = ?",
+                (occurrence, found.key),
+            ).fetchone()
+            if known:
+                return Noted(number=known[0], new=False)
             open_one = con.execute(
                 "SELECT number, action FROM actions WHERE key = ? AND resolved_at IS NULL",
                 (found.key,),
@@ -152,10 +160,10 @@ class ActionStore:
                 _fold(con, number, found, now)
                 if found.action != before:
                     _message(con, number, "persists", now)
-            if found.run_id is not None:
+            if occurrence is not None:
                 con.execute(
-                    "INSERT INTO runs (run_id, key, number) VALUES (?, ?, ?)",
-                    (found.run_id, found.key, number),
+                    "INSERT INTO occurrences (occurrence, key, number) VALUES (?, ?, ?)",
+                    (occurrence, found.key, number),
                 )
             return Noted(number=number, new=open_one is None)
 

@@ -1,0 +1,87 @@
+"""The daily schedule of a template, and how old its last send may be.
+
+The schedule is on by default, and skips with the reason as long as there is no API key: so it
+begins by itself when the credential is there, and a newcomer's first start sends nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.settings import ScheduleSettings, TemplateSettings
+
+
+def build_schedule(
+    t: TemplateSettings,
+    *,
+    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    first_day: date,
+    environ: Mapping[str, str] = os.environ,
+) -> dg.ScheduleDefinition | None:
+    """The schedule of a template's partitioned job; None where it has none.
+
+    Args:
+        t: The template.
+        job: Its daily job.
+        first_day: The first partition's day.
+        environ: Where the API key is looked for, at each tick.
+    """
+    settings = t.schedule
+    if settings is None:
+        return None
+    hour, minute = (int(part) for part in settings.at.split(":"))
+    variable = t.destination.api_key_env
+
+    # Daylight saving is Dagster's business, which ticks once a local day: at the next hour where
+    # the local time does not exist, and once where it comes twice.
+    @dg.schedule(
+        name=TemplateKeys.of(t).job("braze_schedule"),
+        job=job,
+        cron_schedule=f"{minute} {hour} * * *",
+        execution_timezone=t.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Every day at {settings.at} ({t.time_zone}), the day that ended "
+            f"{_ago(settings.lag_days)}. Skips while {variable} holds no API key."
+        ),
+    )
+    def braze_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not environ.get(variable, "").strip():
+            return dg.SkipReason(
+                f"{variable} is not set: there is no API key to send with. Set it where the code "
+                "server runs, and the next tick sends."
+            )
+        day = day_for(context.scheduled_execution_time, settings, t.time_zone)
+        if day < first_day:
+            return dg.SkipReason(f"{day} lies before the first day, {first_day}.")
+        # The run key is the day: a tick that comes again starts nothing new.
+        return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
+
+    return braze_schedule
+
+
+def day_for(tick: datetime, settings: ScheduleSettings, time_zone: str) -> date:
+    """The as-of date that a tick is for: the last day that has ended there, less the lag."""
+    local = tick.astimezone(ZoneInfo(time_zone))
+    return local.date() - timedelta(days=1 + settings.lag_days)
+
+
+def freshness(t: TemplateSettings) -> dg.FreshnessPolicy | None:
+    """How old the last acknowledged send may be before the UI warns, and fails at twice that.
+
+    For the send asset: a send that failed materializes nothing, so it does not count.
+    """
+    if t.schedule is None:
+        return None
+    age = timedelta(hours=t.schedule.max_age_hours)
+    return dg.FreshnessPolicy.time_window(warn_window=age, fail_window=2 * age)
+
+
+def _ago(lag_days: int) -> str:
+    return "last" if lag_days == 0 else f"{lag_days} days before the last"

@@ -1,0 +1,99 @@
+"""What a run that succeeded settles: the actions it closes, and a success that is only partial."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from braze_pipeline.core.actions import Action, ActionStore, Found, Noted
+from braze_pipeline.core.actions.resolutions import PARTIAL_SUCCESS, SLOW_RUN
+from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts
+from braze_pipeline.settings import TemplateSettings
+
+ROWS_METADATA = "dagster/row_count"
+REJECTED_ROWS_METADATA = "rejected rows"
+ACCEPTED_METADATA = "accepted users"
+REFUSED_METADATA = "rejected users"
+
+
+def settle(store: ActionStore, facts: RunFacts, t: TemplateSettings, *, at: datetime) -> str:
+    """Close what a successful run resolved, and note it where it is only a partial success.
+
+    Returns:
+        What was done, in a few words; empty when nothing was.
+    """
+    partial = partial_success(facts, t, at=at)
+    how = f"Run {facts.run.run_id[:8]} went through."
+    said = [
+        f"action {action.number} resolved"
+        for action in store.open_ones(destination=t.destination.name)
+        if resolves(facts, t, action, partial=partial is not None, at=at)
+        and store.close(action.number, how=how, at=at)
+    ]
+    if partial is not None:
+        said.append(_noted(store.note(partial)))
+    return ", ".join(said)
+
+
+def resolves(
+    facts: RunFacts, t: TemplateSettings, action: Action, *, partial: bool, at: datetime
+) -> bool:
+    """Whether a successful run proves that an action's cause is gone.
+
+    It does when it reached what the failed run was to reach, for the same day or a newer one: a
+    run that stopped short of the send proves nothing for it, and an older day does not make up
+    for a newer one.
+    """
+    if action.template != t.name or action.action == SLOW_RUN:
+        return False
+    if action.action == PARTIAL_SUCCESS and partial:
+        return False
+    if action.last_seen > at.isoformat():
+        return False  # it came after this run
+    reached = {key.to_user_string() for key in facts.materialized}
+    goal = action.goal or TemplateKeys.of(t).send.to_user_string()
+    if goal not in reached:
+        return False
+    return action.days is None or (facts.days is not None and facts.days[1] >= action.days[1])
+
+
+def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Found | None:
+    """A success in which more of the audience than is allowed did not get through."""
+    limit = t.alerts.max_rejected_share
+    keys = TemplateKeys.of(t)
+    if limit is None:
+        return None
+    profiles = facts.materialized.get(keys.profiles, {})
+    send = facts.materialized.get(keys.send, {})
+    held_back = _number(profiles, REJECTED_ROWS_METADATA)
+    refused = _number(send, REFUSED_METADATA)
+    # Of one day each: in a range, the metadata is of its newest day, as what is sent is.
+    audience = held_back + _number(profiles, ROWS_METADATA)
+    users = max(audience, refused + _number(send, ACCEPTED_METADATA))
+    if users < t.alerts.min_users or (held_back + refused) <= limit * users:
+        return None
+    goal = facts.goal(t)
+    return Found(
+        action=PARTIAL_SUCCESS,
+        what=(
+            f"{held_back:,} rows were held back by the contract and {refused:,} users refused by "
+            f"Braze, of {users:,}; allowed is a share of {limit:.0%}."
+        ),
+        fix="Everybody else was sent.",
+        destination=t.destination.name,
+        template=t.name,
+        at=at,
+        run_id=facts.run.run_id,
+        days=facts.days,
+        goal=goal.to_user_string() if goal else None,
+        cause="",
+    )
+
+
+def _noted(noted: Noted) -> str:
+    return f"action {noted.number} {'opened' if noted.new else 'repeated'}"
+
+
+def _number(metadata: Metadata, key: str) -> int:
+    value = metadata[key].value if key in metadata else 0
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,139 @@
+"""One look at the runs that have ended: every failure becomes an action, every recovery closes one.
+
+The cursor moves on only past what is in the store. A store that cannot be written makes the tick
+fail, visibly, and the next one begins where this one was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from braze_pipeline.core.actions import ActionStore, Found
+from braze_pipeline.core.actions.resolutions import UNKNOWN
+from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
+from braze_pipeline.orchestration.watch.diagnosis import diagnose
+from braze_pipeline.orchestration.watch.outcomes import settle
+from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
+from braze_pipeline.settings import TemplateSettings
+
+WILL_RETRY_TAG = "dagster/will_retry"
+RETRIED_BY_TAG = "dagster/auto_retry_run_id"
+
+PATIENCE = timedelta(minutes=5)
+"""How long a failed run may wait for the automatic retry that was announced."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a tick works on.
+
+    Attributes:
+        templates: Of one destination; runs that touch none of them are others' business.
+        journal: The journal of acknowledgements.
+    """
+
+    instance: dg.DagsterInstance
+    store: ActionStore
+    templates: Sequence[TemplateSettings]
+    journal: Path
+
+    def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[str]]:
+        """Deal with what ended since the cursor.
+
+        Returns:
+            The new cursor, and what was done, in words.
+
+        Raises:
+            sqlite3.Error: the store cannot be written; nothing is lost, look again.
+        """
+        said: list[str] = []
+        waiting = [run_id for run_id in cursor.waiting if not self._failed(run_id, said, now=now)]
+        for change in changes_since(self.instance, cursor, now=now):
+            if change.kind != "failure":
+                said += self._ended(change)
+            elif not self._failed(change.run_id, said, now=now):
+                waiting.append(change.run_id)
+            cursor = cursor.after(change)
+        return Cursor(cursor.seen, tuple(waiting)), said
+
+    def _ended(self, change: Change) -> list[str]:
+        run = self.instance.get_run_by_id(change.run_id)
+        if run is None:
+            return []  # deleted meanwhile
+        at = datetime.fromtimestamp(change.at, UTC)
+        if change.kind == "canceled":
+            return self.note_failure(run, at=at)
+        facts = facts_of(self.instance, run, self.templates)
+        return [
+            said
+            for t in facts.touched(self.templates)
+            if (said := settle(self.store, facts, t, at=at))
+        ]
+
+    def _failed(self, run_id: str, said: list[str], *, now: datetime) -> bool:
+        """Whether a failed run is dealt with; not yet, while an automatic retry is due."""
+        record = self.instance.get_run_record_by_id(run_id)
+        if record is None:
+            return True
+        run = record.dagster_run
+        at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
+        if run.tags.get(RETRIED_BY_TAG):
+            return True  # the retry tells, if it fails too
+        if now - at < PATIENCE and self._may_be_retried(run):
+            return False
+        said += self.note_failure(run, at=at)
+        return True
+
+    def _may_be_retried(self, run: dg.DagsterRun) -> bool:
+        """The tag is set just after the failure; the daemon retries only what it can launch."""
+        if not self.instance.run_retries_enabled or run.remote_job_origin is None:
+            return False
+        return run.tags.get(WILL_RETRY_TAG, "true") == "true"
+
+    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[str]:
+        """Put a run that failed or was terminated into the store, and say so in its log.
+
+        Raises:
+            sqlite3.Error: the store cannot be written.
+        """
+        said = []
+        for found in self._diagnosed(run, at):
+            noted = self.store.note(found)
+            verb = "opened" if noted.new else "repeated"
+            said.append(f"action {noted.number} {verb} ({found.action})")
+            self.instance.report_engine_event(
+                f"Workflow action {noted.number} {verb}: {found.action}. "
+                f"See `braze-pipeline actions`.",
+                run,
+            )
+        return said
+
+    def _diagnosed(self, run: dg.DagsterRun, at: datetime) -> list[Found]:
+        try:
+            facts = facts_of(self.instance, run, self.templates)
+            touched = facts.touched(self.templates)
+            found = [
+                diagnose(facts, t, instance=self.instance, journal=self.journal, at=at)
+                for t in touched
+            ]
+        except Exception as error:  # noqa: BLE001 - a failure must be told, however odd its events
+            return [self._undiagnosed(run, error, at)]
+        return [one for one in found if one is not None]
+
+    def _undiagnosed(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Found:
+        t = self.templates[0]
+        return Found(
+            action=UNKNOWN,
+            what=f"A run failed, and its events cannot be read ({type(error).__name__}).",
+            fix="Look at the run in Dagster's UI.",
+            destination=t.destination.name,
+            template=t.name,
+            at=at,
+            run_id=run.run_id,
+            days=days_of_run(run),
+        )
