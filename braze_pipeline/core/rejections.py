@@ -6,10 +6,14 @@ value is there only as a mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
+
+    from braze_pipeline.settings import TemplateSettings
 
 TABLE = "records.rejections"
 
@@ -39,6 +43,16 @@ CREATE TABLE IF NOT EXISTS records.rejections (
 def ensure(con: duckdb.DuckDBPyConnection) -> None:
     """Create the table where it is not there yet."""
     con.execute(_DDL)
+
+
+def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
+    """How many rejections of a template's days there are, of all stages."""
+    row = con.execute(
+        f"SELECT count(*) FROM {TABLE} WHERE destination = ? AND template = ? "
+        "AND as_of IN (SELECT unnest(?::DATE[]))",
+        [t.destination.name, t.name, list(days)],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def clear(

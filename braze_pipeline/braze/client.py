@@ -1,0 +1,297 @@
+"""The connection to Braze, on ``requests``.
+
+A request is prepared once and sent through its adapter: that costs half of ``Session.post``, and it
+leaves out what must not happen here anyway: redirects, netrc, cookies. TLS is always verified.
+
+No exception that leaves here holds the API key, a header or a body.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from braze_pipeline.braze.answers import Kind, Verdict, judge
+from braze_pipeline.braze.limits import EXPORT_IDS
+from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
+from braze_pipeline.errors import (
+    BrazeError,
+    BrazeUnavailable,
+    ConfigurationError,
+    InvalidCredentials,
+    MissingPermission,
+    RateLimitExhausted,
+    WrongInstance,
+)
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+    from requests.adapters import HTTPAdapter
+
+    from braze_pipeline.settings import DestinationSettings
+
+TRACK: Final = "/users/track"
+EXPORT: Final = "/users/export/ids"
+ATTRIBUTES: Final = "/custom_attributes"
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
+
+
+class NoAnswer(Exception):
+    """No answer came: refused, reset, timed out. Says what in a word, and nothing else."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it came."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class BrazeClient:
+    """Talks to one Braze endpoint; may be used by many threads at once."""
+
+    def __init__(self, destination: DestinationSettings, secret: Secret, *, pool: int) -> None:
+        """Prepare the connection; nothing is sent yet.
+
+        Args:
+            destination: Endpoint and timeouts.
+            secret: The API key.
+            pool: Connections to keep open: as many as threads will use it.
+
+        Raises:
+            ConfigurationError: the endpoint is plain http to another machine.
+        """
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        split = urlsplit(destination.endpoint)
+        if split.scheme != "https" and split.hostname not in _LOOPBACK:
+            raise ConfigurationError(
+                "The REST endpoint uses plain http: the API key would travel in clear.",
+                fix="Use https.",
+            )
+        self.redact = Redactor(secret)
+        self._destination = destination
+        self._requests = requests
+        self._secret = secret
+        self._timeout = (destination.connect_timeout, destination.read_timeout)
+        self._adapter: HTTPAdapter = HTTPAdapter(
+            pool_connections=1, pool_maxsize=pool, max_retries=0
+        )
+        self._proxies = _proxies(destination.endpoint)
+        self._verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self._track = self._prepared("POST", TRACK)
+
+    def __repr__(self) -> str:
+        return f"BrazeClient({self._destination.endpoint})"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._adapter.close()
+
+    def track(self, body: bytes) -> Answer:
+        """POST a body to ``/users/track``, as it is.
+
+        Raises:
+            NoAnswer: no answer came.
+        """
+        request = self._track.copy()
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        return self._send(request)
+
+    def judged(self, answer: Answer, *, objects: int) -> Verdict:
+        """What an answer to ``track`` means, with the key taken out of its texts."""
+        verdict = judge(
+            answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
+        )
+        return Verdict(
+            verdict.kind,
+            {index: safe_text(text, self.redact) for index, text in verdict.refused.items()},
+            safe_text(verdict.text, self.redact),
+            verdict.wait,
+            verdict.cause,
+        )
+
+    def export_ids(self, ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """Read users by ``external_id``, or by ``braze_id`` where that is the identifier.
+
+        Users that Braze does not have are absent from the result.
+
+        Raises:
+            BrazeError: see ``failed``.
+
+        Source: Braze docs, "Export user profile by identifier": at most 50 ids a request.
+        """
+        if len(ids) > EXPORT_IDS:
+            msg = f"At most {EXPORT_IDS} ids in a request."
+            raise ValueError(msg)
+        name = "external_ids" if self._destination.identifier == "external_id" else "braze_id"
+        data = self._call(
+            "POST", EXPORT, {name: list(ids), "fields_to_export": list(fields)},
+            permission="users.export.ids",
+        )[0]  # fmt: skip
+        users = data.get("users")
+        return [user for user in users if isinstance(user, dict)] if isinstance(users, list) else []
+
+    def custom_attributes(self) -> Iterator[dict[str, Any]]:
+        """Every custom attribute of the workspace, page by page.
+
+        Raises:
+            BrazeError: see ``failed``.
+
+        Source: Braze docs, "Export custom attributes": 50 a page, cursor in the Link header.
+        """
+        path = ATTRIBUTES
+        while path:
+            data, headers = self._call("GET", path, None, permission="custom_attributes.get")
+            listed = data.get("attributes")
+            yield from (one for one in listed or [] if isinstance(one, dict))
+            path = _next_page(headers.get("link", ""))
+
+    def _call(
+        self, method: str, path: str, payload: object, *, permission: str
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        import json
+
+        request = self._prepared(method, path)
+        if payload is not None:
+            request.body = json.dumps(payload).encode()
+            request.headers["Content-Length"] = str(len(request.body))
+        try:
+            answer = self._send(request)
+        except NoAnswer as error:
+            raise self.unavailable(error.cause) from None
+        verdict = self.judged(answer, objects=1)
+        if answer.status not in (200, 201, 202):
+            raise self.failed(verdict, permission=permission)
+        try:
+            data = json.loads(answer.body)
+        except ValueError:
+            data = None
+        if not isinstance(data, dict):
+            raise self.failed(Verdict(Kind.NOT_BRAZE, cause=str(answer.status)))
+        return data, answer.headers
+
+    def failed(self, verdict: Verdict, *, permission: str = "users.track") -> BrazeError:
+        """The error that a verdict about a whole request means, for the operator."""
+        said = f' Braze says: "{verdict.text}"' if verdict.text else ""
+        where = self._destination.endpoint
+        key = self._destination.api_key_env
+        if verdict.kind is Kind.UNAUTHORIZED:
+            return InvalidCredentials(
+                f"Braze at {where} does not accept the API key (status 401), also not when asked "
+                f"again.{said}",
+                fix=f"Check that {key} holds a key of this workspace that was not rotated or "
+                "deleted, that its IP allowlist has this machine, and that the instance is the "
+                "one in the dashboard's address.",
+            )
+        if verdict.kind is Kind.FORBIDDEN:
+            return MissingPermission(
+                f"Braze at {where} refuses access (status 403).{said}",
+                fix=f"Make a new key with the permission {permission} (permissions of a key "
+                f"cannot be changed) and put it into {key}; if it has it, ask Braze whether the "
+                "account is active.",
+            )
+        if verdict.kind is Kind.THROTTLED:
+            return RateLimitExhausted(
+                f"Braze at {where} keeps answering 429: the rate limit is used up.",
+                fix="Run again later; lower `rate_limit` if other systems share the limit "
+                "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
+            )
+        if verdict.kind is Kind.RETRY:
+            return self.unavailable(f"status {verdict.cause}")
+        return WrongInstance(
+            f"{where} does not answer as Braze does (status {verdict.cause}).{said}",
+            fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and what "
+            "proxy lies between.",
+        )
+
+    def unavailable(self, cause: str) -> BrazeUnavailable:
+        """The error for a Braze that cannot be reached, or keeps failing."""
+        return BrazeUnavailable(
+            f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause}).",
+            fix="Check the network and Braze's status page, then run again: it goes on where it "
+            "stopped.",
+        )
+
+    def _prepared(self, method: str, path: str) -> PreparedRequest:
+        request = self._requests.Request(
+            method,
+            self._destination.endpoint + path,
+            headers={
+                "Authorization": f"Bearer {self._secret.reveal()}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "User-Agent": "braze_pipeline",
+            },
+        )
+        return request.prepare()
+
+    def _send(self, request: PreparedRequest) -> Answer:
+        exceptions = self._requests.exceptions
+        try:
+            response: Response = self._adapter.send(
+                request,
+                stream=False,
+                timeout=self._timeout,
+                verify=self._verify,
+                proxies=self._proxies,
+            )
+            # Reading is part of the answer: a body cut short is no answer.
+            body = response.content
+        except exceptions.SSLError:
+            raise NoAnswer("TLS certificate not accepted") from None
+        except exceptions.ConnectTimeout:
+            raise NoAnswer("connecting timed out") from None
+        except exceptions.Timeout:
+            raise NoAnswer("timeout") from None
+        except exceptions.RequestException as error:
+            raise NoAnswer(_word(error)) from None
+        return Answer(
+            response.status_code,
+            {name.lower(): value for name, value in response.headers.items()},
+            body,
+        )
+
+
+def _word(error: Exception) -> str:
+    text = str(error)
+    if "refused" in text:
+        return "connection refused"
+    if "resolve" in text or "Name or service" in text:
+        return "name not found"
+    if "reset" in text.lower() or "aborted" in text or "IncompleteRead" in text:
+        return "connection broken"
+    return "connection failed"
+
+
+def _proxies(endpoint: str) -> dict[str, str]:
+    """The proxies of the standard variables (HTTPS_PROXY, NO_PROXY); no netrc."""
+    from requests.utils import get_environ_proxies
+
+    return dict(get_environ_proxies(endpoint))
+
+
+def _next_page(link: str) -> str:
+    """Path and query of the next page in a Link header; empty for the last."""
+    match = _NEXT.search(link)
+    if match is None:
+        return ""
+    split = urlsplit(match.group(1))
+    # Only the cursor is taken over: an address in an answer must not direct the key elsewhere.
+    cursor = parse_qs(split.query).get("cursor", [""])[0]
+    return f"{ATTRIBUTES}?cursor={quote(cursor, safe='')}" if cursor else ""

@@ -1,0 +1,112 @@
+"""How fast requests may go out: the destination's limits, and what Braze says on the way.
+
+One gate for all workers. When Braze throttles, all of them wait, and none fails.
+
+Source: Braze docs, "API rate limits": 3,000 requests in 3 s where pricing has data points; others
+by contract, with an hourly limit that is reset on the clock hour.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from braze_pipeline.settings import RateLimit
+
+_BURST_SHARE: Final = 50
+"""The bucket holds one fiftieth of the window's requests: smooth enough to never surprise."""
+
+HOUR: Final = 3600.0
+
+
+@dataclass
+class Gate:
+    """Lets one request through at a time, at the pace that the limits allow.
+
+    In any window of ``limit.seconds`` at most ``limit.requests`` pass, and in any clock hour at
+    most ``limit.requests_per_hour``.
+
+    Attributes:
+        monotonic: The clock that paces, in seconds.
+        wall: The clock whose hours count, in seconds since the epoch.
+    """
+
+    limit: RateLimit
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    throttled_seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _tokens: float = field(init=False)
+    _filled_at: float = field(init=False)
+    _closed_until: float = 0.0
+    _hour: int = -1
+    _in_hour: int = 0
+
+    def __post_init__(self) -> None:
+        self._capacity = float(max(1, self.limit.requests // _BURST_SHARE))
+        # What the bucket holds at the start of a window comes on top of what flows in.
+        self._per_second = (self.limit.requests - self._capacity + 1) / self.limit.seconds
+        self._tokens = self._capacity
+        self._filled_at = self.monotonic()
+
+    @property
+    def per_second(self) -> float:
+        """The pace in the long run, requests a second."""
+        hourly = self.limit.requests_per_hour
+        return min(self._per_second, hourly / HOUR) if hourly else self._per_second
+
+    def try_pass(self) -> float:
+        """Take a place if there is one: 0.0, or the seconds until it is worth asking again."""
+        with self._lock:
+            now = self.monotonic()
+            if now < self._closed_until:
+                return self._closed_until - now
+            hourly = self._hour_wait()
+            if hourly > 0:
+                return hourly
+            self._tokens = min(
+                self._capacity, self._tokens + (now - self._filled_at) * self._per_second
+            )
+            self._filled_at = now
+            if self._tokens < 1:
+                return (1 - self._tokens) / self._per_second
+            self._tokens -= 1
+            self._in_hour += 1
+            return 0.0
+
+    def enter(self, stop: threading.Event) -> bool:
+        """Wait for a place; False when told to stop before there was one."""
+        while not stop.is_set():
+            wait = self.try_pass()
+            if wait <= 0:
+                return True
+            if stop.wait(min(wait, 1.0)):
+                break
+        return False
+
+    def close(self, seconds: float) -> None:
+        """Let nobody through for a while: Braze said so."""
+        with self._lock:
+            now = self.monotonic()
+            until = now + max(0.0, seconds)
+            if until > self._closed_until:
+                self.throttled_seconds += until - max(now, self._closed_until)
+                self._closed_until = until
+
+    @property
+    def closed(self) -> bool:
+        """Whether Braze asked to wait, right now."""
+        return self.monotonic() < self._closed_until
+
+    def _hour_wait(self) -> float:
+        hourly = self.limit.requests_per_hour
+        if hourly is None:
+            return 0.0
+        now = self.wall()
+        hour = int(now // HOUR)
+        if hour != self._hour:
+            self._hour, self._in_hour = hour, 0
+        return 0.0 if self._in_hour < hourly else (hour + 1) * HOUR - now

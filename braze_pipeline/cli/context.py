@@ -1,0 +1,84 @@
+"""What every command starts from: the configuration and the database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.models import PipelineConfig
+from braze_pipeline.config.problems import Place
+from braze_pipeline.config.resolve import resolve
+from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings import TemplateSettings
+
+DATABASE_VARIABLE = "BRAZE_PIPELINE_DATABASE"
+DEFAULT_DATABASE = Path("data/warehouse.duckdb")
+DEFAULT_CONFIG = Path(__file__).parent.parent / "defs" / "braze" / "defs.yaml"
+
+
+@dataclass
+class Session:
+    """One invocation of the command line.
+
+    Attributes:
+        config_file: The ``defs.yaml`` it works on.
+        template_name: The template chosen with ``--template``; None for the first.
+        environ: The environment.
+    """
+
+    config_file: Path
+    template_name: str | None
+    environ: Mapping[str, str]
+
+    @cached_property
+    def configs(self) -> list[tuple[PipelineConfig, Place]]:
+        """Every destination of the file, checked against the schema."""
+        return load_configs(self.config_file)
+
+    @cached_property
+    def templates(self) -> tuple[TemplateSettings, ...]:
+        """Every template of every destination of the file."""
+        return tuple(
+            template
+            for config, place in self.configs
+            for template in resolve(
+                config, folder=self.config_file.parent, place=place, environ=self.environ
+            )
+        )
+
+    @property
+    def template(self) -> TemplateSettings:
+        """The chosen template.
+
+        Raises:
+            ConfigurationError: there is no template of that name.
+        """
+        if self.template_name is None:
+            return self.templates[0]
+        for template in self.templates:
+            if template.name == self.template_name:
+                return template
+        names = ", ".join(template.name for template in self.templates)
+        raise ConfigurationError(
+            f"{self.config_file} has no template {self.template_name!r}.",
+            fix=f"Its templates are: {names}.",
+        )
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The DuckDB file."""
+        return Warehouse(Path(self.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE))
+
+
+def session(config_file: Path | None, template_name: str | None) -> Session:
+    """A session over the process's own environment."""
+    return Session(
+        config_file=(config_file or DEFAULT_CONFIG).resolve(),
+        template_name=template_name,
+        environ=os.environ,
+    )

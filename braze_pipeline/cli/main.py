@@ -1,0 +1,46 @@
+"""``braze-pipeline``: the pipeline from a terminal.
+
+Exit codes: 0 all accounted for; 1 unexpected; 2 configuration or input; 3 credentials or
+permission; 4 Braze unreachable or failing; 5 stopped by a guard.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from braze_pipeline import __version__
+from braze_pipeline.cli.console import guarded
+from braze_pipeline.cli.context import session
+from braze_pipeline.cli.demo import demo
+from braze_pipeline.cli.ledger import ledger
+from braze_pipeline.cli.records import rejections
+from braze_pipeline.cli.run import run
+from braze_pipeline.cli.sandbox import sandbox
+from braze_pipeline.cli.template import template
+from braze_pipeline.cli.ui import ui
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="braze-pipeline")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The defs.yaml to work on (default: the one in braze_pipeline/defs/braze).",
+)
+@click.option("--template", "template_name", help="The data template (default: the first).")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, template_name: str | None) -> None:
+    """Keeps customer attributes in Braze up to date."""
+    context.obj = session(config, template_name)
+
+
+for command in (demo, run, sandbox, rejections, ledger, template, ui):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry point: typed errors become messages and exit codes, never tracebacks."""
+    guarded(lambda: cli.main(args=sys.argv[1:], prog_name="braze-pipeline", standalone_mode=False))

@@ -1,0 +1,187 @@
+"""``braze-pipeline run``: the whole pipeline for one day, or for a range of days."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from braze_pipeline.cli import console
+from braze_pipeline.cli.context import Session
+from braze_pipeline.errors import ConfigurationError, InvalidCredentials
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.report import Report
+    from braze_pipeline.orchestration.runner import Failed, RunOutcome
+
+
+@click.command()
+@click.option("--as-of", "as_of", required=True, metavar="YYYY-MM-DD", help="The as-of date.")
+@click.option(
+    "--until", metavar="YYYY-MM-DD", help="Last day of a range; sent is its newest state."
+)
+@click.option("--dry-run", is_flag=True, help="Stop at the plan: nothing is sent.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@click.option(
+    "--let-through", multiple=True, metavar="GUARD", help="A guard this one run may pass."
+)
+@click.option("--force-stale", is_flag=True, help="Let older values overwrite newer ones.")
+@click.option("--reason", help="Why a guard or the stale guard is overridden; recorded.")
+@click.pass_obj
+def run(
+    session: Session,
+    as_of: str,
+    until: str | None,
+    dry_run: bool,  # noqa: FBT001 - click passes options by name
+    as_json: bool,  # noqa: FBT001
+    let_through: tuple[str, ...],
+    force_stale: bool,  # noqa: FBT001
+    reason: str | None,
+) -> None:
+    """Build, plan and send the customer attributes of one day."""
+    days = days_between(as_of, until)
+    if (let_through or force_stale) and not reason:
+        raise ConfigurationError(
+            "--let-through and --force-stale need --reason.",
+            fix="Say why in a few words; it is recorded with the run.",
+        )
+    if not dry_run:
+        require_key(session)
+    outcome, found = carry_out(
+        session,
+        days,
+        dry_run=dry_run,
+        tags=override_tags(let_through, reason, force_stale=force_stale),
+    )
+    if not as_json:
+        for line in told(found, dry_run=dry_run):
+            console.say(line)
+    finish(outcome.failed, found, as_json=as_json, dry_run=dry_run)
+
+
+def days_between(as_of: str, until: str | None) -> list[date]:
+    """The days from one to another, both included.
+
+    Raises:
+        ConfigurationError: one of them is no day, or they are the wrong way round.
+    """
+    first = day_of(as_of, "--as-of")
+    last = day_of(until, "--until") if until else first
+    if last < first:
+        raise ConfigurationError(f"--until {last} lies before --as-of {first}.", fix="Swap them.")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def day_of(text: str, option: str) -> date:
+    """A day as YYYY-MM-DD.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{option} {text!r} is no day.", fix="Write it as YYYY-MM-DD, such as 2011-12-09."
+        ) from error
+
+
+def require_key(session: Session) -> None:
+    """Fail at once, and not after the build, when there is no API key to send with.
+
+    Raises:
+        InvalidCredentials: the variable that the destination names is not set.
+    """
+    name = session.template.destination.api_key_env
+    if not session.environ.get(name, "").strip():
+        raise InvalidCredentials(
+            f"The environment variable {name} holds no API key.",
+            fix=f"Set {name} to a REST API key with the permission users.track, "
+            "or use --dry-run, which needs none.",
+        )
+
+
+def override_tags(
+    let_through: Sequence[str], reason: str | None, *, force_stale: bool
+) -> dict[str, str]:
+    """The overrides as run tags, the way the UI's launchpad gives them too."""
+    from braze_pipeline.orchestration.overrides import tags_of
+
+    return tags_of(let_through=let_through, reason=reason, force_stale=force_stale)
+
+
+def carry_out(
+    session: Session, days: Sequence[date], *, dry_run: bool, tags: dict[str, str]
+) -> tuple[RunOutcome, Report]:
+    """Run the template's job, and count what it left."""
+    from braze_pipeline.core.report import report
+    from braze_pipeline.orchestration.build import build_definitions
+    from braze_pipeline.orchestration.runner import run_days
+
+    template = session.template
+    config, place = next(
+        (config, place)
+        for config, place in session.configs
+        if config.destination.name == template.destination.name
+    )
+    definitions = build_definitions(
+        config=config,
+        folder=session.config_file.parent,
+        place=place,
+        environ=os.environ,
+    )
+    outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
+    with session.warehouse.connect() as con:
+        return outcome, report(con, template, days, run_id=outcome.run_id)
+
+
+def told(found: Report, *, dry_run: bool) -> list[str]:
+    """A run in words and figures."""
+    lines = [f"As of {found.days[-1]}" + (f" ({len(found.days)} days)" if found.days[1:] else "")]
+    lines.append(f"  customers              {found.customers:>10,}")
+    lines += [f"    left out, {rule:<12} {count:>10,}" for rule, count in found.left_out.items()]
+    lines.append(f"  in the audience        {found.audience:>10,}")
+    lines.append(f"    rejected rows        {found.rejected_rows:>10,}")
+    lines.append(f"  profiles               {found.profiles:>10,}")
+    lines.append(f"    rejected values      {found.rejected_values:>10,}")
+    plan = found.plan
+    if plan is None:
+        return lines
+    lines.append(
+        f"  planned users          {plan.planned_users:>10,}   "
+        f"{plan.planned_attributes:,} attributes"
+    )
+    lines.append(f"    unchanged            {plan.unchanged_users:>10,}")
+    lines.append(f"    superseded           {plan.superseded_users:>10,}")
+    if plan.held_back_users:
+        lines.append(f"    held back            {plan.held_back_users:>10,}")
+    lines.append(
+        f"  cost                   {plan.requests:>10,}   requests, {plan.data_points:,} data "
+        f"points (a full resend: {plan.forecast.full_data_points:,})"
+    )
+    if dry_run:
+        return [*lines, "Dry run: nothing was sent."]
+    lines.append(f"  accepted by Braze      {found.accepted_users:>10,}")
+    lines.append(f"    rejected by Braze    {found.rejected_users:>10,}")
+    lines.append(f"    not attempted        {found.not_attempted_users:>10,}")
+    if plan.unknown_users:
+        lines.append(
+            f"  of unknown standing    {plan.unknown_users:>10,}   Braze ignores users it does not "
+            "have; these are sent in full again by rhythm"
+        )
+    return lines
+
+
+def finish(failed: Failed | None, found: Report, *, as_json: bool, dry_run: bool) -> None:
+    """The last line, and the exit code."""
+    status = failed.action if failed else ("planned" if dry_run else "sent")
+    if as_json:
+        console.say(json.dumps(found.as_json(status=status), ensure_ascii=False))
+    if failed is not None:
+        console.fail(failed.title, failed.what, failed.fix, code=failed.exit_code)
+    sys.stdout.flush()

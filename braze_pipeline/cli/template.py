@@ -1,0 +1,112 @@
+"""``braze-pipeline template``: what goes out under which name, and whether it would pass."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.cli import console
+from braze_pipeline.cli.context import Session
+from braze_pipeline.cli.run import day_of
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings import AttributeSettings, TemplateSettings
+
+
+@click.group()
+def template() -> None:
+    """The data template: what goes to Braze under which name."""
+
+
+@template.command()
+@click.pass_obj
+def describe(session: Session) -> None:
+    """The mapping: column, Braze name, type, personal data, billable, rule."""
+    from braze_pipeline.core.profiles import rule_for
+
+    for t in session.templates if session.template_name is None else (session.template,):
+        shown = Table(
+            "column", "Braze name", "kind", "type", "PII", "billable", "rule",
+            title=f"{t.destination.name}: {t.name}",
+        )  # fmt: skip
+        shown.add_row(
+            t.identifier_column, t.destination.identifier, "identifier", "string", "yes", "no",
+            FIELDS[t.destination.identifier].rule,
+        )  # fmt: skip
+        for attribute in t.attributes:
+            shown.add_row(*_line(attribute), rule_for(attribute))
+        Console().print(shown)
+        for column in t.dropped:
+            console.say(f"{column}: consent belongs to Braze; never sent.")
+        _leavers(t)
+
+
+def _line(a: AttributeSettings) -> tuple[str, ...]:
+    billable = FIELDS[a.name].billable if a.is_field else True
+    return (
+        a.column,
+        a.name,
+        "profile field" if a.is_field else "custom attribute",
+        a.type.value,
+        "yes" if a.pii else "no",
+        "yes" if billable else "no",
+    )
+
+
+def _leavers(t: TemplateSettings) -> None:
+    acted = [a for a in t.attributes if a.on_leave != "keep"]
+    for a in acted:
+        does = "cleared" if a.on_leave == "clear" else f"set to {a.leave_value!r}"
+        console.say(f"{a.name}: {does} when a user leaves the audience.")
+
+
+@template.command()
+@click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="Try the data of this day too.")
+@click.pass_obj
+def check(session: Session, as_of: str | None) -> None:
+    """Check the configuration and, with --as-of, the data, without sending anything."""
+    names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
+    console.say(f"The configuration {session.config_file} is good: {names}.")
+    if as_of is None:
+        return
+    day = day_of(as_of, "--as-of")
+    for t in session.templates if session.template_name is None else (session.template,):
+        _try(t, day)
+
+
+def _try(t: TemplateSettings, day: date) -> None:
+    """Build everything up to the profiles in a database that is thrown away."""
+    from braze_pipeline.core import rejections
+    from braze_pipeline.core.attributes import build_attributes
+    from braze_pipeline.core.audience import build_audience
+    from braze_pipeline.core.profiles import build_profiles
+    from braze_pipeline.core.sources import attach_sources
+    from braze_pipeline.core.warehouse import Warehouse
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Warehouse(Path(folder) / "check.duckdb").connect() as con,
+    ):
+        rejections.ensure(con)
+        attach_sources(con, t.sources, time_zone=t.time_zone)
+        build_attributes(con, t, day)
+        funnel = build_audience(con, t, day)
+        profiles = build_profiles(con, t, day, run_id="template check", now=now)
+    console.say(
+        f"{t.name} as of {day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
+        f"audience, {profiles.profiles:,} profiles, {profiles.rejected_rows:,} rows and "
+        f"{profiles.rejected_values:,} values rejected."
+    )
+    for reason, count in sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1]):
+        console.say(f"  {count:>8,}  {reason}")
+    if not profiles.profiles:
+        raise ConfigurationError(
+            f"{t.name} as of {day} has no profile: nothing would be sent.",
+            fix="Look at the audience's rules and at the rejections above.",
+        )

@@ -1,0 +1,268 @@
+"""The last two steps, whole: plan some days; carry a plan out.
+
+What belongs here is the order in which ledger, plan, journal and send touch each other, and
+nothing else. The DuckDB connection is closed while Braze is talked to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core import accounting, rejections
+from braze_pipeline.core.accounting import Account
+from braze_pipeline.errors import PipelineError, PlanOutdated
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.core.send import Progress, SendResult
+    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.settings import TemplateSettings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What somebody decided for one run, with a reason that is recorded.
+
+    Attributes:
+        let_through: Names of guards this run may pass.
+        reason: Why.
+        force_stale: Why older values may overwrite newer ones; None: they may not.
+    """
+
+    let_through: tuple[str, ...] = ()
+    reason: str | None = None
+    force_stale: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendOutcome:
+    """What became of a plan.
+
+    Attributes:
+        plan: The plan, with its status after the send.
+        result: What the sender measured.
+        account: The counts, and whether they add up.
+        ledger_users: Users the ledger has now.
+        rejections: Rejections of the plan's days, of all stages.
+        error: What ended the send early; None when it went through.
+        read_back: What the read-back found; None where it is switched off.
+    """
+
+    plan: PlanSummary
+    result: SendResult
+    account: Account
+    ledger_users: int
+    rejections: int
+    error: PipelineError | None
+    read_back: ReadBack | None = None
+
+    def sentence(self) -> str:
+        """The outcome in one line."""
+        a = self.account
+        return (
+            f"{a.planned:,} users planned, {a.accepted:,} accepted, {a.rejected:,} rejected, "
+            f"{a.not_attempted:,} not attempted; {a.unchanged:,} unchanged, "
+            f"{a.superseded:,} superseded."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadBack:
+    """What Braze has, compared with what was sent, for a sample.
+
+    Attributes:
+        compared: Users compared.
+        differences: Attribute name to how many users differ in it.
+    """
+
+    compared: int
+    differences: Mapping[str, int]
+
+
+def plan_days(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    now: datetime,
+    environ: Mapping[str, str],
+    overrides: Overrides,
+    say: Say,
+) -> PlanSummary:
+    """Learn which users Braze has, where the destination says how, and plan the days.
+
+    Raises:
+        PipelineError: see ``core.plan.build.build_plan`` and ``core.known``.
+    """
+    from braze_pipeline.core.plan.build import build_plan
+
+    if t.destination.known_users.source == "lookup":
+        look_up_users(warehouse, t, days, now=now, environ=environ, say=say)
+    with warehouse.connect() as con:
+        return build_plan(
+            con,
+            warehouse,
+            t,
+            days,
+            run_id=run_id,
+            now=now,
+            force_stale=overrides.force_stale,
+            let_through=overrides.let_through,
+            reason=overrides.reason,
+        )
+
+
+def look_up_users(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    now: datetime,
+    environ: Mapping[str, str],
+    say: Say,
+) -> None:
+    """Ask Braze which of the users that are new to the ledger it has.
+
+    Raises:
+        BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
+    """
+    from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.rate import Gate
+    from braze_pipeline.braze.redaction import secret_of
+    from braze_pipeline.core.ledger import standing
+    from braze_pipeline.settings import RateLimit
+
+    d = t.destination
+    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
+    never = threading.Event()
+
+    def ask(ids: list[str]) -> set[str]:
+        gate.enter(never)
+        users = client.export_ids(ids, [d.identifier])
+        return {str(user.get(d.identifier)) for user in users}
+
+    try:
+        found = standing.look_up(warehouse, t, days, ask, now=now)
+    finally:
+        client.close()
+    say(
+        f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
+        + (f"; {found.left:,} wait for the next run." if found.left else ".")
+    )
+
+
+def send_days(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    environ: Mapping[str, str],
+    say: Say,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SendOutcome:
+    """Carry out the newest plan of the days, and put what Braze acknowledged into the ledger.
+
+    What ended the send early is in the outcome's ``error``: what was acknowledged until then is in
+    the ledger all the same, and a rerun goes on from there.
+
+    Raises:
+        PlanOutdated: there is no plan of these days, or the ledger changed since it was made.
+        GuardStopped: a guard holds the plan back.
+        SendBusy: another send to the destination is under way.
+        InvalidCredentials: no key is set though there is something to send.
+        AccountingError: the counts do not add up.
+    """
+    from braze_pipeline.braze.redaction import secret_of
+    from braze_pipeline.core.journal import Journal
+    from braze_pipeline.core.send import send_plan, sending
+
+    d = t.destination
+    with sending(warehouse.lock_path(d.name), d.name):
+        plan = _plan_to_send(warehouse, t, days)
+        result = send_plan(
+            snapshot=plan.snapshot,
+            plan_id=plan.plan_id,
+            template=t.name,
+            run_id=run_id,
+            destination=d,
+            secret=secret_of(environ, d.api_key_env) if plan.planned_users else None,
+            journal=Journal(warehouse.journal_path),
+            stop=stop,
+            on_progress=on_progress or (lambda progress: say(_progress_text(progress))),
+        )
+        return _settle(warehouse, t, plan, result, run_id=run_id)
+
+
+def _plan_to_send(warehouse: Warehouse, t: TemplateSettings, days: Sequence[date]) -> PlanSummary:
+    from braze_pipeline.core.ledger.fold import fold
+    from braze_pipeline.core.plan import records
+
+    with warehouse.connect() as con:
+        fold(con, warehouse, t.destination.name)
+        plan = records.latest(con, t, list(days))
+        if plan is None:
+            raise PlanOutdated(
+                f"There is no plan of {t.name} for {days[0]}"
+                + (f" to {days[-1]}." if days[1:] else "."),
+                fix="Materialize braze_plan for these days first.",
+            )
+        records.check_sendable(con, t, plan.plan_id)
+        return plan
+
+
+def _settle(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    result: SendResult,
+    *,
+    run_id: str,
+) -> SendOutcome:
+    """Fold, record the outcome, and prove the account."""
+    from braze_pipeline.core import outcomes
+    from braze_pipeline.core.ledger import tables
+    from braze_pipeline.core.ledger.fold import fold
+    from braze_pipeline.core.plan import records
+
+    with warehouse.connect() as con:
+        fold(con, warehouse, t.destination.name)
+        rejections.ensure(con)
+        found = accounting.account(
+            con,
+            t,
+            plan,
+            accepted=result.accepted_users,
+            rejected=result.rejected_users,
+            not_attempted=result.not_attempted_users,
+        )
+        outcomes.record(con, t, plan, result, run_id=run_id)
+        return SendOutcome(
+            plan=records.load(con, plan.plan_id),
+            result=result,
+            account=found,
+            ledger_users=tables.count(
+                con, f"SELECT count(*) FROM {tables.wide(tables.ledger_name(t))}"
+            ),
+            rejections=rejections.count(con, t, plan.days),
+            error=result.stopped_by,
+        )
+
+
+def _progress_text(progress: Progress) -> str:
+    left = progress.seconds_left
+    return (
+        f"{progress.done:,} of {progress.total:,} users answered, "
+        f"{progress.users_per_second:,.0f} users a second"
+        + (f", about {left:,.0f} s left" if left is not None else "")
+        + (", throttled by Braze" if progress.throttled else "")
+    )

@@ -1,0 +1,272 @@
+"""The acknowledgement journal: what Braze has answered, one small row a request, as it happens.
+
+SQLite (WAL, synchronous FULL). It is the only thing written while a send is under way, so that a
+crash at any instant costs at most the requests in flight. The fold brings it into the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from braze_pipeline.core.warehouse import disk_full
+from braze_pipeline.errors import LedgerError, PipelineError
+
+Status = Literal["running", "done", "stopped", "failed"]
+
+SCHEMA_VERSION: Final = 1
+
+_DDL: Final = """
+CREATE TABLE IF NOT EXISTS sends (
+    send_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    template TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    status TEXT NOT NULL,
+    folded_at TEXT,
+    summary TEXT
+);
+CREATE TABLE IF NOT EXISTS acknowledgements (
+    send_id INTEGER NOT NULL,
+    request_no INTEGER NOT NULL,
+    first_index INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    acknowledged_at TEXT NOT NULL,
+    PRIMARY KEY (send_id, request_no, first_index)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusals (
+    send_id INTEGER NOT NULL,
+    request_no INTEGER NOT NULL,
+    object_index INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (send_id, request_no, object_index)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sends_by_plan ON sends (plan_id);
+"""
+
+_GROUP: Final = 500
+"""Rows that one commit takes at the most."""
+
+_END: Final = None
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """The final answer for a range of a request's objects.
+
+    Attributes:
+        request_no: Number of the request in the plan.
+        first_index, count: The objects it is about.
+        refused: Position in the request to Braze's sentence (safe to store); the rest is accepted.
+        status: The HTTP status.
+        attempt: Which attempt brought it.
+    """
+
+    request_no: int
+    first_index: int
+    count: int
+    refused: Mapping[int, str] = field(default_factory=dict)
+    status: int = 201
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What earlier sends of a plan have brought.
+
+    Attributes:
+        ranges: Request number to (first index, count) of the objects that have their answer.
+        accepted, refused: Objects.
+    """
+
+    ranges: Mapping[int, Sequence[tuple[int, int]]]
+    accepted: int
+    refused: int
+
+
+class Journal:
+    """The journal's file: starting and ending sends, and what was acknowledged so far."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal, or create it.
+
+        Raises:
+            LedgerError: the file is not a journal of ours.
+            DiskFull: no room is left.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _told(path), closing(self._connect()) as con:
+            version = con.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise LedgerError(
+                    f"The journal {path} was written by a newer version (schema {version}).",
+                    fix="Use the version of braze_pipeline that wrote it.",
+                )
+            con.executescript(_DDL)
+            con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            con.commit()
+
+    def _connect(self) -> sqlite3.Connection:
+        con = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False)
+        con.execute("PRAGMA journal_mode = WAL")
+        con.execute("PRAGMA synchronous = FULL")
+        return con
+
+    def start(self, *, destination: str, template: str, plan_id: str, run_id: str) -> int:
+        """Note that a send begins; its number."""
+        with _told(self.path), closing(self._connect()) as con, con:
+            # Whoever holds the destination's lock is the only sender: one that still says
+            # "running" was killed.
+            con.execute(
+                "UPDATE sends SET status = 'stopped', ended_at = ? "
+                "WHERE destination = ? AND status = 'running'",
+                [_now(), destination],
+            )
+            found = con.execute(
+                "INSERT INTO sends (destination, template, plan_id, run_id, started_at, status) "
+                "VALUES (?, ?, ?, ?, ?, 'running')",
+                [destination, template, plan_id, run_id, _now()],
+            )
+            return int(found.lastrowid or 0)
+
+    def end(self, send_id: int, status: Status, summary: Mapping[str, object]) -> None:
+        """Note that a send ended, and how."""
+        with _told(self.path), closing(self._connect()) as con, con:
+            con.execute(
+                "UPDATE sends SET status = ?, ended_at = ?, summary = ? WHERE send_id = ?",
+                [status, _now(), json.dumps(summary), send_id],
+            )
+
+    def progress(self, plan_id: str) -> Progress:
+        """What all sends of a plan together have brought."""
+        ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        with _told(self.path), closing(self._connect()) as con:
+            rows = con.execute(
+                "SELECT a.request_no, a.first_index, a.count FROM acknowledgements a "
+                "JOIN sends s USING (send_id) WHERE s.plan_id = ? ORDER BY 1, 2",
+                [plan_id],
+            ).fetchall()
+            refused = con.execute(
+                "SELECT count(*) FROM refusals JOIN sends USING (send_id) WHERE plan_id = ?",
+                [plan_id],
+            ).fetchone()[0]
+        for request_no, first, count in rows:
+            ranges[request_no].append((first, count))
+        return Progress(dict(ranges), sum(row[2] for row in rows) - refused, refused)
+
+    def writer(self, send_id: int) -> Writer:
+        """The one thread that writes acknowledgements of a send."""
+        return Writer(self, send_id)
+
+
+class Writer:
+    """Writes acknowledgements in groups: workers do not wait for the disk.
+
+    What is in ``accepted`` and ``refused`` is committed.
+    """
+
+    def __init__(self, journal: Journal, send_id: int) -> None:
+        self._journal = journal
+        self._send_id = send_id
+        self._queue: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self.accepted = 0
+        self.refused = 0
+        self.error: PipelineError | None = None
+        self.on_error: Callable[[], None] = lambda: None
+        self._thread.start()
+
+    def put(self, acknowledgement: Acknowledgement) -> None:
+        """Hand over an answer; it is committed soon, and counted then."""
+        self._queue.put(acknowledgement)
+
+    def close(self) -> None:
+        """Commit what is there and end the thread."""
+        self._queue.put(_END)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with closing(self._journal._connect()) as con:  # noqa: SLF001 - one module
+                while self._group(con):
+                    pass
+        except (sqlite3.Error, OSError) as error:
+            self.error = _error(error, self._journal.path)
+            self.on_error()
+            self._drain()
+
+    def _group(self, con: sqlite3.Connection) -> bool:
+        """Commit what is waiting as one transaction; False at the end."""
+        group = [self._queue.get()]
+        while group[-1] is not _END and len(group) < _GROUP:
+            try:
+                group.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        found = [one for one in group if one is not None]
+        now = _now()
+        with con:
+            con.executemany(
+                "INSERT INTO acknowledgements VALUES (?, ?, ?, ?, ?)",
+                [(self._send_id, a.request_no, a.first_index, a.count, now) for a in found],
+            )
+            con.executemany(
+                "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (self._send_id, a.request_no, index, a.status, text, a.attempt)
+                    for a in found
+                    for index, text in a.refused.items()
+                ],
+            )
+        refused = sum(len(a.refused) for a in found)
+        self.refused += refused
+        self.accepted += sum(a.count for a in found) - refused
+        return group[-1] is not _END
+
+    def _drain(self) -> None:
+        """After a failed write nothing more counts; only the end is waited for."""
+        while self._queue.get() is not _END:
+            pass
+
+
+class _told:  # noqa: N801 - reads as a word in `with`
+    """SQLite's and the system's errors as the operator's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _error(error, self._path) from error
+
+
+def _error(error: Exception, path: Path) -> PipelineError:
+    return disk_full(error, path) or LedgerError(
+        f"The journal {path} cannot be used: {type(error).__name__}.",
+        fix="Check its folder's permissions and that the file is on a local disk; if it is "
+        "damaged, move it away (what was sent since the last fold is then sent again).",
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

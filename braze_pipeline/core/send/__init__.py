@@ -1,0 +1,17 @@
+"""The send: carrying out a plan. Every user of it ends as accepted, rejected, or not attempted.
+
+============ ==================================================================================
+``batches``  the plan's snapshot as requests, in bounded memory, without what is done already
+``engine``   workers, pace, retries, splitting, stopping
+``result``   what a send measured
+``lock``     one send a destination at a time
+============ ==================================================================================
+
+No DuckDB connection is used here: the snapshot is read as Parquet, and answers go to the journal.
+"""
+
+from braze_pipeline.core.send.engine import send_plan
+from braze_pipeline.core.send.lock import sending
+from braze_pipeline.core.send.result import Progress, SendResult
+
+__all__ = ["Progress", "SendResult", "send_plan", "sending"]

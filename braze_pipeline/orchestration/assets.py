@@ -1,0 +1,250 @@
+"""The assets of one template: each a few lines around one function of the core."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from braze_pipeline.orchestration import metadata
+from braze_pipeline.orchestration.checks import (
+    ACCOUNTING,
+    CONTRACT,
+    READ_BACK,
+    contract_result,
+    guard_results,
+    guard_specs,
+    send_results,
+)
+from braze_pipeline.orchestration.days import days_of, span
+from braze_pipeline.orchestration.failures import told
+from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
+from braze_pipeline.orchestration.overrides import overrides_of
+from braze_pipeline.orchestration.resources import WarehouseResource
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import TemplateSettings
+
+WRITERS = "duckdb"
+"""The pool that all steps which write the DuckDB file share; one at a time."""
+
+_SOURCE_TEXT = {
+    "customers": "One row a customer: names, addresses, country, birth date, gender.",
+    "orders": "One row an order line; returns and cancellations are negative lines.",
+    "consents": "The history of opt-ins by channel; the last change up to a day's end holds.",
+    "predictions": "Predicted customer lifetime value; optional.",
+}
+
+
+def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
+    """The source tables: made elsewhere, read here."""
+    keys = TemplateKeys.of(t)
+    return [
+        dg.AssetSpec(
+            keys.source(name), group_name="sources", description=_SOURCE_TEXT[name], kinds={"table"}
+        )
+        for name in SOURCES
+    ]
+
+
+def record_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
+    """What runs leave behind: the ledger and the rejections."""
+    keys = TemplateKeys.of(t)
+    return [
+        dg.AssetSpec(
+            keys.ledger,
+            deps=[keys.send],
+            group_name=t.destination.name,
+            kinds={"duckdb"},
+            description="What Braze acknowledged: user, attribute, value, as-of date.",
+        ),
+        dg.AssetSpec(
+            keys.rejections,
+            deps=[keys.profiles, keys.send],
+            group_name=t.destination.name,
+            kinds={"duckdb"},
+            description="Rows and values that did not get through, each with its reason.",
+        ),
+    ]
+
+
+def build_assets(
+    t: TemplateSettings, partitions: dg.PartitionsDefinition[str]
+) -> list[dg.AssetsDefinition]:
+    """The five assets of a template, in order."""
+    keys = TemplateKeys.of(t)
+    asset = partial(
+        dg.asset,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=t.destination.name,
+        owners=list(t.owners) or None,
+    )
+
+    @asset(
+        key=keys.attributes,
+        deps=[keys.source(name) for name in SOURCES],
+        pool=WRITERS,
+        kinds={"duckdb", "sql"},
+        description=(
+            "One row per customer and as-of date, as the SQL file beside `defs.yaml` defines it."
+        ),
+        metadata=metadata.sql_file(t),
+    )
+    def customer_attributes(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult[None]:
+        from braze_pipeline.core.attributes import build_attributes
+        from braze_pipeline.core.sources import attach_sources
+
+        with told(context), warehouse.warehouse().connect() as con:
+            sources = attach_sources(con, t.sources, time_zone=t.time_zone)
+            summaries = [build_attributes(con, t, day) for day in days_of(context)]
+            return dg.MaterializeResult(metadata=metadata.attributes(sources, summaries))
+
+    @asset(
+        key=keys.audience,
+        deps=[keys.attributes],
+        pool=WRITERS,
+        kinds={"duckdb"},
+        description="The customers that are high value, active and contactable.",
+    )
+    def braze_audience(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult[None]:
+        from braze_pipeline.core.audience import build_audience
+
+        with told(context), warehouse.warehouse().connect() as con:
+            funnels = [build_audience(con, t, day) for day in days_of(context)]
+            return dg.MaterializeResult(metadata=metadata.audience(t, funnels))
+
+    @asset(
+        key=keys.profiles,
+        deps=[keys.audience, keys.attributes],
+        pool=WRITERS,
+        kinds={"duckdb", "pandera"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONTRACT,
+                asset=keys.profiles,
+                description=(
+                    "Every profile satisfies the pandera schema of the template; what does "
+                    "not is in the rejections."
+                ),
+            )
+        ],
+        description="The audience in Braze's own names and types, validated.",
+    )
+    def braze_profiles(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult[None]:
+        from braze_pipeline.core.profiles import build_profiles, preview
+
+        with told(context), warehouse.warehouse().connect() as con:
+            days = days_of(context)
+            summaries = [
+                build_profiles(con, t, day, run_id=context.run_id, now=_now()) for day in days
+            ]
+            if t.dropped:
+                context.log.warning(metadata.dropped_text(t, summaries))
+            return dg.MaterializeResult(
+                metadata=metadata.profiles(t, summaries, preview(con, t, days[-1])),
+                check_results=[contract_result(summaries)],
+            )
+
+    @asset(
+        key=keys.plan,
+        deps=[keys.profiles],
+        pool=WRITERS,
+        kinds={"duckdb", "parquet"},
+        check_specs=guard_specs(t, keys.plan),
+        description="What would change in Braze and what it costs: the send carries out this.",
+    )
+    def braze_plan(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult[None]:
+        from braze_pipeline.core.flow import plan_days
+
+        with told(context):
+            plan = plan_days(
+                warehouse.warehouse(),
+                t,
+                days_of(context),
+                run_id=context.run_id,
+                now=_now(),
+                environ=os.environ,
+                overrides=overrides_of(context.run.tags),
+                say=context.log.info,
+            )
+            return dg.MaterializeResult(
+                metadata=metadata.plan(t, plan), check_results=guard_results(t, plan)
+            )
+
+    @asset(
+        key=keys.send,
+        deps=[keys.plan],
+        pool=f"braze_{t.destination.name}",
+        kinds={"braze"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                ACCOUNTING,
+                asset=keys.send,
+                blocking=True,
+                description=(
+                    "Every planned user ended as accepted, rejected or not attempted, by "
+                    "counts that were made independently."
+                ),
+            ),
+            *(
+                [
+                    dg.AssetCheckSpec(
+                        READ_BACK,
+                        asset=keys.send,
+                        description=("A sample of users, read back from Braze, has what was sent."),
+                    )
+                ]
+                if t.destination.read_back_users
+                else []
+            ),
+        ],
+        description="The plan, carried out: each user accepted, rejected or not attempted.",
+    )
+    def braze_send(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult[None]:
+        from braze_pipeline.core.flow import send_days
+
+        with told(context):
+            outcome = send_days(
+                warehouse.warehouse(),
+                t,
+                days_of(context),
+                run_id=context.run_id,
+                now=_now(),
+                environ=os.environ,
+                say=context.log.info,
+            )
+            context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
+            shown = metadata.send(outcome)
+            for key, rows in (
+                (keys.ledger, outcome.ledger_users),
+                (keys.rejections, outcome.rejections),
+            ):
+                context.log_event(
+                    dg.AssetMaterialization(key, metadata={"dagster/row_count": rows})
+                )
+            if outcome.error is not None:
+                # What was acknowledged is in the ledger; the step still failed.
+                context.log_event(dg.AssetObservation(keys.send, metadata=shown))
+                raise outcome.error
+            return dg.MaterializeResult(metadata=shown, check_results=send_results(t, outcome))
+
+    return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
+
+
+def _now() -> datetime:
+    """Now, in UTC and without a zone, as the tables keep it."""
+    return datetime.now(UTC).replace(tzinfo=None)

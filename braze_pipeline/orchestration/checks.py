@@ -1,0 +1,121 @@
+"""The asset checks, named for what they promise.
+
+They are made inside the asset that they judge: a separate check would be a step of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.flow import SendOutcome
+    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.core.profiles import ProfilesSummary
+    from braze_pipeline.settings import TemplateSettings
+
+CONTRACT = "profiles_satisfy_the_contract"
+ACCOUNTING = "every_user_is_accounted_for"
+READ_BACK = "braze_has_what_was_sent"
+
+_GUARDS = {
+    "audience_size": "The audience is about as large as in the last good run.",
+    "changed_share": "No more users change at once than is usual.",
+    "null_share": "No attribute suddenly lost its values.",
+    "rejected_share": "Most of the audience passed the contract.",
+    "new_attributes": "No flood of new attribute names in Braze.",
+    "data_points": "The forecast of data points is below the ceiling.",
+    "requests": "The forecast of requests is below the ceiling.",
+}
+
+
+def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """One blocking check for each guard that the template has switched on."""
+    return [
+        dg.AssetCheckSpec(f"guard_{name}", asset=asset, blocking=True, description=text)
+        for name, text in _GUARDS.items()
+        if name in switched_on(t)
+    ]
+
+
+def switched_on(t: TemplateSettings) -> set[str]:
+    """The names of the guards that have a threshold."""
+    g = t.guards
+    thresholds = {
+        "audience_size": (g.min_audience_share, g.max_audience_share),
+        "changed_share": (g.max_changed_share,),
+        "null_share": (g.max_null_share_rise,),
+        "rejected_share": (g.max_rejected_share,),
+        "new_attributes": (g.max_new_attributes,),
+        "data_points": (g.max_data_points,),
+        "requests": (g.max_requests,),
+    }
+    return {name for name, found in thresholds.items() if any(one is not None for one in found)}
+
+
+def guard_results(t: TemplateSettings, plan: PlanSummary) -> list[dg.AssetCheckResult]:
+    """The guards' verdicts on a plan; one let through passes, and says by whose word."""
+    del t
+    return [
+        dg.AssetCheckResult(
+            check_name=f"guard_{guard.name}",
+            passed=not guard.stops,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=_verdict(guard.saw, guard.allowed, guard.let_through),
+            metadata={
+                "saw": guard.saw,
+                "allowed": guard.allowed,
+                **({} if guard.passed else {"let it through once": _how(guard.name)}),
+            },
+        )
+        for guard in plan.guards
+    ]
+
+
+def _verdict(saw: str, allowed: str, let_through: str | None) -> str:
+    said = f"Saw {saw}; allowed: {allowed}."
+    return f"{said} Let through: {let_through}." if let_through else said
+
+
+def _how(name: str) -> str:
+    return f'braze-pipeline run --as-of DAY --let-through {name} --reason "…"'
+
+
+def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult:
+    """Passes when nothing was rejected; a warning otherwise, since the rest is good."""
+    values = sum(summary.rejected_values for summary in summaries)
+    rows = sum(summary.rejected_rows for summary in summaries)
+    return dg.AssetCheckResult(
+        check_name=CONTRACT,
+        passed=values == 0 and rows == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{values:,} values and {rows:,} rows did not pass; they are held back, with reasons, "
+            "in the rejections. What is in the profiles satisfies the contract."
+        ),
+        metadata={"rejected_values": values, "rejected_rows": rows},
+    )
+
+
+def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
+    """Accounting, and the read-back where it is switched on."""
+    results = [
+        dg.AssetCheckResult(
+            check_name=ACCOUNTING,
+            passed=outcome.account.holds,
+            description=outcome.account.sentence(),
+            metadata=dict(outcome.account.counts()),
+        )
+    ]
+    if t.destination.read_back_users:
+        results.append(
+            dg.AssetCheckResult(
+                check_name=READ_BACK,
+                passed=not outcome.read_back_differences,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=outcome.read_back_text,
+            )
+        )
+    return results

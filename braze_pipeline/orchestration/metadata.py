@@ -1,0 +1,205 @@
+"""What the UI shows of each asset: counts, schema, masked previews; never a customer's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.attributes import AttributesSummary
+    from braze_pipeline.core.audience import Funnel
+    from braze_pipeline.core.flow import SendOutcome
+    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.core.profiles import ProfilesSummary
+    from braze_pipeline.core.sources import SourceInfo
+    from braze_pipeline.settings import TemplateSettings
+
+Metadata = dict[str, Any]
+
+TOP = 15
+"""Rows of a table that is only looked at."""
+
+
+def sql_file(t: TemplateSettings) -> Metadata:
+    """The SQL file that defines the customer attributes table, as the UI shows it."""
+    text = t.attributes_sql.read_text(encoding="utf-8")
+    return {
+        "defined by": t.attributes_sql.name,
+        "sql": dg.MetadataValue.md(f"```sql\n{text}\n```"),
+    }
+
+
+def attributes(sources: Sequence[SourceInfo], summaries: Sequence[AttributesSummary]) -> Metadata:
+    """Rows, columns and what was read."""
+    newest = summaries[-1]
+    return {
+        "dagster/row_count": newest.rows,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, kind) for name, kind in newest.columns]
+        ),
+        "days": len(summaries),
+        "order lines without a customer": newest.lines_without_customer,
+        "order lines after the as-of date": newest.lines_after,
+        "sources": table(
+            ("table", "rows", "newest", "read from"),
+            [(s.name, s.rows, s.newest or "", s.location) for s in sources],
+        ),
+    }
+
+
+def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
+    """How many are in, and which rule left the others out first."""
+    newest = funnels[-1]
+    rules = t.audience
+    return {
+        "dagster/row_count": newest.audience,
+        "customers": newest.customers,
+        "left out": table(
+            ("first rule that excluded them", "customers"), list(newest.left_out.items())
+        ),
+        "rules": table(
+            ("rule", "threshold"),
+            [
+                ("high value: lifetime value at least", rules.min_lifetime_value),
+                ("high value: best percent by lifetime value", rules.top_percent),
+                ("high value: predicted value at least", rules.min_predicted_value),
+                ("active: last order within days", rules.active_within_days),
+                ("contactable: opted in, with an address, by", " or ".join(rules.channels)),
+            ],
+        ),
+    }
+
+
+def profiles(
+    t: TemplateSettings,
+    summaries: Sequence[ProfilesSummary],
+    preview: Sequence[Mapping[str, object]],
+) -> Metadata:
+    """What passed, what did not and why, and a masked look at some rows."""
+    newest = summaries[-1]
+    return {
+        "dagster/row_count": newest.profiles,
+        "rejected rows": newest.rejected_rows,
+        "rejected values": newest.rejected_values,
+        "raw values seen for the first time": newest.new_raw_values,
+        "consent columns never sent": ", ".join(t.dropped) or "none in the template",
+        "rejected by reason": table(("reason", "values"), _most(newest.rejected_by_reason)),
+        "rejected by attribute": table(
+            ("attribute", "values"), _most(newest.rejected_by_attribute)
+        ),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    a.name,
+                    a.type.value,
+                    description=f"from {a.column}{', personal data' if a.pii else ''}",
+                )
+                for a in t.attributes
+            ]
+        ),
+        "preview (masked)": rows(preview),
+    }
+
+
+def dropped_text(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str:
+    """The one warning of a run about consent columns."""
+    return (
+        f"{', '.join(t.dropped)}: consent belongs to Braze and is never sent; "
+        f"{sum(s.dropped for s in summaries):,} values left out."
+    )
+
+
+def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
+    """What would change, and its cost by attribute."""
+    forecast = plan.forecast
+    found: Metadata = {
+        "dagster/row_count": plan.planned_users,
+        "plan": plan.plan_id,
+        "status": plan.status,
+        "planned attributes": plan.planned_attributes,
+        "unchanged users": plan.unchanged_users,
+        "superseded users": plan.superseded_users,
+        "held back users (refused before)": plan.held_back_users,
+        "users leaving the audience": plan.leaving_users,
+        "users Braze is not known to have": plan.unknown_users,
+        "requests": forecast.requests,
+        "data points": forecast.data_points,
+        "data points of a full resend": forecast.full_data_points,
+        "minutes at the limit": round(forecast.minutes, 2),
+        "new attribute names": ", ".join(plan.new_attributes) or "none",
+        "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
+        "cost by attribute": table(
+            ("attribute", "type", "users", "of them nulls", "data points", "full resend"),
+            [
+                (c.name, c.type, c.users, c.nulls, c.data_points, c.full_data_points)
+                for c in sorted(forecast.by_attribute, key=lambda c: -c.data_points)
+            ],
+        ),
+        "why": table(("reason", "users"), _most(plan.reasons)),
+        "first send": plan.first_send,
+    }
+    if t.destination.pricing.model == "mau" and forecast.hourly_share is not None:
+        found["share of the hourly request limit"] = forecast.hourly_share
+    if forecast.money is not None:
+        found[f"price ({forecast.currency})"] = round(forecast.money, 2)
+    return found
+
+
+def send(outcome: SendOutcome) -> Metadata:
+    """What became of every planned user, and how it went."""
+    result = outcome.result
+    found: Metadata = {
+        "dagster/row_count": outcome.account.accepted,
+        "accepted users": outcome.account.accepted,
+        "rejected users": outcome.account.rejected,
+        "not attempted users": outcome.account.not_attempted,
+        "plan": outcome.plan.plan_id,
+    }
+    if result is not None:
+        found |= {
+            "requests": result.requests,
+            "bytes": result.bytes,
+            "seconds": round(result.seconds, 2),
+            "users a second": round(outcome.account.accepted / max(result.seconds, 1e-9)),
+            "seconds throttled": round(result.throttled_seconds, 2),
+            "latency p50 (ms)": round(result.latency_p50 * 1000, 1),
+            "latency p95 (ms)": round(result.latency_p95 * 1000, 1),
+            "latency p99 (ms)": round(result.latency_p99 * 1000, 1),
+            "retries by cause": table(("cause", "retries"), _most(result.retries)),
+            "refused by reason": table(("Braze's answer", "users"), _most(result.refused)),
+        }
+    return found
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """A small Markdown table; numbers with separators."""
+    if not lines:
+        return dg.MetadataValue.md("none")
+    shown = [header, ["---"] * len(header), *([_cell(c) for c in line] for line in lines)]
+    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in shown))
+
+
+def rows(preview: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
+    """Some rows with their column names as header."""
+    if not preview:
+        return dg.MetadataValue.md("none")
+    names = list(preview[0])
+    return table(names, [[row[name] for name in names] for row in preview])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value is None:
+        return "–"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    rest = sum(count for _, count in ordered[TOP:])
+    return [*ordered[:TOP], *([("others", rest)] if rest else [])]

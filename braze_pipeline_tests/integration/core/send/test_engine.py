@@ -1,0 +1,257 @@
+"""The send against a real HTTP server: each user ends with a known outcome."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.redaction import Secret
+from braze_pipeline.braze.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
+from braze_pipeline.core.journal import Journal
+from braze_pipeline.core.send import Progress, SendResult, send_plan, sending
+from braze_pipeline.errors import (
+    BrazeUnavailable,
+    ContractBroken,
+    InvalidCredentials,
+    MissingPermission,
+    SendBusy,
+    SendInterrupted,
+    WrongInstance,
+)
+from braze_pipeline.settings import RateLimit
+from braze_pipeline_tests.integration.core.send.plans import (
+    SECRET,
+    destination,
+    users,
+    write_snapshot,
+)
+
+
+def send(
+    folder: Path,
+    endpoint: str,
+    ids: list[str],
+    *,
+    plan_id: str = "plan",
+    secret: Secret = SECRET,
+    stop: threading.Event | None = None,
+    **changes: object,
+) -> SendResult:
+    snapshot = folder / f"{plan_id}.parquet"
+    if not snapshot.exists():
+        write_snapshot(snapshot, ids)
+    return send_plan(
+        snapshot=snapshot,
+        plan_id=plan_id,
+        template="t",
+        run_id="run",
+        destination=destination(endpoint, **changes),
+        secret=secret,
+        journal=Journal(folder / "journal.sqlite"),
+        stop=stop,
+    )
+
+
+def outcome(result: SendResult) -> tuple[int, int, int]:
+    return result.accepted_users, result.rejected_users, result.not_attempted_users
+
+
+def test_every_user_of_a_plan_is_accepted_once(tmp_path: Path) -> None:
+    ids = users(1000)
+    with Sandbox(users=ids) as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids)
+        assert outcome(result) == (1000, 0, 0)
+        assert result.stopped_by is None
+        assert result.requests == 14
+        assert {sandbox.objects_sent(user) for user in ids} == {1}
+        assert not sandbox.overlaps
+
+
+def test_a_finished_plan_is_not_sent_again(tmp_path: Path) -> None:
+    ids = users(100)
+    with Sandbox(users=ids) as sandbox:
+        send(tmp_path, sandbox.endpoint, ids)
+        again = send(tmp_path, sandbox.endpoint, ids)
+        assert outcome(again) == (100, 0, 0)
+        assert again.requests == 0
+        assert len(sandbox.requests) == 2
+
+
+def test_a_refused_user_is_named_and_the_others_go_through(tmp_path: Path) -> None:
+    ids = users(150)
+    with Sandbox(users=ids) as sandbox:
+        sandbox.refuse(ids[80], "provided external_id is blacklisted and disallowed")
+        result = send(tmp_path, sandbox.endpoint, ids)
+        assert outcome(result) == (149, 1, 0)
+        assert dict(result.refused) == {"provided external_id is blacklisted and disallowed": 1}
+        assert sandbox.profile(ids[79]) is not None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in FaultKind
+        if kind not in {FaultKind.SLOW, FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN}
+    ],
+)
+def test_no_odd_answer_loses_a_user_or_counts_one_wrongly(tmp_path: Path, kind: FaultKind) -> None:
+    ids = users(150)
+    with Sandbox(users=ids) as sandbox:
+        sandbox.script([Fault(kind=kind, seconds=0.1), Fault(kind=kind, seconds=0.1)])
+        result = send(tmp_path, sandbox.endpoint, ids)
+        assert result.not_attempted_users == 0
+        assert result.stopped_by is None
+        written = sum(sandbox.profile(user) is not None for user in ids)
+        assert written == 150
+        have = sum("Visits" in (sandbox.profile(user) or {}) for user in ids)
+        assert have == result.accepted_users
+        assert not sandbox.overlaps
+
+
+def test_an_invalid_key_stops_the_run_and_shows_nowhere(tmp_path: Path) -> None:
+    ids = users(1000)
+    planted = "planted-key-0123456789"
+    with Sandbox(users=ids, api_key="another") as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids, secret=Secret(planted))
+    assert isinstance(result.stopped_by, InvalidCredentials)
+    assert outcome(result) == (0, 0, 1000)
+    shown = "".join(traceback.format_exception(result.stopped_by)) + repr(result)
+    assert planted not in shown
+    assert planted.encode() not in (tmp_path / "journal.sqlite").read_bytes()
+
+
+def test_a_passing_401_is_asked_about_once_more(tmp_path: Path) -> None:
+    ids = users(75)
+    with Sandbox(users=ids) as sandbox:
+        sandbox.script([FaultKind.UNAUTHORIZED])
+        result = send(tmp_path, sandbox.endpoint, ids)
+    assert outcome(result) == (75, 0, 0)
+    assert result.retries["401"] == 1
+
+
+def test_a_missing_permission_stops_the_run(tmp_path: Path) -> None:
+    ids = users(300)
+    with Sandbox(users=ids, api_key={SECRET.reveal(): ["users.export.ids"]}) as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids)
+    assert isinstance(result.stopped_by, MissingPermission)
+    assert "users.track" in result.stopped_by.fix
+    assert result.accepted_users == 0
+
+
+def test_an_endpoint_that_is_not_there_ends_the_run_soon(tmp_path: Path) -> None:
+    result = send(
+        tmp_path, "http://127.0.0.1:9", users(300), retry_budget_seconds=0.5, connect_timeout=0.5
+    )
+    assert isinstance(result.stopped_by, BrazeUnavailable)
+    assert outcome(result) == (0, 0, 300)
+
+
+def test_braze_down_in_the_middle_ends_cleanly_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    ids = users(3000)
+    sandbox = Sandbox(users=ids, latency=0.05)
+    with sandbox:
+        stopper = threading.Timer(0.3, sandbox.stop)
+        stopper.start()
+        first = send(tmp_path, sandbox.endpoint, ids, retry_budget_seconds=0.5, max_in_flight=2)
+        stopper.join()
+        assert isinstance(first.stopped_by, BrazeUnavailable)
+        assert 0 < first.not_attempted_users < 3000
+        sandbox.start()
+        second = send(tmp_path, sandbox.endpoint, ids)
+        assert outcome(second) == (3000, 0, 0)
+        assert second.users_sent == first.not_attempted_users
+
+
+def test_a_stop_drains_and_leaves_the_rest_for_a_rerun(tmp_path: Path) -> None:
+    ids = users(3000)
+    stop = threading.Event()
+    with Sandbox(users=ids, latency=0.05) as sandbox:
+        threading.Timer(0.15, stop.set).start()
+        first = send(tmp_path, sandbox.endpoint, ids, stop=stop, max_in_flight=4)
+        assert isinstance(first.stopped_by, SendInterrupted)
+        assert 0 < first.accepted_users < 3000
+        send(tmp_path, sandbox.endpoint, ids)
+        assert {sandbox.objects_sent(user) for user in ids} == {1}
+
+
+def test_the_limit_is_kept_so_that_braze_need_not_throttle(tmp_path: Path) -> None:
+    ids = users(1500)
+    with Sandbox(users=ids, limits=Limits(requests=10, seconds=0.5)) as sandbox:
+        result = send(
+            tmp_path, sandbox.endpoint, ids, rate_limit=RateLimit(requests=9, seconds=0.5)
+        )
+    assert outcome(result) == (1500, 0, 0)
+    assert result.retries.get("429", 0) == 0
+
+
+def test_when_braze_throttles_all_wait_and_none_fails(tmp_path: Path) -> None:
+    ids = users(1500)
+    with Sandbox(users=ids, limits=Limits(requests=5, seconds=0.5)) as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids)
+    assert outcome(result) == (1500, 0, 0)
+    assert result.throttled_seconds > 0
+
+
+def test_random_faults_lose_nobody(tmp_path: Path) -> None:
+    ids = users(2000)
+    kinds = (
+        FaultKind.SERVER_ERROR,
+        FaultKind.BAD_GATEWAY,
+        FaultKind.UNAVAILABLE,
+        FaultKind.RESET_BEFORE,
+        FaultKind.RESET_AFTER,
+        FaultKind.TRUNCATED,
+    )
+    plan = FaultPlan(seed=7, mix=dict.fromkeys(kinds, 0.05))
+    with Sandbox(users=ids, fault_plan=plan) as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids, retry_budget_seconds=60.0)
+        assert outcome(result) == (2000, 0, 0)
+        assert all((sandbox.profile(user) or {}).get("Visits") == 1 for user in ids)
+        assert not sandbox.overlaps
+
+
+def test_a_server_that_is_not_braze_is_told_apart(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        result = send(tmp_path, f"{sandbox.endpoint}/elsewhere", users(10))
+    assert isinstance(result.stopped_by, WrongInstance)
+
+
+def test_when_braze_refuses_everybody_the_run_stops(tmp_path: Path) -> None:
+    ids = users(1500)
+    with Sandbox(users=ids, blocked_users=ids) as sandbox:
+        result = send(tmp_path, sandbox.endpoint, ids)
+    assert isinstance(result.stopped_by, ContractBroken)
+    assert result.accepted_users == 0
+    assert result.not_attempted_users > 0
+
+
+def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "braze.lock"
+    with (
+        sending(lock, "braze"),
+        pytest.raises(SendBusy, match="under way"),
+        sending(lock, "braze", wait=0.1),
+    ):
+        pass
+
+
+def test_progress_is_told_and_ends_with_everybody(tmp_path: Path) -> None:
+    ids = users(600)
+    told: list[Progress] = []
+    with Sandbox(users=ids) as sandbox:
+        send_plan(
+            snapshot=write_snapshot(tmp_path / "p.parquet", ids),
+            plan_id="p",
+            template="t",
+            run_id="run",
+            destination=destination(sandbox.endpoint),
+            secret=SECRET,
+            journal=Journal(tmp_path / "journal.sqlite"),
+            on_progress=told.append,
+            every=0.0,
+        )
+    assert told[-1].done == told[-1].total == 600
