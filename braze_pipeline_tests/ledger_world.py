@@ -259,6 +259,23 @@ class World:
                 )
         return int(send_id or 0)
 
+    def acknowledge(self, plan: PlanSummary) -> None:
+        """Journal a whole plan as accepted, with no Braze: for plans of many users."""
+        requests = self.con.execute(
+            "SELECT __request, count(*) FROM read_parquet(?) GROUP BY 1", [str(plan.snapshot)]
+        ).fetchall()
+        moment = self.now.isoformat()
+        with closing(self.journal()) as journal, journal:
+            send_id = journal.execute(
+                "INSERT INTO sends (destination, template, plan_id, run_id, started_at, ended_at, "
+                "status) VALUES (?, ?, ?, ?, ?, ?, 'done')",
+                (plan.destination, plan.template, plan.plan_id, plan.run_id, moment, moment),
+            ).lastrowid
+            journal.executemany(
+                "INSERT INTO acknowledgements VALUES (?, ?, 0, ?, ?)",
+                [(send_id, number, count, moment) for number, count in requests],
+            )
+
     def _deliver(self, rows: list[dict[str, Any]], refuse: Iterable[str]) -> list[int]:
         refused = []
         for index, row in enumerate(rows):

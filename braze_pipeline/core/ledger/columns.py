@@ -80,7 +80,8 @@ class Layout:
         template_no: The number j of the template.
         columns: Attributes that can be sent, in the template's order.
         stopped: Attributes that cannot, because their type changed.
-        retired: Names the template sent earlier and no longer has; Braze keeps their values.
+        retired: Names of the last plan carried out that the template no longer has; Braze keeps
+            their values.
     """
 
     ledger: str
@@ -145,7 +146,7 @@ def _ensure_ledger(con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: 
             [ledger, t.destination.name, t.destination.identifier],
         )
     con.execute(
-        f"CREATE TABLE IF NOT EXISTS {tables.wide(ledger)} (user_id VARCHAR NOT NULL, "
+        f"CREATE TABLE IF NOT EXISTS {tables.wide(ledger)} (user_id VARCHAR, "
         "known BOOLEAN, known_how VARCHAR, known_at TIMESTAMP)"
     )
 
@@ -185,8 +186,13 @@ def _ensure_attribute(
     never = first_sent_at is None
     stored = stored_type(con, ledger, number)
     if was is None or (never and was != attribute.type):
-        _retype(con, ledger, attribute, number)
+        if stored != attribute.type.duckdb:
+            _retype(con, ledger, attribute, number)
         stored = attribute.type.duckdb
+        con.execute(
+            "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
+            [attribute.type.value, ledger, number],
+        )
     elif kind(ValueType(was)) != kind(attribute.type):
         return TypeChange(name=attribute.name, was=ValueType(was), now=attribute.type)
     elif stored != attribute.type.duckdb:
@@ -223,10 +229,6 @@ def _retype(
     wide = tables.wide(ledger)
     con.execute(f"ALTER TABLE {wide} DROP COLUMN v{number}")
     con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
-    con.execute(
-        "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
-        [attribute.type.value, ledger, number],
-    )
 
 
 def _widen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import settle, tables
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ACCEPTED = "__fold_accepted"
 _NUMBERS = "__fold_acks"
+REBUILD_SHARE = 0.3
+"""Above this share of the ledger's users, writing it anew is quicker than updating it."""
 
 
 def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
@@ -32,8 +35,7 @@ def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
     )
     accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
     if accepted:
-        _merge(con, plan, done=send.done)
-        _first_sent(con, plan)
+        _merge(con, plan, _first_sent(con, plan), done=send.done)
         con.execute(
             "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? "
             f"AND user_id IN (SELECT __user_id FROM {ACCEPTED})",
@@ -63,43 +65,82 @@ def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -
     )
 
 
-def _merge(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> None:
-    j = plan.template_no
-    names = ["user_id", f"s{j}", f"f{j}", f"u{j}"]
+def _merge(
+    con: duckdb.DuckDBPyConnection, plan: FoldedPlan, touched: list[int], *, done: bool
+) -> None:
+    """Update and insert, or, when a good part of the ledger changes, write it anew.
+
+    Measured with 2 million users of 20 attributes: all changed, 7.0 s to merge and 3.9 s to write
+    anew; 1 % changed in two attributes, 0.04 s to merge those and 0.4 s to merge all columns.
+    """
     seen = settle.seen_sql(con, plan, member="n.__member", day="n.__as_of", done=done)
-    fresh = [
-        "n.__user_id",
-        seen.format(old="NULL::DATE"),
-        "n.acknowledged_at",
-        "NOT n.__known",
-    ]
-    matched = [
-        f"s{j} = {seen.format(old=f'l.s{j}')}",
-        f"f{j} = CASE WHEN n.__full OR l.f{j} IS NULL THEN n.acknowledged_at ELSE l.f{j} END",
-        f"u{j} = CASE WHEN NOT n.__known THEN true WHEN n.__full THEN false ELSE l.u{j} END",
-    ]
-    for k, _, _ in plan.columns:
-        names += [f"v{k}", f"a{k}"]
-        fresh += [f"CASE WHEN n.c{k} THEN n.n{k} END", f"CASE WHEN n.c{k} THEN n.ack_no END"]
-        matched += [
-            f"v{k} = CASE WHEN n.c{k} THEN n.n{k} ELSE l.v{k} END",
-            f"a{k} = CASE WHEN n.c{k} THEN n.ack_no ELSE l.a{k} END",
-        ]
+    changes = _changes(plan, touched, seen)
+    users = tables.count(con, f"SELECT count(*) FROM {tables.wide(plan.ledger)}")
+    accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
+    if accepted > users * REBUILD_SHARE:
+        _rebuild(con, plan, changes)
+        return
+    names = ", ".join(["user_id", *changes])
+    matched = ", ".join(f"{name} = {change}" for name, change in changes.items())
+    fresh = ", ".join(["n.__user_id", *_inserted(changes)])
     con.execute(
         f"MERGE INTO {tables.wide(plan.ledger)} l USING {ACCEPTED} n ON l.user_id = n.__user_id "
-        f"WHEN MATCHED THEN UPDATE SET {', '.join(matched)} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(fresh)})"
+        f"WHEN MATCHED THEN UPDATE SET {matched} "
+        f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({fresh})"
     )
 
 
-def _first_sent(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> None:
+def _changes(plan: FoldedPlan, touched: list[int], seen: str) -> dict[str, str]:
+    """The new value of each column, from the ledger's row ``l`` and the accepted row ``n``."""
+    j = plan.template_no
+    changes = {
+        f"s{j}": seen.format(old=f"l.s{j}"),
+        f"f{j}": f"CASE WHEN n.__full OR l.f{j} IS NULL THEN n.acknowledged_at ELSE l.f{j} END",
+        f"u{j}": f"CASE WHEN NOT n.__known THEN true WHEN n.__full THEN false ELSE l.u{j} END",
+    }
+    for k in touched:
+        changes[f"v{k}"] = f"CASE WHEN n.c{k} THEN n.n{k} ELSE l.v{k} END"
+        changes[f"a{k}"] = f"CASE WHEN n.c{k} THEN n.ack_no ELSE l.a{k} END"
+    return changes
+
+
+def _inserted(changes: dict[str, str]) -> list[str]:
+    """The same for a user that the ledger does not have yet: all of ``l`` is null."""
+    return [re.sub(r"\bl\.\w+", "NULL", change) for change in changes.values()]
+
+
+def _rebuild(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, changes: dict[str, str]) -> None:
+    wide = tables.wide(plan.ledger)
+    names = con.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'ledger' "
+        "AND table_name = ? ORDER BY column_index",
+        [f"{plan.ledger}_users"],
+    ).fetchall()
+    columns = ", ".join(
+        f"CASE WHEN n.__user_id IS NULL THEN l.{name} ELSE {changes[name]} END AS {name}"
+        if name in changes
+        else f"l.{name}"
+        for (name,) in names
+        if name != "user_id"
+    )
+    con.execute(
+        f"CREATE OR REPLACE TABLE {wide} AS SELECT coalesce(l.user_id, n.__user_id) AS user_id, "
+        f"{columns} FROM {wide} l FULL JOIN {ACCEPTED} n ON l.user_id = n.__user_id"
+    )
+
+
+def _first_sent(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> list[int]:
+    """Note the names that Braze has now; returns the columns that anything was sent of."""
     sent = ", ".join(f"bool_or(c{k})" for k, _, _ in plan.columns)
     row = con.execute(f"SELECT max(acknowledged_at), {sent} FROM {ACCEPTED}").fetchone()
     moment, *flags = row or (None,)
-    for (_, name, type_), flag in zip(plan.columns, flags, strict=True):
+    touched = []
+    for (k, name, type_), flag in zip(plan.columns, flags, strict=True):
         if flag:
+            touched.append(k)
             con.execute(
                 "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?), type = ? "
                 "WHERE ledger = ? AND attribute = ?",
                 [moment, type_, plan.ledger, name],
             )
+    return touched

@@ -211,8 +211,8 @@ def count_standing(
         f"UNION ALL SELECT l.known, l.u{j} FROM {stage} s LEFT JOIN {wide} l "
         f"ON l.user_id = s.__user_id "
         f"WHERE s.__present AND s.__seen IS DISTINCT FROM {tables.MEMBER}) "
-        "SELECT count_if(known IS TRUE), count_if(known IS NOT TRUE), count_if(known IS FALSE), "
-        "count(*) FILTER (unconfirmed) FROM who"
+        "SELECT count(*) FILTER (known IS TRUE), count(*) FILTER (known IS NOT TRUE), "
+        "count(*) FILTER (known IS FALSE), count(*) FILTER (unconfirmed) FROM who"
     ).fetchone() or (0, 0, 0, 0)
     if trusted:
         return Standing(known=row[0] + row[1])

@@ -117,7 +117,6 @@ class _Staged:
     held_profiles: int
     leaving: int
     resent: int
-    changed: int
     reasons: dict[str, int]
 
 
@@ -142,7 +141,6 @@ def _staged(con: duckdb.DuckDBPyConnection, path: Path) -> _Staged:
         held_profiles=row[2],
         leaving=row[3],
         resent=reasons.get("resend", 0),
-        changed=reasons.get("changed", 0) + reasons.get("cleared", 0),
         reasons=reasons,
     )
 
@@ -249,7 +247,12 @@ def _judge(
         con, f"SELECT count(*) FROM {q.t.table('profiles')} WHERE __as_of = ?", [q.newest]
     )
     new = plan.reasons.get("new user", 0)
-    changed = plan.reasons.get("changed", 0) + plan.reasons.get("cleared", 0)
+    known = [f"c{c.no}" for c in q.layout.columns if not c.new]
+    changed = tables.count(
+        con,
+        f"SELECT count(*) FROM read_parquet({literal(str(plan.snapshot))}) "
+        f"WHERE __reason IN ('changed', 'cleared') AND ({' OR '.join(known) or 'false'})",
+    )
     evidence = guards.Evidence(
         audience=plan.audience,
         profiles=profiles,

@@ -61,11 +61,13 @@ class History:
     Attributes:
         carried_out: The newest day of this template that was carried out.
         newer: Something in the ledger may be newer than one of the days: the slow path.
+        empty: The ledger has no users yet.
         other_templates: (number, newest day, attribute names) of templates that went further.
     """
 
     carried_out: date | None
     newer: bool
+    empty: bool
     other_templates: tuple[tuple[int, date, frozenset[str]], ...]
 
     def latest(self, newest: date) -> bool:
@@ -94,6 +96,7 @@ def history(con: duckdb.DuckDBPyConnection, q: Question) -> History:
     return History(
         carried_out=mine,
         newer=newer and not q.forced,
+        empty=not tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}"),
         other_templates=() if q.forced else further,
     )
 
@@ -157,12 +160,16 @@ def _still_in_audience(con: duckdb.DuckDBPyConnection, q: Question, *, leaving: 
 
 
 def _sql(q: Question, past: History, *, leaving: bool) -> str:
-    """Three steps: join, decide per attribute, decide per user."""
+    """Three steps: join, decide per attribute, decide per user.
+
+    The few rows that come out of the join are packed before the many decisions (``MATERIALIZED``):
+    otherwise these run over batches that are nearly empty. On a first run all rows come out.
+    """
     columns = q.layout.columns
     return (
         f"""
 WITH p AS ({profiles(q)}),
-joined AS ({_join(q, past, leaving=leaving)}),
+joined AS {"" if past.empty else "MATERIALIZED"} ({_join(q, past, leaving=leaving)}),
 placed AS ({_place(q, leaving=leaving)}),
 decided AS (
     SELECT * EXCLUDE ({_drop(columns)}),

@@ -47,7 +47,7 @@ class Evidence:
         last_audience: Of the last sent plan, None when there is none.
         last_nulls: Share of nulls by attribute then.
         in_ledger: Profiles that the ledger had values of.
-        changed: Of these, how many would change.
+        changed: Of these, how many would change in an attribute that is not new.
         first_send: The ledger was empty.
     """
 

@@ -105,7 +105,7 @@ class PlanSummary:
         resent_users: Planned in full again, because unconfirmed or reset.
         new_attributes: Names that Braze never acknowledged before.
         stopped_attributes: Names held back because their type changed, with both types.
-        retired_attributes: Names sent earlier and no longer in the template.
+        retired_attributes: Names of the last plan that the template no longer has.
         reasons: Planned users by reason.
         first_send: The ledger was empty: everything is new.
     """

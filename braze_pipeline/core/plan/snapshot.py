@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
 
 _META = "__user_id, __as_of, __reason, __object, __customer_id, __member, __known, __full"
+_ROWS = "__plan_rows"
 _FULL = "(__full OR __new) AND NOT __stale AS __full"
 
 
@@ -46,13 +47,14 @@ def write(
     size = destination.objects_per_request
     draft = path.with_suffix(".draft")
     meta = _META.replace("__full", _FULL)
+    source = _numbered_source(con, f"{meta}{values}", where)
     _copy(
         con,
-        f"SELECT (n // {size})::INTEGER AS __request, (n % {size})::INTEGER AS __index, "
-        f"{meta}{values} FROM (SELECT row_number() OVER () - 1 AS n, * FROM {STAGE} "
-        f"WHERE {where})",
+        f"SELECT (rowid // {size})::INTEGER AS __request, (rowid % {size})::INTEGER AS __index, "
+        f"{_META}{values} FROM {source}",
         draft,
     )
+    con.execute(f"DROP TABLE IF EXISTS {_ROWS}")
     limit = usable_bytes(destination)
     if _oversize(con, draft, limit):
         cut = path.with_suffix(".cut")
@@ -62,6 +64,21 @@ def write(
     _sync(draft)
     draft.replace(path)
     _sync(path.parent)
+
+
+def _numbered_source(con: duckdb.DuckDBPyConnection, selected: str, where: str) -> str:
+    """What to number the rows of: row ids of a table just made are dense.
+
+    A window function would number them too, but on one core. Where every staged row goes out, as
+    on a first run, the stage itself will do.
+    """
+    others = tables.count(con, f"SELECT count(*) FROM {STAGE} WHERE NOT ({where})")
+    if not others:
+        return f"(SELECT rowid, {selected} FROM {STAGE})"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_ROWS} AS SELECT {selected} FROM {STAGE} WHERE {where}"
+    )
+    return _ROWS
 
 
 def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.ledger import fold as fold_module
+from braze_pipeline.core.ledger import journal, settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import LedgerError, PlanOutdated
 from braze_pipeline.settings import ValueType
@@ -66,7 +66,7 @@ def test_a_kill_between_the_ledger_and_the_journal_is_harmless(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fold_module.journal, "mark_folded", killed)
+        patch.setattr(journal, "mark_folded", killed)
         with pytest.raises(KeyboardInterrupt):
             w.fold()
     before = state(w)
@@ -87,7 +87,7 @@ def test_a_kill_inside_the_fold_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fold_module.settle, "settle", killed)
+        patch.setattr(settle, "settle", killed)
         with pytest.raises(KeyboardInterrupt):
             w.fold()
     assert state(w) == before

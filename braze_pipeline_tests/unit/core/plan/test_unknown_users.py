@@ -127,7 +127,7 @@ def test_a_look_up_that_breaks_keeps_what_it_found_and_stays_within_its_limit(wo
     now = w.now.replace(tzinfo=None)
     with pytest.raises(BrazeUnavailable):
         standing.look_up(w.warehouse, t, [day(1)], ask, now=now)
-    found = standing.look_up(w.warehouse, t, [day(1)], lambda ids: set(ids), now=now)
+    found = standing.look_up(w.warehouse, t, [day(1)], set, now=now)
     assert (found.asked, found.left) == (420, 0)
 
 

@@ -1,0 +1,250 @@
+"""What plan and fold cost, beside one plain scan and hash join of the same two tables.
+
+    python benchmarks/ledger.py --users 5000000 --attributes 20
+
+Each step runs in a process of its own, so that its peak memory can be told. The first plan has an
+empty ledger; then a next day follows with 0 %, 1 % and 100 % of the users changed. ``--long`` also
+measures the other design for the ledger, one row a user and attribute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from braze_pipeline.core.ledger.fold import fold
+from braze_pipeline.core.plan.build import build_plan
+from braze_pipeline.core.warehouse import Warehouse, quote
+from braze_pipeline.settings import (
+    AttributeSettings,
+    AudienceRules,
+    DestinationSettings,
+    Guards,
+    KnownUsers,
+    TemplateSettings,
+    ValueType,
+)
+
+FIRST = date(2026, 1, 1)
+STEPS = (7919, 7927, 7933, 7937)  # primes: each day has its own order of the users
+KINDS = [
+    (ValueType.STRING, "'name ' || {seed} % 90000"),
+    (ValueType.FLOAT, "round({seed} % 1000003 / 7, 2)"),
+    (ValueType.INTEGER, "{seed} % 401"),
+    (ValueType.BOOLEAN, "{seed} % 3 = 0"),
+    (ValueType.DATE, "DATE '2020-01-01' + ({seed} % 2000)::INTEGER"),
+    (ValueType.STRING, "'tier ' || {seed} % 5"),
+    (ValueType.TIME, "TIMESTAMP '2020-01-01' + INTERVAL ({seed} % 90000000) SECOND"),
+    (ValueType.ARRAY, "['p' || {seed} % 4000, 'p' || {seed} % 3999, 'q' || {seed} % 50]"),
+    (ValueType.STRING, "'user' || {seed} || '@example.com'"),
+    (ValueType.FLOAT, "CASE WHEN {seed} % 4 > 0 THEN round({seed} % 100003 / 3, 2) END"),
+]
+
+
+def template(attributes: int) -> TemplateSettings:
+    off = Guards(max_changed_share=None, max_new_attributes=None, max_audience_share=None)
+    return TemplateSettings(
+        name="bench",
+        destination=DestinationSettings(
+            name="bench", endpoint="http://127.0.0.1:1", known_users=KnownUsers(source="assume")
+        ),
+        schema="bench",
+        attributes_sql=Path("none.sql"),
+        sources=(),
+        audience=AudienceRules(),
+        attributes=tuple(
+            AttributeSettings(
+                column=f"c{n}", name=f"Attribute {n}", type=KINDS[n % len(KINDS)][0],
+                is_field=False, pii=False,
+            )
+            for n in range(attributes)
+        ),
+        guards=off,
+    )  # fmt: skip
+
+
+def build(
+    warehouse: Warehouse, t: TemplateSettings, day: date, users: int, share: float
+) -> dict[str, Any]:
+    """One day of profiles, in no order of the ledger's.
+
+    ``share`` of the users differ in two attributes from day to day (all in all of theirs at 100 %).
+    """
+    columns = []
+    for n, a in enumerate(t.attributes):
+        moves = (
+            f"CASE WHEN i * 7919 % 1000 < {share * 1000} THEN {(day - FIRST).days * 31} ELSE 0 END"
+        )
+        shift = moves if n < 2 or share == 1 else "0"
+        seed = f"(hash(i, {n}) % 1000000007 + {shift})::BIGINT"
+        columns.append(f"{KINDS[n % len(KINDS)][1].format(seed=seed)} AS {quote(a.name)}")
+    with warehouse.connect() as con:
+        con.execute(f"""
+            CREATE SCHEMA IF NOT EXISTS bench;
+            CREATE TABLE IF NOT EXISTS {t.table("audience")} (__as_of DATE, customer_id VARCHAR,
+                left_out_by VARCHAR, groups VARCHAR[]);
+            CREATE OR REPLACE TABLE {t.table("profiles")} AS
+            SELECT DATE '{day}' AS __as_of, 'customer-' || i AS __user_id,
+                'customer-' || i AS __customer_id, []::VARCHAR[] AS __held, {", ".join(columns)}
+            FROM (SELECT range * {STEPS[(day - FIRST).days]} % {users} AS i FROM range({users}))
+        """)
+    os.sync()  # or the next step waits for our writes
+    return {}
+
+
+def plan(warehouse: Warehouse, t: TemplateSettings, day: date) -> dict[str, Any]:
+    with warehouse.connect() as con:
+        p = build_plan(con, warehouse, t, [day], run_id="bench", now=datetime.now(UTC))
+    return {
+        "plan_id": p.plan_id, "users": p.planned_users, "attributes": p.planned_attributes,
+        "requests": p.requests, "full": p.forecast.full_attributes,
+    }  # fmt: skip
+
+
+def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
+    """A journal as the send leaves it, all accepted, 1,000 requests a second."""
+    start = datetime.now(UTC)
+    with closing(sqlite3.connect(warehouse.journal_path)) as journal, journal:
+        journal.executescript(
+            "CREATE TABLE IF NOT EXISTS sends (send_id INTEGER PRIMARY KEY, destination, template, "
+            "plan_id, run_id, started_at, ended_at, status, folded_at, summary);"
+            "CREATE TABLE IF NOT EXISTS acknowledgements (send_id, request_no, first_index, count, "
+            "acknowledged_at);"
+            "CREATE TABLE IF NOT EXISTS refusals (send_id, request_no, object_index, status, error,"
+            " attempt);"
+        )
+        now = start.isoformat()
+        row = ("bench", "bench", found["plan_id"], "bench", now, now, "done")
+        send = journal.execute(
+            "INSERT INTO sends (destination, template, plan_id, run_id, started_at, ended_at, "
+            "status) VALUES (?, ?, ?, ?, ?, ?, ?)", row,
+        ).lastrowid  # fmt: skip
+        journal.executemany(
+            "INSERT INTO acknowledgements VALUES (?, ?, 0, ?, ?)",
+            (
+                (send, n, size, (start + timedelta(milliseconds=n)).isoformat())
+                for n in range(found["requests"])
+            ),
+        )
+
+
+def fold_all(warehouse: Warehouse) -> dict[str, Any]:
+    with warehouse.connect() as con:
+        return {"accepted": fold(con, warehouse, "bench").accepted}
+
+
+def plain(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
+    """The floor: every value of both tables through one hash join."""
+    names = [quote(a.name) for a in t.attributes]
+    mine = ", ".join(f"count(p.{n}), count(l.v{k})" for k, n in enumerate(names, start=1))
+    with warehouse.connect() as con:
+        con.execute(
+            f"SELECT {mine} FROM {t.table('profiles')} p JOIN ledger.bench_users l "
+            "ON p.__user_id = l.user_id"
+        ).fetchall()
+    return {}
+
+
+def make_long(warehouse: Warehouse, attributes: int) -> dict[str, Any]:
+    rows = " UNION ALL ".join(
+        f"SELECT user_id, {k} AS attribute, v{k}::VARCHAR AS value, a{k} AS ack "
+        f"FROM ledger.bench_users WHERE a{k} IS NOT NULL"
+        for k in range(1, attributes + 1)
+    )
+    with warehouse.connect() as con:
+        con.execute(f"CREATE OR REPLACE TABLE long AS {rows}")
+    return {}
+
+
+def diff_long(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
+    rows = " UNION ALL ".join(
+        f"SELECT __user_id AS user_id, {k} AS attribute, {quote(a.name)}::VARCHAR AS value "
+        f"FROM {t.table('profiles')} WHERE {quote(a.name)} IS NOT NULL"
+        for k, a in enumerate(t.attributes, start=1)
+    )
+    with warehouse.connect() as con:
+        changed = con.execute(
+            f"SELECT count(*) FROM ({rows}) p FULL JOIN long l USING (user_id, attribute) "
+            "WHERE p.value IS DISTINCT FROM l.value"
+        ).fetchone()
+    return {"changed": changed[0] if changed else None}
+
+
+def _child(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
+    import duckdb  # noqa: F401
+    import pandas as pd  # noqa: F401  (duckdb imports it at the first parameter)
+    import pyarrow as pa  # noqa: F401
+
+    started = time.perf_counter()
+    found = work(*arguments)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pipe.send((seconds, peak, found))
+
+
+def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[float, dict[str, Any]]:
+    """Run in a process of its own; print time and peak memory."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    child = multiprocessing.get_context("spawn").Process(
+        target=_child, args=(theirs, work, arguments)
+    )
+    child.start()
+    theirs.close()
+    seconds, peak, found = ours.recv()
+    child.join()
+    print(f"{label:<34}{seconds:8.1f} s {peak:8.0f} MB  {found}", flush=True)
+    return seconds, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=500_000)
+    parser.add_argument("--attributes", type=int, default=20)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        run(Warehouse(folder / "warehouse.duckdb"), options)
+    finally:
+        shutil.rmtree(folder)
+
+
+def run(warehouse: Warehouse, options: argparse.Namespace) -> None:
+    t = template(options.attributes)
+    for number, share in enumerate((0.0, 0.0, 0.01, 1.0)):
+        first, day = number == 0, FIRST + timedelta(days=number)
+        name = "first run" if first else f"{share:.0%} changed"
+        measure("(making the day)", build, warehouse, t, day, options.users, share)
+        floor = 0.0
+        if not first:
+            floor = min(measure("plain scan and hash join", plain, warehouse, t)[0] for _ in "123")
+        planned, found = measure(f"plan, {name}", plan, warehouse, t, day)
+        acknowledge(warehouse, found, t.destination.objects_per_request)
+        folded, _ = measure(f"fold, {name}", fold_all, warehouse)
+        if floor:
+            share_sent = found["attributes"] / found["full"]
+            print(
+                f"  {name}: plan {planned / floor:.2f} x, fold {folded / floor:.2f} x, together "
+                f"{(planned + folded) / floor:.2f} x the plain join; {share_sent:.2%} of the "
+                "attributes of a full resend"
+            )
+        if options.long and number == 1:
+            measure("long: build", make_long, warehouse, options.attributes)
+            measure("long: diff", diff_long, warehouse, t)
+    print(f"database {warehouse.path.stat().st_size / 2**20:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Filling the ledger from a Braze export, so that the first run sends the difference only.
+
+An export (``/users/export/segment``: JSON lines, also zipped) says what Braze has, and whom. Its
+users become known; its values count as acknowledged, with no as-of date, so that they never block
+a day. What the ledger itself has from an acknowledgement stays, unless that was unconfirmed.
+
+Source: Braze docs, "User export object".
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.ledger import columns, tables
+from braze_pipeline.core.ledger.fold import fold
+from braze_pipeline.core.warehouse import literal
+from braze_pipeline.errors import LedgerError
+from braze_pipeline.settings import ValueType
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.settings import Json, TemplateSettings
+
+RAW = "__export_raw"
+TYPED = "__export_typed"
+_NESTED = (ValueType.OBJECT, ValueType.OBJECTS)
+_PAGE = 20_000
+_NUMBERS = "'UBIGINT', 'BIGINT', 'DOUBLE'"
+_SCALARS = {
+    ValueType.STRING: ("'VARCHAR'", "{0}"),
+    ValueType.INTEGER: (
+        _NUMBERS,
+        "CASE WHEN TRY_CAST({0} AS DOUBLE) = trunc(TRY_CAST({0} AS DOUBLE)) THEN coalesce("
+        "TRY_CAST({0} AS BIGINT), TRY_CAST(TRY_CAST({0} AS DOUBLE) AS BIGINT)) END",
+    ),
+    ValueType.FLOAT: (_NUMBERS, "TRY_CAST({0} AS DOUBLE)"),
+    ValueType.BOOLEAN: ("'BOOLEAN'", "CAST({0} AS BOOLEAN)"),
+    ValueType.DATE: ("'VARCHAR'", "TRY_CAST(left({0}, 10) AS DATE)"),
+    ValueType.TIME: (
+        "'VARCHAR'",
+        "date_trunc('millisecond', TRY_CAST({0} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')",
+    ),
+}
+"""By type: the JSON types that fit, and how their text is read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapSummary:
+    """What an export gave.
+
+    Attributes:
+        users: Users of the export, each known from now on.
+        values: Values taken over.
+        differing: Values that the ledger has otherwise, and keeps: Braze was changed by others,
+            or the export is older.
+        misfits: By attribute, values whose type is not the template's: these will be sent.
+        unreadable: Lines that are no JSON object with the destination's identifier.
+    """
+
+    users: int
+    values: int
+    differing: int
+    misfits: dict[str, int]
+    unreadable: int
+
+
+def import_export(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    files: Sequence[Path],
+    *,
+    now: datetime,
+) -> BootstrapSummary:
+    """Take over what Braze export files (``.json``, ``.json.gz``, ``.zip``) say.
+
+    Raises:
+        LedgerError: a file is missing or is no such file, or none has a user.
+    """
+    now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
+    fold(con, warehouse, t.destination.name)
+    layout = columns.ensure_layout(con, t)
+    with _unpacked(files) as plain:
+        unreadable = _read(con, t.destination.identifier, layout.columns, plain)
+    users = tables.count(con, f"SELECT count(*) FROM {RAW}")
+    if not users:
+        raise LedgerError(
+            f"No user with {t.destination.identifier} was found in "
+            f"{', '.join(path.name for path in files)}.",
+            fix="Export with fields_to_export that include the identifier and custom_attributes.",
+        )
+    _canonical_objects(con, layout.columns)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS {_typed_sql(layout.columns)}")
+    misfits, values = _count(con, layout.columns)
+    differing = _differing(con, layout)
+    with tables.transaction(con):
+        _merge(con, layout, now=now)
+        tables.bump(con, layout.ledger, "import", None)
+    for name in (RAW, TYPED, "__export_objects"):
+        con.execute(f"DROP TABLE IF EXISTS {name}")
+    return BootstrapSummary(
+        users=users, values=values, differing=differing, misfits=misfits, unreadable=unreadable
+    )
+
+
+@contextmanager
+def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Plain JSON lines; zipped files are unpacked into a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain: list[Path] = []
+        for path in files:
+            try:
+                plain += _unpack(path, Path(folder), len(plain))
+            except (OSError, EOFError, zipfile.BadZipFile) as error:
+                raise LedgerError(
+                    f"The export file {path} is missing or broken.",
+                    fix="Give files as Braze wrote them: JSON lines, .gz or .zip.",
+                ) from error
+        yield plain
+
+
+def _unpack(path: Path, folder: Path, number: int) -> list[Path]:
+    if path.suffix == ".zip":
+        found: list[Path] = []
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if not member.is_dir():
+                    target = folder / f"{number + len(found)}.json"
+                    with archive.open(member) as source, target.open("wb") as out:
+                        shutil.copyfileobj(source, out)
+                    found.append(target)
+        return found
+    if path.suffix == ".gz":
+        target = folder / f"{number}.json"
+        with gzip.open(path) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out)
+        return [target]
+    with path.open("rb"):
+        return [path]
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection, identifier: str, wanted: Sequence[Column], files: list[Path]
+) -> int:
+    """One row a user: its id, and the raw JSON of each attribute. Returns the lines left out."""
+    names = ", ".join(literal(str(path)) for path in files)
+    raw = "".join(f", json -> {literal(_pointer(c))} AS j{c.no}" for c in wanted)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json ->> {literal('/' + identifier)} "
+        f"AS user_id{raw} FROM read_ndjson_objects([{names}], ignore_errors = true)"
+    )
+    left_out = tables.count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
+    con.execute(
+        f"DELETE FROM {RAW} WHERE rowid NOT IN (SELECT max(rowid) FROM {RAW} GROUP BY user_id)"
+    )
+    return left_out
+
+
+def _pointer(c: Column) -> str:
+    name = c.name.replace("~", "~0").replace("/", "~1")
+    return f"/{name}" if c.settings.is_field else f"/custom_attributes/{name}"
+
+
+def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
+    """Nested values in the form that profiles have: equal values must be equal texts."""
+    import pyarrow as pa
+
+    nested = [c for c in wanted if c.settings.type in _NESTED]
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE __export_objects (no INTEGER, raw VARCHAR, value VARCHAR)"
+    )
+    for c in nested:
+        found = con.execute(
+            f"SELECT DISTINCT j{c.no}::VARCHAR FROM {RAW} "
+            f"WHERE j{c.no} IS NOT NULL AND json_type(j{c.no}) <> 'NULL'"
+        )
+        pages = []
+        while page := found.fetchmany(_PAGE):
+            raw = [text for (text,) in page]
+            values = [_canonical(c, text) for text in raw]
+            pages.append(pa.table({"raw": pa.array(raw), "value": pa.array(values, pa.string())}))
+        if pages:
+            con.register("__export_page", pa.concat_tables(pages))
+            con.execute(
+                f"INSERT INTO __export_objects SELECT {c.no}, raw, value FROM __export_page"
+            )
+            con.unregister("__export_page")
+
+
+def _canonical(c: Column, text: str) -> str | None:
+    from braze_pipeline.braze import nested, shapes
+
+    try:
+        value: Json = nested.read(text)
+        if c.settings.is_field:
+            return nested.write(shapes.canonical_field(c.name, value))
+        if c.settings.type is ValueType.OBJECT:
+            return nested.write(nested.canonical_object(value))
+        return nested.write(nested.canonical_objects(value))
+    except nested.NestedProblem:
+        return None
+
+
+def _typed_sql(wanted: Sequence[Column]) -> str:
+    values = "".join(f", {_typed(c)} AS e{c.no}" for c in wanted)
+    joins = "".join(
+        f" LEFT JOIN __export_objects x{c.no} ON x{c.no}.no = {c.no} "
+        f"AND x{c.no}.raw = r.j{c.no}::VARCHAR"
+        for c in wanted
+        if c.settings.type in _NESTED
+    )
+    return f"SELECT r.*{values} FROM {RAW} r{joins}"
+
+
+def _typed(c: Column) -> str:
+    """The value as profiles have it, NULL where its JSON type is another."""
+    j = f"r.j{c.no}"
+    if c.settings.type in _NESTED:
+        value = f"x{c.no}.value"
+    elif c.settings.type is ValueType.ARRAY:
+        value = f"CASE WHEN json_type({j}) = 'ARRAY' THEN from_json({j}, '[\"VARCHAR\"]') END"
+        if c.settings.array_as == "set":
+            value = f"list_sort(list_distinct({value}))"
+    else:
+        types, cast = _SCALARS[c.settings.type]
+        value = cast.format(f"CASE WHEN json_type({j}) IN ({types}) THEN {j} ->> '$' END")
+        if c.settings.type is ValueType.FLOAT and c.settings.precision is not None:
+            value = f"round({value}, {c.settings.precision})"
+    return f"CAST({value} AS {c.stored})"
+
+
+def _count(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> tuple[dict[str, int], int]:
+    parts = "".join(
+        f", count(e{c.no}), count(*) FILTER (e{c.no} IS NULL AND j{c.no} IS NOT NULL "
+        f"AND json_type(j{c.no}) <> 'NULL')"
+        for c in wanted
+    )
+    _, *counts = con.execute(f"SELECT 0{parts} FROM {TYPED}").fetchone() or (0,)
+    misfits = {c.name: counts[2 * i + 1] for i, c in enumerate(wanted) if counts[2 * i + 1]}
+    return misfits, sum(counts[::2])
+
+
+def _differing(con: duckdb.DuckDBPyConnection, layout: columns.Layout) -> int:
+    u = f"l.u{layout.template_no}"
+    parts = " + ".join(
+        f"count(*) FILTER ({u} IS NOT TRUE AND l.a{c.no} IS NOT NULL "
+        f"AND l.v{c.no} IS DISTINCT FROM e.e{c.no})"
+        for c in layout.columns
+    )
+    return tables.count(
+        con,
+        f"SELECT {parts or '0'} FROM {tables.wide(layout.ledger)} l JOIN {TYPED} e USING (user_id)",
+    )
+
+
+def _merge(con: duckdb.DuckDBPyConnection, layout: columns.Layout, *, now: datetime) -> None:
+    ledger, j = layout.ledger, layout.template_no
+    ack = 1 + tables.count(con, "SELECT max(ack_no) FROM ledger.acks WHERE ledger = ?", [ledger])
+    con.execute(
+        "INSERT INTO ledger.acks (ledger, ack_no, how, acknowledged_at) VALUES (?, ?, 'export', ?)",
+        [ledger, ack, now],
+    )
+    moment = f"TIMESTAMP '{now.isoformat(sep=' ')}'"
+    names = ["user_id", "known", "known_how", "known_at", f"f{j}", f"u{j}"]
+    fresh = ["e.user_id", "true", "'export'", moment, moment, "false"]
+    matched = [
+        "known = true",
+        "known_how = CASE WHEN l.known IS TRUE THEN l.known_how ELSE 'export' END",
+        f"known_at = CASE WHEN l.known IS TRUE THEN l.known_at ELSE {moment} END",
+        f"f{j} = coalesce(l.f{j}, {moment})",
+        f"u{j} = false",
+    ]
+    for c in layout.columns:
+        k = c.no
+        names += [f"v{k}", f"a{k}"]
+        number = f"CASE WHEN e.e{k} IS NOT NULL THEN {ack} END"
+        fresh += [f"e.e{k}", number]
+        replaced = f"l.a{k} IS NULL OR l.u{j} IS TRUE"
+        matched += [
+            f"v{k} = CASE WHEN {replaced} THEN e.e{k} ELSE l.v{k} END",
+            f"a{k} = CASE WHEN {replaced} THEN {number} ELSE l.a{k} END",
+        ]
+    con.execute(
+        f"MERGE INTO {tables.wide(ledger)} l USING {TYPED} e ON l.user_id = e.user_id "
+        f"WHEN MATCHED THEN UPDATE SET {', '.join(matched)} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(fresh)})"
+    )
+    for c in layout.columns:
+        con.execute(
+            "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?) "
+            "WHERE ledger = ? AND column_no = ? AND EXISTS "
+            f"(SELECT 1 FROM {TYPED} WHERE e{c.no} IS NOT NULL)",
+            [now, ledger, c.no],
+        )

@@ -1,0 +1,143 @@
+"""The ledger as one Parquet file, and back: bit for bit.
+
+The file is the wide table as it is, so that anything that reads Parquet can look at it; the small
+tables (names of the columns, acknowledgements, templates, ...) travel in its metadata as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.errors import LedgerError
+
+if TYPE_CHECKING:
+    import duckdb
+
+KEY = "braze_pipeline_ledger"
+_OF_LEDGER = ("ledgers", "changes", "attributes", "templates", "acks", "refused")
+_OF_PLANS = ("folded", "folded_ranges", "unsettled")
+
+
+def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> int:
+    """Write a ledger to a Parquet file; how many users it has. The file holds real values.
+
+    Fold the journal first: what is not in the ledger yet is not in the file.
+
+    Raises:
+        LedgerError: there is no such ledger.
+    """
+    tables.ensure(con)
+    if ledger not in tables.ledgers(con):
+        names = ", ".join(tables.ledgers(con)) or "none yet"
+        raise LedgerError(f"There is no ledger {ledger}.", fix=f"There are: {names}.")
+    small: dict[str, Any] = {name: _rows(con, name, ledger) for name in _OF_LEDGER}
+    small |= {name: _rows(con, name, None) for name in _OF_PLANS}
+    small["schema_version"] = len(tables.MIGRATIONS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".draft")
+    con.execute(
+        f"COPY (SELECT * FROM {tables.wide(ledger)}) TO {literal(str(draft))} "
+        f"(FORMAT parquet, KV_METADATA {{{KEY}: {literal(json.dumps(small))}}})"
+    )
+    os.replace(draft, path)  # noqa: PTH105  (says that it overwrites)
+    return tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}")
+
+
+def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool = False) -> str:
+    """Restore an exported ledger, in one transaction; returns its name.
+
+    Raises:
+        LedgerError: the file is no exported ledger, or one of a newer version, or the ledger has
+            users already and ``replace`` is not set.
+    """
+    tables.ensure(con)
+    small = _metadata(con, path)
+    ledger = str(small["ledgers"][0]["ledger"])
+    wide = tables.wide(ledger)
+    exists, before = ledger in tables.ledgers(con), tables.version(con, ledger)
+    if exists and not replace and tables.count(con, f"SELECT count(*) FROM {wide}"):
+        raise LedgerError(
+            f"The ledger {ledger} is not empty.",
+            fix="Say --replace to give up what it says now.",
+        )
+    with tables.transaction(con):
+        con.execute(
+            f"CREATE OR REPLACE TABLE {wide} AS SELECT * FROM read_parquet({literal(str(path))})"
+        )
+        for name in _OF_LEDGER:
+            con.execute(f"DELETE FROM ledger.{name} WHERE ledger = ?", [ledger])
+            _insert(con, name, small[name])
+        for name in _OF_PLANS:
+            plans = sorted({row["plan_id"] for row in small[name]})
+            con.execute(
+                f"DELETE FROM ledger.{name} WHERE list_contains(?::VARCHAR[], plan_id)", [plans]
+            )
+            _insert(con, name, small[name])
+        if exists:
+            con.execute(
+                "UPDATE ledger.ledgers SET version = greatest(version, ?) WHERE ledger = ?",
+                [before, ledger],
+            )
+            tables.bump(con, ledger, "import", None)
+    return ledger
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str, ledger: str | None) -> list[Any]:
+    row = con.execute(
+        f"SELECT coalesce(json_group_array(to_json(t)), '[]') FROM (SELECT * FROM ledger.{name} "
+        f"{'WHERE ledger = ?' if ledger is not None else ''} ORDER BY rowid) t",
+        [ledger] if ledger is not None else [],
+    ).fetchone()
+    rows: list[Any] = json.loads(row[0]) if row else []
+    return rows
+
+
+def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: list[Any]) -> None:
+    if not rows:
+        return
+    columns = con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'ledger' "
+        "AND table_name = ? ORDER BY column_index",
+        [name],
+    ).fetchall()
+    shape = json.dumps([{c: ["VARCHAR"] if t == "VARCHAR[]" else t for c, t in columns}])
+    names = ", ".join(quote(c) for c, _ in columns)
+    values = ", ".join(f"r.{quote(c)}" for c, _ in columns)
+    con.execute(
+        f"INSERT INTO ledger.{name} ({names}) SELECT {values} FROM "
+        f"(SELECT unnest(from_json(?::JSON, {literal(shape)})) AS r)",
+        [json.dumps(rows)],
+    )
+
+
+def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
+    import duckdb
+
+    problem = LedgerError(
+        f"{path} is not an exported ledger.",
+        fix="Give a file that `braze-pipeline ledger export` wrote.",
+    )
+    if not path.exists():
+        raise problem
+    try:
+        row = con.execute(
+            f"SELECT value FROM parquet_kv_metadata({literal(str(path))}) WHERE key = ?",
+            [KEY.encode()],
+        ).fetchone()
+    except duckdb.Error as error:
+        raise problem from error
+    if row is None:
+        raise problem
+    small: dict[str, Any] = json.loads(bytes(row[0]))
+    if small["schema_version"] > len(tables.MIGRATIONS):
+        raise LedgerError(
+            f"{path} was written with schema version {small['schema_version']}; this version of "
+            f"the package knows {len(tables.MIGRATIONS)}.",
+            fix="Use the version of braze_pipeline that wrote it, or a newer one.",
+        )
+    return small

@@ -1,0 +1,99 @@
+"""The plan as rows: user, attribute, old value, new value, reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.masking import mask
+from braze_pipeline.core.plan import payload
+from braze_pipeline.core.warehouse import literal
+from braze_pipeline.errors import PlanOutdated
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """One attribute of one user; values of personal data as their shape only."""
+
+    user_id: str
+    as_of: date
+    attribute: str
+    old: str | None
+    new: str | None
+    reason: str
+
+
+def rows_sql(plan: PlanSummary) -> str:
+    """A query over the snapshot: one row an attribute that is sent.
+
+    Columns: request, user_id, as_of, attribute, type, old, new (both JSON text; NULL is null),
+    reason (``new user``, ``changed``, ``cleared``, ``left audience``, ``resend``).
+
+    Raises:
+        PlanOutdated: the snapshot is gone.
+    """
+    if not plan.snapshot.exists():
+        raise PlanOutdated(
+            f"The snapshot {plan.snapshot.name} of the plan is gone.",
+            fix="Materialize braze_plan again.",
+        )
+    source = f"read_parquet({literal(str(plan.snapshot))})"
+    parts = [_attribute(c, source) for c in plan.columns]
+    return " UNION ALL ".join(parts) if parts else _attribute(None, source)
+
+
+def _attribute(c: PlanColumn | None, source: str) -> str:
+    if c is None:
+        return (
+            "SELECT __request AS request, __user_id AS user_id, __as_of AS as_of, "
+            f"'' AS attribute, '' AS type, '' AS old, '' AS new, '' AS reason FROM {source} "
+            "WHERE false"
+        )
+    reason = (
+        "CASE WHEN __reason IN ('new user', 'left audience') THEN __reason "
+        f"WHEN n{c.no} IS NOT DISTINCT FROM o{c.no} THEN 'resend' "
+        f"WHEN n{c.no} IS NULL THEN 'cleared' ELSE 'changed' END"
+    )
+    return (
+        f"SELECT __request AS request, __user_id AS user_id, __as_of AS as_of, "
+        f"{literal(c.name)} AS attribute, {literal(c.type.value)} AS type, "
+        f"{payload.value_sql(c.type, f'o{c.no}')} AS old, "
+        f"{payload.value_sql(c.type, f'n{c.no}')} AS new, {reason} AS reason "
+        f"FROM {source} WHERE c{c.no}"
+    )
+
+
+def export_plan(con: duckdb.DuckDBPyConnection, plan: PlanSummary, out: Path) -> int:
+    """Write the rows to a Parquet file, with the real values; how many rows that is."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    row = con.execute(f"COPY ({rows_sql(plan)}) TO {literal(str(out))} (FORMAT parquet)").fetchone()
+    return int(row[0]) if row else 0
+
+
+def plan_preview(
+    con: duckdb.DuckDBPyConnection, plan: PlanSummary, limit: int = 20
+) -> list[PlanRow]:
+    """The first rows, with personal data masked: for metadata and terminals."""
+    pii = {c.name for c in plan.columns if c.pii}
+    found = con.execute(
+        f"SELECT user_id, as_of, attribute, old, new, reason FROM ({rows_sql(plan)}) "
+        f"ORDER BY request, user_id, attribute LIMIT {limit}"
+    ).fetchall()
+    return [
+        PlanRow(
+            user_id=user,
+            as_of=as_of,
+            attribute=name,
+            old=mask(old) if name in pii else old,
+            new=mask(new) if name in pii else new,
+            reason=reason,
+        )
+        for user, as_of, name, old, new, reason in found
+    ]

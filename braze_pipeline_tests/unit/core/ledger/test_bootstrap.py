@@ -1,0 +1,143 @@
+"""The ledger filled from a Braze export."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from braze_pipeline.core.ledger.bootstrap import import_export
+from braze_pipeline.errors import LedgerError
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[..., World]
+T = template(
+    attribute("first_name", is_field=True),
+    attribute("dob", ValueType.DATE, is_field=True),
+    attribute('a/b~ "c".d', ValueType.INTEGER),
+    attribute("Spend", ValueType.FLOAT, precision=2),
+    attribute("VIP", ValueType.BOOLEAN),
+    attribute("Seen", ValueType.TIME),
+    attribute("Likes", ValueType.ARRAY, array_as="set"),
+    attribute("Plan", ValueType.OBJECT),
+    attribute("Items", ValueType.OBJECTS),
+    known="none",
+)
+EXPORTED = {
+    "external_id": "a",
+    "braze_id": "5f",
+    "first_name": "Ana",
+    "dob": "1990-02-03",
+    "random_bucket": 7,
+    "custom_attributes": {
+        'a/b~ "c".d': 5.0,
+        "Spend": 1.239,
+        "VIP": True,
+        "Seen": "2026-01-02T03:04:05.678Z",
+        "Likes": ["b", "a"],
+        "Plan": {"z": 1, "a": "x"},
+        "Items": [{"b": 1, "a": 2}],
+        "Other": "not ours",
+    },
+}
+PROFILE = {
+    "first_name": "Ana",
+    "dob": date(1990, 2, 3),
+    'a/b~ "c".d': 5,
+    "Spend": 1.24,
+    "VIP": True,
+    "Seen": datetime.fromisoformat("2026-01-02T03:04:05.678"),
+    "Likes": ["a", "b"],
+    "Plan": '{"a":"x","z":1}',
+    "Items": '[{"a":2,"b":1}]',
+}
+
+
+def lines(*users: Any) -> str:
+    return "".join(json.dumps(user) + "\n" for user in users)
+
+
+def test_the_first_run_after_an_import_sends_the_difference_only(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "export.json"
+    file.write_text(lines(EXPORTED), encoding="utf-8")
+    w = world(T, "a b")
+    found = import_export(w.con, w.warehouse, T, [file], now=w.now)
+    assert (found.users, found.values, found.misfits, found.unreadable) == (1, 9, {}, 0)
+    w.profiles(day(1), {"a": {**PROFILE, "VIP": False}, "b": {"Spend": 3.0}})
+    plan = w.run(day(1))
+    assert w.sent(plan) == {"a": {"VIP": False}, "b": {"Spend": 3.0}}
+    assert plan.reasons == {"changed": 1, "new user": 1}
+    assert (plan.known_users, plan.unknown_users, plan.first_send) == (1, 1, False)
+    assert plan.new_attributes == ()
+
+
+@pytest.mark.parametrize("packed", ["gz", "zip"])
+def test_exports_may_be_packed_and_in_several_files(
+    world: Make, tmp_path: Path, packed: str
+) -> None:
+    one, two = lines({**EXPORTED, "external_id": "b"}), lines(EXPORTED)
+    files = [tmp_path / f"x.{packed}"]
+    if packed == "gz":
+        files[0] = tmp_path / "x.json.gz"
+        files[0].write_bytes(gzip.compress((one + two).encode()))
+    else:
+        with zipfile.ZipFile(files[0], "w") as archive:
+            archive.writestr("part/1.txt", one)
+            archive.writestr("part/2.txt", two)
+    w = world(T)
+    assert import_export(w.con, w.warehouse, T, files, now=w.now).users == 2
+
+
+def test_values_of_another_type_are_told_and_later_sent(world: Make, tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    drifted = {
+        "external_id": "a",
+        "first_name": None,
+        "custom_attributes": {"Spend": "12", "VIP": 1, "Likes": "b", "Plan": [1], "Seen": "soon"},
+    }
+    file.write_text(lines(drifted) + "not json\n" + lines({"braze_id": "x"}), encoding="utf-8")
+    w = world(T, "a")
+    found = import_export(w.con, w.warehouse, T, [file], now=w.now)
+    assert found.misfits == {"Spend": 1, "VIP": 1, "Likes": 1, "Plan": 1, "Seen": 1}
+    assert (found.values, found.unreadable) == (0, 2)
+    w.profiles(day(1), {"a": {"Spend": 12.0}})
+    assert w.sent(w.run(day(1))) == {"a": {"Spend": 12.0}}
+
+
+def test_an_import_proves_what_was_unconfirmed_and_keeps_what_was_acknowledged(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "export.json"
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"first_name": "Ana", "Spend": 2.0, "VIP": True}})
+    w.run(day(1))
+    file.write_text(
+        lines({"external_id": "a", "first_name": "Ana", "custom_attributes": {"Spend": 9}}),
+        encoding="utf-8",
+    )
+    import_export(w.con, w.warehouse, T, [file], now=w.now)
+    plan = w.run(day(1))
+    assert w.sent(plan) == {"a": {"Spend": 2.0, "VIP": True}}
+    assert (plan.known_users, plan.unconfirmed_users) == (1, 0)
+    again = import_export(w.con, w.warehouse, T, [file], now=w.now)
+    assert again.differing == 2
+    assert w.plan(day(1)).planned_users == 0
+
+
+def test_files_that_are_no_export_are_named(world: Make, tmp_path: Path) -> None:
+    w = world(T)
+    for name, content in (("a.zip", b"no"), ("b.gz", b"no"), ("c.json", b'{"x": 1}\n')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(LedgerError, match=name):
+            import_export(w.con, w.warehouse, T, [tmp_path / name], now=w.now)
+    with pytest.raises(LedgerError, match="missing"):
+        import_export(w.con, w.warehouse, T, [tmp_path / "none.json"], now=w.now)

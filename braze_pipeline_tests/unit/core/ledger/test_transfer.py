@@ -1,0 +1,139 @@
+"""The ledger leaves as one file and comes back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
+from braze_pipeline.core.plan import records
+from braze_pipeline.core.warehouse import prepare
+from braze_pipeline.errors import LedgerError, PlanOutdated
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[..., World]
+T = template(
+    attribute("S"),
+    *(attribute(kind.value, kind) for kind in ValueType),
+    known="none",
+)
+ROW: dict[str, Any] = {
+    "S": "é\u0000\n'\"😀",
+    "string": "",
+    "integer": -(2**63),
+    "float": 0.1 + 0.2,
+    "boolean": False,
+    "date": date(987, 1, 2),
+    "time": datetime.fromisoformat("1969-12-31T23:59:59.999001"),
+    "array": ["", "a", "ä"],
+    "object": '{"a":1}',
+    "array_of_objects": "[]",
+}
+
+
+def contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
+    wide = 'ledger."braze_users"'
+    names = [r[0] for r in con.execute("SHOW TABLES FROM ledger").fetchall() if r[0] != "changes"]
+    found: list[Any] = [(n, con.execute(f'SELECT * FROM ledger."{n}"').fetchall()) for n in names]
+    return [con.execute(f"DESCRIBE {wide}").fetchall(), *found]
+
+
+def fresh(path: Path) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(str(path))
+    prepare(con)
+    return con
+
+
+def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> None:
+    w = world(T, "a b c")
+    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {}, "d": {"S": "bad"}})
+    w.run(day(1), refuse=["d"])
+    w.profiles(day(2), {"b": {"S": "y"}})
+    w.send(w.plan(day(2)), stop_after=0)
+    w.fold()
+    file = tmp_path / "out" / "ledger.parquet"
+    assert export_ledger(w.con, "braze", file) == 3
+    with fresh(tmp_path / "other.duckdb") as con:
+        assert import_ledger(con, file) == "braze"
+        version = tables.version(con, "braze")
+        assert contents(con) == contents(w.con)
+        assert version == tables.version(w.con, "braze")
+        again = tmp_path / "again.parquet"
+        export_ledger(con, "braze", again)
+        assert again.read_bytes() == file.read_bytes()
+
+
+def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_path: Path) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, "braze", file)
+    for number in (2, 3, 4):
+        w.profiles(day(number), {"a": {"S": str(number)}})
+        w.run(day(number))
+    w.profiles(day(5), {"a": {"S": "5"}})
+    old = w.plan(day(5))
+    with pytest.raises(LedgerError, match="not empty"):
+        import_ledger(w.con, file)
+    import_ledger(w.con, file, replace=True)
+    with pytest.raises(PlanOutdated):
+        records.check_sendable(w.con, T, old.plan_id)
+    w.profiles(day(2), {"a": {"S": "1"}})
+    assert w.run(day(2)).planned_users == 0
+
+
+def test_other_files_and_unknown_ledgers_are_refused(world: Make, tmp_path: Path) -> None:
+    w = world(T)
+    tables.ensure(w.con)
+    with pytest.raises(LedgerError, match="no ledger nope"):
+        export_ledger(w.con, "nope", tmp_path / "x.parquet")
+    w.con.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path}/plain.parquet' (FORMAT parquet)")
+    (tmp_path / "text.parquet").write_text("no", encoding="utf-8")
+    for name in ("plain", "text", "none"):
+        with pytest.raises(LedgerError, match=rf"{name}\.parquet"):
+            import_ledger(w.con, tmp_path / f"{name}.parquet")
+
+
+def test_a_newer_schema_is_refused_and_an_older_one_migrated(world: Make) -> None:
+    w = world(T)
+    tables.ensure(w.con)
+
+    def second(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("ALTER TABLE ledger.acks ADD COLUMN note VARCHAR")
+
+    def breaks(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("ALTER TABLE ledger.acks ADD COLUMN other VARCHAR")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        tables.ensure(w.con, (*tables.MIGRATIONS, second, breaks))
+    assert w.con.execute("SELECT schema_version FROM ledger.meta").fetchall() == [(2,)]
+    columns = [row[0] for row in w.con.execute("DESCRIBE ledger.acks").fetchall()]
+    assert "note" in columns
+    assert "other" not in columns
+    with pytest.raises(LedgerError, match="schema version 2"):
+        tables.ensure(w.con)
+
+
+def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
+    one = template(attribute("Old"), attribute("Stays"))
+    w = world(one, "a")
+    w.profiles(day(1), {"a": {"Old": "o", "Stays": "s"}}, t=one)
+    assert set(w.run(day(1), t=one).new_attributes) == {"Old", "Stays"}
+    two = replace(one, attributes=(attribute("Stays"), attribute("New")))
+    w.profiles(day(2), {"a": {"Stays": "s", "New": "n"}}, t=two)
+    plan = w.run(day(2), t=two)
+    assert w.sent(plan) == {"a": {"New": "n"}}
+    assert (plan.new_attributes, plan.retired_attributes) == (("New",), ("Old",))
+    w.profiles(day(3), {"a": {"Old": "o", "Stays": "s"}}, t=one)
+    assert w.plan(day(3), t=one).planned_users == 0
+    assert w.braze.profiles["a"] == {"Old": "o", "Stays": "s", "New": "n"}

@@ -1,0 +1,220 @@
+"""What a plan costs, when it is held back, and how it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from braze_pipeline.braze.data_points import data_points_of_text
+from braze_pipeline.core.plan import records
+from braze_pipeline.core.plan.rows import export_plan, plan_preview, rows_sql
+from braze_pipeline.errors import GuardStopped, PlanOutdated
+from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
+
+Make = Callable[..., World]
+T = template(
+    attribute("email", is_field=True),
+    attribute("twitter", ValueType.OBJECT, is_field=True),
+    attribute("current_location", ValueType.OBJECT, is_field=True),
+    attribute("Likes", ValueType.ARRAY),
+    attribute("Plan", ValueType.OBJECT),
+    attribute("Items", ValueType.OBJECTS),
+)
+ROW = {
+    "email": "ana@example.com",
+    "twitter": '{"followers_count":3,"id":1,"screen_name":"x"}',
+    "current_location": '{"latitude":1.0,"longitude":2.0}',
+    "Likes": ["a", "b", "c"],
+    "Plan": '{"a":1,"b":{"c":1,"d":2}}',
+    "Items": '[{"a":1,"b":2},{"a":3}]',
+}
+
+
+def test_data_points_follow_brazes_rules_by_attribute(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": ROW, "b": {"Plan": "{}", "Items": "[]"}})
+    plan = w.run(day(1))
+    found = {cost.name: cost.data_points for cost in plan.by_attribute}
+    assert found == {
+        "email": 1, "twitter": 2, "current_location": 1, "Likes": 1, "Plan": 3, "Items": 4,
+    }  # fmt: skip
+    assert plan.data_points == sum(found.values())
+    assert plan.forecast.full_data_points == plan.data_points
+    w.profiles(day(2), {"a": {"email": "ana@example.com"}, "b": {"Plan": "{}", "Items": "[]"}})
+    plan = w.plan(day(2))
+    assert plan.data_points == 5
+    assert {c.name: c.nulls for c in plan.by_attribute if c.nulls} == dict.fromkeys(
+        ["twitter", "current_location", "Likes", "Plan", "Items"], 1
+    )
+
+
+@pytest.mark.parametrize("name", list(ROW))
+def test_the_rules_in_sql_are_those_in_python(world: Make, name: str) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {name: ROW[name]}})
+    plan = w.plan(day(1))
+    value = ROW[name] if str(ROW[name])[0] in "{[" and isinstance(ROW[name], str) else '"x"'
+    is_field = next(a.is_field for a in T.attributes if a.name == name)
+    assert plan.data_points == data_points_of_text(name, str(value), is_field=is_field)
+
+
+def test_the_forecast_tells_time_money_and_the_share_of_the_hour(world: Make) -> None:
+    t = smaller_requests(template(attribute("Tier")), 1)
+    d = replace(
+        t.destination,
+        rate_limit=RateLimit(requests=2, seconds=3.0, requests_per_hour=100),
+        pricing=Pricing(price_per_1000=5.0, currency="EUR"),
+    )
+    w = world(replace(t, destination=d))
+    w.profiles(day(1), {f"u{n}": {"Tier": "x"} for n in range(10)})
+    f = w.run(day(1)).forecast
+    assert (f.users, f.attributes, f.requests, f.money, f.currency) == (10, 10, 10, 0.05, "EUR")
+    assert f.minutes == pytest.approx(6.0)
+    assert f.hourly_share == pytest.approx(0.1)
+    w.profiles(day(2), {f"u{n}": {"Tier": "y" if n < 2 else "x"} for n in range(10)})
+    f = w.plan(day(2)).forecast
+    assert (f.requests, f.full_requests, f.full_users, f.full_attributes) == (2, 10, 10, 10)
+    assert (f.history.runs, f.history.users, f.history.requests) == (1, 10.0, 10.0)
+
+
+def guarded(**more: object) -> TemplateSettings:
+    t = template(attribute("Tier"), attribute("Spend", ValueType.FLOAT))
+    return replace(t, guards=Guards(min_users=10, **more))  # type: ignore[arg-type]
+
+
+def crowd(count: int, tier: str | None = "x") -> dict[str, dict[str, object]]:
+    return {f"u{n}": {"Tier": tier, "Spend": 1.0} for n in range(count)}
+
+
+def stopped(world: World) -> set[str]:
+    plan = records.latest(world.con, world.t)
+    assert plan is not None
+    return {guard.name for guard in plan.stopped_by}
+
+
+def test_a_first_send_passes_and_says_that_everything_is_new(world: Make) -> None:
+    w = world(guarded(max_new_attributes=0))
+    w.profiles(day(1), crowd(20))
+    plan = w.run(day(1))
+    assert (plan.status, plan.first_send, plan.new_attributes) == ("ready", True, ("Tier", "Spend"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows", "rejected", "guard"),
+    [
+        ({}, crowd(9), 0, "audience_size"),
+        ({}, crowd(41), 0, "audience_size"),
+        ({"max_changed_share": 0.5}, crowd(20, "other"), 0, "changed_share"),
+        ({"max_changed_share": None}, crowd(20, None), 0, "null_share"),
+        ({}, crowd(17), 3, "rejected_share"),
+        ({"max_data_points": 19, "max_changed_share": None}, crowd(20, "y"), 0, "data_points"),
+        ({"max_requests": 0, "max_changed_share": None}, crowd(20, "y"), 0, "requests"),
+    ],
+)
+def test_each_guard_holds_a_plan_back_and_says_why(
+    world: Make, limits: dict[str, object], rows: dict[str, object], rejected: int, guard: str
+) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    w.t = guarded(**limits)
+    w.profiles(day(2), rows, rejected=[f"r{n}" for n in range(rejected)])  # type: ignore[arg-type]
+    plan = w.plan(day(2))
+    assert plan.status == "held"
+    assert stopped(w) == {guard}
+    with pytest.raises(GuardStopped, match=f"--let-through {guard}"):
+        records.check_sendable(w.con, w.t, plan.plan_id)
+
+
+def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    more = [attribute(f"New {n}") for n in range(3)]
+    w.t = replace(guarded(max_new_attributes=2), attributes=(*w.t.attributes, *more))
+    rows = {user: {**row, "New 0": "a", "New 1": "b"} for user, row in crowd(20).items()}
+    w.profiles(day(2), rows)
+    assert w.plan(day(2)).status == "ready"
+    w.profiles(day(2), {user: {**row, "New 2": "c"} for user, row in rows.items()})
+    w.plan(day(2))
+    assert stopped(w) == {"new_attributes"}
+
+
+def test_small_numbers_are_not_judged(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(9))
+    w.run(day(1))
+    w.profiles(day(2), crowd(1, "y"))
+    assert w.plan(day(2)).status == "ready"
+
+
+def test_a_held_plan_can_be_let_through_once_on_record(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    w.profiles(day(2), crowd(4, "y"))
+    plan = w.plan(day(2))
+    passed = records.let_through(
+        w.con, plan.plan_id, ["audience_size"], reason="sale ended", now=w.now.replace(tzinfo=None)
+    )
+    assert passed.status == "ready"
+    records.check_sendable(w.con, w.t, plan.plan_id)
+    plan = w.plan(day(2), let_through=["audience_size"], reason="sale ended")
+    assert plan.status == "ready"
+    assert w.con.execute(
+        "SELECT guard, reason, count(*) FROM records.guards_let_through GROUP BY ALL"
+    ).fetchall() == [("audience_size", "sale ended", 2)]
+    assert w.plan(day(2)).status == "held"
+
+
+def test_a_held_plan_settles_nothing_even_with_nothing_to_send(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    w.profiles(day(2), {})
+    assert w.plan(day(2)).status == "held"
+    w.profiles(day(1), crowd(20, "z"))
+    assert w.plan(day(1), let_through=["changed_share"], reason="x").planned_users == 20
+
+
+def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -> None:
+    t = template(
+        attribute("email", is_field=True), attribute("Tier", on_leave="clear"), attribute("N")
+    )
+    w = world(t, "a b c d")
+    w.profiles(day(1), {"a": {"email": "ana@example.com", "N": "1"}, "b": {"Tier": "x"}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"email": "bea@example.com"}, "c": {"Tier": "é"}})
+    plan = w.plan(day(2))
+    out = tmp_path / "new" / "plan.parquet"
+    assert export_plan(w.con, plan, out) == 4
+    found = pq.read_table(out).drop_columns(["request", "as_of", "type"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in found) == sorted(
+        [
+            ("a", "email", '"ana@example.com"', '"bea@example.com"', "changed"),
+            ("a", "N", '"1"', None, "cleared"),
+            ("b", "Tier", '"x"', None, "left audience"),
+            ("c", "Tier", None, '"é"', "new user"),
+        ]
+    )
+    shown = plan_preview(w.con, plan)
+    assert len(shown) == 4
+    assert "ana@" not in str(shown)
+    assert "xxx@xxxxxxx.xxx" in str(shown)
+    plan.snapshot.unlink()
+    with pytest.raises(PlanOutdated):
+        rows_sql(plan)
+
+
+def test_a_plan_is_loaded_as_it_was_made(world: Make) -> None:
+    w = world(T)
+    w.profiles(day(1), {"a": ROW})
+    plan = w.plan(day(1))
+    assert records.load(w.con, plan.plan_id) == plan
+    assert records.latest(w.con, T, [day(1)]) == plan
+    assert records.latest(w.con, T, [day(2)]) is None

@@ -1,0 +1,89 @@
+"""The limits of a request hold by construction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
+
+Make = Callable[..., World]
+T = template(attribute("Tier"), attribute("Note"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    sizes=st.lists(st.integers(0, 700), min_size=1, max_size=60),
+    objects=st.integers(1, 75),
+    limit=st.integers(400, 3000),
+)
+def test_no_request_is_over_its_limits_and_every_user_is_in_one_or_rejected(
+    sizes: list[int], objects: int, limit: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        w = World(Path(folder), smaller_requests(T, objects, max_body_bytes=limit))
+        rows = {f"u{n}": {"Tier": "é" * size} for n, size in enumerate(sizes)}
+        w.profiles(day(1), rows)
+        plan = w.plan(day(1))
+        requests: dict[int, list[str]] = {}
+        for n, row in enumerate(w.rows(plan)):
+            requests.setdefault(row["__request"], []).append(row["__object"])
+            assert row["__index"] == len(requests[row["__request"]]) - 1, n
+        bodies = ['{"attributes":[' + ",".join(found) + "]}" for found in requests.values()]
+        assert all(len(found) <= objects for found in requests.values())
+        assert all(len(body.encode()) <= limit for body in bodies)
+        assert sum(len(body.encode()) for body in bodies) == plan.bytes
+        assert list(requests) == list(range(len(requests)))
+        sent = [json.loads(text)["external_id"] for found in requests.values() for text in found]
+        too_large = [
+            user
+            for (user,) in w.con.execute(
+                "SELECT user_id FROM records.rejections WHERE reason = 'object_too_large'"
+            ).fetchall()
+        ]
+        assert sorted(sent + too_large) == sorted(rows)
+        assert (plan.planned_users, plan.held_back_users) == (len(sent), len(too_large))
+        assert plan.requests == len(requests)
+        w.close()
+
+
+def test_the_file_is_in_order_and_appears_whole(world: Make) -> None:
+    w = world(smaller_requests(T, 3))
+    w.profiles(day(1), {f"u{n}": {"Tier": "x"} for n in range(20)})
+    plan = w.plan(day(1))
+    file = pq.read_table(plan.snapshot)
+    places = list(zip(file["__request"].to_pylist(), file["__index"].to_pylist(), strict=True))
+    assert places == [(n // 3, n % 3) for n in range(20)]
+    assert [path.name for path in w.warehouse.snapshots.iterdir()] == [plan.snapshot.name]
+
+
+def test_only_the_newest_snapshots_are_kept(world: Make) -> None:
+    w = world(T)
+    for number in range(6):
+        w.profiles(day(number), {"a": {"Tier": str(number)}})
+        plan = w.plan(day(number))
+    names = {path.name for path in w.warehouse.snapshots.iterdir()}
+    assert len(names) == 3
+    assert plan.snapshot.name in names
+
+
+def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:
+    w = world(replace(T, destination=replace(T.destination, objects_per_request=75)))
+    w.profiles(day(1), {})
+    w.con.execute(
+        f"INSERT INTO {T.table('profiles')} SELECT DATE '2026-01-02', 'u' || i, 'u' || i, [], "
+        "'tier ' || i, repeat('note ' || i, 20) FROM range(200_000) t(i)"
+    )
+    w.con.execute("SET memory_limit = '200MB'")
+    plan = w.plan(day(1))
+    assert plan.planned_users == 200_000
+    w.acknowledge(plan)
+    assert w.fold().accepted == 200_000
+    assert w.plan(day(1)).planned_users == 0
