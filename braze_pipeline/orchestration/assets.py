@@ -1,11 +1,9 @@
 """The assets of one template: each a few lines around one function of the core."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Dagster reads the annotation of `context` itself.
 import os
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -24,9 +22,8 @@ from braze_pipeline.orchestration.failures import told
 from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
-
-if TYPE_CHECKING:
-    from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.orchestration.schedule import freshness
+from braze_pipeline.settings import TemplateSettings
 
 WRITERS = "duckdb"
 """The pool that all steps which write the DuckDB file share; one at a time."""
@@ -96,7 +93,7 @@ def build_assets(
     )
     def customer_attributes(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         from braze_pipeline.core.attributes import build_attributes
         from braze_pipeline.core.sources import attach_sources
 
@@ -114,7 +111,7 @@ def build_assets(
     )
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         from braze_pipeline.core.audience import build_audience
 
         with told(context), warehouse.warehouse().connect() as con:
@@ -140,7 +137,7 @@ def build_assets(
     )
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         from braze_pipeline.core.profiles import build_profiles, preview
 
         with told(context), warehouse.warehouse().connect() as con:
@@ -165,7 +162,7 @@ def build_assets(
     )
     def braze_plan(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         from braze_pipeline.core.flow import plan_days
 
         with told(context):
@@ -210,11 +207,12 @@ def build_assets(
                 else []
             ),
         ],
+        freshness_policy=freshness(t),
         description="The plan, carried out: each user accepted, rejected or not attempted.",
     )
     def braze_send(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         from braze_pipeline.core.flow import send_days
 
         with told(context):
@@ -223,7 +221,6 @@ def build_assets(
                 t,
                 days_of(context),
                 run_id=context.run_id,
-                now=_now(),
                 environ=os.environ,
                 say=context.log.info,
             )

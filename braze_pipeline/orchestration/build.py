@@ -13,9 +13,11 @@ import dagster as dg
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.resolve import resolve, start_of
-from braze_pipeline.orchestration.assets import TemplateAssets, build_assets, source_specs
+from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
-from braze_pipeline.orchestration.sensors import build_failure_sensor
+from braze_pipeline.orchestration.schedule import build_schedule
+from braze_pipeline.orchestration.sensors import build_sensors
 from braze_pipeline.settings import TemplateSettings
 
 
@@ -27,7 +29,7 @@ def build_definitions(
     environ: Mapping[str, str],
     resources: Mapping[str, object] | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedule and sensors of one destination.
+    """Assets, checks, jobs, schedules and sensors of one destination.
 
     Args:
         config: The checked configuration.
@@ -43,26 +45,43 @@ def build_definitions(
     partitions = dg.DailyPartitionsDefinition(
         start_date=start_of(config).isoformat(), timezone=config.time_zone
     )
-    built = [build_assets(template, partitions) for template in templates]
+    jobs = [daily_job(template) for template in templates]
+    schedules = [
+        build_schedule(template, job=job, first_day=start_of(config))
+        for template, job in zip(templates, jobs, strict=True)
+    ]
     return dg.Definitions(
-        assets=[*source_specs(templates[0]), *(asset for one in built for asset in one.assets)],
-        jobs=[job(template) for template in templates],
-        sensors=[build_failure_sensor(templates[0].destination.name)],
+        assets=[
+            *source_specs(templates[0]),
+            *(
+                asset
+                for template in templates
+                for asset in (*build_assets(template, partitions), *record_specs(template))
+            ),
+        ],
+        jobs=[*jobs, *(rebuild_job(template) for template in templates)],
+        schedules=[schedule for schedule in schedules if schedule is not None],
+        sensors=build_sensors(templates),
         resources={"warehouse": WarehouseResource(), **(resources or {})},
         executor=dg.in_process_executor,
     )
 
 
-def job_name(template: TemplateSettings) -> str:
-    """The name of a template's job."""
-    return "_".join((*template.key_prefix, "braze_daily"))
-
-
-def job(template: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
-    """The job that takes one day from the sources to Braze."""
-    keys = TemplateAssets.keys(template)
+def daily_job(t: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
+    """The job that takes a day, or a range of days, from the sources to Braze."""
+    keys = TemplateKeys.of(t)
     return dg.define_asset_job(
-        job_name(template),
-        selection=dg.AssetSelection.assets(*keys),
-        description=f"Sources to Braze for the template {template.name}: build, plan, send.",
+        keys.job("braze_daily"),
+        selection=dg.AssetSelection.assets(*keys.all),
+        description=f"Sources to Braze for the template {t.name}: build, plan, send.",
+    )
+
+
+def rebuild_job(t: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
+    """The job that builds days anew and sends nothing."""
+    keys = TemplateKeys.of(t)
+    return dg.define_asset_job(
+        keys.job("braze_rebuild_without_sending"),
+        selection=dg.AssetSelection.assets(*keys.built),
+        description=f"Builds attributes, audience and profiles of {t.name}; sends nothing.",
     )
