@@ -1,0 +1,202 @@
+"""The source tables as temporary views of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.masking import mask
+from braze_pipeline.core.sources.find import Found, find, unreadable
+from braze_pipeline.core.sources.tables import TABLES, SourceTable
+from braze_pipeline.core.sources.values import Reading, reading
+from braze_pipeline.core.warehouse import quote
+from braze_pipeline.errors import ConfigurationError, SourceChanged
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.settings import SourceSettings
+
+_FLAG = "__unreadable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceInfo:
+    """What was found of a source.
+
+    Attributes:
+        name: Of the source table.
+        location: File, folder or relation.
+        rows: How many it has.
+        columns: Name and DuckDB type of each column of the view.
+        newest: The newest date in it (ISO), None where it has none.
+    """
+
+    name: str
+    location: str
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+    newest: str | None
+
+
+def attach_sources(
+    con: duckdb.DuckDBPyConnection, sources: Sequence[SourceSettings], *, time_zone: str
+) -> tuple[SourceInfo, ...]:
+    """Create the temporary views customers, orders, consents and predictions.
+
+    Times with a zone or offset become local to ``time_zone``; those without are local to it. A
+    missing optional source is an empty view. Parquet files and tables stay where they are; CSV is
+    read once, into a temporary table. A customer who is there twice is an error: which row tells
+    the truth about a person cannot be chosen for the brand.
+
+    Raises:
+        SourceMissing: a file, folder, database or relation is not there.
+        SourceChanged: a column is missing, a value cannot be read as its type, or a customer has
+            no id or more than one row.
+        ConfigurationError: a mapped column is none of ours.
+        DatabaseLocked: another process writes a database that a source lies in.
+    """
+    return tuple(_attach(con, source, time_zone) for source in sources)
+
+
+def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: str) -> SourceInfo:
+    table = TABLES[source.name]
+    found = find(con, source)
+    if found is None:
+        nothing = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns)
+        _view(con, source.name, f"SELECT {nothing} WHERE false")
+        return _info(con, source.name, table, "not there (optional)")
+    readings = _readings(source, table, found, time_zone)
+    try:
+        _load(con, source.name, found, readings)
+    except _engine_errors() as error:
+        raise unreadable(source.name, found.location, error) from error
+    _check_key(con, source.name, table, found)
+    return _info(con, source.name, table, found.location)
+
+
+def _readings(
+    source: SourceSettings, table: SourceTable, found: Found, time_zone: str
+) -> list[Reading]:
+    mapped = dict(source.columns)
+    unknown = sorted(set(mapped) - {column.name for column in table.columns})
+    if unknown:
+        raise ConfigurationError(
+            f"`sources: {source.name}: columns:` maps {', '.join(unknown)}, which the table "
+            f"{source.name} does not have.",
+            fix=f"Its columns are {', '.join(column.name for column in table.columns)}; others "
+            "pass through under their own names.",
+        )
+    return [
+        reading(column, mapped.get(column.name), found, table=source.name, time_zone=time_zone)
+        for column in table.columns
+    ]
+
+
+def _load(con: duckdb.DuckDBPyConnection, name: str, found: Found, readings: list[Reading]) -> None:
+    """The view; every value that has to be read is looked at once before anything relies on it."""
+    checked = [one for one in readings if one.unreadable is not None]
+    selected = [f"{one.value} AS {quote(one.column.name)}" for one in readings]
+    selected += [quote(other) for other in _others(found, readings)]
+    flags = [f"({one.unreadable}) AS {quote(_FLAG + str(n))}" for n, one in enumerate(checked)]
+    if not found.text:
+        _check_values(
+            con, name, found, checked, f"(SELECT {', '.join(flags)} FROM {found.relation})"
+        )
+        _view(con, name, f"SELECT {', '.join(selected)} FROM {found.relation}")
+        return
+    stored = f"temp.{quote('__' + name)}"
+    con.execute(f"DROP VIEW IF EXISTS temp.{quote(name)}")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {quote('__' + name)} AS "
+        f"SELECT {', '.join([*selected, *flags])} FROM {found.relation}"
+    )
+    _check_values(con, name, found, checked, stored)
+    shown = f"* EXCLUDE ({', '.join(quote(_FLAG + str(n)) for n in range(len(checked)))})"
+    _view(con, name, f"SELECT {shown if checked else '*'} FROM {stored}")
+
+
+def _others(found: Found, readings: list[Reading]) -> list[str]:
+    """Further columns of theirs, which pass through."""
+    taken = {one.theirs for one in readings}
+    ours = {one.column.name.casefold() for one in readings}
+    return [name for name in found.columns if name not in taken and name.casefold() not in ours]
+
+
+def _check_values(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    found: Found,
+    checked: list[Reading],
+    flagged: str,
+) -> None:
+    if not checked:
+        return
+    counts = ", ".join(f"count_if({quote(_FLAG + str(n))})" for n in range(len(checked)))
+    found_bad = con.execute(f"SELECT {counts} FROM {flagged}").fetchone() or ()
+    for bad, one in zip(found_bad, checked, strict=True):
+        if not bad:
+            continue
+        # Only now the row is looked for: numbering all rows costs more than the check itself.
+        first = con.execute(
+            f"SELECT n, {quote(one.theirs or '')}::VARCHAR FROM (SELECT *, row_number() OVER () "
+            f"AS n FROM {found.relation}) WHERE {one.unreadable} ORDER BY n LIMIT 1"
+        ).fetchone()
+        row, value = first or (0, None)
+        raise SourceChanged(
+            f"The source table {name} ({found.location}) has values in the column '{one.theirs}' "
+            f"that are no {one.column.type}: {bad:,} of them, the first in row "
+            f"{row + found.text:,}{' (the header is row 1)' if found.text else ''}, of the form "
+            f"{mask(value)!r}.",
+            fix="Mend them (YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, numbers with a point and no other "
+            "sign, true or false), or leave them empty.",
+        )
+
+
+def _check_key(con: duckdb.DuckDBPyConnection, name: str, table: SourceTable, found: Found) -> None:
+    if table.key is None:
+        return
+    row = con.execute(
+        f"SELECT count(*) - count({table.key}), count({table.key}) - count(DISTINCT {table.key}) "
+        f"FROM temp.{quote(name)}"
+    ).fetchone()
+    missing, repeated = row or (0, 0)
+    if missing:
+        raise SourceChanged(
+            f"The source table {name} ({found.location}) has {missing:,} rows without {table.key}.",
+            fix="Nothing can be sent for them: leave them out, or find out whose they are.",
+        )
+    if repeated:
+        raise SourceChanged(
+            f"The source table {name} ({found.location}) has {repeated:,} rows too many: their "
+            f"{table.key} is there more than once.",
+            fix="Make it one row a customer; a view in a DuckDB database can choose the newest.",
+        )
+
+
+def _view(con: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {query}")
+
+
+def _info(
+    con: duckdb.DuckDBPyConnection, name: str, table: SourceTable, location: str
+) -> SourceInfo:
+    newest = f"max({table.dated_by})::DATE::VARCHAR" if table.dated_by else "NULL"
+    row = con.execute(f"SELECT count(*), {newest} FROM temp.{quote(name)}").fetchone()
+    rows, latest = row or (0, None)
+    described = con.execute(f"DESCRIBE temp.{quote(name)}").fetchall()
+    return SourceInfo(
+        name=name,
+        location=location,
+        rows=int(rows),
+        columns=tuple((str(column[0]), str(column[1])) for column in described),
+        newest=latest,
+    )
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """What DuckDB raises when a file is not what it should be."""
+    import duckdb
+
+    return (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException)

@@ -1,0 +1,317 @@
+"""Values are read exactly, or the error says where they cannot be."""
+
+# ruff: noqa: DTZ001 (times of sources have no zone: they are local)
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from braze_pipeline.core import warehouse
+from braze_pipeline.core.sources import attach_sources
+from braze_pipeline.errors import ConfigurationError, SourceChanged
+from braze_pipeline.settings import SourceSettings
+from braze_pipeline_tests.unit.core.sources.conftest import CSV
+
+
+def load(
+    con: duckdb.DuckDBPyConnection, name: str, file: Path, **columns: str
+) -> list[tuple[Any, ...]]:
+    source = SourceSettings(name=name, path=file, columns=tuple(columns.items()))
+    attach_sources(con, [source], time_zone="Europe/London")
+    return con.execute(f"SELECT * FROM {name}").fetchall()
+
+
+def orders(con: duckdb.DuckDBPyConnection, folder: Path, line: str) -> tuple[Any, ...]:
+    file = folder / "orders.csv"
+    file.write_text(CSV["orders"].splitlines()[0] + "\n" + line + "\n", encoding="utf-8")
+    (row,) = load(con, "orders", file)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("2011-06-01 10:00:00", datetime(2011, 6, 1, 10)),
+        ("2011-06-01T10:00:00", datetime(2011, 6, 1, 10)),
+        ("2011-06-01", datetime(2011, 6, 1)),
+        ("2011-06-01T23:30:00Z", datetime(2011, 6, 2, 0, 30)),
+        ("2011-06-01 10:00:00+02:00", datetime(2011, 6, 1, 9)),
+        ("2011-01-01 10:00:00-0500", datetime(2011, 1, 1, 15)),
+        ("2011-01-01 10:00:00.5+00", datetime(2011, 1, 1, 10, 0, 0, 500_000)),
+    ],
+)
+def test_times_become_local_and_an_offset_is_not_lost(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, local: datetime
+) -> None:
+    assert orders(con, tmp_path, f"A,1,{text},P,BAG,1,1")[2] == local
+
+
+def test_times_with_a_zone_in_parquet_become_local(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    con.execute(
+        "COPY (SELECT 1 AS customer_id, TIMESTAMPTZ '2011-06-01 23:30:00+00' AS predicted_on, "
+        f"1.5 AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    assert load(con, "predictions", file) == [("1", date(2011, 6, 2), 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "yes"),
+    [("True", True), ("1", True), ("y", True), ("FALSE", False), ("0.0", False), ("", None)],
+)
+def test_words_for_yes_and_no(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, yes: bool | None
+) -> None:
+    file = tmp_path / "consents.csv"
+    file.write_text(CSV["consents"].splitlines()[0] + f"\n1,email,{text},2011-01-01\n")
+    assert load(con, "consents", file)[0][2] is yes
+
+
+def test_numbers_for_yes_and_no_are_read_and_others_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "consents.parquet"
+    query = (
+        "SELECT 1 AS customer_id, 'sms' AS channel, {} AS opted_in, DATE '2011-01-01' AS changed_at"
+    )
+    con.execute(f"COPY ({query.format(0)}) TO '{file}' (FORMAT parquet)")
+    assert load(con, "consents", file) == [("1", "sms", False, datetime(2011, 1, 1))]
+    con.execute(f"COPY ({query.format(2)}) TO '{file}' (FORMAT parquet)")
+    with pytest.raises(SourceChanged, match="'opted_in' that are no BOOLEAN: 1 of them"):
+        load(con, "consents", file)
+
+
+def test_ids_that_pandas_made_floats_are_ids_again_and_nan_is_missing(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "orders.parquet"
+    con.execute(
+        "COPY (SELECT 1::BIGINT AS order_id, unnest([12346.0, 'NaN'::DOUBLE]) AS customer_id, "
+        "TIMESTAMP '2011-01-01' AS ordered_at, 'P' AS product_id, 'BAG' AS product_name, "
+        f"'NaN'::DOUBLE AS quantity, 2::FLOAT AS unit_price) TO '{file}' (FORMAT parquet)"
+    )
+    found = load(con, "orders", file)
+    assert [(row[0], row[1], row[5], row[6]) for row in found] == [
+        ("1", "12346", None, 2.0),
+        ("1", None, None, 2.0),
+    ]
+
+
+def test_a_birth_date_that_is_a_date_is_shown_as_one(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    for kind in ("DATE", "TIMESTAMP"):
+        file = folder / "customers.parquet"
+        con.execute(
+            f"COPY (SELECT * REPLACE ({kind} '1980-02-01' AS birthdate) "
+            f"FROM read_csv('{folder}/customers.csv', all_varchar = true)) TO '{file}'"
+        )
+        assert load(con, "customers", file)[0][7] == "1980-02-01"
+
+
+def test_columns_are_mapped_found_in_any_case_and_further_ones_pass_through(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    file = folder / "customers.csv"
+    text = CSV["customers"].replace("surname", "Family Name").replace("city", "CITY")
+    text = "".join(line + f",{n}\n" for n, line in enumerate(text.splitlines())).replace(
+        ",0\n", ",Shoe Size\n", 1
+    )
+    file.write_text(text, encoding="utf-8")
+    load(con, "customers", file, surname="family name")
+    found = con.execute('SELECT surname, city, "Shoe Size" FROM customers').fetchall()
+    assert found == [("Lovelace", "London", "1"), (None, None, "2")]
+
+
+def test_a_missing_column_is_named_with_what_is_there_and_what_is_near(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    file = folder / "orders.csv"
+    file.write_text(CSV["orders"].replace("ordered_at", "order_at"), encoding="utf-8")
+    with pytest.raises(SourceChanged) as caught:
+        load(con, "orders", file)
+    told = str(caught.value)
+    assert "orders" in told
+    assert str(file) in told
+    assert "no column 'ordered_at'" in told
+    assert "It has: order_id, customer_id, order_at" in told
+    assert "Did you mean 'order_at'?" in told
+
+
+def test_a_mapped_optional_column_must_be_there(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    with pytest.raises(SourceChanged, match="no column 'lang'"):
+        load(con, "customers", folder / "customers.csv", language="lang")
+
+
+def test_a_mapping_of_no_column_of_ours_is_refused(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="maps sirname"):
+        load(con, "customers", folder / "customers.csv", sirname="surname")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "old", "new", "row"),
+    [
+        ("orders", "quantity", ",1,3", ",two,3", 3),
+        ("orders", "unit_price", ",1,3", ',1,"3,50"', 3),
+        ("orders", "unit_price", ",1,3", ",1,nan", 3),
+        ("orders", "ordered_at", "2011-01-03", "03.01.2011 ", 4),
+        ("orders", "ordered_at", "2011-01-03", "infinity", 4),
+        ("orders", "ordered_at", "2011-01-03", "2011-02-30", 4),
+        ("consents", "opted_in", ",no,", ",maybe,", 3),
+        ("predictions", "predicted_on", "2011-01-01", "soon", 2),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_column_and_row_and_not_shown(
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    table: str,
+    column: str,
+    old: str,
+    new: str,
+    row: int,
+) -> None:
+    file = folder / f"{table}.csv"
+    file.write_text(CSV[table].replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(SourceChanged) as caught:
+        load(con, table, file)
+    told = str(caught.value)
+    assert f"'{column}'" in told
+    assert f"1 of them, the first in row {row} (the header is row 1)" in told
+    assert str(file) in told
+    assert new.strip(',"') not in told
+
+
+def test_text_in_parquet_is_checked_too(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    file = tmp_path / "predictions.parquet"
+    con.execute(
+        "COPY (SELECT 1 AS customer_id, unnest(['2011-01-01', 'x@example.com']) AS predicted_on, "
+        f"1.5 AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    with pytest.raises(SourceChanged, match=r"first in row 2, of the form 'x@xxxxxxx\.xxx'"):
+        load(con, "predictions", file)
+
+
+@pytest.mark.parametrize(
+    ("expression", "column"),
+    [("1::BIGINT", "predicted_on"), ("[1]", "predicted_clv"), ("{'a': 1}", "customer_id")],
+)
+def test_a_type_that_cannot_be_read_is_named(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, expression: str, column: str
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    con.execute(
+        "COPY (SELECT * REPLACE (" + expression + f" AS {column}) FROM (SELECT 1 AS customer_id, "
+        f"DATE '2011-01-01' AS predicted_on, 1.5 AS predicted_clv)) TO '{file}' (FORMAT parquet)"
+    )
+    with pytest.raises(SourceChanged, match=f"the column '{column}' as"):
+        load(con, "predictions", file)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2011-01-01,2,extra ada@example.com\n", "another number of columns"),
+        ("1,2011-01-01\n", "another number of columns"),
+        ('1,2011-01-01,"ada@example.com\n', "quotation mark"),
+    ],
+)
+def test_broken_csv_is_told_by_line_without_its_text(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, told: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_text(CSV["predictions"] + "2,2011-01-01,1\n" * 50 + text, encoding="utf-8")
+    with pytest.raises(SourceChanged) as caught:
+        load(con, "predictions", file)
+    assert told in str(caught.value)
+    assert "line 53" in str(caught.value)
+    assert "ada@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, delimiter: str
+) -> None:
+    import gzip
+
+    text = "\ufeff" + CSV["predictions"].replace(",", delimiter).replace("\n", "\r\n")
+    file = tmp_path / "predictions.csv.gz"
+    file.write_bytes(gzip.compress(text.encode()))
+    assert load(con, "predictions", file) == [("1", date(2011, 1, 1), 12.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "is empty"), ("customer_id,a,A\n1,2,3\n", "several columns of one name")],
+)
+def test_a_csv_without_a_usable_header_is_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, told: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_text(text)
+    with pytest.raises(SourceChanged, match=told):
+        load(con, "predictions", file)
+
+
+def test_csv_that_is_not_utf8_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    file = tmp_path / "customers.csv"
+    file.write_bytes(CSV["customers"].encode("latin-1"))
+    with pytest.raises(SourceChanged, match="not UTF-8"):
+        load(con, "customers", file)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 rows too many"),
+        (" ,,,,,,,,,\n2,,,,,,,,,\n", "1 rows without customer_id"),
+    ],
+)
+def test_a_customer_is_there_once_and_has_an_id(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, rows: str, told: str
+) -> None:
+    file = tmp_path / "customers.csv"
+    file.write_text(CSV["customers"].splitlines()[0] + "\n" + rows, encoding="utf-8")
+    with pytest.raises(SourceChanged, match=told):
+        load(con, "customers", file)
+
+
+@given(
+    names=st.lists(
+        st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(
+            lambda text: text.strip() == text
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_text_comes_through_csv_and_parquet_letter_by_letter(
+    names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import csv
+
+    folder = tmp_path_factory.mktemp("texts")
+    with (folder / "customers.csv").open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(CSV["customers"].splitlines()[0].split(","))
+        writer.writerows([str(n), name, *[""] * 8] for n, name in enumerate(names))
+    with duckdb.connect() as con:
+        warehouse.prepare(con)
+        load(con, "customers", folder / "customers.csv")
+        query = "SELECT given_name FROM customers ORDER BY customer_id::INTEGER"
+        assert [row[0] for row in con.execute(query).fetchall()] == names
+        con.execute(f"COPY (FROM customers) TO '{folder}/customers.parquet' (FORMAT parquet)")
+        load(con, "customers", folder / "customers.parquet")
+        assert [row[0] for row in con.execute(query).fetchall()] == names
