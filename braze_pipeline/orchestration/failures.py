@@ -93,4 +93,4 @@ def safe_text(text: str) -> str:
 
 def _allow_retry(context: dg.AssetExecutionContext, *, allowed: bool) -> None:
     """Tell the daemon whether trying this run again can help."""
-    context.instance.add_run_tags(context.run_id, {RETRY_TAG: str(allowed).lower()})
+    context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: str(allowed).lower()})
