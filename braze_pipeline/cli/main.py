@@ -16,6 +16,7 @@ from braze_pipeline.cli.console import guarded
 from braze_pipeline.cli.context import session
 from braze_pipeline.cli.demo import demo
 from braze_pipeline.cli.ledger import ledger
+from braze_pipeline.cli.plan import plan, retry_rejected
 from braze_pipeline.cli.records import rejections
 from braze_pipeline.cli.run import run
 from braze_pipeline.cli.sandbox import sandbox
@@ -37,7 +38,7 @@ def cli(context: click.Context, config: Path | None, template_name: str | None) 
     context.obj = session(config, template_name)
 
 
-for command in (demo, run, sandbox, rejections, ledger, template, ui):
+for command in (demo, run, plan, retry_rejected, sandbox, rejections, ledger, template, ui):
     cli.add_command(command)
 
 

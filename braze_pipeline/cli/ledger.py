@@ -1,0 +1,137 @@
+"""``braze-pipeline ledger``: what Braze acknowledged, shown, kept safe, forgotten, reset."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from braze_pipeline.cli import console
+from braze_pipeline.cli.context import Session
+from braze_pipeline.errors import LedgerError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def ledger() -> None:
+    """What Braze acknowledged, by user and attribute."""
+
+
+@ledger.command()
+@click.argument("user")
+@click.pass_obj
+def show(session: Session, user: str) -> None:
+    """Everything the ledger says of one user. Shows values in clear."""
+    from braze_pipeline.core.ledger.commands import show_user
+    from braze_pipeline.core.ledger.fold import fold
+
+    with session.warehouse.connect() as con:
+        fold(con, session.warehouse, session.template.destination.name)
+        found = show_user(con, user)
+    if not found:
+        console.say("The ledger has no such user.")
+    for one in found:
+        known = {True: "yes", False: "no", None: "nobody knows"}[one.known]
+        console.say(f"Ledger {one.ledger}; does Braze have the user: {known}")
+        if one.unconfirmed:
+            console.say("Acknowledged while nobody knew: planned in full again by rhythm.")
+        for template, day in one.evaluated.items():
+            console.say(f"Template {template}: up to date as of {day}.")
+        for template in one.held_back:
+            console.say(f"Template {template}: Braze refused the last object.")
+        table = Table("attribute", "value", "as of", "acknowledged (UTC)", "how")
+        for entry in one.entries:
+            table.add_row(
+                entry.attribute,
+                entry.value or "null",
+                str(entry.as_of or ""),
+                f"{entry.acknowledged_at:%Y-%m-%d %H:%M:%S}",
+                entry.how,
+            )
+        Console().print(table)
+
+
+@ledger.command("export")
+@click.argument("file", type=_FILE)
+@click.pass_obj
+def export(session: Session, file: Path) -> None:
+    """Write the ledger to a Parquet file: a backup, restored bit for bit by `import`."""
+    from braze_pipeline.core.ledger.fold import fold
+    from braze_pipeline.core.ledger.tables import ledger_name
+    from braze_pipeline.core.ledger.transfer import export_ledger
+
+    with session.warehouse.connect() as con:
+        fold(con, session.warehouse, session.template.destination.name)
+        users = export_ledger(con, ledger_name(session.template), file)
+    console.say(f"{users:,} users written to {file}.")
+
+
+@ledger.command("import")
+@click.argument("file", type=_FILE)
+@click.option("--replace", is_flag=True, help="Even though the ledger has users.")
+@click.pass_obj
+def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001
+    """Restore a ledger from what `export` wrote."""
+    from braze_pipeline.core.ledger.transfer import import_ledger
+
+    with session.warehouse.connect() as con:
+        name = import_ledger(con, file, replace=replace)
+    console.say(f"The ledger {name} is restored.")
+
+
+@ledger.command()
+@click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.pass_obj
+def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
+    """Fill the ledger from Braze export files, so that the first run sends differences only."""
+    from braze_pipeline.core.ledger.bootstrap import import_export
+
+    now = datetime.now(UTC)
+    with session.warehouse.connect() as con:
+        found = import_export(con, session.warehouse, session.template, files, now=now)
+    console.say(
+        f"{found.users:,} users are known now, {found.values:,} values taken over; "
+        f"{found.differing:,} kept as the ledger has them, {found.unreadable:,} lines not read."
+    )
+    for name, count in found.misfits.items():
+        console.say(f"  {name}: {count:,} values of another type, to be sent by the next run")
+
+
+@ledger.command()
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
+    """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
+    from braze_pipeline.core.ledger.commands import forget_user
+
+    if not yes:
+        click.confirm("This cannot be undone. Forget the user?", abort=True)
+    with session.warehouse.connect() as con:
+        removed = forget_user(con, session.warehouse, session.templates, user)
+    for place, rows in removed.items():
+        if rows:
+            console.say(f"{place}: {rows:,}")
+    console.say("Forgotten here. The sources and Braze (/users/delete) are yours to ask.")
+
+
+@ledger.command()
+@click.option("--attribute", "attributes", multiple=True, help="Only this Braze name.")
+@click.option("--all", "everything", is_flag=True, help="Every attribute of the template.")
+@click.pass_obj
+def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> None:  # noqa: FBT001
+    """Have attributes sent in full again by the next run."""
+    from braze_pipeline.core.ledger import commands
+
+    if bool(attributes) == everything:
+        raise LedgerError(
+            "Name attributes with --attribute, or take --all.",
+            fix="A full resend costs one data point for each billable attribute of each user.",
+        )
+    with session.warehouse.connect() as con:
+        names = commands.reset(con, session.warehouse, session.template, attributes or None)
+    console.say(f"Planned in full by the next run: {', '.join(names)}.")

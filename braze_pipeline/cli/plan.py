@@ -1,0 +1,76 @@
+"""``braze-pipeline plan``: what the newest plan would change; ``retry-rejected``: try them again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from braze_pipeline.cli import console
+from braze_pipeline.cli.context import Session
+from braze_pipeline.cli.run import day_of
+from braze_pipeline.errors import PlanOutdated
+
+
+@click.command()
+@click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="The plan of this day.")
+@click.option("--limit", default=20, show_default=True, help="Rows shown.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all rows to this Parquet file, with the real values.",
+)
+@click.pass_obj
+def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> None:
+    """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
+    from braze_pipeline.core.plan import records, rows
+
+    day = day_of(as_of, "--as-of") if as_of else None
+    with session.warehouse.connect() as con:
+        found = records.latest(con, session.template, [day] if day else None)
+        if found is None:
+            raise PlanOutdated(
+                "There is no plan yet" + (f" for {day}." if day else "."),
+                fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
+            )
+        console.say(f"Plan {found.plan_id} ({found.status}), made {found.created_at} UTC")
+        _costs(found)
+        table = Table("user", "attribute", "old", "new", "reason")
+        for row in rows.plan_preview(con, found, limit):
+            table.add_row(
+                row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
+            )
+        Console().print(table)
+        if out is not None:
+            console.say(f"{rows.export_plan(con, found, out):,} rows written to {out}.")
+
+
+def _costs(found: object) -> None:
+    from braze_pipeline.core.plan.records import PlanSummary
+
+    if not isinstance(found, PlanSummary):
+        return
+    table = Table("attribute", "type", "users", "nulls", "data points", "full resend")
+    for cost in sorted(found.by_attribute, key=lambda one: -one.data_points):
+        table.add_row(
+            cost.name + (" (new)" if cost.new else ""),
+            cost.type,
+            f"{cost.users:,}",
+            f"{cost.nulls:,}",
+            f"{cost.data_points:,}",
+            f"{cost.full_data_points:,}",
+        )
+    Console().print(table)
+
+
+@click.command("retry-rejected")
+@click.pass_obj
+def retry_rejected(session: Session) -> None:
+    """Let users that Braze refused be planned again, although their object did not change."""
+    from braze_pipeline.core.ledger.commands import release_refused
+
+    with session.warehouse.connect() as con:
+        count = release_refused(con, session.template)
+    console.say(f"{count:,} users are planned again by the next run.")

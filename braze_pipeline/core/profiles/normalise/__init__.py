@@ -1,0 +1,60 @@
+"""Raw values to canonical ones, one value at a time, as pure functions.
+
+What belongs here: reading what people and systems write. What does not: when it is called; a
+value is read once and then cached (`core.profiles.cache`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.core.profiles.normalise import contact, dates, nested, places, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from braze_pipeline.core.profiles.normalise.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to read raw values.
+
+    Attributes:
+        name: As the cache knows it.
+        version: Counted up whenever the outcome for some raw value changes: then the cache's
+            values of older versions are read anew.
+        read: Raw text and parameters to an outcome; never raises.
+        too_long: The code for a text that is too long to be read at all.
+        longest: Characters of the longest text that is.
+    """
+
+    name: str
+    version: int
+    read: Callable[[str, str], Outcome]
+    too_long: str
+    longest: int = 320
+
+
+_JSON: Final = 1_000_000
+"""Characters of JSON text: white space may make it longer than what may leave."""
+
+_ALL: Final = (
+    Kind("email", 1, contact.email, "email_unreadable"),
+    Kind("phone", 1, contact.phone, "phone_unreadable"),
+    Kind("country", 1, places.country, "country_unreadable"),
+    Kind("language", 1, places.language, "language_unreadable"),
+    Kind("time_zone", 1, places.time_zone, "time_zone_unreadable"),
+    Kind("gender", 1, words.gender, "gender_unreadable"),
+    Kind("date", 1, dates.calendar_date, "date_unreadable"),
+    Kind("time", 1, dates.instant, "time_unreadable"),
+    Kind("array", 1, nested.array, "array_too_large", _JSON),
+    Kind("object", 1, nested.object_, "object_too_large", _JSON),
+    Kind("objects", 1, nested.objects, "object_too_large", _JSON),
+    Kind("field", 1, nested.field, "object_too_large", _JSON),
+)
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
+"""Every way to read raw values, by name."""

@@ -1,0 +1,116 @@
+"""Phone numbers and e-mail addresses, by libraries made for them and with no network."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import cache
+from typing import Final
+
+from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+
+INTERNATIONAL: Final = "^\\s*(?:tel:)?\\s*[(\\[]?\\s*(?:[+\uff0b]|00\\s*[1-9])"
+"""How a number with its calling code begins (RE2 and Python)."""
+
+_INTERNATIONAL: Final = re.compile(INTERNATIONAL)
+
+_LEADS: Final = {"1": "[2-9]", "7": "[1-79]", "44": "[2-9]", "61": "[2-9]", "86": "[2-9]"}
+"""First digits after the calling code that no national prefix can be taken for."""
+
+_SIMPLE_PREFIX: Final = frozenset({"1", "7", "44", "55", "57", "61", "81", "82", "86"})
+
+_SHORTEST, _LONGEST = 6, 12
+"""Digits after the calling code that the fast path takes."""
+
+FAST_EMAIL: Final = (
+    r"[a-z0-9_-]{1,20}([.+][a-z0-9_-]{1,20}){0,2}"
+    r"@([a-z0-9]([a-z0-9]|-[a-z0-9]){0,20}\.){1,3}[a-z]{2,12}"
+)
+"""Addresses that are canonical as they stand (RE2 and Python); the rest goes the long way."""
+
+SLOW_EMAIL_ENDS: Final = r"(\.(arpa|invalid|local|localhost|onion|test)$|@xn--|\.xn--)"
+"""Ends and marks of domains that the long way must judge."""
+
+
+def phone(raw: str, region: str) -> Outcome:
+    """A phone number to E.164.
+
+    A number written with + or 00 must be possible: its calling code exists and its length fits.
+    A national one is a guess at the region's numbering plan, so it must be valid there.
+
+    Args:
+        raw: The text.
+        region: ISO 3166-1 alpha-2 of the country that a national number belongs to, or ``""``.
+    """
+    import phonenumbers
+
+    international = _INTERNATIONAL.match(raw) is not None
+    text = re.sub(r"^(\D*)00", r"\1+", raw, count=1) if international and "+" not in raw else raw
+    if not international and not region:
+        return bad("phone_without_country")
+    try:
+        number = phonenumbers.parse(text, region or None)
+    except phonenumbers.NumberParseException as error:
+        unknown = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE
+        return bad("phone_unknown_calling_code" if unknown else "phone_unreadable")
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return bad("phone_wrong_length")
+    if not international and not phonenumbers.is_valid_number(number):
+        return bad("phone_not_assigned")
+    shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # Leading zeros of some plans push a number past what E.164 allows.
+    return good(shown) if re.fullmatch(r"\+[1-9][0-9]{5,14}", shown) else bad("phone_wrong_length")
+
+
+@cache
+def fast_phone() -> str:
+    """A pattern (RE2) for numbers that are E.164 as they stand.
+
+    Only calling codes whose national prefix cannot be mistaken for a part of the number; the rest
+    goes the long way.
+    """
+    import phonenumbers
+
+    parts = []
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        metadata = (
+            phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code)
+            if regions[0] == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
+            else phonenumbers.PhoneMetadata.metadata_for_region(regions[0])
+        )
+        if metadata is None or metadata.general_desc is None:
+            continue
+        simple = metadata.national_prefix_for_parsing in {None, "0"}
+        if not simple and str(code) not in _SIMPLE_PREFIX:
+            continue
+        lead = _LEADS.get(str(code), "[1-9]")
+        lengths = sorted(
+            n for n in metadata.general_desc.possible_length if _SHORTEST <= n <= _LONGEST
+        )
+        if lengths:
+            rest = "|".join(f"[0-9]{{{length - 1}}}" for length in lengths)
+            parts.append(f"{code}{lead}({rest})")
+    return rf"\+({'|'.join(parts)})"
+
+
+def email(raw: str, _: str = "") -> Outcome:
+    """An e-mail address to lower case with an ASCII domain; RFC syntax, no network.
+
+    An address whose local part is not ASCII is refused: few systems deliver to it, and Braze
+    rejects the whole object for an address that it does not accept.
+    """
+    from email_validator import EmailNotValidError, validate_email
+
+    text = raw.strip().strip("<>").removeprefix("mailto:")
+    if not text.isascii() and not text.partition("@")[0].isascii():
+        return bad("email_not_ascii")
+    try:
+        with warnings.catch_warnings():
+            # Its domain library warns of some code points instead of refusing them.
+            warnings.simplefilter("ignore")
+            found = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+    except (EmailNotValidError, UnicodeError, ValueError):
+        return bad("email_unreadable")
+    shown = (found.ascii_email or "").lower()
+    return good(shown) if shown else bad("email_unreadable")

@@ -1,0 +1,164 @@
+"""Dates and instants as text, in the usual formats.
+
+A date like 03/04/1990 has two readings. Which one holds is the attribute's ``date_order``; without
+one such a date is refused rather than guessed. Two-digit years are refused for the same reason.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from braze_pipeline.braze import limits
+from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+
+_MONTH_WORDS: Final = (
+    "jan january januar janvier enero ene gennaio gen janeiro januari styczeń leden tammikuu",
+    "feb february februar février fevrier fév fev febrero febbraio fevereiro februari",
+    "mar march märz maerz mrz mars marzo março marco maart mär",
+    "apr april avril avr abril abr aprile",
+    "may mai mayo maggio mag maio mei maj",
+    "jun june juni juin junio giugno giu junho",
+    "jul july juli juillet juil julio luglio lug julho",
+    "aug august août aout aoû agosto ago augustus augusti",
+    "sep sept september septembre septiembre settembre set setembro",
+    "oct october oktober okt octobre octubre ottobre ott outubro out",
+    "nov november novembre noviembre novembro",
+    "dec december dezember dez décembre decembre déc diciembre dic dicembre dezembro",
+)
+_MONTHS: Final = {
+    word: number for number, words in enumerate(_MONTH_WORDS, 1) for word in words.split()
+}
+
+_CLOCK: Final = r"(?:[T ]+\d\d?:\d\d(?::\d\d(?:[.,:]\d{1,9})?)? ?(?:Z|[+-]\d\d:?\d\d|UTC|GMT)?)?"
+_YEAR_FIRST: Final = re.compile(
+    rf"(\d{{4}})([-/.])(\d\d?)\2(\d\d?){_CLOCK}", re.ASCII | re.IGNORECASE
+)
+_YEAR_LAST: Final = re.compile(
+    rf"(\d\d?)([-/. ])(\d\d?)\2(\d{{4}}){_CLOCK}", re.ASCII | re.IGNORECASE
+)
+_COMPACT: Final = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+_DAY_WORD: Final = re.compile(
+    r"(\d\d?)(?:st|nd|rd|th|\.|er)?(?: (?:of|de|di))?[-/. ]*([^\W\d_]+)[-/., ]*(?:de )?(\d{4})"
+    + _CLOCK,
+    re.IGNORECASE,
+)
+_WORD_DAY: Final = re.compile(
+    rf"([^\W\d_]+)[-/. ]+(\d\d?)(?:st|nd|rd|th)?[-/., ]+(\d{{4}}){_CLOCK}", re.IGNORECASE
+)
+_SHORT_YEAR: Final = re.compile(
+    r"\d\d?[-/. ]\d\d?[-/. ]\d\d|\d\d?[-/. ]*[^\W\d_]{3,}[-/., ]*'?\d\d"
+)
+_INSTANT: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,:](\d{1,9}))?)? ?"
+    r"(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def calendar_date(raw: str, order: str) -> Outcome:
+    """A date as text to ``YYYY-MM-DD``; the time of day, where there is one, is left out.
+
+    Args:
+        raw: The text.
+        order: ``dmy``, ``mdy`` or ``reject``: how to read a date that has both readings.
+    """
+    text = " ".join(unicodedata.normalize("NFKC", raw).split())
+    try:
+        parts = _parts(text, order)
+    except _AmbiguousError:
+        return bad("date_ambiguous")
+    if parts is None:
+        return bad("date_two_digit_year" if _SHORT_YEAR.fullmatch(text) else "date_unreadable")
+    try:
+        day = date(*parts)
+    except ValueError:
+        return bad("date_impossible")
+    if not limits.MIN_YEAR <= day.year <= limits.MAX_YEAR:
+        return bad("date_out_of_range")
+    return good(day.isoformat())
+
+
+def instant(raw: str, params: str) -> Outcome:
+    """A date and time as text to ``YYYY-MM-DD HH:MM:SS.mmm`` in UTC.
+
+    Args:
+        raw: The text. A date alone is its midnight in UTC, as Braze reads it.
+        params: The time zone of texts with no offset, and the order of dates: ``zone|order``.
+    """
+    zone, _, order = params.rpartition("|")
+    text = " ".join(unicodedata.normalize("NFKC", raw).split())
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        if ":" in text:
+            return bad("time_unreadable")
+        day = calendar_date(raw, order)
+        return good(f"{day.value} 00:00:00.000") if day.value is not None else day
+    try:
+        moment = _moment(found, zone)
+    except (ValueError, OverflowError):
+        return bad("date_impossible")
+    if not limits.MIN_YEAR <= moment.year <= limits.MAX_YEAR:
+        return bad("time_out_of_range")
+    return good(moment.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds"))
+
+
+class _AmbiguousError(Exception):
+    """Day and month cannot be told apart."""
+
+
+def _parts(text: str, order: str) -> tuple[int, int, int] | None:
+    if found := _YEAR_FIRST.fullmatch(text):
+        return int(found[1]), int(found[3]), int(found[4])
+    if found := _COMPACT.fullmatch(text):
+        return int(found[1]), int(found[2]), int(found[3])
+    if found := _YEAR_LAST.fullmatch(text):
+        first, second = int(found[1]), int(found[3])
+        # No locale writes the month first between full stops.
+        day, month = _day_and_month(first, second, "dmy" if found[2] == "." else order)
+        return int(found[4]), month, day
+    return _worded(text)
+
+
+def _worded(text: str) -> tuple[int, int, int] | None:
+    if (found := _DAY_WORD.fullmatch(text)) and (month := _MONTHS.get(found[2].lower())):
+        return int(found[3]), month, int(found[1])
+    if (found := _WORD_DAY.fullmatch(text)) and (month := _MONTHS.get(found[1].lower())):
+        return int(found[3]), month, int(found[2])
+    return None
+
+
+def _day_and_month(first: int, second: int, order: str) -> tuple[int, int]:
+    """Day and month of two numbers; one above 12 can only be the day, whatever the order."""
+    months = 12
+    if first == second or (first > months >= second):
+        return first, second
+    if second > months >= first:
+        return second, first
+    if order == "reject":
+        raise _AmbiguousError
+    return (first, second) if order == "dmy" else (second, first)
+
+
+def _moment(found: re.Match[str], zone: str) -> datetime:
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    micro = int((fraction or "0").ljust(6, "0")[:6])
+    moment = datetime(
+        int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro, UTC
+    )
+    if offset is None:
+        return moment.replace(tzinfo=_zone(zone)).astimezone(UTC)
+    if offset.upper() in {"Z", "UTC", "GMT"}:
+        return moment
+    shown = offset if len(offset) > len("+hh") else f"{offset}:00"
+    away = datetime.fromisoformat(f"2000-01-01T00:00{shown}").tzinfo
+    return moment.replace(tzinfo=away).astimezone(UTC)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

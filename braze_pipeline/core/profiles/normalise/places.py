@@ -1,0 +1,229 @@
+"""Countries, languages and time zones in many spellings, to their codes.
+
+Names come from pycountry (ISO 3166 and 639 with translations) and the IANA database; what neither
+knows is decided in `country_words`.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+import unicodedata
+from collections import defaultdict
+from functools import cache
+from typing import Final
+
+from braze_pipeline.core.profiles.normalise.country_words import ALIASES, NOT_ONE_COUNTRY
+from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+
+_TRANSLATIONS: Final = """
+    ar bg ca cs da de el es et eu fi fr gl he hi hr hu id is it ja ko lt lv nb nl nn pl pt pt_BR
+    ro ru sk sl sr sv th tr uk vi zh_CN zh_TW
+"""
+
+"""Languages whose country names are well kept; others hold names of wrong countries."""
+
+_OLD_LANGUAGES: Final = {"iw": "he", "in": "id", "ji": "yi", "mo": "ro", "jw": "jv", "bh": "bh"}
+"""Codes that ISO 639 renamed, as Java and older Androids still write them."""
+
+_LANGUAGE_WORDS: Final = {
+    "mandarin": "zh",
+    "chinese": "zh",
+    "cantonese": "zh",
+    "greek": "el",
+    "farsi": "fa",
+    "flemish": "nl",
+    "castilian": "es",
+    "norwegian bokmal": "nb",
+    "malay": "ms",
+    "swahili": "sw",
+    "brazilian portuguese": "pt",
+    "punjabi": "pa",
+    "burmese": "my",
+}
+
+_NO_PLACE: Final = frozenset({"Factory", "localtime", "posixrules", "leapseconds", "tzdata.zi"})
+
+_RAILS_ZONES: Final = {
+    "eastern time (us & canada)": "America/New_York",
+    "central time (us & canada)": "America/Chicago",
+    "mountain time (us & canada)": "America/Denver",
+    "pacific time (us & canada)": "America/Los_Angeles",
+    "alaska": "America/Anchorage",
+    "hawaii": "Pacific/Honolulu",
+    "atlantic time (canada)": "America/Halifax",
+    "london": "Europe/London",
+    "paris": "Europe/Paris",
+    "berlin": "Europe/Berlin",
+    "madrid": "Europe/Madrid",
+    "rome": "Europe/Rome",
+    "tokyo": "Asia/Tokyo",
+    "sydney": "Australia/Sydney",
+}
+"""Names of Rails, which Braze accepts as well; the IANA name is sent for them."""
+
+_SIGNS: Final = re.compile(r"[\W_]+")
+
+
+@cache
+def country_codes() -> tuple[str, ...]:
+    """All codes of ISO 3166-1 alpha-2."""
+    import pycountry
+
+    return tuple(sorted(country.alpha_2 for country in pycountry.countries))
+
+
+@cache
+def language_codes() -> tuple[str, ...]:
+    """All codes of ISO 639-1. Braze's own list is not published beyond that."""
+    import pycountry
+
+    return tuple(sorted(language.alpha_2 for language in _two_letter(pycountry)))
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """All names of the IANA time zone database that name a place or an offset."""
+    from zoneinfo import available_timezones
+
+    return tuple(
+        sorted(
+            name
+            for name in available_timezones()
+            if name not in _NO_PLACE and not name.startswith(("posix/", "right/"))
+        )
+    )
+
+
+def country(raw: str, _: str = "") -> Outcome:
+    """A country's name or code in any of the usual forms to ISO 3166-1 alpha-2."""
+    flag = _flag(raw.strip())
+    word = _word(raw)
+    if word in NOT_ONE_COUNTRY:
+        return bad("country_not_one")
+    code = flag or ALIASES.get(word) or _country_words().get(word)
+    if code is None:
+        # "Korea, Republic of": the part before the comma alone may name another country.
+        code = _country_words().get(_plain(word)) or ALIASES.get(_plain(word))
+    return good(code) if code is not None else bad("country_unreadable")
+
+
+def language(raw: str, _: str = "") -> Outcome:
+    """A language's name, its ISO 639 code, or a locale such as ``en-GB``, to ISO 639-1."""
+    code = _language_words().get(_word(raw)) or _language_words().get(_plain(_word(raw)))
+    if code is None:
+        first = re.split(r"[-_.@;, ]", raw.strip().lower(), maxsplit=1)[0]
+        rest = raw.strip()[len(first) :]
+        if re.fullmatch(r"[-_][A-Za-z0-9]{2,8}([-_.@;,][\w.@=-]*)?", rest):
+            first = _OLD_LANGUAGES.get(first, first)
+            code = first if first in language_codes() else _language_words().get(first)
+    return good(code) if code is not None else bad("language_unreadable")
+
+
+def time_zone(raw: str, _: str = "") -> Outcome:
+    """An IANA time zone in any case, spaces for underscores, or a Rails name, to IANA's name."""
+    word = " ".join(raw.split()).lower()
+    name = _zones().get(word.replace(" ", "_")) or _RAILS_ZONES.get(word)
+    return good(name) if name is not None else bad("time_zone_unreadable")
+
+
+@cache
+def _zones() -> dict[str, str]:
+    return {name.lower(): name for name in zone_names()}
+
+
+@cache
+def _country_words() -> dict[str, str]:
+    """Every word that pycountry knows for exactly one country; English wins over translations."""
+    import pycountry
+
+    words: dict[str, str] = {}
+    for one in pycountry.countries:
+        for part in ("alpha_2", "alpha_3", "numeric", "name", "official_name", "common_name"):
+            words.setdefault(_word(getattr(one, part, "")), one.alpha_2)
+    for one in pycountry.countries:
+        for part in ("name", "common_name"):
+            words.setdefault(_plain(_word(getattr(one, part, ""))), one.alpha_2)
+    for word, codes in _translated_countries().items():
+        if len(codes) == 1:
+            words.setdefault(word, next(iter(codes)))
+            words.setdefault(_plain(word), next(iter(codes)))
+    words.pop("", None)
+    return words
+
+
+def _translated_countries() -> dict[str, set[str]]:
+    import pycountry
+
+    found: dict[str, set[str]] = defaultdict(set)
+    for locale in _TRANSLATIONS.split():
+        translate = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [locale]).gettext
+        for one in pycountry.countries:
+            for part in ("name", "common_name"):
+                found[_word(translate(getattr(one, part, one.name)))].add(one.alpha_2)
+    return found
+
+
+@cache
+def _language_words() -> dict[str, str]:
+    """Codes of two and three letters, English names, and each language's name for itself."""
+    import pycountry
+
+    words = dict(_LANGUAGE_WORDS) | _OLD_LANGUAGES
+    for one in _two_letter(pycountry):
+        for part in ("alpha_2", "alpha_3", "bibliographic", "name", "common_name"):
+            word = _word(getattr(one, part, ""))
+            words.setdefault(word, one.alpha_2)
+            # "Greek, Modern (1453-)" and "Nepali (macrolanguage)" are known by their first word.
+        words.setdefault(_word(re.split(r"[,(]", one.name)[0]), one.alpha_2)
+    for one in _two_letter(pycountry):
+        own = _own_name(one.alpha_2, one.name)
+        if own is not None:
+            words.setdefault(_word(own), one.alpha_2)
+            words.setdefault(_plain(_word(own)), one.alpha_2)
+    words.pop("", None)
+    return words
+
+
+def _own_name(code: str, english: str) -> str | None:
+    import pycountry
+
+    if gettext.find("iso639-3", pycountry.LOCALES_DIR, [code]) is None:
+        return None
+    own = gettext.translation("iso639-3", pycountry.LOCALES_DIR, [code]).gettext(english)
+    return None if own == english else own
+
+
+def _two_letter(pycountry: object) -> list[_Language]:
+    every: list[_Language] = list(pycountry.languages)  # type: ignore[attr-defined]
+    return [one for one in every if hasattr(one, "alpha_2")]
+
+
+class _Language:
+    """The part of pycountry's language record that is read here."""
+
+    alpha_2: str
+    name: str
+
+
+def _word(text: str) -> str:
+    """Lower case, width folded, every other sign a single space."""
+    flat = unicodedata.normalize("NFKC", text).casefold().replace("&", " and ")
+    # Marks are vowels in many scripts, so only signs that are neither letter nor mark go.
+    kept = "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in flat)
+    return _SIGNS.sub(" ", kept).strip() if kept.isascii() else " ".join(kept.split())
+
+
+def _plain(word: str) -> str:
+    """A word without accents."""
+    flat = unicodedata.normalize("NFKD", word)
+    return "".join(sign for sign in flat if not unicodedata.combining(sign))
+
+
+def _flag(text: str) -> str | None:
+    """The country of a flag emoji: two regional indicator signs."""
+    letters = [ord(sign) - 0x1F1E6 for sign in text]
+    if len(letters) != len("GB") or not all(0 <= letter < 26 for letter in letters):  # noqa: PLR2004
+        return None
+    code = "".join(chr(ord("A") + letter) for letter in letters)
+    return code if code in country_codes() else None
