@@ -1,0 +1,321 @@
+"""Runs that fail over a real instance, and what the sensor makes of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from braze_pipeline import errors
+from braze_pipeline.core.actions import RESOLUTIONS
+from braze_pipeline.orchestration.watch.changes import Cursor
+from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World, template
+
+UNAVAILABLE = errors.BrazeUnavailable("Braze failed for 300 s.", fix="Wait, then run again.")
+
+
+def test_a_failed_run_becomes_one_action_with_class_steps_and_what_was_sent(world: World) -> None:
+    world.before_failing = 600
+    world.raises["braze_send"] = UNAVAILABLE
+    run = world.run()
+
+    world.tick()
+    world.tick()
+
+    action = world.one()
+    assert action.action == "braze_unavailable"
+    assert (action.count, action.run_id) == (1, run.run_id)
+    assert (action.what, action.fix) == (UNAVAILABLE.what, UNAVAILABLE.fix)
+    assert (action.destination, action.template) == ("braze", "loyal")
+    assert action.days == (DAY, DAY)
+    assert action.goal == "braze_send"
+    assert action.sent is not None
+    assert action.sent.sentence() == ("600 users accepted by Braze, 0 refused, 400 not attempted.")
+    assert any(f"actions resolve {action.number}" in step for step in action.steps())
+    engine = [
+        entry.message
+        for entry in world.instance.all_logs(run.run_id)
+        if "Workflow action" in entry.message
+    ]
+    assert len(engine) == 1
+
+
+def test_repeats_of_a_cause_are_folded_into_one_action(world: World) -> None:
+    for day, seconds in ((DAY, 300), (NEXT_DAY, 1_301.5)):
+        world.raises["braze_send"] = errors.BrazeUnavailable(f"Failed for {seconds} s.", fix="")
+        world.run(day=day)
+        world.tick()
+
+    action = world.one()
+    assert action.count == 2
+    assert action.what == "Failed for 1301.5 s."
+    assert action.days == (NEXT_DAY, NEXT_DAY)
+
+
+def test_another_cause_is_another_action(world: World) -> None:
+    world.raises["customer_attributes"] = errors.SourceMissing("No orders.", fix="")
+    world.run()
+    world.raises["customer_attributes"] = errors.SourceMissing("No consents.", fix="")
+    world.run()
+    world.tick()
+
+    assert [action.what for action in world.open_ones()] == ["No orders.", "No consents."]
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (errors.InvalidCredentials("401.", fix=""), "invalid_credentials"),
+        (errors.CredentialsMissing("No key.", fix=""), "credentials_missing"),
+        (errors.MissingPermission("403.", fix=""), "missing_permission"),
+        (errors.WrongInstance("404.", fix=""), "wrong_instance"),
+        (errors.ConfigurationError("Bad.", fix=""), "invalid_configuration"),
+        (errors.SourceChanged("No column.", fix=""), "source_changed"),
+        (errors.RateLimitExhausted("429.", fix=""), "rate_limit_exhausted"),
+        (errors.DatabaseLocked("Locked.", fix=""), "database_locked"),
+        (errors.DiskFull("Full.", fix=""), "disk_full"),
+        (errors.PlanOutdated("Old.", fix=""), "plan_outdated"),
+        (ValueError("someone@example.com broke it"), "unknown"),
+    ],
+)
+def test_the_class_comes_from_the_type_of_the_error(
+    world: World, error: Exception, action: str
+) -> None:
+    world.raises["customer_attributes"] = error
+    world.run(only=["customer_attributes"])
+    world.tick()
+
+    found = world.one()
+    assert found.action == action
+    assert "someone@example.com" not in found.what
+    assert found.sent is not None
+    assert found.sent.sentence() == "Nothing was sent."
+
+
+@pytest.mark.parametrize("kind", ["orchestration", "campaign"])
+def test_a_missing_required_field_is_told_apart_by_the_kind_of_template(
+    make_world: Callable[..., World], kind: str
+) -> None:
+    world = make_world(templates=(template(kind=kind),))
+    world.raises["braze_profiles"] = errors.MissingRequiredField("No external_id.", fix="")
+    world.run()
+    world.tick()
+    assert world.one().action == f"missing_required_field_{kind}"
+
+
+def test_a_failed_guard_check_is_told_by_the_check_and_not_by_any_text(world: World) -> None:
+    world.guard = "Saw 3 customers after 1,000; allowed: 50% to 200%."
+    world.run()
+    world.tick()
+
+    action = world.one()
+    assert action.action == "guard_stopped"
+    assert action.guard == "audience_size"
+    assert any(f"--as-of {DAY} --let-through audience_size" in step for step in action.steps())
+    assert action.sent is not None
+    assert action.sent.sentence() == "Nothing was sent; 1,000 users were planned."
+
+
+def test_a_401_of_a_key_that_was_good_is_transient_at_first_and_persistent_the_second_time(
+    world: World,
+) -> None:
+    world.run()
+    world.raises["braze_send"] = errors.InvalidCredentials("Braze answered 401.", fix="")
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert world.one().action == "status_401_transient"
+
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert (world.one().action, world.one().count) == ("status_401_persistent", 2)
+
+    del world.raises["braze_send"]
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert world.open_ones() == []
+
+
+def test_a_terminated_run_becomes_an_action(world: World) -> None:
+    world.raises["customer_attributes"] = errors.SendInterrupted("Stopped.", fix="")
+    run = world.run()
+    world.tick()
+    world.store.close(world.one().number, how="test", at=world.now())
+
+    # As the UI's Terminate leaves it.
+    canceled = world.instance.create_run_for_job(
+        world.definitions.resolve_job_def("braze_daily"),
+        tags={"dagster/partition": DAY},
+        asset_selection=frozenset(k for k in run.job_def.asset_layer.executable_asset_keys),
+    )
+    world.instance.report_run_canceled(canceled)
+    world.tick()
+
+    action = world.one()
+    assert action.action == "send_interrupted"
+    assert action.what == "The run was terminated before it did anything."
+    assert (action.run_id, action.goal) == (canceled.run_id, "braze_send")
+
+
+def test_a_run_whose_process_died_is_told_as_such(world: World) -> None:
+    run = world.instance.create_run_for_job(
+        world.definitions.resolve_job_def("braze_daily"), tags={"dagster/partition": DAY}
+    )
+    world.instance.report_run_failed(run, job_failure_data=_failure(dg_reason="RUN_WORKER_RESTART"))
+    world.tick()
+    assert world.one().action == "process_died"
+
+
+def _failure(*, dg_reason: str) -> object:
+    from dagster._core.events import JobFailureData, RunFailureReason
+
+    return JobFailureData(error=None, failure_reason=RunFailureReason(dg_reason))
+
+
+def test_a_run_of_another_destination_is_none_of_our_business(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    ours = make_world()
+    theirs = make_world(
+        folder=tmp_path / "theirs",
+        templates=(template("vip", destination="second", prefix=("second",)),),
+    )
+    theirs.raises["braze_send"] = UNAVAILABLE
+    theirs.run()
+
+    ours.tick()
+    theirs.tick()
+
+    assert ours.open_ones() == []
+    assert theirs.one().destination == "second"
+
+
+def test_with_two_templates_in_one_run_only_the_failing_one_gets_an_action(
+    make_world: Callable[..., World],
+) -> None:
+    first, second = template("loyal"), template("vip", prefix=("vip",))
+    world = make_world(templates=(first, second))
+    world.raises["customer_attributes"] = UNAVAILABLE
+    world.run(t=second)
+    world.tick()
+    assert world.one().template == "vip"
+
+
+def test_a_failure_before_the_first_tick_is_told(world: World) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    assert world.cursors == {}
+    world.tick()
+    assert world.one().count == 1
+
+
+def test_failures_of_one_backfill_are_folded(world: World) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    for day in (DAY, NEXT_DAY):
+        world.run(day=day, tags={"dagster/backfill": "abcdef"})
+    world.tick()
+    assert world.one().count == 2
+
+
+def test_a_run_that_succeeds_afterwards_closes_the_action_also_within_one_tick(
+    world: World,
+) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.raises.clear()
+    good = world.run()
+    world.tick()
+
+    assert world.open_ones() == []
+    (closed,) = world.store.closed_ones(limit=9)
+    assert closed.how == f"Run {good.run_id[:8]} went through."
+
+
+def test_a_run_that_stops_short_of_the_goal_or_is_of_an_older_day_closes_nothing(
+    world: World,
+) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run(day=NEXT_DAY)
+    world.raises.clear()
+    world.run(day=NEXT_DAY, only=["customer_attributes", "braze_audience"])
+    world.run(day=DAY)
+    world.tick()
+    assert world.one().count == 1
+
+    world.run(day=NEXT_DAY, only=["braze_send"])
+    world.tick()
+    assert world.open_ones() == []
+
+
+def test_a_cause_that_comes_back_is_a_new_action(world: World) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.tick()
+    world.raises.clear()
+    world.run()
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.tick()
+    assert world.one().number == 2
+
+
+def test_a_store_that_cannot_be_written_loses_no_failure(world: World) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.warehouse.actions_path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        world.tick()
+
+    world.warehouse.actions_path.unlink()
+    world.tick()
+    assert world.one().count == 1
+
+
+def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_good_run(
+    world: World,
+) -> None:
+    world.rejected_rows, world.refused = 30, 15
+    world.run()
+    world.tick()
+    assert world.open_ones() == []
+
+    world.refused = 30
+    world.run()
+    world.run(day=NEXT_DAY)
+    world.tick()
+    action = world.one()
+    assert (action.action, action.count) == ("partial_success", 2)
+    assert "30 rows were held back" in action.what
+
+    world.refused = 0
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert world.open_ones() == []
+
+
+def test_every_class_that_a_run_can_get_has_a_resolution(world: World) -> None:
+    kinds = [errors.PipelineError]
+    actions = set()
+    while kinds:
+        kind = kinds.pop()
+        actions.add(kind.action)
+        kinds += kind.__subclasses__()
+    # Refined by the kind of template, so it never stands alone.
+    assert actions - {"missing_required_field"} <= set(RESOLUTIONS)
+
+
+def test_a_cursor_that_cannot_be_read_starts_over_and_counts_nothing_twice(world: World) -> None:
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.tick()
+    world.cursors["workflow_actions"] = "not json"
+    world.tick()
+    assert world.one().count == 1
+    assert Cursor.read("[1]") == Cursor.read(None) == Cursor()
+
+
+def test_the_sensors_run_by_default_and_load_with_the_definitions(world: World) -> None:
+    for sensor in world.sensors.values():
+        assert sensor.default_status is dg.DefaultSensorStatus.RUNNING

@@ -1,0 +1,123 @@
+"""Real servers on loopback that receive notifications: HTTP and SMTP."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class HttpReceiver:
+    """What an HTTP server was sent. ``status`` is what it answers; 0 hangs up without an answer."""
+
+    url: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, Any]] = field(default_factory=list)
+
+    def bodies(self, path: str) -> list[Any]:
+        return [body for found, body in self.requests if found == path]
+
+
+@contextmanager
+def http_receiver() -> Iterator[HttpReceiver]:
+    received = HttpReceiver(url="")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if received.status == 0:
+                self.close_connection = True
+                return
+            received.requests.append((self.path, json.loads(body)))
+            self.send_response(received.status)
+            for name, value in received.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        received.url = f"http://127.0.0.1:{server.server_address[1]}"
+        with _serving(server):
+            yield received
+
+
+@dataclass
+class MailReceiver:
+    """What an SMTP server was sent. ``refuse`` makes it refuse every receiver."""
+
+    port: int = 0
+    refuse: bool = False
+    mails: list[EmailMessage] = field(default_factory=list)
+    receivers: list[list[str]] = field(default_factory=list)
+
+
+@contextmanager
+def mail_receiver() -> Iterator[MailReceiver]:
+    received = MailReceiver()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def say(self, line: str) -> None:
+            self.wfile.write(f"{line}\r\n".encode())
+
+        def handle(self) -> None:
+            self.say("220 test")
+            to: list[str] = []
+            while line := self.rfile.readline():
+                words = line.decode().strip()
+                verb = words.upper()
+                if verb.startswith(("EHLO", "HELO", "MAIL", "RSET")):
+                    self.say("250 test")
+                elif verb.startswith("RCPT"):
+                    if received.refuse:
+                        self.say("550 no such mailbox as someone@example.com")
+                        continue
+                    to.append(words.split(":", 1)[1].strip("<> "))
+                    self.say("250 ok")
+                elif verb == "DATA":
+                    self.say("354 go on")
+                    received.mails.append(self.read_mail())
+                    received.receivers.append(to)
+                    self.say("250 taken")
+                elif verb == "QUIT":
+                    self.say("221 bye")
+                    return
+                else:
+                    self.say("502 unknown")
+
+        def read_mail(self) -> EmailMessage:
+            lines: list[bytes] = []
+            while (line := self.rfile.readline()) != b".\r\n":
+                lines.append(line[1:] if line.startswith(b"..") else line)
+            return message_from_bytes(b"".join(lines), policy=policy.default)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        received.port = server.server_address[1]
+        with _serving(server):
+            yield received
+
+
+@contextmanager
+def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()

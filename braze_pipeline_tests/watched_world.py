@@ -1,0 +1,227 @@
+"""A pipeline of stand-in assets under the real keys, over a real Dagster instance.
+
+What fails is chosen by the test; sensors, instance, store, HTTP and SMTP are the real ones.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline.core.journal import Acknowledgement, Journal
+from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.orchestration.failures import told
+from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.resources import WarehouseResource
+from braze_pipeline.orchestration.sensors import build_sensors
+from braze_pipeline.settings import (
+    AudienceRules,
+    DestinationSettings,
+    ScheduleSettings,
+    TemplateSettings,
+)
+
+DAY = "2026-03-01"
+NEXT_DAY = "2026-03-02"
+
+Body = Callable[[dg.AssetExecutionContext], dg.MaterializeResult[None]]
+
+PARTITIONS = dg.DailyPartitionsDefinition("2026-01-01", timezone="UTC")
+
+
+def template(
+    name: str = "loyal", *, destination: str = "braze", prefix: tuple[str, ...] = (), **more: Any
+) -> TemplateSettings:
+    more.setdefault("schedule", ScheduleSettings())
+    return TemplateSettings(
+        name=name,
+        destination=DestinationSettings(name=destination, endpoint="http://127.0.0.1:1"),
+        schema=f"data_{name}",
+        attributes_sql=Path("customer_attributes.sql"),
+        sources=(),
+        audience=AudienceRules(),
+        attributes=(),
+        key_prefix=prefix,
+        **more,
+    )
+
+
+@dataclass
+class World:
+    """One destination watched over one instance.
+
+    Attributes:
+        raises: Asset name to what its step raises.
+        guard: The description of a guard that stops the plan; None: it passes.
+        rejected_rows, refused: What the profiles and the send report, of 1,000 users.
+        before_failing: How many users a failing send gets acknowledged.
+        minutes: How far the sensors' clock is ahead.
+    """
+
+    instance: dg.DagsterInstance
+    folder: Path
+    templates: Sequence[TemplateSettings] = field(default_factory=lambda: (template(),))
+    environ: dict[str, str] = field(default_factory=dict)
+    raises: dict[str, Exception] = field(default_factory=dict)
+    guard: str | None = None
+    rejected_rows: int = 0
+    refused: int = 0
+    before_failing: int = 0
+    minutes: float = 0.0
+    cursors: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.warehouse = Warehouse(self.folder / "warehouse.duckdb")
+        self.store = ActionStore(self.warehouse.actions_path)
+        self.sensors = {
+            sensor.name: sensor
+            for sensor in build_sensors(self.templates, environ=self.environ, clock=self.now)
+        }
+        assets = [asset for t in self.templates for asset in self._assets(t)]
+        self.definitions = dg.Definitions(
+            assets=assets,
+            jobs=[
+                dg.define_asset_job(
+                    TemplateKeys.of(t).job("braze_daily"),
+                    selection=dg.AssetSelection.assets(*TemplateKeys.of(t).all),
+                )
+                for t in self.templates
+            ],
+            executor=dg.in_process_executor,
+        )
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(minutes=self.minutes)
+
+    def _assets(self, t: TemplateSettings) -> list[dg.AssetsDefinition]:
+        keys = TemplateKeys.of(t)
+        bodies: Mapping[str, Body] = {
+            "customer_attributes": lambda context: dg.MaterializeResult(),
+            "braze_audience": lambda context: dg.MaterializeResult(),
+            "braze_profiles": lambda context: dg.MaterializeResult(
+                metadata={
+                    "dagster/row_count": 1000 - self.rejected_rows,
+                    "rejected rows": self.rejected_rows,
+                }
+            ),
+            "braze_plan": self._plan,
+            "braze_send": self._send(t),
+        }
+        before: dg.AssetKey | None = None
+        built = []
+        for key in keys.all:
+            built.append(self._asset(key, before, bodies[key.path[-1]]))
+            before = key
+        return built
+
+    def _asset(
+        self,
+        key: dg.AssetKey,
+        before: dg.AssetKey | None,
+        body: Body,
+    ) -> dg.AssetsDefinition:
+        guard = dg.AssetCheckSpec("guard_audience_size", asset=key, blocking=True)
+
+        @dg.asset(
+            key=key,
+            deps=[before] if before else [],
+            partitions_def=PARTITIONS,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            check_specs=[guard] if key.path[-1] == "braze_plan" else [],
+        )
+        def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
+            with told(context):
+                error = self.raises.get(key.path[-1])
+                if error is not None and key.path[-1] != "braze_send":
+                    raise error
+                return body(context)
+
+        return step
+
+    def _plan(self, context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(
+            metadata={"plan": f"plan-{context.run.run_id}", "dagster/row_count": 1000},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="guard_audience_size",
+                    passed=self.guard is None,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=self.guard,
+                )
+            ],
+        )
+
+    def _send(self, t: TemplateSettings) -> Body:
+        def send(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+            error = self.raises.get("braze_send")
+            if error is not None:
+                if self.before_failing:
+                    self.acknowledge(t, context.run.run_id, count=self.before_failing)
+                raise error
+            self.acknowledge(t, context.run.run_id, count=1000)
+            return dg.MaterializeResult(
+                metadata={"accepted users": 1000 - self.refused, "rejected users": self.refused}
+            )
+
+        return send
+
+    def acknowledge(
+        self, t: TemplateSettings, run_id: str, *, count: int, refused: int = 0
+    ) -> None:
+        """As a send would note it."""
+        journal = Journal(self.warehouse.journal_path)
+        send = journal.start(
+            destination=t.destination.name, template=t.name, plan_id=f"plan-{run_id}", run_id=run_id
+        )
+        writer = journal.writer(send)
+        writer.put(
+            Acknowledgement(
+                request_no=0,
+                first_index=0,
+                count=count,
+                refused=dict.fromkeys(range(refused), "refused"),
+            )
+        )
+        writer.close()
+
+    def run(
+        self,
+        *,
+        day: str = DAY,
+        only: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        t: TemplateSettings | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Run the daily job of a template, or some of its assets."""
+        keys = TemplateKeys.of(t or self.templates[0])
+        job = self.definitions.resolve_job_def(keys.job("braze_daily"))
+        return job.execute_in_process(
+            instance=self.instance,
+            partition_key=day,
+            raise_on_error=False,
+            asset_selection=[k for k in keys.all if only is None or k.path[-1] in only],
+            tags=dict(tags or {}),
+        )
+
+    def tick(self, name: str = "workflow_actions") -> str:
+        """Evaluate a sensor as the daemon would, and keep its cursor; what it said."""
+        sensor = self.sensors[f"{self.templates[0].destination.name}_{name}"]
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(name),
+            resources={"warehouse": WarehouseResource(path=str(self.warehouse.path))},
+        )
+        ticked = sensor.evaluate_tick(context)
+        self.cursors[name] = ticked.cursor
+        return ticked.skip_message or ""
+
+    def open_ones(self) -> list[Action]:
+        return self.store.open_ones()
+
+    def one(self) -> Action:
+        (action,) = self.store.open_ones()
+        return action
