@@ -239,7 +239,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         meaning="Two independent counts of the same rows differ: some row has no known outcome.",
         steps=(
             "Look at the counts of the check every_user_is_accounted_for in the UI.",
-            "Retry; a second failure is a defect: report it with those counts.",
+            "Retry: `braze-pipeline actions resolve {number}`. Report a second failure as a defect.",
         ),
     ),
     "ledger": Resolution(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
 from braze_pipeline.core.actions import RESOLUTIONS
@@ -163,15 +164,10 @@ def test_a_run_whose_process_died_is_told_as_such(world: World) -> None:
     run = world.instance.create_run_for_job(
         world.definitions.resolve_job_def("braze_daily"), tags={"dagster/partition": DAY}
     )
-    world.instance.report_run_failed(run, job_failure_data=_failure(dg_reason="RUN_WORKER_RESTART"))
+    died = JobFailureData(error=None, failure_reason=RunFailureReason.RUN_WORKER_RESTART)
+    world.instance.report_run_failed(run, job_failure_data=died)
     world.tick()
     assert world.one().action == "process_died"
-
-
-def _failure(*, dg_reason: str) -> object:
-    from dagster._core.events import JobFailureData, RunFailureReason
-
-    return JobFailureData(error=None, failure_reason=RunFailureReason(dg_reason))
 
 
 def test_a_run_of_another_destination_is_none_of_our_business(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventType
 
 from braze_pipeline import errors
 from braze_pipeline.settings import AlertSettings, ScheduleSettings
@@ -22,8 +23,6 @@ def start_run(world: World) -> dg.DagsterRun:
         tags=last.tags,
         asset_selection=last.asset_selection,
     )
-    from dagster._core.events import DagsterEvent, DagsterEventType
-
     for kind in (DagsterEventType.PIPELINE_STARTING, DagsterEventType.PIPELINE_START):
         event = DagsterEvent(event_type_value=kind.value, job_name=run.job_name)
         world.instance.report_dagster_event(event, run_id=run.run_id)

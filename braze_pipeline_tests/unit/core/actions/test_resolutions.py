@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from braze_pipeline import errors
+from braze_pipeline.core.actions import RESOLUTIONS, resolution_of
+
+KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
+
+# The classes that operators must at least be able to tell apart.
+REQUIRED = {
+    "invalid_credentials", "status_401_transient", "status_401_persistent", "missing_permission",
+    "wrong_instance", "missing_required_field_orchestration", "missing_required_field_campaign",
+    "invalid_configuration", "source_missing", "source_changed", "contract_broken",
+    "guard_stopped", "braze_unavailable", "rate_limit_exhausted", "database_locked", "disk_full",
+    "unknown",
+}  # fmt: skip
+
+
+def test_every_required_class_and_every_typed_error_has_its_steps() -> None:
+    kinds: list[type[errors.PipelineError]] = [errors.PipelineError]
+    classes = set(REQUIRED)
+    while kinds:
+        kind = kinds.pop()
+        classes.add(kind.action)
+        kinds += kind.__subclasses__()
+    # Only ever noted in one of its two forms.
+    assert classes - {errors.MissingRequiredField.action} <= set(RESOLUTIONS)
+
+
+@pytest.mark.parametrize("action", sorted(RESOLUTIONS))
+def test_steps_are_there_and_their_placeholders_are_known(action: str) -> None:
+    resolution = RESOLUTIONS[action]
+    assert resolution.title
+    assert resolution.steps
+    for text in (resolution.meaning, *resolution.steps):
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert names <= KNOWN
+    facts = dict.fromkeys(KNOWN, "<filled>")
+    for text in (resolution.meaning_for(facts), *resolution.steps_for(facts)):
+        assert "{" not in text
+
+
+@pytest.mark.parametrize("action", sorted(RESOLUTIONS))
+def test_a_class_that_can_be_retried_says_how(action: str) -> None:
+    resolution = RESOLUTIONS[action]
+    says_so = any("actions resolve {number}" in step for step in resolution.steps)
+    assert says_so == resolution.retry
+
+
+def test_a_class_of_a_newer_version_is_told_like_an_unexpected_failure() -> None:
+    assert resolution_of("from the future") is RESOLUTIONS["unknown"]
+
+
+def test_a_placeholder_without_a_fact_stays_readable() -> None:
+    assert "NUMBER" in RESOLUTIONS["unknown"].steps_for({})[1]

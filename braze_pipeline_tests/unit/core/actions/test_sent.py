@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.actions import Sent, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.core.journal import Acknowledgement, Journal
+
+
+def acknowledge(path: Path, run_id: str, request: int, count: int, refused: int = 0) -> None:
+    journal = Journal(path)
+    send = journal.start(destination="braze", template="loyal", plan_id="plan", run_id=run_id)
+    writer = journal.writer(send)
+    writer.put(
+        Acknowledgement(
+            request_no=request,
+            first_index=0,
+            count=count,
+            refused=dict.fromkeys(range(refused), "refused"),
+        )
+    )
+    writer.close()
+
+
+def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    acknowledge(path, "run-1", request=0, count=75, refused=2)
+    acknowledge(path, "run-2", request=1, count=10)
+    assert sent_under(path, "plan", planned=100) == Sent(planned=100, accepted=83, rejected=2)
+    assert sent_under(path, "another", planned=5) == Sent(planned=5, accepted=0, rejected=0)
+    assert plan_of_run(path, "run-2") == "plan"
+    assert plan_of_run(path, "run-3") is None
+    assert ever_acknowledged(path, "braze")
+    assert not ever_acknowledged(path, "second")
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"this is no database at all" * 50])
+def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    if damage is not None:
+        path.write_bytes(damage)
+    assert plan_of_run(path, "run") is None
+    assert sent_under(path, "plan", planned=None).sentence() == "Nothing was sent."
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        (Sent(planned=None, accepted=0, rejected=0), "Nothing was sent."),
+        (Sent(planned=9, accepted=0, rejected=0), "Nothing was sent; 9 users were planned."),
+        (
+            Sent(planned=1000, accepted=900, rejected=40),
+            "900 users accepted by Braze, 40 refused, 60 not attempted.",
+        ),
+        (
+            Sent(planned=None, accepted=900, rejected=0),
+            "900 users accepted by Braze, 0 refused, an unknown number not attempted.",
+        ),
+    ],
+)
+def test_it_is_told_in_one_sentence(sent: Sent, sentence: str) -> None:
+    assert sent.sentence() == sentence

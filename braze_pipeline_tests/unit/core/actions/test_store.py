@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from braze_pipeline.core.actions import ActionStore, Found, Outbox, Sent
+from braze_pipeline.core.actions.database import reading
+from braze_pipeline.core.actions.outbox import LONGEST_WAIT
+from braze_pipeline.errors import LedgerError
+
+START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ActionStore:
+    return ActionStore(tmp_path / "deep" / "warehouse.actions.sqlite")
+
+
+def found(**more: Any) -> Found:
+    values: dict[str, Any] = {
+        "action": "database_locked",
+        "what": "Another process keeps it open; waited 60 s.",
+        "fix": "End it.",
+        "destination": "braze",
+        "template": "loyal",
+        "at": START,
+        "run_id": "run-1",
+        **more,
+    }
+    return Found(**values)
+
+
+def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
+    store.note(
+        found(
+            days=("2026-02-01", "2026-02-28"),
+            goal="braze_send",
+            guard="audience_size",
+            sent=Sent(planned=10, accepted=6, rejected=1),
+        )
+    )
+    action = store.get(1)
+    assert action is not None
+    assert action.days == ("2026-02-01", "2026-02-28")
+    assert (action.goal, action.guard, action.count) == ("braze_send", "audience_size", 1)
+    assert action.sent == Sent(planned=10, accepted=6, rejected=1)
+    assert action.sent.not_attempted == 3
+    assert action.first_seen == action.last_seen == START.isoformat()
+    assert (action.resolved_at, action.how) == (None, None)
+    assert store.get(2) is None
+
+
+def test_the_same_run_counts_once_and_another_run_folds(store: ActionStore) -> None:
+    first = store.note(found())
+    assert (first.number, first.new) == (1, True)
+    assert not store.note(found()).new
+    later = found(run_id="run-2", at=START + timedelta(days=1), what="…; waited 61 s.")
+    assert store.note(found(run_id="run-2", at=START + timedelta(days=1))).number == 1
+    assert later.key != found().key
+    action = store.get(1)
+    assert action is not None
+    assert (action.count, action.run_id) == (2, "run-2")
+    assert action.first_seen < action.last_seen
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"action": "disk_full"},
+        {"destination": "second"},
+        {"template": "vip"},
+        {"what": "Something else keeps it open; waited 60 s."},
+    ],
+)
+def test_what_differs_in_class_place_or_words_is_an_action_of_its_own(
+    store: ActionStore, other: dict[str, str]
+) -> None:
+    store.note(found())
+    assert store.note(found(run_id="run-2", **other)).number == 2
+
+
+@given(
+    first=st.integers(0, 10**9),
+    second=st.floats(0, 1e6, allow_nan=False).map(lambda number: f"{number:,.2f}"),
+)
+def test_figures_in_the_text_do_not_part_repeats(first: int, second: str) -> None:
+    text = "{} users acknowledged after {} s."
+    assert found(what=text.format(first, second)).key == found(what=text.format("1,234", "5")).key
+
+
+def test_a_closed_action_keeps_its_number_and_a_new_one_gets_its_own(store: ActionStore) -> None:
+    store.note(found())
+    assert store.close(1, how="by hand", at=START)
+    assert not store.close(1, how="again", at=START)
+    assert store.note(found(run_id="run-2")).number == 2
+    assert [action.number for action in store.open_ones()] == [2]
+    (closed,) = store.closed_ones(limit=5)
+    assert (closed.number, closed.how) == (1, "by hand")
+
+
+def test_a_run_that_was_dealt_with_does_not_reopen_its_action(store: ActionStore) -> None:
+    store.note(found())
+    store.close(1, how="by hand", at=START)
+    assert store.note(found()).number == 1
+    assert store.open_ones() == []
+
+
+def test_open_actions_can_be_asked_for_by_destination(store: ActionStore) -> None:
+    store.note(found())
+    store.note(found(destination="second"))
+    assert [action.number for action in store.open_ones(destination="second")] == [2]
+
+
+def test_many_writers_at_once_fold_into_one_action(store: ActionStore) -> None:
+    threads = [
+        threading.Thread(target=store.note, args=(found(run_id=f"run-{number}"),))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    action = store.get(1)
+    assert action is not None
+    assert action.count == 8
+    assert len(store.open_ones()) == 1
+
+
+def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
+    store: ActionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise sqlite3.OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("braze_pipeline.core.actions.store._message", broken)
+        with pytest.raises(sqlite3.OperationalError):
+            store.note(found())
+    assert store.open_ones() == []
+    assert store.note(found()).new
+
+
+def test_a_file_of_a_newer_version_is_refused_and_not_touched(store: ActionStore) -> None:
+    store.note(found())
+    con = sqlite3.connect(store.path)
+    con.execute("PRAGMA user_version = 99")
+    con.close()
+    with pytest.raises(LedgerError, match="newer version"):
+        store.note(found(run_id="run-2"))
+
+
+def test_the_outbox_waits_longer_after_each_failure_but_never_too_long(
+    store: ActionStore,
+) -> None:
+    store.note(found())
+    outbox = Outbox(store, "braze")
+    now = START
+    waits = []
+    for _ in range(30):
+        (message,) = outbox.due("slack", now=now)
+        outbox.failed(message, "slack", now=now, problem="down")
+        with reading(store.path) as con:
+            (next_at,) = con.execute("SELECT next_at FROM deliveries").fetchone()
+        waits.append(datetime.fromisoformat(next_at) - now)
+        assert outbox.due("slack", now=now) == []
+        now = datetime.fromisoformat(next_at)
+    assert waits[:3] == [timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=2)]
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_WAIT
+
+
+def test_a_message_is_done_when_every_channel_has_it(store: ActionStore) -> None:
+    store.note(found())
+    outbox = Outbox(store, "braze")
+    (message,) = outbox.due("slack", now=START)
+    outbox.delivered(message, "slack", now=START)
+    outbox.finish(["slack", "mail"], now=START)
+    assert outbox.due("slack", now=START) == []
+    assert outbox.due("mail", now=START) == [message]
+    outbox.delivered(message, "mail", now=START)
+    outbox.finish(["slack", "mail"], now=START)
+    assert outbox.due("pigeon", now=START) == []
+
+
+def test_the_outbox_of_one_destination_leaves_the_others_alone(store: ActionStore) -> None:
+    store.note(found(destination="second"))
+    ours, theirs = Outbox(store, "braze"), Outbox(store, "second")
+    assert ours.due("slack", now=START) == []
+    ours.finish([], now=START)
+    assert len(theirs.due("slack", now=START)) == 1
+
+
+def test_closing_in_silence_tells_nobody(store: ActionStore) -> None:
+    store.note(found())
+    store.close(1, how="by hand", at=START, tell=False)
+    events = [message.event for message in Outbox(store, "braze").due("slack", now=START)]
+    assert events == ["opened"]
