@@ -233,6 +233,40 @@ class Guards:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """When a template runs by itself.
+
+    Attributes:
+        at: Local time of day, HH:MM, in the template's time zone.
+        lag_days: Days to wait for late data; 0 runs yesterday's date.
+        max_age_hours: The last acknowledged send may be so old before it counts as overdue.
+    """
+
+    at: str = "03:30"
+    lag_days: int = 0
+    max_age_hours: float = 36.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertSettings:
+    """When a run that did not fail is still worth telling about.
+
+    Attributes:
+        max_rejected_share: Above this share of an audience held back or refused, a run that
+            succeeded is told as a partial success. None: never.
+        min_users: Shares are not judged below so many users: small numbers swing.
+        slow_factor: A run that takes so many times as long as its last ones is told while it
+            still runs. None: never.
+        slow_minutes: No run is slow before so many minutes.
+    """
+
+    max_rejected_share: float | None = 0.05
+    min_users: int = 100
+    slow_factor: float | None = 3.0
+    slow_minutes: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class DestinationSettings:
     """One Braze workspace. The credential is named, never held.
 
@@ -249,6 +283,8 @@ class DestinationSettings:
         max_in_flight: Upper bound of requests in flight.
         connect_timeout, read_timeout: Seconds.
         retry_budget_seconds: How long one run may spend on a Braze that fails before it gives up.
+        max_throttle_seconds: How long Braze may go on answering 429 before a run gives up: an
+            hourly limit is reset on the clock hour.
         read_back_users: Users read back and compared after a send (0 for none, at most 50).
     """
 
@@ -268,6 +304,7 @@ class DestinationSettings:
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     retry_budget_seconds: float = 300.0
+    max_throttle_seconds: float = 3900.0
     read_back_users: int = 0
 
 
@@ -286,7 +323,10 @@ class TemplateSettings:
         restricted_pii: Attributes marked PII are neither shown nor sent.
         time_zone: IANA zone whose midnight ends the as-of date.
         history_days: How many as-of dates the day tables keep.
-        max_new_attributes etc.: see ``guards``.
+        default_region: Country of national phone numbers where the customer has none.
+        owners: Who answers for it (an e-mail address, or ``team:name``), shown in the UI.
+        schedule: When it runs by itself; None: only when told to.
+        alerts: When a run that did not fail is still worth telling about.
     """
 
     name: str
@@ -308,6 +348,9 @@ class TemplateSettings:
     time_zone: str = "UTC"
     history_days: int = 35
     default_region: str | None = None
+    owners: tuple[str, ...] = ()
+    schedule: ScheduleSettings | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def table(self, name: str) -> str:
         """The quoted, schema-qualified name of one of this template's tables."""

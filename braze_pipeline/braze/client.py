@@ -213,7 +213,8 @@ class BrazeClient:
                 "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
             )
         if verdict.kind is Kind.RETRY:
-            return self.unavailable(f"status {verdict.cause}")
+            cause = verdict.cause
+            return self.unavailable(f"status {cause}" if cause.isdecimal() else cause)
         return WrongInstance(
             f"{where} does not answer as Braze does (status {verdict.cause}).{said}",
             fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and what "

@@ -7,6 +7,7 @@ permission; 4 Braze unreachable or failing; 5 stopped by a guard.
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -44,4 +45,7 @@ for command in (demo, run, plan, retry_rejected, sandbox, rejections, ledger, te
 
 def main() -> None:
     """The entry point: typed errors become messages and exit codes, never tracebacks."""
+    # What Dagster says of its own beta features is the developers' business (docs/decisions).
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     guarded(lambda: cli.main(args=sys.argv[1:], prog_name="braze-pipeline", standalone_mode=False))

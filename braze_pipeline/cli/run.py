@@ -58,7 +58,7 @@ def run(
         dry_run=dry_run,
         tags=override_tags(let_through, reason, force_stale=force_stale),
     )
-    if not as_json:
+    if not as_json and (found.plan is not None or outcome.failed is None):
         for line in told(found, dry_run=dry_run):
             console.say(line)
     finish(outcome.failed, found, as_json=as_json, dry_run=dry_run)
@@ -119,7 +119,7 @@ def carry_out(
     session: Session, days: Sequence[date], *, dry_run: bool, tags: dict[str, str]
 ) -> tuple[RunOutcome, Report]:
     """Run the template's job, and count what it left."""
-    from braze_pipeline.core.report import report
+    from braze_pipeline.core.report import nothing, report
     from braze_pipeline.orchestration.build import build_definitions
     from braze_pipeline.orchestration.runner import run_days
 
@@ -137,7 +137,10 @@ def carry_out(
     )
     outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
     with session.warehouse.connect() as con:
-        return outcome, report(con, template, days, run_id=outcome.run_id)
+        found = report(con, template, days, run_id=outcome.run_id)
+    if outcome.failed is not None and found.plan is None:
+        found = nothing(days)
+    return outcome, found
 
 
 def told(found: Report, *, dry_run: bool) -> list[str]:

@@ -14,6 +14,7 @@ from braze_pipeline.config.base import Part, one_of
 
 Identifier = Annotated[Literal["external_id", "braze_id"], one_of("external_id", "braze_id")]
 Channel = Annotated[Literal["email", "sms"], one_of("email", "sms")]
+Owner = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 Share = Annotated[float, Field(ge=0)]
 TypeName = Annotated[
     Literal[
@@ -74,6 +75,8 @@ class DestinationPart(Part):
     """Lower-case letters, digits and underscores; the ledger goes by it."""
     description: str = ""
     """Shown in the UI."""
+    owners: tuple[Owner, ...] = ()
+    """Who answers for it: e-mail addresses, or `team:name`."""
     instance: str | None = None
     """The Braze instance, such as `US-01` or `EU-02`."""
     rest_endpoint: str | None = None
@@ -242,6 +245,19 @@ class SchedulePart(Part):
     """The last acknowledged send may be so old before a check warns."""
 
 
+class AlertsPart(Part):
+    """When a run that did not fail is still worth telling about; `null` switches one off."""
+
+    max_rejected_share: Share | None = 0.05
+    """Above this share of the audience held back or refused, a run is a partial success."""
+    min_users: Annotated[int, Field(ge=0)] = 100
+    """Below so many users, shares are not judged."""
+    slow_factor: Annotated[float, Field(gt=1)] | None = 3.0
+    """A run that takes so many times as long as its last ones is told while it still runs."""
+    slow_minutes: Annotated[float, Field(ge=0)] = 10.0
+    """No run is slow before so many minutes."""
+
+
 class TemplatePart(Part):
     """One data template: what goes to the destination."""
 
@@ -295,4 +311,6 @@ class PipelineConfig(Part):
     """The first day that can be materialized."""
     schedule: SchedulePart | None = SchedulePart()
     """`null` for no schedule."""
+    alerts: AlertsPart = AlertsPart()
+    """When a run that did not fail is still worth telling about."""
     templates: Annotated[list[TemplatePart], Field(min_length=1)]

@@ -24,12 +24,14 @@ from braze_pipeline.config.models import (
 from braze_pipeline.config.problems import Place, Problem, refuse
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
+    AlertSettings,
     AudienceRules,
     DestinationSettings,
     Guards,
     KnownUsers,
     Pricing,
     RateLimit,
+    ScheduleSettings,
     SourceSettings,
     TemplateSettings,
 )
@@ -229,6 +231,9 @@ def _template(
         time_zone=config.time_zone,
         history_days=config.history_days,
         default_region=_region(part, key, problems),
+        owners=config.destination.owners,
+        schedule=ScheduleSettings(**config.schedule.model_dump()) if config.schedule else None,
+        alerts=AlertSettings(**config.alerts.model_dump()),
     )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.core.audience import RULES
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -74,6 +76,22 @@ class Report:
         }
 
 
+def nothing(days: Sequence[date]) -> Report:
+    """The figures of a run that ended before there was a plan: those in the tables are older."""
+    return Report(
+        days=tuple(days),
+        customers=0,
+        audience=0,
+        left_out={},
+        profiles=0,
+        rejected_values=0,
+        rejected_rows=0,
+        plan=None,
+        accepted_users=0,
+        rejected_users=0,
+    )
+
+
 def report(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date], *, run_id: str
 ) -> Report:
@@ -84,7 +102,7 @@ def report(
         t.schema,
         "audience",
         f"SELECT left_out_by, count(*) FROM {t.table('audience')} WHERE __as_of IN ({shown}) "
-        "GROUP BY left_out_by ORDER BY count(*) DESC, left_out_by",
+        "GROUP BY left_out_by",
     )
     profiles = _rows(
         con,
@@ -113,8 +131,9 @@ def report(
         if plan
         else []
     )
-    left_out = {str(rule): int(count) for rule, count in funnel if rule is not None}
-    audience = sum(int(count) for rule, count in funnel if rule is None)
+    counted = {rule: int(count) for rule, count in funnel}
+    left_out = {rule: counted[rule] for rule in RULES if rule in counted}
+    audience = counted.get(None, 0)
     return Report(
         days=tuple(days),
         customers=audience + sum(left_out.values()),
