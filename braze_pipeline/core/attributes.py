@@ -1,17 +1,21 @@
 """The customer attributes table: one row per customer and as-of date, as the user's SQL defines it.
 
-The SQL file is the user's; what is checked here is the contract with everything downstream: one
-row per customer, and a customer_id in each.
+The SQL file is the user's; what is checked here is the contract with everything downstream: the
+columns that the template sends are there, and there is one row per customer, with an id.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.daytables import replace_day
-from braze_pipeline.errors import ConfigurationError, ContractBroken
+from braze_pipeline.core import usersql
+from braze_pipeline.core.daytables import Fitted, replace_day
+from braze_pipeline.core.warehouse import quote
+from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,6 +25,22 @@ if TYPE_CHECKING:
 TABLE = "customer_attributes"
 _NEW = "__new_attributes"
 
+_LINES = """
+SELECT
+    count_if(o.ordered_at < $day + INTERVAL 1 DAY),
+    count_if(o.ordered_at < $day + INTERVAL 1 DAY AND o.customer_id IS NULL),
+    count_if(
+        o.ordered_at < $day + INTERVAL 1 DAY
+        AND o.customer_id IS NOT NULL AND c.customer_id IS NULL
+    ),
+    count_if(
+        o.order_id IS NULL OR o.ordered_at IS NULL OR o.quantity IS NULL OR o.unit_price IS NULL
+    ),
+    count_if(o.ordered_at >= $day + INTERVAL 1 DAY)
+FROM orders AS o
+LEFT JOIN customers AS c ON c.customer_id = o.customer_id
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttributesSummary:
@@ -28,128 +48,174 @@ class AttributesSummary:
 
     Attributes:
         columns: Name and DuckDB type of each column of the user's SQL.
+        nulls: Rows without a value, by column.
         lines: Order lines up to the end of the day.
-        lines_without_customer: Of these, those that belong to nobody and were left out.
+        lines_without_customer: Of these, those that belong to nobody.
+        lines_of_unknown_customers: Of these, those whose customer is not in ``customers``.
+        lines_incomplete: Order lines without an order, date, quantity or price.
         lines_after: Order lines after the day, which were not used.
+        fitted: How the table's columns changed.
     """
 
     day: date
     rows: int
     columns: tuple[tuple[str, str], ...]
+    nulls: Mapping[str, int]
     lines: int
     lines_without_customer: int
+    lines_of_unknown_customers: int
+    lines_incomplete: int
     lines_after: int
+    fitted: Fitted
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Counts of order lines; see ``AttributesSummary``."""
+
+    used: int
+    without_customer: int
+    of_unknown: int
+    incomplete: int
+    after: int
 
 
 def build_attributes(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    as_of: date,
+    *,
+    now: datetime | None = None,
 ) -> AttributesSummary:
     """Run the template's SQL for a day, and replace that day in the table.
 
     The sources must be attached (``core.sources.attach_sources``).
 
+    Args:
+        con: The warehouse.
+        t: The template.
+        as_of: The day whose end the attributes describe.
+        now: When this is, for dropping old days; for tests.
+
     Raises:
-        ConfigurationError: the SQL cannot be run, or gives no ``customer_id``; names the file.
+        ConfigurationError: the SQL cannot be run, or lacks a column that the template reads; names
+            the file and the line.
         ContractBroken: a customer has two rows, or a row has no customer.
+        SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
-    _run(con, t, as_of)
-    columns = tuple(
-        (str(row[0]), str(row[1])) for row in con.execute(f"DESCRIBE {_NEW}").fetchall()
-    )
-    _check_columns(t, columns)
-    rows = _check_rows(con, t)
-    replace_day(con, t, TABLE, as_of, f"SELECT * FROM {_NEW}")
-    con.execute(f"DROP TABLE {_NEW}")
-    lines, nobody, after = _lines(con, as_of)
+    lines = _lines(con, as_of)
+    usersql.create_table(con, t.attributes_sql, _NEW, as_of)
+    try:
+        columns = tuple(
+            (str(row[0]), str(row[1])) for row in con.execute(f"DESCRIBE {_NEW}").fetchall()
+        )
+        _check_columns(t, [name for name, _ in columns])
+        rows, nulls = _check_rows(con, t, [name for name, _ in columns])
+        customer = quote(t.customer_column)
+        fitted = replace_day(
+            con,
+            t,
+            TABLE,
+            as_of,
+            f"SELECT * REPLACE ({customer}::VARCHAR AS {customer}) FROM {_NEW}",
+            now=now,
+        )
+    finally:
+        con.execute(f"DROP TABLE IF EXISTS {_NEW}")
     return AttributesSummary(
         day=as_of,
         rows=rows,
         columns=columns,
-        lines=lines,
-        lines_without_customer=nobody,
-        lines_after=after,
+        nulls=nulls,
+        lines=lines.used,
+        lines_without_customer=lines.without_customer,
+        lines_of_unknown_customers=lines.of_unknown,
+        lines_incomplete=lines.incomplete,
+        lines_after=lines.after,
+        fitted=fitted,
     )
 
 
-def _run(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
-    import duckdb
-
-    sql = t.attributes_sql.read_text(encoding="utf-8").strip().rstrip(";")
-    if "$as_of" not in sql:
-        raise ConfigurationError(
-            f"{t.attributes_sql} does not use $as_of, so that every day would be the same.",
-            fix="Use only rows dated before `$as_of + INTERVAL 1 DAY`.",
-        )
-    try:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} AS\n{sql}", {"as_of": as_of})
-    except duckdb.ConversionException as error:
-        # Its text quotes the value, which may be a customer's.
-        raise ConfigurationError(
-            f"{t.attributes_sql}: a value could not be converted to the type the SQL asks for.",
-            fix="Use TRY_CAST there, or leave the text to the mapping, which normalises it.",
-        ) from error
-    except (
-        duckdb.ParserException,
-        duckdb.BinderException,
-        duckdb.CatalogException,
-        duckdb.InvalidInputException,
-    ) as error:
-        raise ConfigurationError(
-            f"{t.attributes_sql} cannot be run: {_shift_line(str(error))}",
-            fix="Mend the SQL; it is DuckDB's dialect over the views customers, orders, consents "
-            "and predictions.",
-        ) from error
+def read_by(t: TemplateSettings) -> dict[str, str]:
+    """The columns that a template reads, each with what reads it."""
+    found = {t.customer_column: "the pipeline", t.identifier_column: "the user identifier"}
+    rules = t.audience
+    found[rules.recency_column] = "the audience"
+    if rules.min_lifetime_value is not None or rules.top_percent is not None:
+        found[rules.value_column] = "the audience"
+    if rules.min_predicted_value is not None:
+        found[rules.predicted_column] = "the audience"
+    if "email" in rules.channels:
+        found |= {rules.email_column: "the audience", rules.email_opt_in_column: "the audience"}
+    if "sms" in rules.channels:
+        found |= {rules.phone_column: "the audience", rules.sms_opt_in_column: "the audience"}
+    for attribute in t.attributes:
+        found[attribute.column] = f"the attribute {attribute.name!r}"
+        if attribute.region_column:
+            found[attribute.region_column] = f"the attribute {attribute.name!r}"
+    return found
 
 
-def _shift_line(text: str) -> str:
-    """DuckDB counts our own first line too: ``LINE 3`` is line 2 of the file."""
-    head, found, rest = text.partition("LINE ")
-    number, colon, tail = rest.partition(":")
-    if found and colon and number.isdigit():
-        return f"{head}line {int(number) - 1}:{tail}"
-    return text
-
-
-def _check_columns(t: TemplateSettings, columns: tuple[tuple[str, str], ...]) -> None:
-    names = {name for name, _ in columns}
-    if t.customer_column not in names:
-        raise ConfigurationError(
-            f"{t.attributes_sql} gives no column {t.customer_column}.",
-            fix=f"Select {t.customer_column} too: it says whose row it is.",
-        )
-    ours = sorted(name for name in names if name.startswith("__"))
+def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
+    there = {name.casefold(): name for name in names}
+    ours = sorted(name for name in there.values() if name.startswith("__"))
     if ours:
         raise ConfigurationError(
             f"{t.attributes_sql} gives columns that begin with two underscores: {', '.join(ours)}.",
             fix="Name them otherwise: such names are the pipeline's own.",
         )
+    for column, reader in read_by(t).items():
+        if column.casefold() not in there:
+            near = difflib.get_close_matches(column.casefold(), there, n=1)
+            hint = f" Did you mean '{there[near[0]]}'?" if near else ""
+            raise ConfigurationError(
+                f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "
+                f"{t.name!r} reads.{hint}",
+                fix="Select it there, or take what reads it out of defs.yaml.",
+            )
 
 
-def _check_rows(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> int:
+def _check_rows(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, names: list[str]
+) -> tuple[int, dict[str, int]]:
+    counts = ", ".join(f"count({quote(name)})" for name in names)
+    customer = quote(t.customer_column)
     row = con.execute(
-        f"SELECT count(*), count(DISTINCT {t.customer_column}), "
-        f"count(*) FILTER ({t.customer_column} IS NULL) FROM {_NEW}"
+        f"SELECT count(*), count({customer}), count(DISTINCT {customer}::VARCHAR), {counts} "
+        f"FROM {_NEW}"
     ).fetchone()
-    rows, distinct, missing = row or (0, 0, 0)
-    if missing:
+    rows, with_id, distinct, *filled = row or (0, 0, 0)
+    if with_id < rows:
         raise ContractBroken(
-            f"{t.attributes_sql} gives {missing:,} rows without {t.customer_column}.",
+            f"{t.attributes_sql} gives {rows - with_id:,} rows without {t.customer_column}.",
             fix="Leave them out with WHERE, or find out why the join made them.",
         )
-    if rows != distinct:
+    if distinct < rows:
         raise ContractBroken(
             f"{t.attributes_sql} gives {rows - distinct:,} rows too many: a customer has more than "
             "one.",
             fix="A join multiplies rows: group what you join by customer_id first.",
         )
-    return int(rows)
+    return int(rows), {name: rows - n for name, n in zip(names, filled, strict=True)}
 
 
-def _lines(con: duckdb.DuckDBPyConnection, as_of: date) -> tuple[int, int, int]:
-    row = con.execute(
-        "SELECT count(*) FILTER (ordered_at < $day + INTERVAL 1 DAY), "
-        "count(*) FILTER (customer_id IS NULL AND ordered_at < $day + INTERVAL 1 DAY), "
-        "count(*) FILTER (ordered_at >= $day + INTERVAL 1 DAY) FROM orders",
-        {"day": as_of},
-    ).fetchone()
-    return (int(row[0]), int(row[1]), int(row[2])) if row else (0, 0, 0)
+def _lines(con: duckdb.DuckDBPyConnection, as_of: date) -> _Lines:
+    """Where every order line went, in one pass."""
+    import duckdb
+
+    try:
+        row = con.execute(_LINES, {"day": as_of}).fetchone()
+    except (duckdb.DataError, duckdb.ProgrammingError) as error:
+        # A file of a folder whose columns have other types than the first one's.
+        raise SourceChanged(
+            f"The source tables could not be read to their end: {usersql.reason(error)}",
+            fix="Write all files of a table with the same columns and types.",
+        ) from error
+    lines = _Lines(*(int(count) for count in row or (0, 0, 0, 0, 0)))
+    if 0 < lines.of_unknown == lines.used - lines.without_customer:
+        raise SourceChanged(
+            f"None of the {lines.of_unknown:,} order lines with a customer belongs to a row of "
+            "customers: their customer_id are written differently.",
+            fix="Write customer_id alike in both tables (leading zeros, prefixes, spaces).",
+        )
+    return lines

@@ -1,18 +1,21 @@
 """The audience: the customers that are high value, active and contactable.
 
 Each rule is named, and a customer who is left out is counted under the first rule that excluded
-them, in this order.
+them, in this order. A campaign asks one more: that the customer belongs to a recipient group.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.daytables import replace_day
+from braze_pipeline.core.daytables import columns_of, replace_day
+from braze_pipeline.core.usersql import reason
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import AccountingError, ConfigurationError
+from braze_pipeline.errors import AccountingError, ConfigurationError, ContractBroken
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import AudienceRules, TemplateSettings
 
 TABLE = "audience"
+ATTRIBUTES = "customer_attributes"
 RULES: Final = ("high_value", "active", "contactable")
 """In the order in which they are asked."""
+RECIPIENTS: Final = "recipient_group"
+"""The last rule of a campaign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +37,7 @@ class Funnel:
     Attributes:
         left_out: Customers by the first rule that excluded them, in the order of the rules.
         audience: Customers whom no rule excluded.
-        groups: Recipient groups of a campaign, with their customers.
+        groups: Recipient groups of a campaign, with their customers in the audience.
     """
 
     day: date
@@ -43,126 +49,173 @@ class Funnel:
     @property
     def passing(self) -> dict[str, int]:
         """Customers left after each rule, cumulatively."""
-        left = self.customers
-        found = {}
-        for rule, count in self.left_out.items():
-            left -= count
-            found[rule] = left
-        return found
+        gone = accumulate(self.left_out.values())
+        return {rule: self.customers - n for rule, n in zip(self.left_out, gone, strict=True)}
 
 
-def build_audience(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> Funnel:
+def build_audience(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    as_of: date,
+    *,
+    now: datetime | None = None,
+) -> Funnel:
     """Judge every customer of a day, and replace that day in the table.
 
+    Args:
+        con: The warehouse.
+        t: The template.
+        as_of: A day that the customer attributes table has.
+        now: When this is, for dropping old days; for tests.
+
     Raises:
-        ConfigurationError: the customer attributes table lacks a column that a rule reads, or a
-            recipient group's condition cannot be run.
+        ContractBroken: the customer attributes table does not have the day.
+        ConfigurationError: it lacks a column that a rule reads, or a recipient group's condition
+            cannot be run.
         AccountingError: customers are not audience plus left out.
     """
-    source = f"SELECT * FROM {t.table('customer_attributes')} WHERE __as_of = DATE '{as_of}'"
-    columns = {str(row[0]) for row in con.execute(f"DESCRIBE {source}").fetchall()}
-    conditions = _conditions(t, columns)
+    columns = columns_of(con, t, ATTRIBUTES)
+    source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = DATE '{as_of.isoformat()}'"
+    customers = _number(con, f"SELECT count(*) FROM ({source})") if columns else 0
+    if not customers:
+        raise ContractBroken(
+            f"The customer attributes table of template {t.name!r} has no customers of {as_of}.",
+            fix="Materialize customer_attributes for this day first; if it did run, the source "
+            "table customers was empty.",
+        )
+    groups = _groups(con, t, source)
+    rules = _rules(con, t, columns, source)
     left_out = " ".join(
-        f"WHEN NOT coalesce({conditions[rule]}, false) THEN {literal(rule)}" for rule in RULES
-    )
-    ranked = (
-        f"SELECT *, cume_dist() OVER (ORDER BY {quote(t.audience.value_column)} NULLS FIRST) "
-        f"AS __value_rank FROM ({source})"
+        f"WHEN NOT coalesce({condition}, false) THEN {literal(rule)}"
+        for rule, condition in rules.items()
     )
     query = (
         f"SELECT {quote(t.customer_column)}::VARCHAR AS customer_id, CASE {left_out} END "
-        f"AS left_out_by, {_groups(con, t, source)} AS groups FROM ({ranked})"
+        f"AS left_out_by, groups FROM (SELECT *, {groups} AS groups FROM ({source}))"
     )
-    replace_day(con, t, TABLE, as_of, query)
-    return _count(con, t, as_of)
+    replace_day(con, t, TABLE, as_of, query, now=now)
+    return _counted(con, t, as_of, customers, tuple(rules))
 
 
-def _conditions(t: TemplateSettings, columns: set[str]) -> dict[str, str]:
-    a = t.audience
-    valued = []
-    if a.min_lifetime_value is not None:
-        valued.append(f"{_column(t, a.value_column, columns)} >= {a.min_lifetime_value!r}")
-    if a.top_percent is not None:
-        # Those who never bought are not among the best, however few buy.
-        valued.append(
-            f"(__value_rank > {1 - a.top_percent / 100!r} "
-            f"AND {_column(t, a.value_column, columns)} > 0)"
-        )
-    if a.min_predicted_value is not None:
-        valued.append(f"{_column(t, a.predicted_column, columns)} >= {a.min_predicted_value!r}")
-    recency = _column(t, a.recency_column, columns)
-    return {
-        "high_value": " OR ".join(f"coalesce({one}, false)" for one in valued) or "false",
-        "active": f"{recency} BETWEEN 0 AND {a.active_within_days}",
-        "contactable": " OR ".join(_reachable(t, a, columns)),
-    }
-
-
-def _reachable(t: TemplateSettings, a: AudienceRules, columns: set[str]) -> list[str]:
-    """Opted in *and* with an address, for each channel."""
-    pairs = {
-        "email": (a.email_opt_in_column, a.email_column),
-        "sms": (a.sms_opt_in_column, a.phone_column),
-    }
-    return [
-        f"coalesce({_column(t, opted, columns)} AND "
-        f"nullif(trim({_column(t, address, columns)}::VARCHAR), '') IS NOT NULL, false)"
-        for opted, address in (pairs[channel] for channel in a.channels)
+def _rules(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: dict[str, str], source: str
+) -> dict[str, str]:
+    """Each rule as a condition; NULL does not pass."""
+    recency = _column(t, t.audience.recency_column, columns)
+    reachable = [
+        f"coalesce({_column(t, opted, columns)} "
+        f"AND trim({_column(t, address, columns)}::VARCHAR) <> '', false)"
+        for opted, address in _channels(t.audience)
     ]
+    rules = {
+        "high_value": _high_value(con, t, columns, source),
+        # Negative: an order after the day, which the SQL should not have seen.
+        "active": f"({recency} BETWEEN 0 AND {t.audience.active_within_days})",
+        "contactable": f"({' OR '.join(reachable)})",
+    }
+    if t.kind == "campaign":
+        rules[RECIPIENTS] = "len(groups) > 0"
+    return rules
 
 
-def _column(t: TemplateSettings, name: str, columns: set[str]) -> str:
-    if name not in columns:
+def _channels(rules: AudienceRules) -> list[tuple[str, str]]:
+    """Opt-in and address of each channel that counts."""
+    pairs = {
+        "email": (rules.email_opt_in_column, rules.email_column),
+        "sms": (rules.sms_opt_in_column, rules.phone_column),
+    }
+    return [pairs[channel] for channel in rules.channels]
+
+
+def _high_value(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: dict[str, str], source: str
+) -> str:
+    """Any one of the thresholds that are set; with none, everyone."""
+    rules = t.audience
+    ways = []
+    if rules.min_lifetime_value is not None:
+        ways.append(f"{_column(t, rules.value_column, columns)} >= {rules.min_lifetime_value!r}")
+    if rules.top_percent is not None:
+        value = _column(t, rules.value_column, columns)
+        # Of those who are worth anything: who never bought is not among the best, however few buy.
+        worth = f"SELECT {value} FROM ({source}) WHERE {value} > 0"
+        share = _number(con, f"SELECT count(*) FROM ({worth})") * rules.top_percent / 100
+        best = math.ceil(round(share, 6))
+        if best:
+            # Whoever has as much as the last of the best is one of them.
+            last = f"({worth} ORDER BY 1 DESC LIMIT 1 OFFSET {best - 1})"
+            ways.append(f"{value} >= {last}")
+        else:
+            ways.append("false")
+    if rules.min_predicted_value is not None:
+        ways.append(
+            f"{_column(t, rules.predicted_column, columns)} >= {rules.min_predicted_value!r}"
+        )
+    return f"({' OR '.join(f'coalesce({way}, false)' for way in ways) or 'true'})"
+
+
+def _column(t: TemplateSettings, name: str, columns: dict[str, str]) -> str:
+    if name.casefold() not in {column.casefold() for column in columns}:
         raise ConfigurationError(
-            f"The audience reads the column {name}, which {t.attributes_sql} does not give.",
+            f"The audience reads the column '{name}', which {t.attributes_sql} does not give.",
             fix=f"Select {name} there, or take the rule that reads it out of `audience:`.",
         )
     return quote(name)
 
 
 def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
-    """The recipient groups a customer belongs to, as a list; NULL conditions do not hold."""
+    """The recipient groups a customer belongs to, as a list; what is NULL does not hold."""
     import duckdb
 
+    listed = []
     for group in t.groups:
+        # A comment at the end of the condition must not swallow what follows.
+        condition = f"({group.where}\n)::BOOLEAN"
         try:
-            con.execute(f"EXPLAIN SELECT ({group.where})::BOOLEAN FROM ({source})")
-        except duckdb.Error as error:
+            _number(con, f"SELECT count_if({condition}) FROM ({source})")
+        except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
             raise ConfigurationError(
-                f"The condition of the recipient group {group.name!r} cannot be run: {group.where}",
-                fix="It is a SQL condition over the columns of the customer attributes table.",
+                f"The condition of the recipient group {group.name!r} cannot be run: "
+                f"{reason(error)}",
+                fix="`where:` is a SQL condition over the columns of the customer attributes "
+                "table.",
             ) from error
-    listed = ", ".join(
-        f"CASE WHEN ({group.where}) THEN {literal(group.name)} END" for group in t.groups
+        listed.append(f"CASE WHEN {condition} THEN {literal(group.name)} END")
+    return f"list_filter([{', '.join(listed)}]::VARCHAR[], name -> name IS NOT NULL)"
+
+
+def _counted(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    as_of: date,
+    customers: int,
+    rules: tuple[str, ...],
+) -> Funnel:
+    of_day = f"FROM {t.table(TABLE)} WHERE __as_of = DATE '{as_of.isoformat()}'"
+    counts: dict[str | None, int] = dict(
+        con.execute(f"SELECT left_out_by, count(*) {of_day} GROUP BY ALL").fetchall()
     )
-    return f"list_filter([{listed}]::VARCHAR[], x -> x IS NOT NULL)"
-
-
-def _count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> Funnel:
-    rows = con.execute(
-        f"SELECT left_out_by, count(*) FROM {t.table(TABLE)} WHERE __as_of = ? GROUP BY ALL",
-        [as_of],
-    ).fetchall()
-    counts = {rule: int(count) for rule, count in rows}
-    source = con.execute(
-        f"SELECT count(*) FROM {t.table('customer_attributes')} WHERE __as_of = ?", [as_of]
-    ).fetchone()
-    customers = int(source[0]) if source else 0
     if customers != sum(counts.values()):
         raise AccountingError(
             f"{customers:,} customers went into the audience of {as_of} and "
             f"{sum(counts.values()):,} came out.",
             fix="This is a defect; report it with these counts.",
         )
-    groups = con.execute(
-        f"SELECT g, count(*) FROM (SELECT unnest(groups) AS g FROM {t.table(TABLE)} "
-        "WHERE __as_of = ? AND left_out_by IS NULL) GROUP BY g ORDER BY g",
-        [as_of],
-    ).fetchall()
+    members = dict(
+        con.execute(
+            f"SELECT name, count(*) FROM (SELECT unnest(groups) AS name {of_day} "
+            "AND left_out_by IS NULL) GROUP BY name"
+        ).fetchall()
+    )
     return Funnel(
         day=as_of,
         customers=customers,
-        left_out={rule: counts.get(rule, 0) for rule in RULES},
+        left_out={rule: counts.get(rule, 0) for rule in rules},
         audience=counts.get(None, 0),
-        groups={str(name): int(count) for name, count in groups},
+        groups={group.name: members.get(group.name, 0) for group in t.groups},
     )
+
+
+def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = con.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,9 +1,15 @@
-"""Tables with one set of rows a day: a rerun replaces its day, old days are dropped."""
+"""Tables with one set of rows a day: a rerun replaces its day, and old days are dropped.
+
+A table always has just the columns of the newest build. A column that the user's SQL no longer
+gives must not linger as NULL: the template would send those NULLs, and Braze would clear the
+attribute of everyone.
+"""
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.warehouse import quote
 
@@ -12,53 +18,140 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import TemplateSettings
 
+REST: Final = timedelta(days=1)
+"""A day that was written less than this ago is not dropped, however old the day itself is: a
+backfill of the past still needs it for its next steps."""
+
+_DDL = """
+CREATE SCHEMA IF NOT EXISTS records;
+CREATE TABLE IF NOT EXISTS records.days (
+    table_name VARCHAR NOT NULL,
+    as_of DATE NOT NULL,
+    written_at TIMESTAMP NOT NULL  -- UTC
+);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """How a table was changed to have the columns of a build.
+
+    Attributes:
+        added: Columns that are new; other days have NULL there.
+        removed: Columns that are gone, for all days.
+        retyped: Columns whose type changed; values of other days that do not fit are NULL.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
+
 
 def replace_day(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, as_of: date, query: str
-) -> None:
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    table: str,
+    as_of: date,
+    query: str,
+    *,
+    now: datetime | None = None,
+) -> Fitted:
     """Put a query's rows in the place of a day's, in one transaction; drop days beyond history.
 
-    A column that the query newly has is added (NULL for other days). One that it no longer has
-    stays for the other days. One whose type changed makes the table start anew: days of two types
-    could not be compared.
+    Args:
+        con: A connection with no transaction under way.
+        t: Says which schema, and how many days are kept (counted back from the newest).
+        table: The table's name in the template's schema.
+        as_of: The day.
+        query: Gives the rows, without ``__as_of``.
+        now: When this is, in UTC and without a zone; for tests.
     """
+    written_at = now or datetime.now(UTC).replace(tzinfo=None)
     name = t.table(table)
     con.execute("BEGIN")
     try:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.schema)}")
-        _fit(con, t, table, query)
+        con.execute(_DDL)
+        fitted = _fit(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
-        con.execute(f"INSERT INTO {name} BY NAME SELECT ?::DATE AS __as_of, q.* FROM ({query}) q",
-                    [as_of])  # fmt: skip
         con.execute(
-            f"DELETE FROM {name} WHERE __as_of <= (SELECT max(__as_of) FROM {name}) - ?::INTEGER "
-            "AND __as_of <> ?",
-            [t.history_days, as_of],
+            f"INSERT INTO {name} BY NAME SELECT ?::DATE AS __as_of, rows.* FROM ({query}) AS rows",
+            [as_of],
         )
+        con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
+        con.execute("INSERT INTO records.days VALUES (?, ?, ?)", [name, as_of, written_at])
+        _drop_old(con, name, t.history_days, written_at)
     except BaseException:
         con.execute("ROLLBACK")
         raise
     con.execute("COMMIT")
+    return fitted
 
 
-def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> None:
-    wanted = {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {query}").fetchall()}
-    there = {
+def _drop_old(
+    con: duckdb.DuckDBPyConnection, name: str, history_days: int, written_at: datetime
+) -> None:
+    gone = con.execute(
+        "DELETE FROM records.days WHERE table_name = $name AND written_at < $before AND as_of <= "
+        "(SELECT max(as_of) FROM records.days WHERE table_name = $name) - $days::INTEGER "
+        "RETURNING as_of",
+        {"name": name, "before": written_at - REST, "days": history_days},
+    ).fetchall()
+    if gone:
+        con.execute(
+            f"DELETE FROM {name} WHERE __as_of IN (SELECT unnest(?::DATE[]))",
+            [[day for (day,) in gone]],
+        )
+
+
+def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) -> dict[str, str]:
+    """The columns of a template's table with their types; empty when there is no such table."""
+    return {
         str(name): str(kind)
         for name, kind in con.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ?",
+            "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
             [t.schema, table],
         ).fetchall()
     }
+
+
+def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> Fitted:
     name = t.table(table)
-    if any(there.get(column, kind) != kind for column, kind in wanted.items()):
-        con.execute(f"DROP TABLE {name}")
-        there = {}
+    wanted = {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {query}").fetchall()}
+    there = columns_of(con, t, table)
+    there.pop("__as_of", None)
     if not there:
         columns = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
-        con.execute(f"CREATE TABLE {name} (__as_of DATE NOT NULL, {columns})")
-        return
-    for column, kind in wanted.items():
-        if column not in there:
-            con.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {kind}")
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} (__as_of DATE NOT NULL, {columns})")
+        return Fitted()
+    # SQL does not tell cases apart, but a name that is shown should be as the SQL has it.
+    named = {column.casefold(): column for column in there}
+    added = tuple(c for c in wanted if c.casefold() not in named)
+    removed = tuple(c for c in there if c.casefold() not in {w.casefold() for w in wanted})
+    retyped = tuple(
+        c for c, kind in wanted.items() if there.get(named.get(c.casefold(), ""), kind) != kind
+    )
+    for column in added:
+        con.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {wanted[column]}")
+    for column in removed:
+        con.execute(f"ALTER TABLE {name} DROP COLUMN {quote(column)}")
+    for column in retyped:
+        _retype(con, name, column, wanted[column])
+    for column in wanted:
+        old = named.get(column.casefold(), column)
+        if old != column:
+            con.execute(f"ALTER TABLE {name} RENAME COLUMN {quote(old)} TO {quote(column)}")
+    return Fitted(added=added, removed=removed, retyped=retyped)
+
+
+def _retype(con: duckdb.DuckDBPyConnection, name: str, column: str, kind: str) -> None:
+    import duckdb
+
+    quoted = quote(column)
+    try:
+        con.execute(f"DESCRIBE SELECT TRY_CAST({quoted} AS {kind}) FROM {name}")
+        using = f"TRY_CAST({quoted} AS {kind})"
+    except duckdb.Error:  # no value of the one type is a value of the other
+        using = f"NULL::{kind}"
+    con.execute(f"ALTER TABLE {name} ALTER COLUMN {quoted} SET DATA TYPE {kind} USING {using}")

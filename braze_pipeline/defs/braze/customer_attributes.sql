@@ -166,7 +166,7 @@ SELECT
     s.value_tier,
     s.recency_score || '-' || s.frequency_score || '-' || s.monetary_score AS rfm_score,
     -- value returned of the value bought; more than all when the purchase is older than the data
-    least(t.returned / nullif(t.bought, 0), 1)::DOUBLE AS return_rate,
+    CASE WHEN t.bought > 0 THEN least(t.returned / t.bought, 1)::DOUBLE END AS return_rate,
     f.favourite_products,
     (t.last_order_date - t.first_order_date) / nullif(t.lifetime_orders - 1, 0)
         AS days_between_orders,

@@ -1,0 +1,102 @@
+"""SQL that a user owns: run as it is, with errors that name the file and the line.
+
+Texts of errors that come from data quote the data; those are told by their kind and place only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.core.masking import mask
+from braze_pipeline.core.warehouse import disk_full, quote
+from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
+
+if TYPE_CHECKING:
+    import duckdb
+
+_FIX = (
+    "Mend the SQL; it is DuckDB's dialect over the views customers, orders, consents, predictions."
+)
+
+
+def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date) -> None:
+    """Make a temporary table of the result of a SQL file, for a day.
+
+    Raises:
+        ConfigurationError: the file is not one SELECT, does not use ``$as_of``, or cannot be run.
+        SourceChanged: a source file turned out damaged while it was read.
+    """
+    import duckdb
+
+    sql = _checked(con, file)
+    try:
+        # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}", {"as_of": as_of})
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
+        raise
+    except duckdb.IOException as error:
+        if disk_full(error, file) is not None:
+            raise  # told with the warehouse's path by whoever opened it
+        raise SourceChanged(
+            f"A source could not be read while {file.name} ran: {type(error).__name__}.",
+            fix="Check that its files are whole, and that nothing replaces them meanwhile.",
+        ) from error
+    except duckdb.Error as error:
+        raise _told(file, error) from error
+
+
+def _checked(con: duckdb.DuckDBPyConnection, file: Path) -> str:
+    import duckdb
+
+    try:
+        sql = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read as text in UTF-8.", fix="Mend `attributes_sql:` in defs.yaml."
+        ) from error
+    try:
+        statements = con.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _told(file, error) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise ConfigurationError(
+            f"{file} is not one SELECT statement.",
+            fix="Put what leads up to it into WITH; the pipeline makes the table itself.",
+        )
+    parameters = set(statements[0].named_parameters)
+    if "as_of" not in parameters:
+        raise ConfigurationError(
+            f"{file} does not use $as_of: every day would be the same, and know the future.",
+            fix="Use only rows dated before `$as_of + INTERVAL 1 DAY`.",
+        )
+    if len(parameters) > 1:
+        others = ", ".join(f"${one}" for one in sorted(parameters - {"as_of"}))
+        raise ConfigurationError(
+            f"{file} uses {others}, which nothing gives a value to.",
+            fix="$as_of is the only parameter.",
+        )
+    return sql
+
+
+def _told(file: Path, error: Exception) -> PipelineError:
+    return ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX)
+
+
+def reason(error: Exception) -> str:
+    """Why DuckDB refused a statement, in its own words where these cannot hold data."""
+    import duckdb
+
+    text, _, place = str(error).partition("\n\nLINE ")
+    number = place.partition(":")[0]
+    where = f" (line {number})" if number.isdigit() else ""
+    text = " ".join(text.split())
+    if not isinstance(
+        error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    ):
+        # Such texts quote values, between signs or bare.
+        text = re.sub(r"(['\"]).*\1", lambda found: mask(found[0]) or "", text)
+        text = re.sub(r"\d", "9", text)
+    return f"{text.rstrip('.')}{where}."

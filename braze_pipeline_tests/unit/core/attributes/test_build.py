@@ -1,0 +1,247 @@
+"""Building a day: what is counted, what is refused, and how the table follows the user's SQL."""
+
+# ruff: noqa: DTZ001 (times of sources have no zone: they are local)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from braze_pipeline.core.attributes import build_attributes
+from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
+from braze_pipeline.settings import AttributeSettings, TemplateSettings, ValueType
+from braze_pipeline_tests.shop import Line, Shop, template
+
+DAY = date(2011, 12, 9)
+NOW = datetime(2026, 1, 1)
+AUDIENCE = (
+    "0.0 AS lifetime_value, 1 AS l12m_recency, 'x' AS email, 'y' AS phone, "
+    "true AS email_opted_in, true AS sms_opted_in"
+)
+
+Write = Callable[..., TemplateSettings]
+
+
+@pytest.fixture
+def write(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Write:
+    """Writes the user's SQL, and attaches a small shop."""
+    Shop(
+        customers=["1", "2"],
+        lines=[Line("A", "1", datetime(2011, 1, 1), "10001", "BAG", 1, 100)],
+    ).attach(con)
+
+    def written(select: str, *, sql: str | None = None, **more: Any) -> TemplateSettings:
+        file = tmp_path / "mine.sql"
+        body = f"SELECT {select}, {AUDIENCE}\nFROM customers WHERE DATE '2000-01-01' < $as_of"
+        file.write_text(body if sql is None else sql, encoding="utf-8")
+        return template(file, **more)
+
+    return written
+
+
+def columns(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    found = con.execute("DESCRIBE braze.customer_attributes").fetchall()
+    return {row[0]: row[1] for row in found}
+
+
+def days(con: duckdb.DuckDBPyConnection) -> list[date]:
+    query = "SELECT DISTINCT __as_of FROM braze.customer_attributes ORDER BY 1"
+    return [day for (day,) in con.execute(query).fetchall()]
+
+
+def test_every_order_line_is_counted_where_it_went(con: duckdb.DuckDBPyConnection) -> None:
+    def one(order: str | None, customer: str | None, when: datetime, pence: int | None) -> Line:
+        return Line(order, customer, when, "10001", "BAG", 1, pence)  # type: ignore[arg-type]
+
+    noon = datetime(2011, 12, 9, 12)
+    Shop(
+        customers=["1", "2"],
+        lines=[
+            one("A", "1", noon, 100),
+            one("B", None, noon, 100),
+            one("C", "7", noon, 100),
+            one("D", "1", noon, None),
+            one(None, "1", noon, 100),
+            one("E", "1", noon + timedelta(hours=12), 100),
+        ],
+    ).attach(con)
+    found = build_attributes(con, template(), DAY)
+    assert (found.rows, found.lines, found.lines_without_customer) == (2, 5, 1)
+    assert (found.lines_of_unknown_customers, found.lines_incomplete) == (1, 2)
+    assert found.lines_after == 1
+    assert found.nulls["last_order_date"] == 1
+    assert found.nulls["customer_id"] == 0
+
+
+def test_ids_that_never_meet_are_an_error_and_not_customers_who_never_bought(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    Shop(customers=["0001"], lines=[Line("A", "1", datetime(2011, 1, 1), "1", "BAG", 1, 1)]).attach(
+        con
+    )
+    with pytest.raises(SourceChanged, match="None of the 1 order lines"):
+        build_attributes(con, template(), DAY)
+
+
+def test_a_rerun_replaces_its_day_and_no_other(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    t = write("customer_id, 1 AS a")
+    for day in (DAY - timedelta(days=1), DAY, DAY):
+        build_attributes(con, t, day)
+    assert con.execute(
+        "SELECT __as_of, count(*) FROM braze.customer_attributes GROUP BY ALL ORDER BY 1"
+    ).fetchall() == [(DAY - timedelta(days=1), 2), (DAY, 2)]
+
+
+def test_the_tables_columns_follow_the_sql_and_it_is_told(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    before = DAY - timedelta(days=1)
+    build_attributes(con, write("customer_id, 1 AS a, '12' AS b, [1] AS c, 1 AS d"), before)
+    found = build_attributes(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
+    assert found.fitted.added == ("e",)
+    assert found.fitted.removed == ("a",)
+    assert found.fitted.retyped == ("b", "c")
+    assert {"b": "INTEGER", "c": "VARCHAR", "D": "INTEGER", "e": "INTEGER"}.items() <= columns(
+        con
+    ).items()
+    assert "a" not in columns(con)
+    rows = con.execute(
+        "SELECT DISTINCT __as_of, b, D, e FROM braze.customer_attributes ORDER BY 1"
+    ).fetchall()
+    assert rows == [(before, 12, 1, None), (DAY, 12, 2, 3)]
+
+
+def test_a_customer_id_of_another_type_becomes_text(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    build_attributes(con, write("customer_id::INTEGER AS customer_id"), DAY)
+    assert columns(con)["customer_id"] == "VARCHAR"
+
+
+def test_days_beyond_history_are_dropped_counted_from_the_newest(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    t = write("customer_id", history_days=3)
+    for ago in range(6, -1, -1):
+        build_attributes(con, t, DAY - timedelta(days=ago), now=NOW - timedelta(days=ago * 2))
+    assert days(con) == [DAY - timedelta(days=ago) for ago in (2, 1, 0)]
+
+
+def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    t = write("customer_id", history_days=3)
+    past = [DAY - timedelta(days=ago) for ago in (300, 200, 100)]
+    for day in [DAY, *past]:
+        build_attributes(con, t, day, now=NOW)
+    assert days(con) == [*past, DAY]
+    build_attributes(con, t, DAY, now=NOW + timedelta(days=2))
+    assert days(con) == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT customer_id,\n  nosuch\nFROM customers WHERE $as_of > '2000-01-01'", "line 2"),
+        ("SELECT 1,\n2,\nFROM WHERE $as_of", "line 3"),
+        ("SELECT * FROM nowhere WHERE $as_of > '2000-01-01'", "nowhere does not exist"),
+        ("SELECT * FROM customers", "does not use $as_of"),
+        ("SELECT * FROM customers -- $as_of", "does not use $as_of"),
+        ("SELECT * FROM customers WHERE $as_of > $since", "uses $since"),
+        ("SELECT 1; SELECT $as_of", "not one SELECT statement"),
+        ("CREATE TABLE a AS SELECT $as_of AS b", "not one SELECT statement"),
+        ("", "not one SELECT statement"),
+    ],
+)
+def test_sql_that_cannot_be_run_is_told_with_file_and_line(
+    con: duckdb.DuckDBPyConnection, write: Write, sql: str, told: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build_attributes(con, write("", sql=sql), DAY)
+    assert "mine.sql" in str(caught.value)
+    assert told in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(customer_id || ' ada@example.com 07700')::INTEGER",
+        "error('ada@example.com ' || customer_id || '07700')",
+        "CAST(customer_id || 'ada@example.com 07700' AS DATE)",
+    ],
+)
+def test_an_error_that_comes_from_data_does_not_show_the_data(
+    con: duckdb.DuckDBPyConnection, write: Write, expression: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build_attributes(con, write(f"customer_id, {expression} AS a"), DAY)
+    assert "mine.sql" in str(caught.value)
+    assert "07700" not in str(caught.value)
+
+
+def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) -> None:
+    t = write("customer_id")
+    t.attributes_sql.unlink()
+    with pytest.raises(ConfigurationError, match=r"mine\.sql cannot be read"):
+        build_attributes(con, t, DAY)
+
+
+@pytest.mark.parametrize(
+    ("select", "error", "told"),
+    [
+        ("1 AS a", ConfigurationError, "no column 'customer_id'"),
+        ("customer_id, 1 AS __mine", ConfigurationError, "__mine"),
+        ("nullif(customer_id, '2') AS customer_id", ContractBroken, "1 rows without customer_id"),
+        ("left(customer_id, 0) AS customer_id", ContractBroken, "1 rows too many"),
+    ],
+)
+def test_what_breaks_the_contract_is_refused_and_leaves_the_day_as_it_was(
+    con: duckdb.DuckDBPyConnection,
+    write: Write,
+    select: str,
+    error: type[Exception],
+    told: str,
+) -> None:
+    build_attributes(con, write("customer_id, 7 AS kept"), DAY)
+    with pytest.raises(error, match=told) as caught:
+        build_attributes(con, write(select), DAY)
+    assert "mine.sql" in str(caught.value)
+    assert con.execute("SELECT sum(kept) FROM braze.customer_attributes").fetchone() == (14,)
+    assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchone() == (4,)
+
+
+def test_a_column_that_the_template_sends_must_be_there(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    sent = AttributeSettings(
+        column="shoe_sise", name="Shoe Size", type=ValueType.INTEGER, is_field=False, pii=False
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        build_attributes(con, write("customer_id, 1 AS shoe_size", attributes=(sent,)), DAY)
+    assert "'shoe_sise', which the attribute 'Shoe Size'" in str(caught.value)
+    assert "Did you mean 'shoe_size'?" in str(caught.value)
+
+
+def test_a_failure_while_writing_leaves_the_table_as_it_was(
+    con: duckdb.DuckDBPyConnection, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from braze_pipeline.core import daytables
+
+    build_attributes(con, write("customer_id, 1 AS a"), DAY)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(daytables, "_drop_old", fail)
+    with pytest.raises(RuntimeError, match="power cut"):
+        build_attributes(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
+    assert "b" not in columns(con)
+    assert con.execute("SELECT sum(a) FROM braze.customer_attributes").fetchone() == (2,)
