@@ -99,13 +99,16 @@ def _success(data: dict[str, Any] | None, text: str, objects: int) -> Verdict:
     message = data.get("message")
     if untied or (isinstance(message, str) and message.lower() not in _SUCCESS):
         return Verdict(Kind.SPLIT, text=untied or text, cause="untied error")
-    processed = data.get("attributes_processed")
-    counted = isinstance(processed, int) and not isinstance(processed, bool)
-    if counted and processed + len(refused) != objects:
+    processed: Any = data.get("attributes_processed")
+    if _is_count(processed) and int(processed) + len(refused) != objects:
         return Verdict(
             Kind.SPLIT, text="Braze processed fewer objects than it was sent.", cause="short count"
         )
     return Verdict(Kind.DONE, refused=refused)
+
+
+def _is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _bad_request(data: dict[str, Any], text: str, objects: int) -> Verdict:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
 from braze_pipeline.core.accounting import Account
-from braze_pipeline.errors import PipelineError, PlanOutdated
+from braze_pipeline.errors import MissingPermission, PipelineError, PlanOutdated
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
@@ -84,6 +84,21 @@ class ReadBack:
     compared: int
     differences: Mapping[str, int]
 
+    @property
+    def agrees(self) -> bool:
+        """Whether Braze has everything that was sent to the sample."""
+        return not self.differences
+
+    def sentence(self) -> str:
+        """What was found, in words and counts."""
+        if self.agrees:
+            return f"{self.compared:,} users read back: Braze has what was sent."
+        found = ", ".join(f"{name} ({count:,})" for name, count in self.differences.items())
+        return (
+            f"{self.compared:,} users read back; Braze has otherwise: {found}. It may still be "
+            "processing, or it dropped the values."
+        )
+
 
 def plan_days(
     warehouse: Warehouse,
@@ -140,6 +155,9 @@ def look_up_users(
     from braze_pipeline.settings import RateLimit
 
     d = t.destination
+    if not environ.get(d.api_key_env, "").strip():
+        say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")
+        return
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
     gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
@@ -151,6 +169,10 @@ def look_up_users(
 
     try:
         found = standing.look_up(warehouse, t, days, ask, now=now)
+    except MissingPermission as error:
+        # The send can go on without it: those users count as unknown, and are reported so.
+        say(f"Users new to the ledger stay of unknown standing: {error}")
+        return
     finally:
         client.close()
     say(

@@ -53,11 +53,8 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *source_specs(templates[0]),
-            *(
-                asset
-                for template in templates
-                for asset in (*build_assets(template, partitions), *record_specs(template))
-            ),
+            *(asset for template in templates for asset in build_assets(template, partitions)),
+            *(spec for template in templates for spec in record_specs(template)),
         ],
         jobs=[*jobs, *(rebuild_job(template) for template in templates)],
         schedules=[schedule for schedule in schedules if schedule is not None],

@@ -109,13 +109,13 @@ def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetChec
             metadata=dict(outcome.account.counts()),
         )
     ]
-    if t.destination.read_back_users:
+    if outcome.read_back is not None:
         results.append(
             dg.AssetCheckResult(
                 check_name=READ_BACK,
-                passed=not outcome.read_back_differences,
+                passed=outcome.read_back.agrees,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=outcome.read_back_text,
+                description=outcome.read_back.sentence(),
             )
         )
     return results
