@@ -23,6 +23,14 @@ SEND_OVERDUE = "send_overdue"
 PROCESS_DIED = "process_died"
 UNKNOWN = "unknown"
 
+REFINED: Mapping[str, str] = {
+    STATUS_401_TRANSIENT: "invalid_credentials",
+    STATUS_401_PERSISTENT: "invalid_credentials",
+    MISSING_FIELD_ORCHESTRATION: "missing_required_field",
+    MISSING_FIELD_CAMPAIGN: "missing_required_field",
+}
+"""Classes that are told apart here, to the class of the error that they come from."""
+
 _RETRY = (
     'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
     'failure" of the run in the UI. Users that Braze acknowledged are not sent again.'
@@ -239,7 +247,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         meaning="Two independent counts of the same rows differ: some row has no known outcome.",
         steps=(
             "Look at the counts of the check every_user_is_accounted_for in the UI.",
-            "Retry: `braze-pipeline actions resolve {number}`. Report a second failure as a defect.",
+            "Retry: `braze-pipeline actions resolve {number}`. A second failure is a defect.",
         ),
     ),
     "ledger": Resolution(

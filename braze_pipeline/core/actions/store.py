@@ -119,10 +119,22 @@ class Action:
 
 @dataclass(frozen=True, kw_only=True)
 class Noted:
-    """What became of something found: its action's number, and whether that is a new one."""
+    """What became of something found.
+
+    Attributes:
+        number: Of its action.
+        new: It opened that action.
+        known: The same occurrence was noted before, so nothing changed.
+    """
 
     number: int
-    new: bool
+    new: bool = False
+    known: bool = False
+
+    def words(self) -> str:
+        """It in a few words."""
+        verb = "opened" if self.new else "known" if self.known else "repeated"
+        return f"action {self.number} {verb}"
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,7 @@ class ActionStore:
                 (occurrence, found.key),
             ).fetchone()
             if known:
-                return Noted(number=known[0], new=False)
+                return Noted(number=known[0], known=True)
             open_one = con.execute(
                 "SELECT number, action FROM actions WHERE key = ? AND resolved_at IS NULL",
                 (found.key,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from braze_pipeline.core.actions import Action, ActionStore, Found, Noted
+from braze_pipeline.core.actions import Action, ActionStore, Found
 from braze_pipeline.core.actions.resolutions import PARTIAL_SUCCESS, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts
@@ -31,7 +31,7 @@ def settle(store: ActionStore, facts: RunFacts, t: TemplateSettings, *, at: date
         and store.close(action.number, how=how, at=at)
     ]
     if partial is not None:
-        said.append(_noted(store.note(partial)))
+        said.append(store.note(partial).words())
     return ", ".join(said)
 
 
@@ -88,10 +88,6 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
         goal=goal.to_user_string() if goal else None,
         cause="",
     )
-
-
-def _noted(noted: Noted) -> str:
-    return f"action {noted.number} {'opened' if noted.new else 'repeated'}"
 
 
 def _number(metadata: Metadata, key: str) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from braze_pipeline.core.actions import ActionStore, Found
+from braze_pipeline.core.actions import ActionStore, Found, Noted
 from braze_pipeline.core.actions.resolutions import UNKNOWN
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
@@ -67,7 +67,7 @@ class Watch:
             return []  # deleted meanwhile
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
-            return self.note_failure(run, at=at)
+            return [noted.words() for noted in self.note_failure(run, at=at)]
         facts = facts_of(self.instance, run, self.templates)
         return [
             said
@@ -86,7 +86,7 @@ class Watch:
             return True  # the retry tells, if it fails too
         if now - at < PATIENCE and self._may_be_retried(run):
             return False
-        said += self.note_failure(run, at=at)
+        said += [noted.words() for noted in self.note_failure(run, at=at)]
         return True
 
     def _may_be_retried(self, run: dg.DagsterRun) -> bool:
@@ -95,23 +95,21 @@ class Watch:
             return False
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
-    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[str]:
+    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[Noted]:
         """Put a run that failed or was terminated into the store, and say so in its log.
 
         Raises:
             sqlite3.Error: the store cannot be written.
         """
-        said = []
+        every = []
         for found in self._diagnosed(run, at):
             noted = self.store.note(found)
-            verb = "opened" if noted.new else "repeated"
-            said.append(f"action {noted.number} {verb} ({found.action})")
-            self.instance.report_engine_event(
-                f"Workflow action {noted.number} {verb}: {found.action}. "
-                f"See `braze-pipeline actions`.",
-                run,
-            )
-        return said
+            every.append(noted)
+            if not noted.known:
+                self.instance.report_engine_event(
+                    f"Workflow {noted.words()}: {found.action}. See `braze-pipeline actions`.", run
+                )
+        return every
 
     def _diagnosed(self, run: dg.DagsterRun, at: datetime) -> list[Found]:
         try:
