@@ -38,12 +38,13 @@ def make(lines: Path, names: Path, out: Path) -> None:
         spent = _spent(con, lines)
     random = Random(SEED)
     listed = Names(names)
+    addresses: list[str] = []
     everyone = [(customer, country) for customer, country, _ in buyers]
     everyone += [(str(20000 + n), "United Kingdom") for n in range(1, PROSPECTS + 1)]
     _write(
         out / "customers.csv",
         HEADER,
-        (person(random, customer, country, listed) for customer, country in everyone),
+        (person(random, customer, country, listed, addresses) for customer, country in everyone),
     )
     _write(
         out / "consents.csv",

@@ -61,8 +61,10 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def person(random: Random, customer_id: str, spelled: str, names: Names) -> tuple[str, ...]:
-    """One customer as a row of ``HEADER``."""
+def person(
+    random: Random, customer_id: str, spelled: str, names: Names, addresses: list[str]
+) -> tuple[str, ...]:
+    """One customer as a row of ``HEADER``; ``addresses`` are those given out before."""
     code, spellings = COUNTRIES.get(spelled, (None, ()))
     region = code or "GB"
     family = random.choice(_FAMILIES_IN_GB) if region == "GB" and random.random() < 0.06 else region
@@ -72,7 +74,7 @@ def person(random: Random, customer_id: str, spelled: str, names: Names) -> tupl
         customer_id,
         _missing(random, 0.02, _spaced(random, given)),
         _missing(random, 0.02, surname),
-        _email(random, given_roman, surname_roman, customer_id),
+        _email(random, given_roman, surname_roman, customer_id, addresses),
         _phone(random, region),
         random.choice(CITIES[region]) if region in CITIES and random.random() < 0.9 else "",
         _missing(random, 0.01, country),
@@ -91,16 +93,18 @@ def _spaced(random: Random, text: str) -> str:
     return f" {text} " if random.random() < 0.02 else text
 
 
-def _email(random: Random, given: str, surname: str, customer_id: str) -> str:
+def _email(random: Random, given: str, surname: str, customer_id: str, addresses: list[str]) -> str:
     drawn = random.random()
     if drawn < 0.06:
         return ""
     signs = f"{given}.{surname}".lower()
     local = "".join(c for c in signs if c.isascii() and (c.isalnum() or c == "."))
-    local = local.strip(".") or f"customer{customer_id}"
-    # One address for several customers: a household, or one person registered twice.
-    suffix = str(random.randrange(4)) if drawn < 0.10 else customer_id
-    address = f"{local}{suffix}@example.{random.choice(('com', 'org', 'net'))}"
+    local = local.strip(".") or "customer"
+    address = f"{local}{customer_id}@example.{random.choice(('com', 'org', 'net'))}"
+    if drawn < 0.08 and addresses:
+        # One address for several customers: a household, or one person registered twice.
+        address = random.choice(addresses)
+    addresses.append(address)
     if drawn < 0.16:
         return address.upper()
     if drawn < 0.175:
