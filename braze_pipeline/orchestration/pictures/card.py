@@ -5,11 +5,13 @@ that differs from the system's. So a card brings its own background, light or da
 has it, and is readable on either page. Red and green carry no meaning: blue is done, orange is
 not, grey is open.
 
-The same input always gives the same text, so that equal runs have equal metadata.
+Dagster's UI keeps metadata for ever and shows Markdown of this length behind a click; what is to
+be seen at once is a ``sketch``. The same input always gives the same text, so that equal runs have equal metadata.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -105,6 +107,11 @@ class Card:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{title}">'
             f"<title>{title}</title><style>{_STYLE}</style>{border}{''.join(self._parts)}</svg>"
         )
+
+    def markdown(self, height: float) -> str:
+        """The picture as an image in Markdown."""
+        data = base64.b64encode(self.svg(height).encode()).decode()
+        return f"![{self._title}](data:image/svg+xml;base64,{data})"
 
 
 def escape(text: str) -> str:

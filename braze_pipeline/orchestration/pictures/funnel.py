@@ -5,65 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from braze_pipeline.orchestration.pictures.card import EDGE, WIDTH, Card, length, share
+from braze_pipeline.orchestration.pictures.card import length, number, share
+from braze_pipeline.orchestration.pictures.sketch import BLUE, Sketch
 
-_TOP: Final = 52
-_ROW: Final = 58
-_BAR: Final = 34
-_MIDDLE: Final = 266
-_WIDEST: Final = 146
+_ROW: Final = 34
+_BAR: Final = 22
+_TOP: Final = 14
+_MIDDLE: Final = 142
+_WIDEST: Final = 100
+_TOLD: Final = 204
 
 
-def funnel_svg(*, customers: int, left_out: Mapping[str, int], subject: str = "") -> str:
-    """The funnel.
+def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
+    """The funnel, as Markdown.
 
     Args:
         customers: All customers of the day.
         left_out: Rule to the customers it excluded first, in the order in which rules are asked.
-        subject: What it is about, such as the as-of date.
     """
+    sketch = Sketch("Audience funnel", len(left_out) * _ROW + _BAR + 2 * _TOP)
     left = customers
-    card = Card("Audience funnel")
-    card.text(EDGE, 26, "Audience", ink="strong", size=14)
-    card.text(WIDTH - EDGE, 26, subject, ink="muted", anchor="end", room=300)
-    _step(card, 0, "Customers", "", customers, customers)
+    steps = [left]
+    _step(sketch, 0, "Customers", f"{customers:,}")
     for row, (rule, count) in enumerate(left_out.items(), start=1):
-        _neck(card, row, left, left - count, customers)
         left -= count
-        lost = f"left out {count:,} ({share(count, customers)})"
-        _step(card, row, _named(rule), lost, left, customers)
-    return card.svg(_TOP + (len(left_out) + 1) * _ROW - (_ROW - _BAR) + EDGE)
+        steps.append(left)
+        told = f"{left:,} · {share(left, customers)} · left out {count:,}"
+        _step(sketch, row, _named(rule), told)
+    if customers:
+        sketch.path(_silhouette([length(step, customers, _WIDEST) / 2 for step in steps]), BLUE)
+    return sketch.markdown()
 
 
-def _step(card: Card, row: int, name: str, lost: str, count: int, customers: int) -> None:
-    """One bar, with its name and what the rule cost at the left, and its count at the right."""
-    top = _TOP + row * _ROW
-    wide = length(count, customers, _WIDEST)
-    card.bar(_MIDDLE - wide / 2, top, wide, _BAR, "blue")
-    first = top + (15 if lost else 22)
-    card.text(EDGE, first, name, ink="strong", size=13, room=166)
-    card.text(EDGE, first + 16, lost, ink="muted", size=11, room=174)
-    right = WIDTH - EDGE
-    card.text(right, top + 15, f"{count:,}", ink="strong", size=13, anchor="end")
-    if row:
-        told = f"{share(count, customers)} of customers"
-        card.text(right, top + 31, told, ink="muted", size=11, anchor="end")
+def _step(sketch: Sketch, row: int, name: str, told: str) -> None:
+    line = _TOP + row * _ROW + 15
+    sketch.text(12, line, name)
+    sketch.text(_TOLD, line, told)
 
 
-def _neck(card: Card, row: int, before: int, after: int, customers: int) -> None:
-    """The slope from one bar to the next."""
-    top, bottom = _TOP + (row - 1) * _ROW + _BAR, _TOP + row * _ROW
-    wide, narrow = (length(count, customers, _WIDEST) / 2 for count in (before, after))
-    if wide:
-        card.shape(
-            [
-                (_MIDDLE - wide, top),
-                (_MIDDLE + wide, top),
-                (_MIDDLE + narrow, bottom),
-                (_MIDDLE - narrow, bottom),
-            ],
-            "pale",
-        )
+def _silhouette(halves: list[float]) -> str:
+    """All bars and the slopes between them, down the right side and up the left."""
+    tops = [_TOP + row * _ROW for row in range(len(halves))]
+    right = "L".join(
+        f"{number(_MIDDLE + half)} {top}v{_BAR}" for half, top in zip(halves, tops, strict=True)
+    )
+    left = "L".join(
+        f"{number(_MIDDLE - half)} {top + _BAR}v-{_BAR}"
+        for half, top in zip(reversed(halves), reversed(tops), strict=True)
+    )
+    return f"M{right}L{left}z"
 
 
 def _named(rule: str) -> str:

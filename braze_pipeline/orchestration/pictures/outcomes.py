@@ -1,4 +1,8 @@
-"""The send: what became of the planned users, how fast it went, how long Braze took to answer."""
+"""The send: what became of the planned users, how fast it went, how long Braze took to answer.
+
+Twice: the outcome and the pace in a sketch that is seen at once, with reasons and latency in full
+on a card behind a click.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from braze_pipeline.orchestration.pictures.card import EDGE, WIDTH, Card, Ink, length, share
+from braze_pipeline.orchestration.pictures.sketch import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SHOWN_IN_PLACE,
+    Sketch,
+    short,
+)
 
 MOST_REASONS: Final = 6
 """Reasons with a line of their own; the rest share one."""
@@ -16,76 +28,133 @@ _CHART: Final = 70
 _SHORTEST: Final = 1e-9
 
 
-@dataclass(frozen=True)
-class Latencies:
-    """How long so large a share of requests took at the most, in seconds."""
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What is shown of a send.
 
-    p50: float
-    p95: float
-    p99: float
-
-
-def outcomes_svg(
-    *,
-    accepted: int,
-    rejected: int,
-    not_attempted: int,
-    reasons: Mapping[str, int],
-    timeline: Sequence[tuple[float, int]],
-    seconds: float,
-    latencies: Latencies,
-    stopped: str = "",
-    subject: str = "",
-) -> str:
-    """Outcomes, throughput and latency on one card.
-
-    Args:
+    Attributes:
         accepted: Users whose object Braze took, over all sends of the plan.
         rejected: Users whose object Braze refused.
         not_attempted: Users who have no answer yet.
         reasons: Braze's sentence, without values, to the users it refused with it.
         timeline: Seconds since the send began, and users answered until then.
         seconds: How long the send took.
-        latencies: Of its requests; zeros where there were none.
+        p50, p95, p99: How long so large a share of requests took at the most, in seconds; zeros
+            where there was no request.
         stopped: What ended it early, if something did.
+    """
+
+    accepted: int
+    rejected: int
+    not_attempted: int
+    reasons: Mapping[str, int]
+    timeline: Sequence[tuple[float, int]]
+    seconds: float
+    p50: float
+    p95: float
+    p99: float
+    stopped: str = ""
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """The planned users by outcome."""
+        return (
+            ("accepted", self.accepted),
+            ("rejected", self.rejected),
+            ("not attempted", self.not_attempted),
+        )
+
+    @property
+    def planned(self) -> int:
+        """All planned users."""
+        return self.accepted + self.rejected + self.not_attempted
+
+    @property
+    def pace(self) -> str:
+        """Users answered, time and users a second, in words."""
+        users = self.timeline[-1][1] if self.timeline else 0
+        mean = users / max(self.seconds, _SHORTEST)
+        return f"{users:,} users in {_duration(self.seconds)}, {_rate(mean)} users a second"
+
+
+def send(f: Figures) -> str:
+    """Outcomes, throughput and latency in short, as Markdown."""
+    for points in (60, 40, 30, 20, 10):
+        found = _sketch(f, points)
+        if len(found) <= SHOWN_IN_PLACE:
+            break
+    return found
+
+
+def _sketch(f: Figures, points: int) -> str:
+    spans = rates(_thinned(f.timeline, points))
+    drawn = f.p99 > 0 and len(spans) > 1
+    sketch = Sketch("Send", (138 if drawn else 92) if f.p99 > 0 else 52)
+    x = 12.0
+    for (name, count), colour, left in zip(
+        f.parts, (BLUE, ORANGE, GREY), (12, 148, 252), strict=True
+    ):
+        wide = min(length(count, f.planned, 376), 388 - x)
+        sketch.bars([(x, 12, wide, 10)], colour)
+        x += wide
+        sketch.text(left, 39, f"{short(count)} {name}")
+    if drawn:
+        end, peak = spans[-1][1], max(rate for _, _, rate in spans)
+        steps = "".join(
+            f"V{96 - rate / max(peak, _SHORTEST) * 42:.0f}H{12 + stop / end * 376:.0f}"
+            for _, stop, rate in spans
+        )
+        sketch.path(f"M12 96{steps}V96z", BLUE)
+    if f.p99 > 0:
+        line = 113 if drawn else 62
+        sketch.text(12, line, f.pace)
+        told = f"Answers: half in {_duration(f.p50)}, 99 % in {_duration(f.p99)}"
+        sketch.text(12, line + 17, told)
+    return sketch.markdown()
+
+
+def _thinned(timeline: Sequence[tuple[float, int]], points: int) -> list[tuple[float, int]]:
+    """At most so many points and the last one."""
+    every = -(-len(timeline) // points)
+    return [*timeline[every - 1 :: every], *timeline[-1:]] if timeline else []
+
+
+def send_card(f: Figures, *, subject: str = "") -> str:
+    """Outcomes by reason, throughput and latency, as Markdown.
+
+    Args:
+        f: The figures.
         subject: What it is about, such as the as-of date.
     """
-    card = Card("Send: outcomes, throughput and latency")
+    card = Card("Send in full")
     card.text(EDGE, 26, "Send", ink="strong", size=14)
     card.text(WIDTH - EDGE, 26, subject, ink="muted", anchor="end", room=380)
-    bottom = _outcomes(card, 44, accepted, rejected, not_attempted)
-    bottom = _reasons(card, bottom, reasons)
-    if stopped:
-        card.text(EDGE, bottom + 20, f"Stopped early: {stopped}", ink="orange", room=_ROOM)
+    bottom = _reasons(card, _outcomes(card, 44, f), f.reasons)
+    if f.stopped:
+        card.text(EDGE, bottom + 20, f"Stopped early: {f.stopped}", ink="orange", room=_ROOM)
         bottom += 24
-    if latencies.p99 > 0:
-        bottom = _throughput(card, bottom + 16, timeline, seconds)
-        bottom = _latency(card, bottom + 18, latencies)
+    if f.p99 > 0:
+        bottom = _throughput(card, bottom + 16, f)
+        bottom = _latency(card, bottom + 18, f)
     else:
         card.text(EDGE, bottom + 16, "No request was made.", ink="muted")
         bottom += 22
-    return card.svg(bottom + EDGE - 4)
+    return card.markdown(bottom + EDGE - 4)
 
 
-def _outcomes(card: Card, top: float, accepted: int, rejected: int, not_attempted: int) -> float:
+def _outcomes(card: Card, top: float, f: Figures) -> float:
     """One bar for all planned users, and a count for each part of it."""
-    planned = accepted + rejected + not_attempted
-    parts: tuple[tuple[str, int, Ink], ...] = (
-        ("accepted", accepted, "blue"),
-        ("rejected", rejected, "orange"),
-        ("not attempted", not_attempted, "grey"),
-    )
+    inks: tuple[Ink, ...] = ("blue", "orange", "grey")
     card.bar(EDGE, top, _ROOM, 14, "line")
     x: float = EDGE
-    for _, count, ink in parts:
-        wide = min(length(count, planned, _ROOM), EDGE + _ROOM - x)
+    for column, ((name, count), ink) in enumerate(zip(f.parts, inks, strict=True)):
+        wide = min(length(count, f.planned, _ROOM), EDGE + _ROOM - x)
         card.bar(x, top, wide, 14, ink)
         x += wide
-    for column, (name, count, ink) in enumerate(parts):
         left = EDGE + column * _ROOM / 3
         card.bar(left, top + 25, 10, 10, ink)
         card.text(left + 15, top + 34, f"{count:,}", ink="strong" if count else "muted", size=13)
-        told = f"{name}, {share(count, planned)}" if planned else name
+        told = f"{name}, {share(count, f.planned)}" if f.planned else name
         card.text(left + 15, top + 50, told, ink="muted", size=11)
     return top + 56
 
@@ -108,16 +177,11 @@ def _reasons(card: Card, top: float, reasons: Mapping[str, int]) -> float:
     return top
 
 
-def _throughput(
-    card: Card, top: float, timeline: Sequence[tuple[float, int]], seconds: float
-) -> float:
+def _throughput(card: Card, top: float, f: Figures) -> float:
     """Users answered a second, between each two points of the timeline."""
-    spans = rates(timeline)
-    users = timeline[-1][1] if timeline else 0
-    mean = users / max(seconds, _SHORTEST)
+    spans = rates(f.timeline)
     card.text(EDGE, top + 12, "Throughput", ink="strong")
-    told = f"{users:,} users in {_duration(seconds)}, {_rate(mean)} users a second"
-    card.text(WIDTH - EDGE, top + 12, told, ink="muted", size=11, anchor="end")
+    card.text(WIDTH - EDGE, top + 12, f.pace, ink="muted", size=11, anchor="end")
     if len(spans) < 2:
         return top + 16
     end, peak = max(end for _, end, _ in spans), max(rate for _, _, rate in spans)
@@ -146,16 +210,16 @@ def rates(timeline: Sequence[tuple[float, int]]) -> list[tuple[float, float, flo
     return spans
 
 
-def _latency(card: Card, top: float, latencies: Latencies) -> float:
+def _latency(card: Card, top: float, f: Figures) -> float:
     card.text(EDGE, top + 12, "Braze's time to answer", ink="strong")
     top += 18
     for name, value in (
-        ("half of requests", latencies.p50),
-        ("95 of 100", latencies.p95),
-        ("99 of 100", latencies.p99),
+        ("half of requests", f.p50),
+        ("95 of 100", f.p95),
+        ("99 of 100", f.p99),
     ):
         card.text(EDGE, top + 13, f"{name} within", size=11)
-        card.bar(EDGE + 144, top + 4, length(value, latencies.p99, 220), 10, "blue")
+        card.bar(EDGE + 144, top + 4, length(value, f.p99, 220), 10, "blue")
         told = _duration(value)
         card.text(WIDTH - EDGE, top + 13, told, ink="strong", size=11, anchor="end")
         top += 18
