@@ -1,0 +1,138 @@
+"""``braze-pipeline actions`` over the real pipeline, a persistent instance and the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from braze_pipeline.braze.sandbox import Sandbox
+from braze_pipeline.cli.main import cli
+from braze_pipeline.core.actions import ActionStore, Found
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+
+NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(assume_all=True) as found:
+        yield found
+
+
+@pytest.fixture
+def brand(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> SmallBrand:
+    made = small_brand(tmp_path / "brand")
+    for name, value in made.environ(sandbox.endpoint, sandbox.api_key).items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def store_of(brand: SmallBrand) -> ActionStore:
+    return ActionStore(brand.folder / "warehouse.actions.sqlite")
+
+
+def command(brand: SmallBrand, *words: str) -> str:
+    """Standard output of a command; typed errors and exit codes come through as they are."""
+    runner = CliRunner()
+    result = runner.invoke(cli, ["--config", str(brand.config), *words], catch_exceptions=True)
+    if isinstance(result.exception, ConfigurationError):
+        raise result.exception
+    return f"{result.exit_code}\n{result.output}"
+
+
+def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    assert command(brand, "run", "--as-of", brand.day(0)).startswith("4\n")
+    said = _tick(brand)
+    assert said == "action 1 opened"
+
+    shown = command(brand, "actions")
+    assert "Action 1: Braze unavailable  [braze / loyal]" in shown
+    assert "actions resolve 1" in shown
+
+    # Braze is still away: the same action, seen twice, and its class's exit code.
+    assert command(brand, "actions", "resolve", "1").startswith("4\n")
+    assert store_of(brand).open_ones()[0].count == 2
+    assert _tick(brand) == "action 1 known; action 1 known"
+
+    sandbox.start()
+    assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
+    assert sandbox.profile("c3") is not None
+    assert sum(record.status == 201 for record in sandbox.traffic.records) == 1
+    assert "No open workflow actions." in command(brand, "actions")
+    closed = command(brand, "actions", "--all")
+    assert "Resolved by run" in closed
+    assert len(brand.users()) == CUSTOMERS
+
+
+def _tick(brand: SmallBrand) -> str:
+    import dagster as dg
+
+    from braze_pipeline.cli.context import session
+    from braze_pipeline.orchestration.watch.changes import Cursor
+    from braze_pipeline.orchestration.watch.tick import Watch
+
+    ours = session(brand.config, None)
+    with dg.DagsterInstance.get() as instance:
+        watch = Watch(
+            instance=instance,
+            store=store_of(brand),
+            templates=ours.templates,
+            journal=ours.warehouse.journal_path,
+        )
+        _, said = watch.look(Cursor(), now=datetime.now(UTC))
+    return "; ".join(said)
+
+
+def test_an_action_is_closed_by_hand_with_a_reason(brand: SmallBrand) -> None:
+    store_of(brand).note(_found())
+    assert "Action 1 is closed." in command(brand, "actions", "close", "1", "--reason", "planned")
+    (closed,) = store_of(brand).closed_ones(limit=1)
+    assert closed.how == "Closed by hand: planned"
+
+
+def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
+    store_of(brand).note(_found())
+    store_of(brand).note(_found(action="disk_full"))
+    lines = command(brand, "actions", "--json").splitlines()[1:]
+    assert [json.loads(line)["class"] for line in lines] == ["send_interrupted", "disk_full"]
+    assert str(brand.config) in json.loads(lines[1])["steps"][0]
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "said"),
+    [
+        (None, ("resolve", "7"), "Action 7 does not exist"),
+        (None, ("close", "7", "--reason", "x"), "Action 7 does not exist"),
+        ({}, ("resolve", "1"), "does not know the run"),
+        ({"action": "partial_success"}, ("resolve", "1"), "has no run to retry"),
+        ({"template": "vip"}, ("resolve", "1"), "which is not in"),
+    ],
+)
+def test_what_cannot_be_resolved_says_why(
+    brand: SmallBrand, found: dict[str, str] | None, words: tuple[str, ...], said: str
+) -> None:
+    if found is not None:
+        store_of(brand).note(_found(**found))
+    with pytest.raises(ConfigurationError, match=said):
+        command(brand, "actions", *words)
+
+
+def _found(**more: str) -> Found:
+    values = {"action": "send_interrupted", "template": "loyal", **more}
+    return Found(
+        what="The run was terminated.",
+        fix="",
+        destination="braze",
+        at=NOW,
+        run_id="run-1",
+        **values,
+    )

@@ -1,0 +1,140 @@
+"""A brand small enough for a run to cost next to nothing, with days that end yesterday.
+
+Customer n buys once a day, for n + 1 pounds: what Braze should have after a day can be told by
+counting.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
+
+PROJECT = Path(__file__).parent.parent
+CUSTOMERS = 30
+DAYS = 45
+
+_CONFIG = """
+type: braze_pipeline.orchestration.BrazeDestination
+attributes:
+  destination:
+    name: braze
+    rest_endpoint: {endpoint}
+    user_identifier: external_id
+    known_users: {{source: assume}}
+    retry_budget_seconds: 1
+  time_zone: UTC
+  start_date: "{first}"
+  schedule: {schedule}
+  templates:
+    - name: loyal
+      audience: {{high_value: {{lifetime_value: 0}}}}
+      attributes:
+        - {{column: email}}
+        - {{column: lifetime_orders, as: Lifetime Orders, type: integer}}
+        - {{column: lifetime_value, as: Lifetime Value, type: float, precision: 2}}
+"""
+
+_LOCATION = """
+import os
+from pathlib import Path
+
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.orchestration.build import build_definitions
+
+FILE = Path(__file__).with_name("defs.yaml")
+((config, place),) = load_configs(FILE)
+defs = build_definitions(config=config, folder=FILE.parent, place=place, environ=os.environ)
+"""
+
+
+@dataclass(frozen=True)
+class SmallBrand:
+    """Configuration, sources and a code location in one folder.
+
+    Attributes:
+        folder: Where all of it lies.
+        last: The last day with orders: yesterday.
+    """
+
+    folder: Path
+    last: date
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "defs.yaml"
+
+    @property
+    def home(self) -> Path:
+        """A DAGSTER_HOME with the settings that ``make ui`` has."""
+        return self.folder / "home"
+
+    def environ(self, endpoint: str, api_key: str) -> dict[str, str]:
+        return {
+            "BRAZE_API_KEY": api_key,
+            "BRAZE_REST_ENDPOINT": endpoint,
+            "BRAZE_PIPELINE_SOURCES": str(self.folder / "sources"),
+            "BRAZE_PIPELINE_DATABASE": str(self.folder / "warehouse.duckdb"),
+            "DAGSTER_HOME": str(self.home),
+        }
+
+    def day(self, days_ago: int) -> str:
+        """A day, counted back from the last one."""
+        return (self.last - timedelta(days=days_ago)).isoformat()
+
+    def orders_by(self, day: str) -> int:
+        """How many orders each customer has at the end of a day."""
+        return DAYS - (self.last - date.fromisoformat(day)).days
+
+    def users(self) -> list[str]:
+        return [f"c{number}" for number in range(CUSTOMERS)]
+
+    def buy_again(self) -> None:
+        """One more order for everybody on the last day, as late data."""
+        with (self.folder / "sources" / "orders.csv").open("a", encoding="utf-8") as file:
+            file.writelines(_orders([self.last], hour=20))
+
+
+def small_brand(folder: Path, *, schedule: str = "null") -> SmallBrand:
+    """Write a small brand into a folder."""
+    last = datetime.now(UTC).date() - timedelta(days=1)
+    brand = SmallBrand(folder, last)
+    brand.home.mkdir(parents=True)
+    shutil.copy(PROJECT / ".dagster_home" / "dagster.yaml", brand.home / "dagster.yaml")
+    shutil.copy(PROJECT / "braze_pipeline" / "defs" / "braze" / "customer_attributes.sql", folder)
+    first = last - timedelta(days=DAYS - 1)
+    brand.config.write_text(
+        dedent(_CONFIG).format(endpoint="http://127.0.0.1:1", first=first, schedule=schedule)
+    )
+    (folder / "location.py").write_text(_LOCATION)
+    (folder / "workspace.yaml").write_text(
+        "load_from:\n  - python_file: {relative_path: location.py, location_name: small}\n"
+    )
+    _write_sources(folder / "sources", [first + timedelta(days=n) for n in range(DAYS)])
+    return brand
+
+
+def _write_sources(folder: Path, days: list[date]) -> None:
+    folder.mkdir()
+    customers = [
+        "customer_id,given_name,surname,email,phone,city,country,birthdate,gender,loyalty_status\n"
+    ]
+    consents = ["customer_id,channel,opted_in,changed_at\n"]
+    for number in range(CUSTOMERS):
+        customers.append(f"c{number},Ann,Lee,ann{number}@example.com,,Leeds,GB,1980-01-02,F,gold\n")
+        consents.append(f"c{number},email,true,{days[0]} 00:00:00\n")
+    header = "order_id,customer_id,ordered_at,product_id,product_name,quantity,unit_price\n"
+    (folder / "customers.csv").write_text("".join(customers))
+    (folder / "consents.csv").write_text("".join(consents))
+    (folder / "orders.csv").write_text("".join([header, *_orders(days, hour=12)]))
+
+
+def _orders(days: Iterable[date], *, hour: int) -> list[str]:
+    return [
+        f"o{number}-{day}-{hour},c{number},{day} {hour}:00:00,p1,Mug,1,{number + 1}.00\n"
+        for day in days
+        for number in range(CUSTOMERS)
+    ]
