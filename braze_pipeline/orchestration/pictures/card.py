@@ -5,8 +5,9 @@ that differs from the system's. So a card brings its own background, light or da
 has it, and is readable on either page. Red and green carry no meaning: blue is done, orange is
 not, grey is open.
 
-Dagster's UI keeps metadata for ever and shows Markdown of this length behind a click; what is to
-be seen at once is a ``sketch``. The same input always gives the same text, so that equal runs have equal metadata.
+Dagster keeps metadata for ever, and its UI shows Markdown of this length behind a click; what is to
+be seen at once is a ``sketch``. The same input always gives the same text, so that equal runs have
+equal metadata.
 """
 
 from __future__ import annotations

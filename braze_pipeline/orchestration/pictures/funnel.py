@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from braze_pipeline.orchestration.pictures.card import length, number, share
-from braze_pipeline.orchestration.pictures.sketch import BLUE, Sketch
+from braze_pipeline.orchestration.pictures.sketch import BLUE, Sketch, short
 
 _ROW: Final = 34
 _BAR: Final = 22
@@ -14,6 +14,8 @@ _TOP: Final = 14
 _MIDDLE: Final = 142
 _WIDEST: Final = 100
 _TOLD: Final = 204
+_LARGE: Final = 10_000_000
+"""From here on exact counts would not fit on a line; they stand beside the picture anyway."""
 
 
 def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
@@ -26,11 +28,12 @@ def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
     sketch = Sketch("Audience funnel", len(left_out) * _ROW + _BAR + 2 * _TOP)
     left = customers
     steps = [left]
+    shown = "{:,}".format if customers < _LARGE else short
     _step(sketch, 0, "Customers", f"{customers:,}")
     for row, (rule, count) in enumerate(left_out.items(), start=1):
         left -= count
         steps.append(left)
-        told = f"{left:,} · {share(left, customers)} · left out {count:,}"
+        told = f"{shown(left)} · {share(left, customers)} · left out {shown(count)}"
         _step(sketch, row, _named(rule), told)
     if customers:
         sketch.path(_silhouette([length(step, customers, _WIDEST) / 2 for step in steps]), BLUE)

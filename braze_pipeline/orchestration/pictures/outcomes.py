@@ -92,12 +92,12 @@ def _sketch(f: Figures, points: int) -> str:
     sketch = Sketch("Send", (138 if drawn else 92) if f.p99 > 0 else 52)
     x = 12.0
     for (name, count), colour, left in zip(
-        f.parts, (BLUE, ORANGE, GREY), (12, 148, 252), strict=True
+        f.parts, (BLUE, ORANGE, GREY), (12, 140, 252), strict=True
     ):
         wide = min(length(count, f.planned, 376), 388 - x)
-        sketch.bars([(x, 12, wide, 10)], colour)
+        sketch.bars([(x, 12, wide, 10), (left, 31, 8, 8)], colour)
         x += wide
-        sketch.text(left, 39, f"{short(count)} {name}")
+        sketch.text(left + 12, 39, f"{short(count)} {name}")
     if drawn:
         end, peak = spans[-1][1], max(rate for _, _, rate in spans)
         steps = "".join(
@@ -105,6 +105,8 @@ def _sketch(f: Figures, points: int) -> str:
             for _, stop, rate in spans
         )
         sketch.path(f"M12 96{steps}V96z", BLUE)
+    if not f.planned:
+        sketch.text(12, 20, "Nothing to send.")
     if f.p99 > 0:
         line = 113 if drawn else 62
         sketch.text(12, line, f.pace)

@@ -19,7 +19,7 @@ SHOWN_IN_PLACE: Final = 999
 
 WIDTH: Final = 400
 BLUE: Final = "#37d"
-PALE: Final = "#9be"
+PALE: Final = "#37d5"
 ORANGE: Final = "#d60"
 GREY: Final = "#999"
 
