@@ -227,6 +227,10 @@ class World:
                     (plan.plan_id,),
                 ).fetchall()
             )
+            journal.execute(
+                "UPDATE sends SET status = 'stopped', ended_at = started_at "
+                "WHERE status = 'running'"
+            )
             send_id = journal.execute(
                 "INSERT INTO sends (destination, template, plan_id, run_id, started_at, status) "
                 "VALUES (?, ?, ?, ?, ?, 'running')",

@@ -4,7 +4,9 @@
 ``tables``     the tables, their schema version and migrations
 ``columns``    which Braze name lies in which column of the wide table
 ``journal``    reading what a send acknowledged
-``fold``       journal and plan snapshot into the ledger
+``fold``       journal and plan snapshot into the ledger, with ``merge``
+``settle``     which day each user was last evaluated for: the stale guard
+``doubts``     what may be in Braze without an answer
 ``standing``   which users Braze is known to have
 ``bootstrap``  filling the ledger from a Braze export
 ``transfer``   export and import of the ledger itself

@@ -42,8 +42,10 @@ _SCALARS = {
     ValueType.STRING: ("'VARCHAR'", "{0}"),
     ValueType.INTEGER: (
         _NUMBERS,
-        "CASE WHEN TRY_CAST({0} AS DOUBLE) = trunc(TRY_CAST({0} AS DOUBLE)) THEN coalesce("
-        "TRY_CAST({0} AS BIGINT), TRY_CAST(TRY_CAST({0} AS DOUBLE) AS BIGINT)) END",
+        (
+            "CASE WHEN TRY_CAST({0} AS DOUBLE) = trunc(TRY_CAST({0} AS DOUBLE)) THEN coalesce("
+            "TRY_CAST({0} AS BIGINT), TRY_CAST(TRY_CAST({0} AS DOUBLE) AS BIGINT)) END"
+        ),
     ),
     ValueType.FLOAT: (_NUMBERS, "TRY_CAST({0} AS DOUBLE)"),
     ValueType.BOOLEAN: ("'BOOLEAN'", "CAST({0} AS BOOLEAN)"),

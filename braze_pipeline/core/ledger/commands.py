@@ -210,7 +210,7 @@ def forget_user(
             _delete(con, removed, wide, "user_id = ?", [user_id])
             if removed.get(wide):
                 tables.bump(con, ledger, "forget", None)
-        for name in ("ledger.refused", "ledger.unsettled"):
+        for name in ("ledger.refused", "ledger.doubts", "ledger.unsettled"):
             _delete(con, removed, name, "user_id = ?", [user_id])
         _delete(
             con, removed, rejections.TABLE,

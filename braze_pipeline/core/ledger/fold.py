@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import rejections
-from braze_pipeline.core.ledger import journal, merge, settle, tables
+from braze_pipeline.core.ledger import doubts, journal, merge, settle, tables
 from braze_pipeline.core.ledger.journal import RANGES, REFUSED
 from braze_pipeline.core.warehouse import literal
 
@@ -86,6 +86,8 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
             continue
         if not _complete(con, send):
             journal.load(con, warehouse.journal_path, send)
+            if not send.done:
+                journal.load_answered(con, warehouse.journal_path, send.plan_id)
             took, lost = _fold_one(con, send, plan)
             sends, accepted, refused = sends + 1, accepted + took, refused + lost
         if send.ended:
@@ -131,9 +133,10 @@ def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
 def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> tuple[int, int]:
     key = [send.plan_id, send.send_id]
     with tables.transaction(con):
-        _only_new(con, key)
+        news = _only_new(con, [*key, send.started_at])
         refused = _refusals(con, send, plan)
         accepted = merge.merge(con, send, plan)
+        doubted = (news or send.done) and doubts.doubt(con, plan, done=send.done)
         settled = settle.settle(con, plan) if send.done else False
         con.execute(
             f"INSERT INTO ledger.folded_ranges SELECT ?, ?, request_no, first_index FROM {RANGES}",
@@ -141,8 +144,12 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
         )
         if send.ended:
             con.execute("DELETE FROM ledger.folded_ranges WHERE plan_id = ? AND send_id = ?", key)
-            con.execute("INSERT INTO ledger.folded VALUES (?, ?, ?, true)", [*key, send.started_at])
-        if accepted or refused or settled:
+            con.execute(
+                "UPDATE ledger.folded SET complete = true WHERE plan_id = ? AND send_id = ? "
+                "AND started_at = ?",
+                [*key, send.started_at],
+            )
+        if accepted or refused or doubted or settled:
             tables.bump(con, plan.ledger, "fold", plan.plan_id)
         con.execute(
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "
@@ -153,19 +160,30 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
     return accepted, refused
 
 
-def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> None:
-    """Leave only ranges that an earlier fold of the same send did not take."""
+def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:
+    """Leave only ranges that an earlier fold of the same send did not take.
+
+    Returns whether any are left, or the send was never seen before.
+    """
     con.execute(
         f"DELETE FROM {RANGES} r WHERE EXISTS (SELECT 1 FROM ledger.folded_ranges f "
         "WHERE f.plan_id = ? AND f.send_id = ? AND f.request_no = r.request_no "
         "AND f.first_index = r.first_index)",
-        key,
+        key[:2],
     )
     con.execute(
         f"DELETE FROM {REFUSED} x WHERE NOT EXISTS (SELECT 1 FROM {RANGES} r "
         "WHERE r.request_no = x.request_no AND x.object_index >= r.first_index "
         "AND x.object_index < r.first_index + r.count)"
     )
+    seen = tables.count(
+        con,
+        "SELECT count(*) FROM ledger.folded WHERE plan_id = ? AND send_id = ? AND started_at = ?",
+        key,
+    )
+    if not seen:
+        con.execute("INSERT INTO ledger.folded VALUES (?, ?, ?, false)", key)
+    return not seen or tables.count(con, f"SELECT count(*) FROM {RANGES}") > 0
 
 
 def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RANGES = "__fold_ranges"
 REFUSED = "__fold_refused"
+ANSWERED = "__fold_answered"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,17 @@ def load(con: duckdb.DuckDBPyConnection, path: Path, send: Send) -> None:
         con, REFUSED, ("request_no", "object_index", "status"), refused,
         {"error": str, "attempt": int},
     )  # fmt: skip
+
+
+def load_answered(con: duckdb.DuckDBPyConnection, path: Path, plan_id: str) -> None:
+    """All ranges of a plan that have their answer, whichever send brought it: ``ANSWERED``."""
+    rows = _read(
+        path,
+        "SELECT request_no, first_index, count FROM acknowledgements JOIN sends USING (send_id) "
+        "WHERE plan_id = ?",
+        plan_id,
+    )
+    _table(con, ANSWERED, ("request_no", "first_index", "count"), rows, {})
 
 
 def mark_folded(path: Path, send: Send) -> None:

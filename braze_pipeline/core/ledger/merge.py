@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import settle, tables
+from braze_pipeline.core.ledger import doubts, settle, tables
 from braze_pipeline.core.ledger.journal import RANGES, REFUSED
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
     accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
     if accepted:
         _merge(con, plan, _first_sent(con, plan), done=send.done)
+        doubts.resolve(con, plan, ACCEPTED)
         con.execute(
             "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? "
             f"AND user_id IN (SELECT __user_id FROM {ACCEPTED})",
@@ -74,7 +75,12 @@ def _merge(
     anew; 1 % changed in two attributes, 0.04 s to merge those and 0.4 s to merge all columns.
     """
     seen = settle.seen_sql(con, plan, member="n.__member", day="n.__as_of", done=done)
-    changes = _changes(plan, touched, seen)
+    confirmed = tables.count(
+        con,
+        f"SELECT count(*) FROM {ACCEPTED} n JOIN {tables.wide(plan.ledger)} l "
+        f"ON l.user_id = n.__user_id WHERE {_CONFIRMED.format(j=plan.template_no)}",
+    )
+    changes = _changes(plan, touched, seen, confirmed=confirmed > 0)
     users = tables.count(con, f"SELECT count(*) FROM {tables.wide(plan.ledger)}")
     accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
     if accepted > users * REBUILD_SHARE:
@@ -90,17 +96,26 @@ def _merge(
     )
 
 
-def _changes(plan: FoldedPlan, touched: list[int], seen: str) -> dict[str, str]:
-    """The new value of each column, from the ledger's row ``l`` and the accepted row ``n``."""
+_CONFIRMED = "(l.u{j} IS TRUE AND n.__known AND n.__full)"
+"""Everything of the user was unconfirmed, and has now been sent in full to a known user."""
+
+
+def _changes(plan: FoldedPlan, touched: list[int], seen: str, *, confirmed: bool) -> dict[str, str]:
+    """The new value of each column, from the ledger's row ``l`` and the accepted row ``n``.
+
+    Where an unconfirmed user is confirmed, what was not sent along (a value held back that day) is
+    forgotten: nothing has proved it, and it must go out when it is there again.
+    """
     j = plan.template_no
     changes = {
         f"s{j}": seen.format(old=f"l.s{j}"),
         f"f{j}": f"CASE WHEN n.__full OR l.f{j} IS NULL THEN n.acknowledged_at ELSE l.f{j} END",
         f"u{j}": f"CASE WHEN NOT n.__known THEN true WHEN n.__full THEN false ELSE l.u{j} END",
     }
-    for k in touched:
-        changes[f"v{k}"] = f"CASE WHEN n.c{k} THEN n.n{k} ELSE l.v{k} END"
-        changes[f"a{k}"] = f"CASE WHEN n.c{k} THEN n.ack_no ELSE l.a{k} END"
+    forget = f"WHEN {_CONFIRMED.format(j=j)} THEN NULL " if confirmed else ""
+    for k in [k for k, _, _ in plan.columns] if confirmed else touched:
+        changes[f"v{k}"] = f"CASE WHEN n.c{k} THEN n.n{k} {forget}ELSE l.v{k} END"
+        changes[f"a{k}"] = f"CASE WHEN n.c{k} THEN n.ack_no {forget}ELSE l.a{k} END"
     return changes
 
 

@@ -77,6 +77,15 @@ CREATE TABLE ledger.folded_ranges (
     first_index INTEGER NOT NULL
 );
 
+-- What a send that did not end well may have brought to Braze without our learning of it (requests
+-- in flight at a kill, time-outs): whatever the ledger says, these attributes go out once more.
+CREATE TABLE ledger.doubts (
+    ledger VARCHAR NOT NULL,
+    plan_id VARCHAR NOT NULL,
+    user_id VARCHAR NOT NULL,
+    columns INTEGER[] NOT NULL          -- column numbers
+);
+
 -- Users whose "newest day evaluated" moves once the plan is carried out, though nothing is sent:
 -- as_of NULL: no longer part of the newest day; else: evaluated for that day, and up to date.
 CREATE TABLE ledger.unsettled (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
 KEY = "braze_pipeline_ledger"
-_OF_LEDGER = ("ledgers", "changes", "attributes", "templates", "acks", "refused")
+_OF_LEDGER = ("ledgers", "changes", "attributes", "templates", "acks", "refused", "doubts")
 _OF_PLANS = ("folded", "folded_ranges", "unsettled")
 
 
@@ -105,7 +105,7 @@ def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: list[Any]) -> None:
         "AND table_name = ? ORDER BY column_index",
         [name],
     ).fetchall()
-    shape = json.dumps([{c: ["VARCHAR"] if t == "VARCHAR[]" else t for c, t in columns}])
+    shape = json.dumps([{c: [t[:-2]] if t.endswith("[]") else t for c, t in columns}])
     names = ", ".join(quote(c) for c, _ in columns)
     values = ", ".join(f"r.{quote(c)}" for c, _ in columns)
     con.execute(

@@ -62,12 +62,14 @@ class History:
         carried_out: The newest day of this template that was carried out.
         newer: Something in the ledger may be newer than one of the days: the slow path.
         empty: The ledger has no users yet.
+        doubts: Some earlier request got no answer, and may have been carried out.
         other_templates: (number, newest day, attribute names) of templates that went further.
     """
 
     carried_out: date | None
     newer: bool
     empty: bool
+    doubts: bool
     other_templates: tuple[tuple[int, date, frozenset[str]], ...]
 
     def latest(self, newest: date) -> bool:
@@ -96,6 +98,9 @@ def history(con: duckdb.DuckDBPyConnection, q: Question) -> History:
     return History(
         carried_out=mine,
         newer=newer and not q.forced,
+        doubts=bool(
+            tables.count(con, "SELECT count(*) FROM ledger.doubts WHERE ledger = ?", [ledger])
+        ),
         empty=not tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}"),
         other_templates=() if q.forced else further,
     )
@@ -199,6 +204,14 @@ def _join(q: Question, past: History, *, leaving: bool) -> str:
     )
     moves = _moves(q, past)
     wanted = [f"(p.__user_id IS NOT NULL AND ({full} OR {_any(map(_raw, q.layout.columns))}))"]
+    doubts = ""
+    if past.doubts:
+        wanted.append("d.user_id IS NOT NULL")
+        doubts = (
+            "LEFT JOIN (SELECT user_id, flatten(list(columns)) AS columns FROM ledger.doubts "
+            f"WHERE ledger = {literal(q.layout.ledger)} GROUP BY user_id) d "
+            "ON d.user_id = coalesce(p.__user_id, l.user_id)"
+        )
     if leaving:
         wanted += [
             f"(p.__user_id IS NULL AND l.s{j} IS NOT NULL AND l.f{j} IS NOT NULL "
@@ -217,9 +230,10 @@ def _join(q: Question, past: History, *, leaving: bool) -> str:
         {moves} AS __moves,
         {_comma(*(f"p.{quote(c.name)}::{c.stored} AS p{c.no}" for c in q.layout.columns))}
         {_comma(*(f"l.v{c.no} AS o{c.no}" for c in q.layout.columns))}
-        {_comma(*(f"{_reset(c)} AS r{c.no}" for c in q.layout.columns))}
+        {_comma(*(f"{_again(c, past)} AS r{c.no}" for c in q.layout.columns))}
         {_comma(*(f"{_older(q, past, c)} AS t{c.no}" for c in q.layout.columns))}
     FROM p FULL JOIN {tables.wide(q.layout.ledger)} l ON p.__user_id = l.user_id
+    {doubts}
     WHERE {moves} OR {" OR ".join(wanted)}"""
 
 
@@ -234,6 +248,12 @@ def _raw(c: Column) -> str:
 
 def _reset(c: Column) -> str:
     return "false" if c.reset_ack is None else f"coalesce(l.a{c.no} <= {c.reset_ack}, false)"
+
+
+def _again(c: Column, past: History) -> str:
+    """Whether an attribute goes out though it may be what the ledger says."""
+    doubt = f" OR coalesce(list_contains(d.columns, {c.no}), false)" if past.doubts else ""
+    return f"({_reset(c)}{doubt})"
 
 
 def _older(q: Question, past: History, c: Column) -> str:
@@ -304,7 +324,7 @@ def _decisions(c: Column, past: History) -> str:
         f"AND ({value} OR (__full AND n{k} IS NOT NULL)))"
     )
     if c.settings.on_leave != "keep":
-        wanted = f"CASE WHEN __left THEN n{k} IS DISTINCT FROM o{k} ELSE {wanted} END"
+        wanted = f"CASE WHEN __left THEN n{k} IS DISTINCT FROM o{k} OR r{k} ELSE {wanted} END"
     fresh = f"({wanted}) AND NOT t{k} AS c{k}, n{k}, o{k}"
     return f"{fresh}, ({wanted}) AND t{k} AS x{k}" if past.newer else f"{fresh}, false AS x{k}"
 

@@ -21,7 +21,16 @@ MANY = {f"u{n}": {"Tier": f"t{n}", "Spend": n / 2} for n in range(7)}
 
 def state(w: World) -> list[Any]:
     """Everything the ledger says, but for wall-clock times of the fold itself."""
-    tables = ["attributes", "templates", "acks", "refused", "ledgers", "folded", "unsettled"]
+    tables = [
+        "attributes",
+        "templates",
+        "acks",
+        "refused",
+        "doubts",
+        "ledgers",
+        "folded",
+        "unsettled",
+    ]
     rows = [
         w.con.execute(f"SELECT * FROM ledger.{name} ORDER BY ALL").fetchall() for name in tables
     ]
@@ -200,3 +209,44 @@ def test_a_broken_journal_is_named(world: Make) -> None:
     w.warehouse.journal_path.write_bytes(b"not a database, but long enough to be read as one" * 9)
     with pytest.raises(LedgerError, match=r"w\.journal\.sqlite"):
         w.fold()
+
+
+def test_a_value_that_goes_back_while_a_request_got_no_answer_is_sent_again(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "X"}, "b": {"Tier": "X"}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Tier": "Y", "Spend": 1.0}, "b": {"Tier": "X"}})
+    w.send(w.plan(day(2)), stop_after=0, lose_ack=True, leave_running=True)
+    assert w.braze.profiles["a"] == {"Tier": "Y", "Spend": 1.0}
+    w.profiles(day(3), {"a": {"Tier": "X"}, "b": {"Tier": "X"}})
+    plan = w.run(day(3))
+    assert w.sent(plan) == {"a": {"Tier": "X", "Spend": None}}
+    assert w.braze.profiles["a"] == {"Tier": "X"}
+    assert w.plan(day(3)).planned_users == 0
+    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (0,)
+
+
+def test_a_doubt_lasts_until_the_very_attribute_is_acknowledged(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"Tier": "X", "Spend": 1.0}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Tier": "Y", "Spend": 2.0}})
+    w.send(w.plan(day(2)), stop_after=0, lose_ack=True)
+    w.profiles(day(3), {"a": {"Tier": "X", "Spend": 1.0}}, held={"a": ["Spend"]})
+    assert w.sent(w.run(day(3))) == {"a": {"Tier": "X"}}
+    w.profiles(day(4), {"a": {"Tier": "X", "Spend": 1.0}})
+    assert w.sent(w.run(day(4))) == {"a": {"Spend": 1.0}}
+    assert w.braze.profiles["a"] == {"Tier": "X", "Spend": 1.0}
+    assert w.plan(day(4)).planned_users == 0
+
+
+def test_a_resumed_send_leaves_no_doubt(world: Make) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    plan = w.plan(day(1))
+    w.send(plan, stop_after=1, lose_ack=True)
+    w.fold()
+    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (5,)
+    w.send(plan)
+    w.fold()
+    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (0,)
