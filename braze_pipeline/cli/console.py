@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
 
 USAGE = 2
@@ -43,4 +44,11 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         sys.exit(USAGE)
     except (click.Abort, KeyboardInterrupt):
         fail("Interrupted", "The command was stopped.", "", code=4)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
+        fail(
+            PipelineError.title,
+            describe_unknown(error),
+            "This is a defect or an unforeseen state; report it with the text above.",
+            code=PipelineError.exit_code,
+        )
     sys.exit(0)

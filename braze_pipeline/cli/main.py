@@ -6,6 +6,7 @@ permission; 4 Braze unreachable or failing; 5 stopped by a guard.
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import click
 
 from braze_pipeline import __version__
+from braze_pipeline.cli.actions import actions
 from braze_pipeline.cli.console import guarded
 from braze_pipeline.cli.context import session
 from braze_pipeline.cli.demo import demo
@@ -39,7 +41,18 @@ def cli(context: click.Context, config: Path | None, template_name: str | None) 
     context.obj = session(config, template_name)
 
 
-for command in (demo, run, plan, retry_rejected, sandbox, rejections, ledger, template, ui):
+for command in (
+    demo,
+    run,
+    plan,
+    retry_rejected,
+    sandbox,
+    rejections,
+    ledger,
+    template,
+    actions,
+    ui,
+):
     cli.add_command(command)
 
 
@@ -48,4 +61,10 @@ def main() -> None:
     # What Dagster says of its own beta features is the developers' business (docs/decisions).
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    # A terminated command drains what is in flight, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
     guarded(lambda: cli.main(args=sys.argv[1:], prog_name="braze-pipeline", standalone_mode=False))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""``braze-pipeline plan``: what the newest plan would change; ``retry-rejected``: try them again."""
+"""``braze-pipeline plan``: what would change; ``retry-rejected``: plan refused users again."""
 
 from __future__ import annotations
 

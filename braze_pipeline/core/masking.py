@@ -7,11 +7,16 @@ in order to mend a value ("99999 999999" tells of a phone with no country code).
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 MASK_LENGTH = 40
 
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
+_QUOTED = re.compile(r"""(["'`])(.*?)\1""", re.DOTALL)
+_WORD_WITH_DATA = re.compile(r"\S*[@\d]\S*")
+_MAX_TEXT = 500
 
 
 def mask(value: object) -> str | None:
@@ -31,3 +36,17 @@ def mask_sql(expression: str) -> str:
         f"CASE WHEN length({shape}) <= {MASK_LENGTH} THEN {shape} "
         f"ELSE left({shape}, {MASK_LENGTH - 1}) || '…' END"
     )
+
+
+def mask_text(text: str) -> str:
+    """A text of another's making in which quoted parts and words with digits or an @ are masked."""
+    masked = _QUOTED.sub(lambda m: f"{m.group(1)}{mask(m.group(2))}{m.group(1)}", text)
+    masked = _WORD_WITH_DATA.sub(lambda m: mask(m.group(0)) or "", masked)
+    return masked[:_MAX_TEXT]
+
+
+def describe_unknown(error: BaseException) -> str:
+    """An unforeseen exception: its type, where it arose, and its text with all values masked."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"{type(error).__name__} at {place}: {mask_text(str(error))}"

@@ -143,7 +143,7 @@ def build_assets(
         with told(context), warehouse.warehouse().connect() as con:
             days = days_of(context)
             summaries = [
-                build_profiles(con, t, day, run_id=context.run_id, now=_now()) for day in days
+                build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
             ]
             if t.dropped:
                 context.log.warning(metadata.dropped_text(t, summaries))
@@ -170,14 +170,14 @@ def build_assets(
                 warehouse.warehouse(),
                 t,
                 days_of(context),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 now=_now(),
                 environ=os.environ,
                 overrides=overrides_of(context.run.tags),
                 say=context.log.info,
             )
             return dg.MaterializeResult(
-                metadata=metadata.plan(t, plan), check_results=guard_results(t, plan)
+                metadata=metadata.plan(t, plan), check_results=guard_results(plan)
             )
 
     @asset(
@@ -220,7 +220,7 @@ def build_assets(
                 warehouse.warehouse(),
                 t,
                 days_of(context),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 environ=os.environ,
                 say=context.log.info,
             )
@@ -237,7 +237,7 @@ def build_assets(
                 # What was acknowledged is in the ledger; the step still failed.
                 context.log_event(dg.AssetObservation(keys.send, metadata=shown))
                 raise outcome.error
-            return dg.MaterializeResult(metadata=shown, check_results=send_results(t, outcome))
+            return dg.MaterializeResult(metadata=shown, check_results=send_results(outcome))
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
 

@@ -55,9 +55,8 @@ def switched_on(t: TemplateSettings) -> set[str]:
     return {name for name, found in thresholds.items() if any(one is not None for one in found)}
 
 
-def guard_results(t: TemplateSettings, plan: PlanSummary) -> list[dg.AssetCheckResult]:
+def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
     """The guards' verdicts on a plan; one let through passes, and says by whose word."""
-    del t
     return [
         dg.AssetCheckResult(
             check_name=f"guard_{guard.name}",
@@ -99,7 +98,7 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
     )
 
 
-def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
+def send_results(outcome: SendOutcome) -> list[dg.AssetCheckResult]:
     """Accounting, and the read-back where it is switched on."""
     results = [
         dg.AssetCheckResult(

@@ -7,15 +7,12 @@ exception text may hold.
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 
-from braze_pipeline.core.masking import mask
+from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
 
 ACTION = "braze_pipeline/action"
@@ -26,10 +23,6 @@ TRANSIENT = "braze_pipeline/transient"
 
 # Dagster's daemon looks at this tag when a run has failed.
 RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
-
-_QUOTED = re.compile(r"""(["'`])(.*?)\1""", re.DOTALL)
-_WORD_WITH_DATA = re.compile(r"\S*[@\d]\S*")
-_MAX_TEXT = 500
 
 
 @contextmanager
@@ -68,9 +61,7 @@ def failure_of(error: PipelineError) -> dg.Failure:
 
 def unknown_failure(error: Exception) -> dg.Failure:
     """Any other exception: its type, where it arose, and its text with all values masked."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-    what = f"{type(error).__name__} at {place}: {safe_text(str(error))}"
+    what = describe_unknown(error)
     return dg.Failure(
         description=f"Unexpected failure: {what}",
         metadata={
@@ -82,13 +73,6 @@ def unknown_failure(error: Exception) -> dg.Failure:
         },
         allow_retries=False,
     )
-
-
-def safe_text(text: str) -> str:
-    """An exception text in which quoted parts and words with digits or an @ are masked."""
-    masked = _QUOTED.sub(lambda m: f"{m.group(1)}{mask(m.group(2))}{m.group(1)}", text)
-    masked = _WORD_WITH_DATA.sub(lambda m: mask(m.group(0)) or "", masked)
-    return masked[:_MAX_TEXT]
 
 
 def _allow_retry(context: dg.AssetExecutionContext, *, allowed: bool) -> None:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from braze_pipeline.orchestration import pictures
+from braze_pipeline.orchestration.pictures import AttributeBar, Figures
+
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.audience import Funnel
@@ -40,7 +43,10 @@ def attributes(sources: Sequence[SourceInfo], summaries: Sequence[AttributesSumm
             columns=[dg.TableColumn(name, kind) for name, kind in newest.columns]
         ),
         "days": len(summaries),
+        "order lines": newest.lines,
         "order lines without a customer": newest.lines_without_customer,
+        "order lines of unknown customers": newest.lines_of_unknown_customers,
+        "order lines that are incomplete": newest.lines_incomplete,
         "order lines after the as-of date": newest.lines_after,
         "sources": table(
             ("table", "rows", "newest", "read from"),
@@ -53,8 +59,11 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
     """How many are in, and which rule left the others out first."""
     newest = funnels[-1]
     rules = t.audience
-    return {
+    found: Metadata = {
         "dagster/row_count": newest.audience,
+        "funnel": dg.MetadataValue.md(
+            pictures.funnel(customers=newest.customers, left_out=newest.left_out)
+        ),
         "customers": newest.customers,
         "left out": table(
             ("first rule that excluded them", "customers"), list(newest.left_out.items())
@@ -70,6 +79,9 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
             ],
         ),
     }
+    if newest.groups:
+        found["recipient groups"] = table(("group", "customers"), list(newest.groups.items()))
+    return found
 
 
 def profiles(
@@ -116,6 +128,7 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     forecast = plan.forecast
     found: Metadata = {
         "dagster/row_count": plan.planned_users,
+        **_cost(t, plan),
         "plan": plan.plan_id,
         "status": plan.status,
         "planned attributes": plan.planned_attributes,
@@ -147,29 +160,62 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     return found
 
 
+def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
+    """Data points by attribute, or users where the contract counts none, as pictures."""
+    points = t.destination.pricing.model == "data_points"
+    bars = [
+        AttributeBar(
+            name=c.name,
+            now=c.data_points if points else c.users,
+            full=c.full_data_points if points else c.full_users,
+        )
+        for c in plan.forecast.by_attribute
+    ]
+    unit = "data points" if points else "users"
+    whole = pictures.cost_card(bars, unit=unit, subject=f"as of {plan.days[-1]}")
+    return {
+        "cost": dg.MetadataValue.md(pictures.cost(bars, unit=unit)),
+        "cost in full": dg.MetadataValue.md(whole),
+    }
+
+
 def send(outcome: SendOutcome) -> Metadata:
     """What became of every planned user, and how it went."""
     result = outcome.result
+    figures = Figures(
+        accepted=result.accepted_users,
+        rejected=result.rejected_users,
+        not_attempted=result.not_attempted_users,
+        reasons=result.refused,
+        timeline=result.timeline,
+        seconds=result.seconds,
+        p50=result.latency_p50,
+        p95=result.latency_p95,
+        p99=result.latency_p99,
+        stopped=result.stopped_by.title if result.stopped_by else "",
+    )
     found: Metadata = {
         "dagster/row_count": outcome.account.accepted,
+        "send": dg.MetadataValue.md(pictures.send(figures)),
+        "send in full": dg.MetadataValue.md(
+            pictures.send_card(figures, subject=f"as of {outcome.plan.days[-1]}")
+        ),
         "accepted users": outcome.account.accepted,
         "rejected users": outcome.account.rejected,
         "not attempted users": outcome.account.not_attempted,
         "plan": outcome.plan.plan_id,
+        "requests": result.requests,
+        "bytes": result.bytes,
+        "seconds": round(result.seconds, 2),
+        "seconds throttled": round(result.throttled_seconds, 2),
+        "latency p50 (ms)": round(result.latency_p50 * 1000, 1),
+        "latency p95 (ms)": round(result.latency_p95 * 1000, 1),
+        "latency p99 (ms)": round(result.latency_p99 * 1000, 1),
+        "retries by cause": table(("cause", "retries"), _most(result.retries)),
+        "refused by reason": table(("Braze's answer", "users"), _most(result.refused)),
     }
-    if result is not None:
-        found |= {
-            "requests": result.requests,
-            "bytes": result.bytes,
-            "seconds": round(result.seconds, 2),
-            "users a second": round(outcome.account.accepted / max(result.seconds, 1e-9)),
-            "seconds throttled": round(result.throttled_seconds, 2),
-            "latency p50 (ms)": round(result.latency_p50 * 1000, 1),
-            "latency p95 (ms)": round(result.latency_p95 * 1000, 1),
-            "latency p99 (ms)": round(result.latency_p99 * 1000, 1),
-            "retries by cause": table(("cause", "retries"), _most(result.retries)),
-            "refused by reason": table(("Braze's answer", "users"), _most(result.refused)),
-        }
+    if result.seconds > 0 and result.users_sent:
+        found["users a second"] = round(result.users_sent / result.seconds)
     return found
 
 

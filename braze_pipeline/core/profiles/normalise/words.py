@@ -12,13 +12,14 @@ from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
 
 _WORDS: Final = {
     "M": """
-        m male man men boy masculine männlich maennlich mann herr homme masculin masc hombre
+        m mr male man men boy masculine männlich maennlich mann herr homme masculin masc hombre
         masculino varón varon uomo maschio maschile homem mannelijk mies manlig mand mężczyzna
         mezczyzna muž muz férfi bărbat barbat erkek άνδρας ανδρας мужской мужчина муж чоловік
         чоловіча 男 男性 男人 남 남성 남자 ذكر זכר पुरुष ชาย nam
     """,
     "F": """
-        f female woman women girl feminine weiblich frau w femme féminin feminin fem mujer femenino
+        f ms mrs miss female woman women girl feminine weiblich frau w femme féminin feminin fem
+        mujer femenino
         hembra donna femmina femminile mulher feminino vrouw vrouwelijk nainen kvinna kvinnlig
         kvinde kvinne kobieta žena zena nő femeie kadın kadin γυναίκα γυναικα женский женщина жен
         жінка жіноча 女 女性 女人 여 여성 여자 أنثى נקבה महिला หญิง nữ

@@ -1,0 +1,199 @@
+"""The command line as a user meets it: real processes, the shipped data, a real sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("braze-pipeline")
+
+pytestmark = pytest.mark.e2e
+
+
+def call(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with its database in ``folder``; an empty variable is taken away."""
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))},
+        "BRAZE_PIPELINE_DATABASE": str(folder / "warehouse.duckdb"),
+        "BRAZE_PIPELINE_SOURCES": str(ROOT / "data"),
+        **environ,
+    }
+    return subprocess.run(
+        [str(COMMAND), *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """All output of a command that must not have ended in a traceback."""
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(assume_all=True) as running:
+        yield running
+
+
+def run_json(folder: Path, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
+    done = call(
+        folder,
+        "run",
+        "--json",
+        *arguments,
+        BRAZE_REST_ENDPOINT=sandbox.endpoint,
+        BRAZE_API_KEY=SANDBOX_API_KEY,
+    )
+    assert done.returncode == 0, told(done)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert found["profiles"] + found["leaving_users"] == (
+        found["planned_users"]
+        + found["unchanged_users"]
+        + found["superseded_users"]
+        + found["held_back_users"]
+    )
+    assert found["planned_users"] == (
+        found["accepted_users"] + found["rejected_users"] + found["not_attempted_users"]
+    )
+    assert found["customers"] == found["audience"] + sum(found["left_out"].values())
+    assert found["audience"] == found["profiles"] + found["rejected_rows"]
+    return found
+
+
+def test_the_demo_sends_and_a_second_one_plans_nobody_and_says_why(tmp_path: Path) -> None:
+    first = call(tmp_path, "demo")
+    assert first.returncode == 0, told(first)
+    for part in (
+        "customers",
+        "left out, high_value",
+        "accepted by Braze",
+        "data points",
+        "make ui",
+    ):
+        assert part in first.stdout
+    second = call(tmp_path, "demo")
+    assert second.returncode == 0, told(second)
+    assert "planned users                   0" in second.stdout
+    assert "the ledger says that Braze has acknowledged every value already" in second.stdout
+
+
+def test_a_day_later_only_what_changed_is_sent_and_an_older_day_overwrites_nothing(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    first = run_json(tmp_path, sandbox, "--as-of", "2011-11-01")
+    assert first["planned_users"] == first["profiles"] > 1000
+    assert first["status"] == "sent"
+    second = run_json(tmp_path, sandbox, "--as-of", "2011-11-02")
+    assert 0 < second["planned_attributes"] < first["planned_attributes"] / 20
+    before = {user: sandbox.attributes_sent(user) for user in sandbox.profiles()}
+    again = run_json(tmp_path, sandbox, "--as-of", "2011-11-01")
+    assert again["planned_users"] == 0
+    assert again["superseded_users"] > 0
+    assert {user: sandbox.attributes_sent(user) for user in sandbox.profiles()} == before
+
+
+def test_a_dry_run_needs_no_key_and_sends_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    requests = len(sandbox.requests)
+    done = call(
+        tmp_path,
+        *("run", "--as-of", "2011-11-01", "--dry-run"),
+        BRAZE_REST_ENDPOINT=sandbox.endpoint,
+    )
+    assert done.returncode == 0, told(done)
+    assert "nothing was sent" in done.stdout
+    assert len(sandbox.requests) == requests
+
+
+def test_a_wrong_key_is_told_once_without_the_key(tmp_path: Path, sandbox: Sandbox) -> None:
+    with Sandbox(api_key="the-right-one") as strict:
+        done = call(
+            tmp_path,
+            *("run", "--as-of", "2011-11-01", "--json"),
+            BRAZE_REST_ENDPOINT=strict.endpoint,
+            BRAZE_API_KEY="planted-wrong-key",
+        )
+    said = told(done)
+    assert done.returncode == 3
+    assert "Invalid credentials" in said
+    assert "BRAZE_API_KEY" in said
+    assert "planted-wrong-key" not in said
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "invalid_credentials"
+
+
+def test_no_key_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    done = call(tmp_path, "run", "--as-of", "2011-11-01")
+    assert done.returncode == 3
+    assert "holds no API key" in told(done)
+    assert not (tmp_path / "warehouse.duckdb").exists()
+
+
+def test_an_unreachable_endpoint_is_told(tmp_path: Path, sandbox: Sandbox) -> None:
+    done = call(
+        tmp_path,
+        *("run", "--as-of", "2011-11-01"),
+        BRAZE_REST_ENDPOINT="http://127.0.0.1:9",
+        BRAZE_API_KEY="k-0123456789",
+    )
+    assert done.returncode == 4
+    assert "cannot be reached" in told(done)
+
+
+def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for name in ("customers.csv", "consents.csv"):
+        shutil.copy(ROOT / "data" / name, sources / name)
+    environ = {
+        "BRAZE_REST_ENDPOINT": sandbox.endpoint,
+        "BRAZE_API_KEY": SANDBOX_API_KEY,
+        "BRAZE_PIPELINE_SOURCES": str(sources),
+    }
+    done = call(tmp_path, "run", "--as-of", "2011-11-01", **environ)
+    assert done.returncode == 2
+    assert "orders" in told(done)
+    assert str(sources) in told(done)
+    (sources / "orders.csv").write_text("order_id,customer_id\n", encoding="utf-8")
+    done = call(tmp_path, "run", "--as-of", "2011-11-01", **environ)
+    assert done.returncode == 2
+    assert "ordered_at" in told(done)
+    assert "orders.csv" in told(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--as-of", "2011-13-01"), "YYYY-MM-DD"),
+        (("run", "--as-of", "1999-01-01", "--dry-run"), "There is no partition"),
+        (("run", "--as-of", "2011-11-01", "--let-through", "changed_share"), "--reason"),
+        (("--config", "nowhere.yaml", "template", "check"), "nowhere.yaml"),
+        (("--template", "nobody", "plan"), "customer_attributes"),
+    ],
+)
+def test_bad_input_ends_with_two_and_says_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = call(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in told(done)
+
+
+def test_template_check_and_describe_tell_what_would_go_out(tmp_path: Path) -> None:
+    checked = call(tmp_path, "template", "check", "--as-of", "2011-11-01")
+    assert checked.returncode == 0, told(checked)
+    assert "profiles" in checked.stdout
+    described = call(tmp_path, "template", "describe", COLUMNS="200")
+    assert described.returncode == 0, told(described)
+    for part in ("given_name", "first_name", "L12M Monetary", "custom attribute"):
+        assert part in described.stdout
