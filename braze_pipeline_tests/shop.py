@@ -211,7 +211,7 @@ def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
     days = sorted(day for day, _ in one.purchases)
     n = len(days)
     paid = sum((net for _, net in one.purchases), Decimal(0))
-    names = sorted(one.times, key=lambda name: (*one.times[name], name), reverse=True)
+    names = sorted(one.times, key=lambda name: (*(-n for n in one.times[name]), name))
     return {
         "l12m_monetary": float(one.l12m_value),
         "l12m_frequency": sum(day > a_year_before(as_of) for day in days),

@@ -107,8 +107,17 @@ products AS (
 favourites AS (
     SELECT
         customer_id,
-        max_by(product_name, (times, pieces, product_name), 5) AS favourite_products
-    FROM products
+        list(product_name ORDER BY place) AS favourite_products
+    FROM (
+        SELECT
+            customer_id,
+            product_name,
+            row_number() OVER (
+                PARTITION BY customer_id ORDER BY times DESC, pieces DESC, product_name
+            ) AS place
+        FROM products
+    )
+    WHERE place <= 5
     GROUP BY customer_id
 ),
 
