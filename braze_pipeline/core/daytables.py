@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.core.warehouse import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
@@ -55,6 +57,7 @@ def replace_day(
     query: str,
     *,
     now: datetime | None = None,
+    then: Callable[[Fitted], None] | None = None,
 ) -> Fitted:
     """Put a query's rows in the place of a day's, in one transaction; drop days beyond history.
 
@@ -65,6 +68,7 @@ def replace_day(
         as_of: The day.
         query: Gives the rows, without ``__as_of``.
         now: When this is, in UTC and without a zone; for tests.
+        then: What else belongs to the same transaction.
     """
     written_at = now or datetime.now(UTC).replace(tzinfo=None)
     name = t.table(table)
@@ -81,6 +85,8 @@ def replace_day(
         con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
         con.execute("INSERT INTO records.days VALUES (?, ?, ?)", [name, as_of, written_at])
         _drop_old(con, name, t.history_days, written_at)
+        if then is not None:
+            then(fitted)
     except BaseException:
         con.execute("ROLLBACK")
         raise

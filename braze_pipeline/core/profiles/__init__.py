@@ -9,12 +9,14 @@
 ``schema``    the pandera schema of a template
 ``contract``  its validation, page by page, and what it refuses
 ``reasons``   what a rejection's code means
+``store``     profiles and rejections into their tables
+``describe``  rules in words, rows as masks
 ============= ================================================================================
 """
 
-from braze_pipeline.core.profiles.build import ProfilesSummary, build_profiles, preview
+from braze_pipeline.core.profiles.build import ProfilesSummary, build_profiles
 from braze_pipeline.core.profiles.cache import forget_raw
-from braze_pipeline.core.profiles.describe import rule_for
+from braze_pipeline.core.profiles.describe import preview, rule_for
 from braze_pipeline.core.profiles.schema import build_schema
 
 __all__ = [

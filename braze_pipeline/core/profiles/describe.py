@@ -1,14 +1,21 @@
-"""The rules of an attribute in words, for ``template describe`` and the UI."""
+"""What a person sees of the profiles: the rules in words, and some rows as masks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.core.profiles.schema import rules_of
+from braze_pipeline.core.masking import mask_sql
+from braze_pipeline.core.profiles.schema import attributes_of, rules_of
+from braze_pipeline.core.profiles.store import TABLE
+from braze_pipeline.core.warehouse import quote
 
 if TYPE_CHECKING:
-    from braze_pipeline.settings import AttributeSettings
+    from datetime import date
+
+    import duckdb
+
+    from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
 
 def rule_for(attribute: AttributeSettings) -> str:
@@ -24,3 +31,21 @@ def rule_for(attribute: AttributeSettings) -> str:
     if attribute.precision is not None:
         more.append(f"rounded to {attribute.precision} places")
     return "; ".join([words, *more])
+
+
+def preview(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date, rows: int = 5
+) -> list[dict[str, str | None]]:
+    """Some profiles as a person may see them: identifiers and personal data as masks."""
+    shown = [f"{mask_sql('__user_id')} AS {quote(t.destination.identifier)}"]
+    for attribute in attributes_of(t):
+        name = quote(attribute.name)
+        value = mask_sql(name) if attribute.pii else f"{name}::VARCHAR"
+        shown.append(f"{value} AS {name}")
+    found = con.execute(
+        f"SELECT {', '.join(shown)} FROM {t.table(TABLE)} WHERE __as_of = ? "
+        f"ORDER BY hash(__user_id) LIMIT {rows}",
+        [as_of],
+    )
+    names = [str(column[0]) for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -239,9 +239,3 @@ def _mapped_problem(one: Staged) -> str:
 def masked_raw(one: Staged) -> str:
     """The mask of the raw value of a problem, as SQL over ``BASE``."""
     return f"b.x{one.number}" if one.mapping.kind is None else mask_sql(f"b.r{one.number}")
-
-
-def drop(con: duckdb.DuckDBPyConnection) -> None:
-    """Drop the temporary tables."""
-    for table in (BASE, MAPPED):
-        con.execute(f"DROP TABLE IF EXISTS {table}")
