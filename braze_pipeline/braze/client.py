@@ -78,9 +78,10 @@ class BrazeClient:
         from requests.adapters import HTTPAdapter
 
         split = urlsplit(destination.endpoint)
-        if split.scheme != "https" and split.hostname not in _LOOPBACK:
+        plain = split.scheme == "http" and split.hostname in _LOOPBACK
+        if split.scheme != "https" and not plain:
             raise ConfigurationError(
-                "The REST endpoint uses plain http: the API key would travel in clear.",
+                "The REST endpoint is no https address: the API key would travel in clear.",
                 fix="Use https.",
             )
         self.redact = Redactor(secret)
@@ -111,6 +112,20 @@ class BrazeClient:
         request = self._track.copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
+        return self._send(request)
+
+    def ask(self, method: str, path: str, payload: object = None) -> Answer:
+        """One request with a JSON body, or none, and its answer as it came.
+
+        Raises:
+            NoAnswer: no answer came.
+        """
+        import json
+
+        request = self._prepared(method, path)
+        if payload is not None:
+            request.body = json.dumps(payload).encode()
+            request.headers["Content-Length"] = str(len(request.body))
         return self._send(request)
 
     def judged(self, answer: Answer, *, objects: int) -> Verdict:
@@ -156,7 +171,9 @@ class BrazeClient:
         Source: Braze docs, "Export custom attributes": 50 a page, cursor in the Link header.
         """
         path = ATTRIBUTES
-        while path:
+        read: set[str] = set()
+        while path and path not in read:
+            read.add(path)
             data, headers = self._call("GET", path, None, permission="custom_attributes.get")
             listed = data.get("attributes")
             yield from (one for one in listed or [] if isinstance(one, dict))
@@ -167,14 +184,13 @@ class BrazeClient:
     ) -> tuple[dict[str, Any], dict[str, str]]:
         import json
 
-        request = self._prepared(method, path)
-        if payload is not None:
-            request.body = json.dumps(payload).encode()
-            request.headers["Content-Length"] = str(len(request.body))
+        answer, cause = None, ""
         try:
-            answer = self._send(request)
+            answer = self.ask(method, path, payload)
         except NoAnswer as error:
-            raise self.unavailable(error.cause) from None
+            cause = error.cause
+        if answer is None:
+            raise self.unavailable(cause)
         verdict = self.judged(answer, objects=1)
         if answer.status not in (200, 201, 202):
             raise self.failed(verdict, permission=permission)
@@ -244,6 +260,7 @@ class BrazeClient:
 
     def _send(self, request: PreparedRequest) -> Answer:
         exceptions = self._requests.exceptions
+        cause = ""
         try:
             response: Response = self._adapter.send(
                 request,
@@ -255,13 +272,17 @@ class BrazeClient:
             # Reading is part of the answer: a body cut short is no answer.
             body = response.content
         except exceptions.SSLError:
-            raise NoAnswer("TLS certificate not accepted") from None
+            cause = "TLS certificate not accepted"
         except exceptions.ConnectTimeout:
-            raise NoAnswer("connecting timed out") from None
+            cause = "connecting timed out"
         except exceptions.Timeout:
-            raise NoAnswer("timeout") from None
+            cause = "timeout"
         except exceptions.RequestException as error:
-            raise NoAnswer(_word(error)) from None
+            cause = _word(error)
+        if cause:
+            # Raised out here: inside, it would hold the library's exception as its context, and
+            # that one holds the request with its headers.
+            raise NoAnswer(cause)
         return Answer(
             response.status_code,
             {name.lower(): value for name, value in response.headers.items()},
