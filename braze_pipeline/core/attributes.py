@@ -205,12 +205,8 @@ def _lines(con: duckdb.DuckDBPyConnection, as_of: date) -> _Lines:
 
     try:
         row = con.execute(_LINES, {"day": as_of}).fetchone()
-    except (duckdb.DataError, duckdb.ProgrammingError) as error:
-        # A file of a folder whose columns have other types than the first one's.
-        raise SourceChanged(
-            f"The source tables could not be read to their end: {usersql.reason(error)}",
-            fix="Write all files of a table with the same columns and types.",
-        ) from error
+    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.IOException) as error:
+        raise usersql.damaged(error) from error
     lines = _Lines(*(int(count) for count in row or (0, 0, 0, 0, 0)))
     if 0 < lines.of_unknown == lines.used - lines.without_customer:
         raise SourceChanged(

@@ -38,14 +38,20 @@ def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: d
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
     except duckdb.IOException as error:
-        if disk_full(error, file) is not None:
-            raise  # told with the warehouse's path by whoever opened it
-        raise SourceChanged(
-            f"A source could not be read while {file.name} ran: {type(error).__name__}.",
-            fix="Check that its files are whole, and that nothing replaces them meanwhile.",
-        ) from error
+        raise damaged(error) from error
     except duckdb.Error as error:
         raise _told(file, error) from error
+
+
+def damaged(error: Exception) -> Exception:
+    """What it means that a source was found, and then could not be read to its end."""
+    if disk_full(error, Path()) is not None:
+        return error  # told by whoever opened the warehouse, with its path
+    return SourceChanged(
+        f"A source table could not be read to its end: {reason(error)}",
+        fix="Check that its files are whole, of the same columns and types, and that nothing "
+        "replaces them while they are read.",
+    )
 
 
 def _checked(con: duckdb.DuckDBPyConnection, file: Path) -> str:
@@ -94,7 +100,13 @@ def reason(error: Exception) -> str:
     where = f" (line {number})" if number.isdigit() else ""
     text = " ".join(text.split())
     if not isinstance(
-        error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+        error,
+        (
+            duckdb.ParserException,
+            duckdb.BinderException,
+            duckdb.CatalogException,
+            duckdb.IOException,
+        ),
     ):
         # Such texts quote values, between signs or bare.
         text = re.sub(r"(['\"]).*\1", lambda found: mask(found[0]) or "", text)

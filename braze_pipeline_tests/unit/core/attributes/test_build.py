@@ -13,8 +13,14 @@ import duckdb
 import pytest
 
 from braze_pipeline.core.attributes import build_attributes
+from braze_pipeline.core.sources import attach_sources
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
-from braze_pipeline.settings import AttributeSettings, TemplateSettings, ValueType
+from braze_pipeline.settings import (
+    AttributeSettings,
+    SourceSettings,
+    TemplateSettings,
+    ValueType,
+)
 from braze_pipeline_tests.shop import Line, Shop, template
 
 DAY = date(2011, 12, 9)
@@ -245,3 +251,34 @@ def test_a_failure_while_writing_leaves_the_table_as_it_was(
         build_attributes(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
     assert "b" not in columns(con)
     assert con.execute("SELECT sum(a) FROM braze.customer_attributes").fetchone() == (2,)
+
+
+def orders_folder(con: duckdb.DuckDBPyConnection, folder: Path, quantity: str) -> None:
+    (folder / "orders").mkdir()
+    for name, value in (("a", "1.0::DOUBLE"), ("b", quantity)):
+        con.execute(
+            "COPY (SELECT 'A' AS order_id, '1' AS customer_id, TIMESTAMP '2011-01-01' AS "
+            f"ordered_at, '1' AS product_id, 'BAG' AS product_name, {value} AS quantity, "
+            f"1.0 AS unit_price) TO '{folder}/orders/{name}.parquet' (FORMAT parquet)"
+        )
+    con.execute("DROP TABLE orders")
+    attach_sources(con, [SourceSettings(name="orders", path=folder)], time_zone="UTC")
+
+
+def test_a_file_of_another_type_is_told_without_its_values(
+    con: duckdb.DuckDBPyConnection, write: Write, tmp_path: Path
+) -> None:
+    orders_folder(con, tmp_path, "'ada@example.com'")
+    with pytest.raises(SourceChanged, match="could not be read to its end") as caught:
+        build_attributes(con, write("customer_id"), DAY)
+    assert "ada@" not in str(caught.value)
+
+
+def test_a_file_that_goes_away_while_it_is_read_is_told(
+    con: duckdb.DuckDBPyConnection, write: Write, tmp_path: Path
+) -> None:
+    orders_folder(con, tmp_path, "2.0")
+    for file in (tmp_path / "orders").iterdir():
+        file.unlink()
+    with pytest.raises(SourceChanged, match="could not be read to its end"):
+        build_attributes(con, write("customer_id"), DAY)
