@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
-
-from braze_pipeline.core import warehouse
 
 CSV = {
     "customers": (
@@ -30,14 +26,6 @@ CSV = {
     "predictions": "customer_id,predicted_on,predicted_clv\n1,2011-01-01,12.5\n",
 }
 """One CSV file a table."""
-
-
-@pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection as the pipeline's are."""
-    with duckdb.connect() as connection:
-        warehouse.prepare(connection)
-        yield connection
 
 
 @pytest.fixture

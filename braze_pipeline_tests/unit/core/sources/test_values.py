@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braze_pipeline.core import warehouse
@@ -297,6 +297,7 @@ def test_a_customer_is_there_once_and_has_an_id(
         max_size=8,
     )
 )
+@settings(max_examples=40, deadline=None)
 def test_any_text_comes_through_csv_and_parquet_letter_by_letter(
     names: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
