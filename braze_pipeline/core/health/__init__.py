@@ -1,0 +1,39 @@
+"""Whether everything a run needs is in order, found out without changing anything.
+
+============ =====================================================================
+``finding``  what a check gives: what it saw, and what to mend
+``reach``    the name and the port of a Braze endpoint
+``access``   whether it answers as Braze does, the key, its permissions, the clock
+``disk``     room and rights beside the database
+``database`` the DuckDB file, and the ledger's schema in it
+``journal``  sends that are not in the ledger yet; the last acknowledgement
+``zones``    time zone data
+============ =====================================================================
+
+Dagster's own settings are looked at by ``braze_pipeline.orchestration.health``.
+"""
+
+from __future__ import annotations
+
+from braze_pipeline.core.health.access import access
+from braze_pipeline.core.health.database import database
+from braze_pipeline.core.health.disk import disk
+from braze_pipeline.core.health.finding import Finding, State, exit_code, failed, fine, worth
+from braze_pipeline.core.health.journal import journal
+from braze_pipeline.core.health.reach import reach
+from braze_pipeline.core.health.zones import zones
+
+__all__ = [
+    "Finding",
+    "State",
+    "access",
+    "database",
+    "disk",
+    "exit_code",
+    "failed",
+    "fine",
+    "journal",
+    "reach",
+    "worth",
+    "zones",
+]

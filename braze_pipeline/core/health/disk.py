@@ -1,0 +1,58 @@
+"""Room and rights where the database, its journal and its snapshots lie."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.core.health.finding import Finding, failed, fine, worth
+from braze_pipeline.errors import ConfigurationError, DiskFull
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.warehouse import Warehouse
+
+_MB: Final = 1024**2
+LEAST: Final = 200 * _MB
+"""Below this a run is about to fail."""
+
+COMFORTABLE: Final = 2 * 1024 * _MB
+"""Below this, or below the database's own size, it may: a day's tables and the plan come on top."""
+
+
+def disk(warehouse: Warehouse) -> list[Finding]:
+    """The folder can be written, and has room."""
+    folder = _nearest(warehouse.path.resolve().parent)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return [failed("disk", _no_rights(folder))]
+    free = shutil.disk_usage(folder).free
+    size = warehouse.path.stat().st_size if warehouse.path.is_file() else 0
+    saw = f"{_amount(free)} free in {folder}; the database has {_amount(size)}."
+    if free < LEAST:
+        full = DiskFull(saw, fix="Free some room: what Braze acknowledged must be written down.")
+        return [failed("disk", full)]
+    if free < max(COMFORTABLE, size):
+        return [worth("disk", saw, "Make room for at least the database's size again.")]
+    return [fine("disk", saw)]
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what of it there is already."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _no_rights(folder: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"Nothing can be written in {folder}.",
+        fix="Give its rights to the user that runs the pipeline, or set BRAZE_PIPELINE_DATABASE "
+        "to a file in a folder that has them.",
+    )
+
+
+def _amount(size: int) -> str:
+    if size >= 1024 * _MB:
+        return f"{size / (1024 * _MB):,.1f} GB"
+    return f"{size / _MB:,.1f} MB"

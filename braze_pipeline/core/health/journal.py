@@ -1,0 +1,136 @@
+"""The journal of acknowledgements: sends that are not in the ledger yet, and the last answer."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from braze_pipeline.core.health.finding import Finding, failed, fine, worth
+from braze_pipeline.core.journal import SCHEMA_VERSION
+from braze_pipeline.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from braze_pipeline.core.warehouse import Warehouse
+
+_UNFOLDED = "SELECT plan_id FROM sends WHERE destination = ? AND folded_at IS NULL ORDER BY send_id"
+_LAST = (
+    "SELECT max(acknowledged_at) FROM acknowledgements JOIN sends USING (send_id) "
+    "WHERE destination = ?"
+)
+
+
+def journal(
+    warehouse: Warehouse,
+    destination: str,
+    *,
+    max_age_hours: float | None,
+    now: datetime | None = None,
+) -> list[Finding]:
+    """What the journal says of a destination.
+
+    Args:
+        warehouse: Where the journal lies.
+        destination: The destination's name.
+        max_age_hours: How old the last acknowledgement may be; None where nothing is scheduled.
+        now: The time, with a zone.
+    """
+    path = warehouse.journal_path
+    name = f"{destination}: journal"
+    if not path.exists():
+        return [fine(name, "Nothing was sent from here yet.")]
+    try:
+        version, plans, last = _read(path, destination)
+    except sqlite3.Error as error:
+        return [failed(name, _unreadable(path, error))]
+    if version > SCHEMA_VERSION:
+        return [failed(name, _newer(path, version))]
+    return [
+        _unfolded(warehouse, destination, plans),
+        _age(destination, last, max_age_hours, now or datetime.now(UTC)),
+    ]
+
+
+def _read(path: Path, destination: str) -> tuple[int, list[str], str | None]:
+    """Schema version, plans of unfolded sends, last acknowledgement; nothing is written."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
+        version: int = con.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            return version, [], None
+        sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if sound != "ok":
+            raise sqlite3.DatabaseError("damaged")
+        plans: list[tuple[Any, ...]] = con.execute(_UNFOLDED, [destination]).fetchall()
+        last: str | None = con.execute(_LAST, [destination]).fetchone()[0]
+    return version, [plan for (plan,) in plans], last
+
+
+def _unfolded(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:
+    name = f"{destination}: journal"
+    if _sending(warehouse.lock_path(destination)):
+        return fine(name, "A send is under way.")
+    if not plans:
+        return fine(name, "Every send is in the ledger.")
+    lost = [plan for plan in plans if not (warehouse.snapshots / f"{plan}.parquet").exists()]
+    saw = f"{len(plans)} send{'s' * (len(plans) > 1)} ended without getting into the ledger"
+    if lost:
+        return worth(
+            name,
+            f"{saw}; the plan's snapshot of {len(lost)} is gone.",
+            f"Put the snapshots back into {warehouse.snapshots} before the next run, or leave it: "
+            "what these sends brought is then sent again, which does no harm.",
+        )
+    return worth(name, f"{saw}.", "Run again: the next run brings them in before anything else.")
+
+
+def _sending(lock: Path) -> bool:
+    """Whether somebody holds the destination's lock; it is let go of at once."""
+    if not lock.exists():
+        return False
+    file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _age(destination: str, last: str | None, max_age_hours: float | None, now: datetime) -> Finding:
+    name = f"{destination}: last acknowledged"
+    if last is None:
+        return fine(name, "Braze has not acknowledged anything from here yet.")
+    moment = datetime.fromisoformat(last)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    hours = (now - moment).total_seconds() / 3600
+    saw = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {hours:,.1f} hours ago."
+    if max_age_hours is not None and hours > max_age_hours:
+        return worth(
+            name,
+            saw,
+            "Days on which nothing changed send nothing; if there were changes, look whether the "
+            "schedule runs, and at `braze-pipeline actions`.",
+        )
+    return fine(name, saw)
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
+    return LedgerError(
+        f"The journal {path} cannot be read ({type(error).__name__}).",
+        fix="Restore it from a backup, or move it away with its -wal and -shm: what was sent since "
+        "the last fold is then sent again.",
+    )
+
+
+def _newer(path: Path, version: int) -> LedgerError:
+    return LedgerError(
+        f"The journal {path} was written by a newer version (schema {version}).",
+        fix="Use the version of braze_pipeline that wrote it, or a newer one.",
+    )

@@ -1,0 +1,53 @@
+"""Time zone data is there, and Python and DuckDB have the same: both decide when a day ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from braze_pipeline.core.health.finding import Finding, failed, fine
+from braze_pipeline.core.warehouse import prepare
+from braze_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_WEEKS = 53
+_LOCAL = "SELECT timezone($zone::VARCHAR, make_timestamptz($moment::BIGINT))"
+
+
+def zones(names: Iterable[str], *, now: datetime | None = None) -> list[Finding]:
+    """Each zone once, week by week over the coming year."""
+    import duckdb
+
+    start = (now or datetime.now(UTC)).replace(microsecond=0)
+    with duckdb.connect() as con:
+        prepare(con)
+        return [_zone(con, name, start) for name in dict.fromkeys(names)]
+
+
+def _zone(con: duckdb.DuckDBPyConnection, name: str, start: datetime) -> Finding:
+    about = f"time zone {name}"
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        error = ConfigurationError(
+            "This machine has no data for it.", fix="Install tzdata anew: pip install -U tzdata."
+        )
+        return failed(about, error)
+    for week in range(_WEEKS):
+        moment = start + timedelta(weeks=week)
+        asked = {"zone": name, "moment": int(moment.timestamp()) * 1_000_000}
+        row = con.execute(_LOCAL, asked).fetchone()
+        if row is None or row[0] != moment.astimezone(zone).replace(tzinfo=None):
+            return failed(about, _differs(moment))
+    return fine(about, f"Now {start.astimezone(zone):%Y-%m-%d %H:%M (UTC%z)}.")
+
+
+def _differs(moment: datetime) -> ConfigurationError:
+    return ConfigurationError(
+        f"Python and DuckDB do not agree on its local time in the week of {moment:%Y-%m-%d}.",
+        fix="Bring both up to date: pip install -U tzdata duckdb, within requirements.lock.",
+    )
