@@ -74,7 +74,7 @@ def judge(
     if status == 429:
         return Verdict(Kind.THROTTLED, wait=wait_of(headers, now=now), cause="429")
     if status == 408 or status >= 500:
-        return Verdict(Kind.RETRY, wait=wait_of(headers, now=now), cause=str(status))
+        return Verdict(Kind.RETRY, wait=asked_wait(headers, now=now), cause=str(status))
     data = _parse(body)
     text = _text(data)
     if status in (200, 201, 202):
@@ -85,26 +85,37 @@ def judge(
         return Verdict(Kind.FORBIDDEN, text=text, cause="403")
     if status == 413:
         return Verdict(Kind.SPLIT, text=text or "The request is too large.", cause="413")
-    if status == 400 and data is not None:
-        return _bad_request(data, text, objects)
+    if status == 400:
+        return _bad_request(data or {}, text, objects)
     return Verdict(Kind.NOT_BRAZE, text=text, cause=str(status))
 
 
 def _success(data: dict[str, Any] | None, text: str, objects: int) -> Verdict:
-    if data is None:
+    if data is None or not _says_something(data):
         # A success that says nothing readable accounts for nobody; the values are absolute, so
         # that sending them again is harmless.
         return Verdict(Kind.RETRY, cause="unreadable answer")
     refused, untied = _errors(data, objects)
     message = data.get("message")
-    if untied or (isinstance(message, str) and message.lower() not in _SUCCESS):
-        return Verdict(Kind.SPLIT, text=untied or text, cause="untied error")
+    if isinstance(message, str) and message.lower() not in _SUCCESS:
+        return Verdict(Kind.SPLIT, text=untied or text, cause="fatal message")
+    if untied:
+        return Verdict(Kind.SPLIT, text=untied, cause="untied error")
     processed: Any = data.get("attributes_processed")
     if _is_count(processed) and int(processed) + len(refused) != objects:
         return Verdict(
             Kind.SPLIT, text="Braze processed fewer objects than it was sent.", cause="short count"
         )
     return Verdict(Kind.DONE, refused=refused)
+
+
+def _says_something(data: dict[str, Any]) -> bool:
+    """Whether a success tells in any way what became of the objects."""
+    return (
+        isinstance(data.get("message"), str)
+        or _is_count(data.get("attributes_processed"))
+        or bool(data.get("errors"))
+    )
 
 
 def _is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON
@@ -124,7 +135,7 @@ def _bad_request(data: dict[str, Any], text: str, objects: int) -> Verdict:
 def _errors(data: dict[str, Any], objects: int) -> tuple[dict[int, str], str]:
     """Errors tied to objects by position, and the first text that is tied to none."""
     errors = data.get("errors")
-    if errors is None:
+    if not errors:
         return {}, ""
     refused: dict[int, str] = {}
     untied = ""
@@ -157,7 +168,7 @@ def _sentence(value: Any) -> str:  # noqa: ANN401 - any JSON
 def _parse(body: bytes) -> dict[str, Any] | None:
     try:
         data = json.loads(body)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
@@ -171,13 +182,19 @@ def _text(data: dict[str, Any] | None) -> str:
 
 
 def wait_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds that Braze asks to wait: its own header, then the usual one, then the reset."""
+    """Seconds that a 429 asks to wait: until what it names, else until the limit's reset."""
+    asked = asked_wait(headers, now=now)
+    return reset_of(headers, now=now) if asked is None else asked
+
+
+def asked_wait(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Seconds that an answer asks to wait: Braze's own header, then the usual one."""
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     for name in ("x-ratelimit-retry-after", "retry-after"):
         wait = _seconds(lower.get(name, ""), now)
         if wait is not None:
             return wait
-    return reset_of(lower, now=now)
+    return None
 
 
 def reset_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -186,7 +203,7 @@ def reset_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
     value = _number(lower.get("x-ratelimit-reset", ""))
     if value is None:
         return None
-    return max(0.0, value - now.timestamp() if value > _EPOCH_FROM else value)
+    return max(0.0, value - now.timestamp() if value >= _EPOCH_FROM else value)
 
 
 def remaining_of(headers: Mapping[str, str]) -> int | None:
@@ -199,7 +216,7 @@ def remaining_of(headers: Mapping[str, str]) -> int | None:
 def _seconds(text: str, now: datetime) -> float | None:
     value = _number(text)
     if value is not None:
-        return max(0.0, value - now.timestamp() if value > _EPOCH_FROM else value)
+        return max(0.0, value - now.timestamp() if value >= _EPOCH_FROM else value)
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError):

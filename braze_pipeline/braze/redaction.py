@@ -10,7 +10,7 @@ import base64
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote as url_quote
 
@@ -18,11 +18,16 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.errors import InvalidCredentials
 
 REDACTED: Final = "[redacted]"
-_SHORTEST: Final = 6
-"""A piece of a key shorter than this says nothing, and would redact half a sentence."""
+_PIECE: Final = 8
+"""So many signs of a key in a row are taken out, wherever they stand."""
+
+_SHORTEST_VALUE: Final = 3
+"""A value shorter than this would take common words out of a sentence."""
 
 _STATES: Final = frozenset({"subscribed", "unsubscribed", "opted_in", "user_alias", "attributes"})
-_QUOTED: Final = re.compile(r"(['\"`])(.*?)\1", re.DOTALL)
+_QUOTED: Final = re.compile(
+    r"(?<!\w)(['\"`])(.*?)\1(?!\w)|([\u201c\u00ab\u2018])(.*?)[\u201d\u00bb\u2019]", re.DOTALL
+)
 _TELLING: Final = re.compile(r"\S*[@\d]\S*")
 _MAX_TEXT: Final = 300
 
@@ -76,34 +81,60 @@ def secret_of(environ: Mapping[str, str], name: str) -> Secret:
 
 
 class Redactor:
-    """Takes a secret out of texts, in every form in which it may come back."""
+    """Takes a secret out of texts, in every form in which it may come back.
+
+    Any eight signs in a row of the key, or of the key as URL, JSON or base64, are enough: a text
+    may have been cut.
+    """
 
     def __init__(self, secret: Secret) -> None:
-        key = secret.reveal()
-        forms = {
-            key,
-            key.lower(),
-            key.upper(),
-            url_quote(key, safe=""),
-            json.dumps(key)[1:-1],
-            base64.b64encode(key.encode()).decode(),
-            # All but a little of the key is the key: a text may have been cut.
-            key[: max(_SHORTEST, len(key) * 2 // 3)],
-            key[-max(_SHORTEST, len(key) * 2 // 3) :],
-        }
-        ordered = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in ordered) or r"(?!)")
+        forms = [_lower(form) for form in _forms(secret.reveal())]
+        self._length = min(_PIECE, *(len(form) for form in forms))
+        self._pieces = frozenset(
+            form[start : start + self._length]
+            for form in forms
+            for start in range(len(form) - self._length + 1)
+        )
 
     def __call__(self, text: str) -> str:
         """The text without the secret."""
-        return self._pattern.sub(REDACTED, text)
+        low = _lower(text)
+        hits = [
+            start
+            for start in range(len(low) - self._length + 1)
+            if low[start : start + self._length] in self._pieces
+        ]
+        clean, at = [], 0
+        for start in hits:
+            if start >= at:
+                clean += [text[at:start], REDACTED if start > at or not clean else ""]
+            at = start + self._length
+        return "".join([*clean, text[at:]]) if hits else text
 
     def __repr__(self) -> str:
         return "Redactor(hidden)"
 
 
+def _lower(text: str) -> str:
+    """Lower case, sign by sign: the places of signs must stay."""
+    return "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+
+
+def _forms(key: str) -> set[str]:
+    escaped = json.dumps(key)[1:-1]
+    forms = {key, url_quote(key), url_quote(key, safe=""), escaped}
+    forms |= {json.dumps(escaped)[1:-1], repr(key)[1:-1], repr(key.encode())[2:-1]}
+    for before in range(3):
+        # In base64 the key looks in three ways, by where it begins in a group of three bytes.
+        padded = b"\0" * before + key.encode()
+        first, last = -(-before * 8 // 6), len(padded) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            forms.add(encode(padded).decode()[first:last])
+    return {form for form in forms if form}
+
+
 class RedactingFilter(logging.Filter):
-    """Takes the secret out of log records, also out of the arguments of other libraries."""
+    """Takes the secret out of log records: message, arguments, traceback."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()
@@ -111,23 +142,38 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record where it holds the secret; never drop it."""
-        message = record.getMessage()
-        clean = self._redact(message)
-        if clean != message:
-            record.msg, record.args = clean, ()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            message = f"{record.msg} {record.args!r}"
+        record.msg, record.args = self._redact(message), ()
+        if record.exc_info:
+            record.exc_text = self._redact(_FORMATTER.formatException(record.exc_info))
+            record.exc_info = None
         return True
 
 
-def safe_text(text: str, redact: Redactor) -> str:
+_FORMATTER: Final = logging.Formatter()
+
+
+def safe_text(text: str, redact: Redactor, *, values: Iterable[str] = ()) -> str:
     """A sentence of Braze's without the key and without the values it may quote.
 
-    Names of profile fields and of subscription states stay: they tell what is wrong.
+    Names of profile fields and of subscription states stay: they tell what is wrong. ``values``
+    are texts that were sent, and are taken out wherever they stand.
     """
-    clean = _QUOTED.sub(_mask_quoted, redact(text))
+    clean = redact(text)
+    for value in sorted(set(values), key=len, reverse=True):
+        if len(value) >= _SHORTEST_VALUE:
+            clean = clean.replace(value, "…")
+    clean = _QUOTED.sub(_mask_quoted, clean)
     clean = _TELLING.sub("…", clean)
     return " ".join(clean.split())[:_MAX_TEXT]
 
 
 def _mask_quoted(match: re.Match[str]) -> str:
-    sign, inner = match.group(1), match.group(2)
-    return match.group(0) if inner in FIELDS or inner in _STATES else f"{sign}…{sign}"
+    inner = match.group(2) if match.group(2) is not None else match.group(4)
+    if inner in FIELDS or inner in _STATES:
+        return match.group(0)
+    sign = match.group(1) or '"'
+    return f"{sign}…{sign}"
