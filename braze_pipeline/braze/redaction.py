@@ -104,7 +104,8 @@ class Redactor:
             for start in range(len(low) - self._length + 1)
             if low[start : start + self._length] in self._pieces
         ]
-        clean, at = [], 0
+        clean: list[str] = []
+        at = 0
         for start in hits:
             if start >= at:
                 clean += [text[at:start], REDACTED if start > at or not clean else ""]

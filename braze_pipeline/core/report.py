@@ -132,7 +132,8 @@ def report(
         else []
     )
     counted = {rule: int(count) for rule, count in funnel}
-    left_out = {rule: counted[rule] for rule in RULES if rule in counted}
+    rules = [*RULES, *sorted(rule for rule in counted if rule and rule not in RULES)]
+    left_out = {rule: counted[rule] for rule in rules if rule in counted}
     audience = counted.get(None, 0)
     return Report(
         days=tuple(days),

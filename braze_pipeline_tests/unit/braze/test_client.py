@@ -277,7 +277,7 @@ def test_a_verdict_has_lost_the_key_and_the_values(client: BrazeClient) -> None:
     echoed = f'{{"message": "Invalid API key: {KEY}"}}'.encode()
     assert KEY not in client.judged(Answer(401, {}, echoed), objects=1).text
     named = b'{"attributes_processed":0,"message":"success","errors":[{"index":0,"type":'
-    named += b'"\'ada@example.com\' is not an e-mail"}]}'
+    named += b"\"'ada@example.com' is not an e-mail\"}]}"
     assert "ada" not in client.judged(Answer(201, {}, named), objects=1).refused[0]
 
 
@@ -306,9 +306,7 @@ def test_custom_attributes_come_page_by_page(server: FakeHttp, client: BrazeClie
         if "cursor=two%2B" in request.line:
             return reply(200, {"attributes": [{"name": "c"}]})
         link = '<https://elsewhere.example.test/custom_attributes/?cursor=two%2B>; rel="next"'
-        return reply(
-            200, {"attributes": [{"name": "a"}, {"name": "b"}]}, headers={"Link": link}
-        )
+        return reply(200, {"attributes": [{"name": "a"}, {"name": "b"}]}, headers={"Link": link})
 
     server.answer = pages
     assert [one["name"] for one in client.custom_attributes()] == ["a", "b", "c"]
@@ -316,12 +314,8 @@ def test_custom_attributes_come_page_by_page(server: FakeHttp, client: BrazeClie
     assert len(server.requests) == 2
 
 
-def test_pages_that_never_end_are_not_read_for_ever(
-    server: FakeHttp, client: BrazeClient
-) -> None:
+def test_pages_that_never_end_are_not_read_for_ever(server: FakeHttp, client: BrazeClient) -> None:
     link = '</custom_attributes?cursor=same>; rel="next"'
-    server.answer = lambda _: reply(
-        200, {"attributes": [{"name": "a"}]}, headers={"Link": link}
-    )
+    server.answer = lambda _: reply(200, {"attributes": [{"name": "a"}]}, headers={"Link": link})
     names = [one["name"] for one in client.custom_attributes()]
     assert len(names) == 2

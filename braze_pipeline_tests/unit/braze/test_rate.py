@@ -135,9 +135,7 @@ def test_workers_wait_at_a_closed_gate_and_none_fails() -> None:
     stop = threading.Event()
     gate.close(0.2)
     results: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(gate.enter(stop))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: results.append(gate.enter(stop))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
