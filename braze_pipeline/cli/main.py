@@ -18,6 +18,7 @@ from braze_pipeline.cli.actions import actions
 from braze_pipeline.cli.console import guarded
 from braze_pipeline.cli.context import session
 from braze_pipeline.cli.demo import demo
+from braze_pipeline.cli.doctor import doctor
 from braze_pipeline.cli.ledger import ledger
 from braze_pipeline.cli.plan import plan, retry_rejected
 from braze_pipeline.cli.records import rejections
@@ -51,6 +52,7 @@ for command in (
     ledger,
     template,
     actions,
+    doctor,
     ui,
 ):
     cli.add_command(command)
