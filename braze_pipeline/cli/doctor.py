@@ -14,7 +14,7 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.core import health
 from braze_pipeline.core.health import Finding, State
-from braze_pipeline.core.health.access import EXPORT, TRACK
+from braze_pipeline.core.health.access import EXPORT
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.settings import TemplateSettings
 
@@ -71,20 +71,20 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
         session, d.api_key_env
     ):
         return
-    yield from health.access(d, session.environ, needed=_needed(templates))
+    yield from health.access(d, session.environ, used=_used(templates))
 
 
 def _key_is_set(session: Session, variable: str) -> bool:
     return bool(session.environ.get(variable, "").strip())
 
 
-def _needed(templates: Iterable[TemplateSettings]) -> set[str]:
-    """The permissions that the configuration makes use of."""
+def _used(templates: Iterable[TemplateSettings]) -> set[str]:
+    """The permissions beside users.track that the configuration makes use of."""
     reads = any(
         t.destination.known_users.source == "lookup" or t.destination.read_back_users
         for t in templates
     )
-    return {TRACK, EXPORT} if reads else {TRACK}
+    return {EXPORT} if reads else set()
 
 
 def _dagster(session: Session) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def access(
     destination: DestinationSettings,
     environ: Mapping[str, str],
     *,
-    needed: Collection[str],
+    used: Collection[str],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Finding]:
     """Key, answer, permissions and clock.
@@ -64,7 +64,7 @@ def access(
     Args:
         destination: The endpoint.
         environ: Where the key is.
-        needed: The permissions that the configuration makes use of.
+        used: The permissions beside ``users.track`` that the configuration makes use of.
         now: This machine's clock, with a zone.
     """
     from braze_pipeline.braze.redaction import secret_of
@@ -76,7 +76,7 @@ def access(
     except PipelineError as error:
         return [failed(name, error)]
     try:
-        return _asked(client, destination, needed, now)
+        return _asked(client, destination, used, now)
     finally:
         client.close()
 
@@ -84,7 +84,7 @@ def access(
 def _asked(
     client: BrazeClient,
     destination: DestinationSettings,
-    needed: Collection[str],
+    used: Collection[str],
     now: Callable[[], datetime],
 ) -> list[Finding]:
     verdicts: dict[str, Verdict] = {}
@@ -105,7 +105,7 @@ def _asked(
     found.insert(1, _key(client, destination, verdicts))
     if found[1].state is State.FAIL:
         return found
-    told = [_permission(client, destination, one, verdicts[one], needed) for one in PURPOSES]
+    told = [_permission(client, destination, one, verdicts[one], used) for one in PURPOSES]
     return [*found[:2], *told, *found[2:]]
 
 
@@ -166,7 +166,7 @@ def _permission(
     destination: DestinationSettings,
     permission: str,
     verdict: Verdict,
-    needed: Collection[str],
+    used: Collection[str],
 ) -> Finding:
     name = f"{destination.name}: {permission}"
     purpose = PURPOSES[permission]
@@ -178,8 +178,10 @@ def _permission(
         error = _lacking(destination, permission)
     else:
         return fine(name, f"The key has it, for {purpose}.")
-    if permission in needed:
+    if permission == TRACK:
         return failed(name, error)
+    if permission in used:
+        return worth(name, f"{error.what} A run goes on without {purpose}.", error.fix)
     return fine(name, f"The key does not have it; it is needed for {purpose}, which is not in use.")
 
 

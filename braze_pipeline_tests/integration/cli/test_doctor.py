@@ -1,0 +1,446 @@
+"""``doctor`` against a real sandbox, real files and a real Dagster instance."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+
+from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
+from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
+from braze_pipeline.cli.doctor import doctor
+from braze_pipeline.core.health import Finding, State, access, disk, exit_code, journal, zones
+from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT, TRACK
+from braze_pipeline.core.journal import Acknowledgement, Journal
+from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.send.lock import sending
+from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.orchestration.health import dagster
+from braze_pipeline.settings import DestinationSettings
+from braze_pipeline_tests.fake_http import FakeHttp, reply
+
+KEY = "a-key-with-all-permissions-4711"
+TRACK_ONLY = "a-key-that-may-track-4712"
+READ_ONLY = "a-key-that-may-read-4713"
+REPO = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Sandbox]:
+    keys = {KEY: {TRACK, EXPORT, ATTRIBUTES}, TRACK_ONLY: {TRACK}, READ_ONLY: {EXPORT, ATTRIBUTES}}
+    with Sandbox(api_key=keys, users=["1", "2"]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: Sandbox) -> Sandbox:
+    running.reset()
+    return running
+
+
+def session(
+    sandbox: Sandbox | str, folder: Path, *, config: Path = DEFAULT_CONFIG, **environ: str
+) -> Session:
+    endpoint = sandbox if isinstance(sandbox, str) else sandbox.endpoint
+    return Session(
+        config_file=config,
+        template_name=None,
+        environ={
+            "BRAZE_REST_ENDPOINT": endpoint,
+            "BRAZE_PIPELINE_DATABASE": str(folder / "warehouse.duckdb"),
+            **environ,
+        },
+    )
+
+
+def run(session: Session, *options: str) -> Result:
+    return CliRunner().invoke(doctor, list(options), obj=session)
+
+
+def findings(result: Result) -> dict[str, dict[str, object]]:
+    return {found["name"]: found for found in json.loads(result.stdout)}
+
+
+def states(found: list[Finding]) -> dict[str, State]:
+    return {one.name.removeprefix("braze: "): one.state for one in found}
+
+
+def destination(sandbox: Sandbox, **settings: object) -> DestinationSettings:
+    return DestinationSettings(name="braze", endpoint=sandbox.endpoint, **settings)  # type: ignore[arg-type]
+
+
+def test_with_everything_in_order_a_run_can_be_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(REPO / ".dagster_home" / "dagster.yaml", home)
+    result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.stdout
+    assert "Ready to send. 1 of 18 checks" in result.stdout
+    assert "daemon: None has run on this instance yet" in result.stdout
+
+
+def test_looking_changes_nothing_in_braze_and_reads_nobody(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    before = sandbox.profiles()
+    run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY))
+    assert [(request.method, request.path) for request in sandbox.requests] == [
+        ("POST", "/users/track"), ("POST", "/users/export/ids"), ("GET", "/custom_attributes"),
+    ]  # fmt: skip
+    assert [request.status for request in sandbox.requests] == [400, 400, 200]
+    assert sandbox.profiles() == before
+    assert sandbox.counts()["objects_taken"] == 0
+
+
+def test_looking_creates_no_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_nothing_set_the_key_is_what_is_missing(sandbox: Sandbox, tmp_path: Path) -> None:
+    result = run(session(sandbox, tmp_path))
+    assert result.exit_code == 3
+    assert "FAIL  braze: key: The environment variable BRAZE_API_KEY holds no API key." in (
+        result.stdout
+    )
+    assert "What to do: Set BRAZE_API_KEY" in result.stdout
+    assert sandbox.requests == []
+
+
+def test_a_wrong_key_ends_with_3_and_is_not_shown(sandbox: Sandbox, tmp_path: Path) -> None:
+    wrong = "some-other-key-0815-4242"
+    result = run(session(sandbox, tmp_path, BRAZE_API_KEY=wrong))
+    assert result.exit_code == 3
+    assert "FAIL  braze: key: " in result.stdout
+    assert "401" in result.stdout
+    for secret in (wrong, wrong[:12], wrong[-12:]):
+        assert secret not in result.output
+
+
+@pytest.mark.parametrize("key", [KEY, TRACK_ONLY, READ_ONLY, "unknown-key-0815"])
+def test_no_key_is_ever_shown(sandbox: Sandbox, tmp_path: Path, key: str) -> None:
+    made = session(sandbox, tmp_path, BRAZE_API_KEY=key)
+    for result in (run(made), run(made, "--json")):
+        assert key not in result.output
+
+
+def test_a_key_that_may_not_track_cannot_send(sandbox: Sandbox, tmp_path: Path) -> None:
+    result = run(session(sandbox, tmp_path, BRAZE_API_KEY=READ_ONLY), "--json")
+    found = findings(result)
+    assert result.exit_code == 3
+    assert found["braze: key"]["state"] == "ok"
+    assert found["braze: users.track"]["state"] == "fail"
+    assert "Make a new key" in str(found["braze: users.track"]["mend"])
+    assert found["braze: users.export.ids"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(("source", "state"), [("lookup", "warn"), ("none", "ok")])
+def test_a_permission_beside_sending_is_missed_only_where_it_is_used(
+    sandbox: Sandbox, tmp_path: Path, source: str, state: str
+) -> None:
+    folder = tmp_path / "defs"
+    shutil.copytree(DEFAULT_CONFIG.parent, folder)
+    file = folder / "defs.yaml"
+    text, times = re.subn(
+        r"known_users: \{source: \w+", f"known_users: {{source: {source}", file.read_text()
+    )
+    assert times == 1
+    file.write_text(text)
+    result = run(session(sandbox, tmp_path, config=file, BRAZE_API_KEY=TRACK_ONLY), "--json")
+    assert result.exit_code == 0
+    found = findings(result)["braze: users.export.ids"]
+    assert found["state"] == state
+    assert bool(found["mend"]) == (state == "warn")
+
+
+def test_nobody_at_the_port_ends_with_4(tmp_path: Path) -> None:
+    with Sandbox() as gone:
+        endpoint = gone.endpoint
+    result = run(session(endpoint, tmp_path, BRAZE_API_KEY=KEY), "--json")
+    assert result.exit_code == 4
+    found = findings(result)
+    assert found["braze: connection"]["state"] == "fail"
+    assert "refused" in str(found["braze: connection"]["saw"])
+    assert "braze: key" not in found
+
+
+def test_a_name_that_is_none_ends_with_4(tmp_path: Path) -> None:
+    result = run(session("https://rest..example", tmp_path, BRAZE_API_KEY=KEY), "--json")
+    assert result.exit_code == 4
+    assert findings(result)["braze: name"]["state"] == "fail"
+
+
+def test_a_port_without_tls_is_no_braze(sandbox: Sandbox, tmp_path: Path) -> None:
+    endpoint = sandbox.endpoint.replace("http://", "https://")
+    result = run(session(endpoint, tmp_path, BRAZE_API_KEY=KEY), "--json")
+    assert result.exit_code == 3
+    assert "certificate" in str(findings(result)["braze: connection"]["saw"])
+    assert sandbox.requests == []
+
+
+def test_a_broken_configuration_ends_with_2_and_the_rest_is_looked_at_all_the_same(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text(DEFAULT_CONFIG.read_text().replace("user_identifier:", "user_identifer:"))
+    result = run(session(sandbox, tmp_path, config=file, BRAZE_API_KEY=KEY), "--json")
+    found = findings(result)
+    assert result.exit_code == 2
+    assert found["configuration"]["state"] == "fail"
+    assert "user_identifer" in str(found["configuration"]["saw"])
+    assert found["disk"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (FaultKind.BAD_GATEWAY, 4),
+        (FaultKind.UNAVAILABLE, 4),
+        (FaultKind.RESET_BEFORE, 4),
+        (FaultKind.THROTTLED, 0),
+    ],
+)
+def test_an_answer_that_is_not_braze_at_its_best_is_told_apart(
+    sandbox: Sandbox, fault: FaultKind, code: int
+) -> None:
+    sandbox.script([Fault(kind=fault, seconds=1)])
+    found = access(destination(sandbox), {"BRAZE_API_KEY": KEY}, used=set())
+    assert exit_code(found) == code
+    assert states(found)["answer"] is (State.FAIL if code else State.WARN)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(404, b"<html>no such page</html>"),
+        reply(200, b"<html>please log in</html>", {"Content-Type": "text/html"}),
+        reply(401, b"<html>proxy login</html>"),
+        reply(302, b"", {"Location": "http://127.0.0.1:1/login"}),
+        reply(403, b"{}"),
+    ],
+)
+def test_what_is_not_braze_is_told(answer: bytes) -> None:
+    with FakeHttp(lambda request: answer) as server:
+        d = DestinationSettings(name="braze", endpoint=server.endpoint)
+        found = access(d, {"BRAZE_API_KEY": KEY}, used=set())
+    assert found[0].name == "braze: answer"
+    assert found[0].state is State.FAIL
+    assert exit_code(found) in {3, 4}
+
+
+def test_where_braze_says_nothing_at_the_moment_the_key_is_judged_by_what_it_does_say(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.script([FaultKind.THROTTLED_SILENTLY])
+    found = states(access(destination(sandbox), {"BRAZE_API_KEY": KEY}, used=set()))
+    assert (found["answer"], found["key"], found[TRACK]) == (State.WARN, State.OK, State.WARN)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(0, "ok"), (3, "ok"), (600, "warn"), (-600, "warn")]
+)
+def test_a_clock_that_is_off_is_noticed(sandbox: Sandbox, seconds: int, state: str) -> None:
+    found = access(
+        destination(sandbox),
+        {"BRAZE_API_KEY": KEY},
+        used=set(),
+        now=lambda: datetime.now(UTC) + timedelta(seconds=seconds),
+    )
+    assert states(found)["clock"] == state
+
+
+def test_several_failures_end_with_what_is_to_be_mended_first() -> None:
+    found = [Finding("a", State.FAIL, "", "", 4), Finding("b", State.FAIL, "", "", 3)]
+    assert exit_code(found) == 3
+    assert exit_code([Finding("c", State.WARN, "", "x")]) == 0
+
+
+def test_a_database_that_another_process_holds_is_a_warning(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    code = (
+        "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY), "--json")
+        holder.communicate()
+    assert result.exit_code == 0
+    assert "open in another process" in str(findings(result)["database"]["saw"])
+
+
+def test_a_file_that_is_no_database_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
+    result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY), "--json")
+    assert result.exit_code == 2
+    assert findings(result)["database"]["state"] == "fail"
+
+
+@pytest.mark.parametrize(("by", "code", "state"), [(1, 2, "fail"), (0, 0, "ok"), (-1, 0, "warn")])
+def test_a_ledger_of_another_version_is_noticed(
+    sandbox: Sandbox, tmp_path: Path, by: int, code: int, state: str
+) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        tables.ensure(con)
+        con.execute("UPDATE ledger.meta SET schema_version = schema_version + ?", [by])
+    result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY), "--json")
+    assert result.exit_code == code
+    assert findings(result)["ledger"]["state"] == state
+
+
+def test_a_folder_that_cannot_be_one_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    [found] = disk(Warehouse(tmp_path / "file" / "warehouse.duckdb"))
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
+
+
+@pytest.mark.parametrize(("free", "state"), [(10**8, "fail"), (10**9, "warn"), (10**12, "ok")])
+def test_little_room_is_told_before_it_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    [found] = disk(Warehouse(tmp_path / "warehouse.duckdb"))
+    assert (found.state, found.exit_code) == (state, 4 if state == "fail" else 0)
+
+
+def sent(warehouse: Warehouse, *, folded: bool = False) -> Journal:
+    """A send that had one answer and then was killed, or that is in the ledger."""
+    book = Journal(warehouse.journal_path)
+    send = book.start(destination="braze", template="t", plan_id="p1", run_id="r")
+    writer = book.writer(send)
+    writer.put(Acknowledgement(request_no=0, first_index=0, count=75))
+    writer.close()
+    if folded:
+        with sqlite3.connect(warehouse.journal_path) as con:
+            con.execute("UPDATE sends SET status = 'done', ended_at = 'x', folded_at = 'x'")
+        con.close()
+    return book
+
+
+def test_a_send_that_is_not_in_the_ledger_is_told(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    warehouse.snapshots.mkdir()
+    (warehouse.snapshots / "p1.parquet").touch()
+    told, age = journal(warehouse, "braze", max_age_hours=36)
+    assert told.state is State.WARN
+    assert told.saw == "1 send ended without getting into the ledger."
+    assert "next run brings them in" in told.mend
+    assert age.state is State.OK
+
+
+def test_a_send_whose_snapshot_is_gone_is_told(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    told = journal(warehouse, "braze", max_age_hours=36)[0]
+    assert told.state is State.WARN
+    assert "snapshot of 1 is gone" in told.saw
+
+
+def test_a_send_that_is_under_way_is_no_finding(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    with sending(warehouse.lock_path("braze"), "braze"):
+        assert journal(warehouse, "braze", max_age_hours=36)[0].saw == "A send is under way."
+    assert "ended without" in journal(warehouse, "braze", max_age_hours=36)[0].saw
+
+
+def test_looking_for_a_send_does_not_keep_one_from_starting(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse, folded=True)
+    warehouse.lock_path("braze").touch()
+    journal(warehouse, "braze", max_age_hours=None)
+    file = os.open(warehouse.lock_path("braze"), os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(file)
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "state"), [(1, 36, "ok"), (48, 36, "warn"), (48, None, "ok")]
+)
+def test_an_old_acknowledgement_is_told_where_something_is_scheduled(
+    tmp_path: Path, hours: int, limit: float | None, state: str
+) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse, folded=True)
+    now = datetime.now(UTC) + timedelta(hours=hours)
+    told, age = journal(warehouse, "braze", max_age_hours=limit, now=now)
+    assert told.saw == "Every send is in the ledger."
+    assert age.state == state
+
+
+def test_another_destination_has_sends_of_its_own(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    told, age = journal(warehouse, "other", max_age_hours=36)
+    assert told.saw == "Every send is in the ledger."
+    assert "has not acknowledged anything" in age.saw
+
+
+def test_a_journal_that_is_damaged_or_newer_ends_with_2(tmp_path: Path) -> None:
+    damaged = Warehouse(tmp_path / "damaged.duckdb")
+    damaged.journal_path.write_bytes(b"no journal" * 1000)
+    newer = Warehouse(tmp_path / "newer.duckdb")
+    with sqlite3.connect(newer.journal_path) as con:
+        con.execute("PRAGMA user_version = 99")
+    con.close()
+    for warehouse, word in ((damaged, "cannot be read"), (newer, "newer version")):
+        [found] = journal(warehouse, "braze", max_age_hours=None)
+        assert (found.state, found.exit_code) == (State.FAIL, 2)
+        assert word in found.saw
+
+
+def test_time_zones_are_the_same_for_python_and_duckdb() -> None:
+    found = zones(["Europe/London", "Asia/Kathmandu", "America/Sao_Paulo", "Europe/London"])
+    assert [one.state for one in found] == [State.OK] * 3
+    [unknown] = zones(["Europe/Atlantis"])
+    assert (unknown.state, unknown.exit_code) == (State.FAIL, 2)
+
+
+def test_an_instance_without_our_settings_is_told_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
+    assert found["DAGSTER_HOME"].state is State.OK
+    for name in ("pools", "run monitoring", "run retries", "daemon"):
+        assert found[name].state is State.WARN
+        assert found[name].mend
+    assert exit_code(found.values()) == 0
+
+
+def test_an_instance_that_retries_everything_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("run_retries: {enabled: true, max_retries: 3}\n")
+    found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
+    assert "Every failed run is tried again" in found["run retries"].saw
+
+
+def test_an_instance_that_cannot_be_used_ends_with_2_and_shows_no_password(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "storage:\n  postgres: {postgres_url: 'postgresql://u:hunter2@127.0.0.1:1/x'}\n"
+    )
+    [found] = dagster({"DAGSTER_HOME": str(tmp_path)})
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
+    assert "hunter2" not in found.saw + found.mend
+
+
+@pytest.mark.parametrize("home", ["relative/home", "/nowhere/at/all"])
+def test_a_home_that_is_none_ends_with_2(home: str) -> None:
+    [found] = dagster({"DAGSTER_HOME": home})
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
