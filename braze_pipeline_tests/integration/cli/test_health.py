@@ -1,0 +1,159 @@
+"""The checks that need no Braze: disk, journal, time zones, Dagster's instance."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.health import State, disk, exit_code, journal, zones
+from braze_pipeline.core.journal import Acknowledgement, Journal
+from braze_pipeline.core.send.lock import sending
+from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.orchestration.health import dagster
+
+
+def test_a_folder_that_cannot_be_one_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    [found] = disk(Warehouse(tmp_path / "file" / "warehouse.duckdb"))
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
+
+
+@pytest.mark.parametrize(("free", "state"), [(10**8, "fail"), (10**9, "warn"), (10**12, "ok")])
+def test_little_room_is_told_before_it_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    [found] = disk(Warehouse(tmp_path / "warehouse.duckdb"))
+    assert (found.state, found.exit_code) == (state, 4 if state == "fail" else 0)
+
+
+def sent(warehouse: Warehouse, *, folded: bool = False) -> Journal:
+    """A send that had one answer and then was killed, or that is in the ledger."""
+    book = Journal(warehouse.journal_path)
+    send = book.start(destination="braze", template="t", plan_id="p1", run_id="r")
+    writer = book.writer(send)
+    writer.put(Acknowledgement(request_no=0, first_index=0, count=75))
+    writer.close()
+    if folded:
+        with sqlite3.connect(warehouse.journal_path) as con:
+            con.execute("UPDATE sends SET status = 'done', ended_at = 'x', folded_at = 'x'")
+        con.close()
+    return book
+
+
+def test_a_send_that_is_not_in_the_ledger_is_told(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    warehouse.snapshots.mkdir()
+    (warehouse.snapshots / "p1.parquet").touch()
+    told, age = journal(warehouse, "braze", max_age_hours=36)
+    assert told.state is State.WARN
+    assert told.saw == "1 send ended without getting into the ledger."
+    assert "next run brings them in" in told.mend
+    assert age.state is State.OK
+
+
+def test_a_send_whose_snapshot_is_gone_is_told(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    told = journal(warehouse, "braze", max_age_hours=36)[0]
+    assert told.state is State.WARN
+    assert "snapshot of 1 is gone" in told.saw
+
+
+def test_a_send_that_is_under_way_is_no_finding(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    with sending(warehouse.lock_path("braze"), "braze"):
+        assert journal(warehouse, "braze", max_age_hours=36)[0].saw == "A send is under way."
+    assert "ended without" in journal(warehouse, "braze", max_age_hours=36)[0].saw
+
+
+def test_looking_for_a_send_does_not_keep_one_from_starting(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse, folded=True)
+    warehouse.lock_path("braze").touch()
+    journal(warehouse, "braze", max_age_hours=None)
+    file = os.open(warehouse.lock_path("braze"), os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(file)
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "state"), [(1, 36, "ok"), (48, 36, "warn"), (48, None, "ok")]
+)
+def test_an_old_acknowledgement_is_told_where_something_is_scheduled(
+    tmp_path: Path, hours: int, limit: float | None, state: str
+) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse, folded=True)
+    now = datetime.now(UTC) + timedelta(hours=hours)
+    told, age = journal(warehouse, "braze", max_age_hours=limit, now=now)
+    assert told.saw == "Every send is in the ledger."
+    assert age.state == state
+
+
+def test_another_destination_has_sends_of_its_own(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    sent(warehouse)
+    told, age = journal(warehouse, "other", max_age_hours=36)
+    assert told.saw == "Every send is in the ledger."
+    assert "has not acknowledged anything" in age.saw
+
+
+def test_a_journal_that_is_damaged_or_newer_ends_with_2(tmp_path: Path) -> None:
+    damaged = Warehouse(tmp_path / "damaged.duckdb")
+    damaged.journal_path.write_bytes(b"no journal" * 1000)
+    newer = Warehouse(tmp_path / "newer.duckdb")
+    with sqlite3.connect(newer.journal_path) as con:
+        con.execute("PRAGMA user_version = 99")
+    con.close()
+    for warehouse, word in ((damaged, "cannot be read"), (newer, "newer version")):
+        [found] = journal(warehouse, "braze", max_age_hours=None)
+        assert (found.state, found.exit_code) == (State.FAIL, 2)
+        assert word in found.saw
+
+
+def test_time_zones_are_the_same_for_python_and_duckdb() -> None:
+    found = zones(["Europe/London", "Asia/Kathmandu", "America/Sao_Paulo", "Europe/London"])
+    assert [one.state for one in found] == [State.OK] * 3
+    [unknown] = zones(["Europe/Atlantis"])
+    assert (unknown.state, unknown.exit_code) == (State.FAIL, 2)
+
+
+def test_an_instance_without_our_settings_is_told_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
+    assert found["DAGSTER_HOME"].state is State.OK
+    for name in ("pools", "run monitoring", "run retries", "daemon"):
+        assert found[name].state is State.WARN
+        assert found[name].mend
+    assert exit_code(found.values()) == 0
+
+
+def test_an_instance_that_retries_everything_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("run_retries: {enabled: true, max_retries: 3}\n")
+    found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
+    assert "Every failed run is tried again" in found["run retries"].saw
+
+
+def test_an_instance_that_cannot_be_used_ends_with_2_and_shows_no_password(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "storage:\n  postgres: {postgres_url: 'postgresql://u:hunter2@127.0.0.1:1/x'}\n"
+    )
+    [found] = dagster({"DAGSTER_HOME": str(tmp_path)})
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
+    assert "hunter2" not in found.saw + found.mend
+
+
+@pytest.mark.parametrize("home", ["relative/home", "/nowhere/at/all"])
+def test_a_home_that_is_none_ends_with_2(home: str) -> None:
+    [found] = dagster({"DAGSTER_HOME": home})
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
