@@ -18,7 +18,7 @@ from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.orchestration.health import dagster
 
 
-def test_a_folder_that_cannot_be_one_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_one_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     [found] = disk(Warehouse(tmp_path / "file" / "warehouse.duckdb"))
     assert (found.state, found.exit_code) == (State.FAIL, 2)
