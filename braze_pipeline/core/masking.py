@@ -29,7 +29,8 @@ def mask(value: object) -> str | None:
 
 def mask_sql(expression: str) -> str:
     r"""The same in DuckDB SQL, for an expression of any type."""
-    text = f"({expression})::VARCHAR"
+    # Signs are replaced one by one, so what is cut off could not show anyway.
+    text = f"left(({expression})::VARCHAR, {MASK_LENGTH + 1})"
     letters = f"regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')"
     shape = f"regexp_replace({letters}, '\\p{{N}}', '9', 'g')"
     return (

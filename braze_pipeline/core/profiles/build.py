@@ -68,20 +68,17 @@ def build_profiles(
     _check_identifier(t, types)
     columns = staging.plan_columns(t, types)
     staging.stage(con, t, columns, as_of)
-    new_raw = staging.read_raw(con, t, columns, now.date())
+    audience = _audience(con, t, as_of)
+    _prove(audience, staged=_one(con, f"SELECT count(*) FROM {staging.BASE}", [])[0])
+    new_raw = staging.read_raw(con, columns, now.date())
     staging.map_rows(con, columns)
     contract.find_failures(con, t, columns, build_schema(t, today=as_of))
     store.write(con, t, columns, as_of, run_id=run_id, now=now)
     cache.prune(con, now.date())
-    summary = _summarise(con, t, columns, as_of, new_raw=new_raw)
+    summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw)
     for table in (staging.BASE, staging.MAPPED, contract.FAILURES, store.ROWS):
         con.execute(f"DROP TABLE {table}")
-    if summary.audience != summary.profiles + summary.rejected_rows:
-        raise AccountingError(
-            f"{summary.audience:,} customers of the audience gave {summary.profiles:,} profiles "
-            f"and {summary.rejected_rows:,} rejected rows.",
-            fix="This is a defect; report it with these counts.",
-        )
+    _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary
 
 
@@ -96,12 +93,28 @@ def _check_identifier(t: TemplateSettings, types: dict[str, str]) -> None:
         )
 
 
+def _audience(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:
+    query = f"SELECT count(*) FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL"
+    return _one(con, query, [as_of])[0]
+
+
+def _prove(audience: int, *, staged: int) -> None:
+    """Every member of the audience has become a profile or a rejected row."""
+    if audience != staged:
+        raise AccountingError(
+            f"The audience has {audience:,} customers, profiles and rejected rows have {staged:,}.",
+            fix="Build the customer attributes, audience and profiles of that day again; if it "
+            "stays, it is a defect: report it with these counts.",
+        )
+
+
 def _summarise(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
     columns: tuple[Staged, ...],
     as_of: date,
     *,
+    audience: int,
     new_raw: int,
 ) -> ProfilesSummary:
     where = "WHERE destination = ? AND template = ? AND as_of = ? AND stage = ?"
@@ -124,11 +137,7 @@ def _summarise(
     profiles = _one(con, f"SELECT count(*){nulls} FROM {t.table(TABLE)} WHERE __as_of = ?", [as_of])
     return ProfilesSummary(
         day=as_of,
-        audience=_one(
-            con,
-            f"SELECT count(*) FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL",
-            [as_of],
-        )[0],
+        audience=audience,
         profiles=profiles[0],
         rejected_rows=_one(con, f"SELECT count(*) FROM {store.ROWS} WHERE rejected", [])[0],
         rejected_values=sum(int(count) for _, _, whole, count in counted if not whole),

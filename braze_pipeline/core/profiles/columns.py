@@ -31,34 +31,73 @@ _SPACES: Final = r"[\s\p{Z}]+"
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMapping:
-    """The SQL of one attribute, over a row of the customer attributes table.
+    """The SQL of one attribute.
 
     Attributes:
+        text: The source as text or JSON text, over a row of the customer attributes table; None
+            where nothing is read as text. ``value`` and ``problem`` may refer to it by the name
+            that `Source.text` gives, so that it is computed once.
         value: The canonical value where SQL can tell it, else NULL; of the attribute's type.
-        problem: The code of what is wrong, else NULL; None where a reader decides.
-        raw: The text for the reader, NULL where ``value`` holds; None where SQL does it all.
-        kind: The reader.
+        problem: The code of what is wrong, else NULL; None where a reader decides on the text.
+        kind: The reader of texts for which ``value`` is NULL; None where SQL does it all.
         params: What reading depends on; None for a phone, whose region comes from the row.
-        source: The column itself, for masks.
     """
 
     value: str
-    source: str
+    text: str | None = None
     problem: str | None = None
-    raw: str | None = None
     kind: str | None = None
     params: str | None = ""
 
 
-def map_column(attribute: AttributeSettings, type_: str, *, time_zone: str) -> ColumnMapping:
-    """The mapping of an attribute from a column of DuckDB type ``type_``."""
-    column = quote(attribute.column)
-    name = attribute.name if attribute.is_field else None
-    if name in SHAPED_FIELDS:
-        return _read(column, json_text(column, type_), "field", params=str(name))
-    if name is not None and attribute.type is ValueType.STRING:
-        return _text_field(name, column, type_)
-    return _BY_TYPE[attribute.type](attribute, type_, time_zone)
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A column that is to become an attribute.
+
+    Attributes:
+        attribute: The attribute.
+        type: The column's DuckDB type.
+        number: The attribute's number in the temporary tables.
+        zone: The time zone of the brand's clock.
+    """
+
+    attribute: AttributeSettings
+    type: str
+    number: int
+    zone: str
+
+    @property
+    def column(self) -> str:
+        """The column as SQL."""
+        return quote(self.attribute.column)
+
+    @property
+    def family(self) -> str:
+        """The sort of the column's type."""
+        return family(self.type)
+
+    @property
+    def text(self) -> str:
+        """The name by which the column's text is known once it was computed."""
+        return f"__t{self.number}"
+
+    def plain(self) -> str:
+        """The expression of that text, for what people wrote."""
+        return text(self.column, self.type)
+
+    def json(self) -> str:
+        """The expression of that text, for nested values."""
+        return json_text(self.column, self.type)
+
+
+def map_column(source: Source) -> ColumnMapping:
+    """How a column becomes its attribute."""
+    attribute = source.attribute
+    if attribute.is_field and attribute.name in SHAPED_FIELDS:
+        return ColumnMapping(value="NULL", text=source.json(), kind="field", params=attribute.name)
+    if attribute.is_field and attribute.type is ValueType.STRING:
+        return _text_field(source)
+    return _BY_TYPE[attribute.type](source)
 
 
 def family(type_: str) -> str:
@@ -108,51 +147,42 @@ def _plain_text(column: str, type_: str) -> str:
     return f"({column} ->> '$')" if family(type_) == "json" else f"{column}::VARCHAR"
 
 
-def _read(
-    column: str, raw: str, kind: str, *, params: str | None = "", fast: str = "NULL"
-) -> ColumnMapping:
-    """A mapping that a reader completes: ``fast`` is tried first, NULL where it does not hold."""
-    rest = raw if fast == "NULL" else f"CASE WHEN ({fast}) IS NULL THEN {raw} END"
-    return ColumnMapping(value=fast, raw=rest, kind=kind, params=params, source=column)
-
-
-def _string(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
-    column = quote(attribute.column)
-    value = _plain_text(column, type_)
-    if family(type_) in {"list", "struct"}:
-        wrong = f"{column} IS NOT NULL"
-    elif family(type_) == "json":
-        wrong = f"json_type({column}) IN ('OBJECT', 'ARRAY')"
+def _string(source: Source) -> ColumnMapping:
+    value = _plain_text(source.column, source.type)
+    if source.family in {"list", "struct"}:
+        wrong = f"{source.column} IS NOT NULL"
+    elif source.family == "json":
+        wrong = f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
     else:
-        return ColumnMapping(value=value, problem="NULL", source=column)
+        return ColumnMapping(value=value, problem="NULL")
     return ColumnMapping(
         value=f"CASE WHEN NOT ({wrong}) THEN {value} END",
         problem=f"CASE WHEN {wrong} THEN 'not_text' END",
-        source=column,
     )
 
 
-def _text_field(name: str, column: str, type_: str) -> ColumnMapping:
-    raw = text(column, type_)
+def _text_field(source: Source) -> ColumnMapping:
+    raw, name = source.text, source.attribute.name
     codes = codes_of(name)
     if codes:
         listed = ", ".join(literal(code) for code in codes)
-        return _read(column, raw, name, fast=f"CASE WHEN {raw} IN ({listed}) THEN {raw} END")
+        value = f"CASE WHEN {raw} IN ({listed}) THEN {raw} END"
+        return ColumnMapping(value=value, text=source.plain(), kind=name)
     if name == "email":
         good = (
             f"regexp_full_match({raw}, {literal(contact.FAST_EMAIL)}) AND length({raw}) <= 150 "
             f"AND NOT regexp_matches({raw}, {literal(contact.SLOW_EMAIL_ENDS)})"
         )
-        return _read(column, raw, name, fast=f"CASE WHEN {good} THEN {raw} END")
+        value = f"CASE WHEN {good} THEN {raw} END"
+        return ColumnMapping(value=value, text=source.plain(), kind=name)
     if name == "phone":
         good = f"regexp_full_match({raw}, {literal(contact.fast_phone())})"
-        return _read(column, raw, name, params=None, fast=f"CASE WHEN {good} THEN {raw} END")
-    squished = f"trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g'))"
-    return ColumnMapping(
-        value=raw if name == "image_url" or FIELDS[name].consent else squished,
-        problem="NULL",
-        source=column,
-    )
+        value = f"CASE WHEN {good} THEN {raw} END"
+        return ColumnMapping(value=value, text=source.plain(), kind=name, params=None)
+    value = raw
+    if name != "image_url" and not FIELDS[name].consent:
+        value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
+    return ColumnMapping(value=value, text=source.plain(), problem="NULL")
 
 
 def codes_of(name: str) -> tuple[str, ...]:
@@ -170,93 +200,93 @@ def codes_of(name: str) -> tuple[str, ...]:
             return ()
 
 
-def _integer(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
-    column = quote(attribute.column)
-    value, problem = numbers.integer(column, text(column, type_), family(type_))
-    return ColumnMapping(value=value, problem=problem, source=column)
+def _integer(source: Source) -> ColumnMapping:
+    value, problem = numbers.integer(source.column, source.text, source.family)
+    return ColumnMapping(value=value, problem=problem, text=source.plain())
 
 
-def _float(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
-    column = quote(attribute.column)
+def _float(source: Source) -> ColumnMapping:
     value, problem = numbers.floating(
-        column, text(column, type_), family(type_), attribute.precision
+        source.column, source.text, source.family, source.attribute.precision
     )
-    return ColumnMapping(value=value, problem=problem, source=column)
+    return ColumnMapping(value=value, problem=problem, text=source.plain())
 
 
-def _boolean(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
-    column = quote(attribute.column)
-    value, problem = numbers.boolean(column, text(column, type_), family(type_))
-    return ColumnMapping(value=value, problem=problem, source=column)
+def _boolean(source: Source) -> ColumnMapping:
+    value, problem = numbers.boolean(source.column, source.text, source.family)
+    return ColumnMapping(value=value, problem=problem, text=source.plain())
 
 
-def _object(attribute: AttributeSettings, type_: str, zone: str) -> ColumnMapping:
-    column = quote(attribute.column)
-    kind = "object" if attribute.type is ValueType.OBJECT else "objects"
-    return _read(column, json_text(column, type_), kind, params=zone)
+def _object(source: Source) -> ColumnMapping:
+    kind = "object" if source.attribute.type is ValueType.OBJECT else "objects"
+    return ColumnMapping(value="NULL", text=source.json(), kind=kind, params=source.zone)
 
 
-def _date(attribute: AttributeSettings, type_: str, zone: str) -> ColumnMapping:
-    column, order = quote(attribute.column), attribute.date_order
-    match family(type_):
+def _date(source: Source) -> ColumnMapping:
+    column, raw = source.column, source.text
+    match source.family:
         case "date" | "timestamp":
             day = f"{column}::DATE"
         case "instant":
-            day = f"timezone({literal(zone)}, {column})::DATE"
+            day = f"timezone({literal(source.zone)}, {column})::DATE"
         case _:
-            raw = text(column, type_)
             iso = f"regexp_full_match({raw}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
             day = f"CASE WHEN {iso} THEN TRY_CAST({raw} AS DATE) END"
             good = f"({day}) BETWEEN DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
-            return _read(column, raw, "date", params=order, fast=f"CASE WHEN {good} THEN {day} END")
+            return ColumnMapping(
+                value=f"CASE WHEN {good} THEN {day} END",
+                text=source.plain(),
+                kind="date",
+                params=source.attribute.date_order,
+            )
     within = f"isfinite({column}) AND ({day}) BETWEEN DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
     return ColumnMapping(
         value=f"CASE WHEN {within} THEN {day} END",
         problem=f"CASE WHEN {column} IS NOT NULL AND NOT ({within}) THEN 'date_out_of_range' END",
-        source=column,
     )
 
 
-def _time(attribute: AttributeSettings, type_: str, zone: str) -> ColumnMapping:
-    column = quote(attribute.column)
-    utc = "timezone('UTC', {})"
-    match family(type_):
+def _time(source: Source) -> ColumnMapping:
+    column, utc = source.column, "timezone('UTC', {})"
+    match source.family:
         case "date":
             # A calendar day is its midnight in UTC, as Braze reads a date alone.
             moment = f"{column}::TIMESTAMP"
         case "timestamp":
             # A time with no zone is one of the brand's own clock.
-            moment = utc.format(f"timezone({literal(zone)}, {column}::TIMESTAMP)")
+            moment = utc.format(f"timezone({literal(source.zone)}, {column}::TIMESTAMP)")
         case "instant":
             moment = utc.format(column)
         case _:
-            return _time_text(column, type_, f"{zone}|{attribute.date_order}")
+            return _time_text(source)
     bounds = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59.999999'"
     within = f"isfinite({column}) AND ({moment}) BETWEEN {bounds}"
     return ColumnMapping(
         # Braze's formats have milliseconds.
         value=f"CASE WHEN {within} THEN date_trunc('millisecond', {moment}) END",
         problem=f"CASE WHEN {column} IS NOT NULL AND NOT ({within}) THEN 'time_out_of_range' END",
-        source=column,
     )
 
 
-def _time_text(column: str, type_: str, params: str) -> ColumnMapping:
-    raw = text(column, type_)
+def _time_text(source: Source) -> ColumnMapping:
     iso = r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,3})?Z"
-    moment = f"timezone('UTC', TRY_CAST({raw} AS TIMESTAMPTZ))"
-    fast = f"CASE WHEN regexp_full_match({raw}, {literal(iso)}) THEN {moment} END"
-    return _read(column, raw, "time", params=params, fast=fast)
+    moment = f"timezone('UTC', TRY_CAST({source.text} AS TIMESTAMPTZ))"
+    return ColumnMapping(
+        value=f"CASE WHEN regexp_full_match({source.text}, {literal(iso)}) THEN {moment} END",
+        text=source.plain(),
+        kind="time",
+        params=f"{source.zone}|{source.attribute.date_order}",
+    )
 
 
-def _array(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
-    column, array_as = quote(attribute.column), attribute.array_as
-    if family(type_) != "list":
-        return _read(column, json_text(column, type_), "array", params=array_as)
-    inner = family(re.sub(r"\[\d*\]$", "", type_))
+def _array(source: Source) -> ColumnMapping:
+    column, array_as = source.column, source.attribute.array_as
+    if source.family != "list":
+        return ColumnMapping(value="NULL", text=source.json(), kind="array", params=array_as)
+    inner = family(re.sub(r"\[\d*\]$", "", source.type))
     if inner in {"list", "struct", "json"}:
         wrong = f"CASE WHEN {column} IS NOT NULL THEN 'not_an_array' END"
-        return ColumnMapping(value="NULL::VARCHAR[]", problem=wrong, source=column)
+        return ColumnMapping(value="NULL::VARCHAR[]", problem=wrong)
     items = f"{column}::VARCHAR[]"
     holes = f"len({items}) <> list_count({items})"
     unique = f"list_distinct({items})"
@@ -275,11 +305,10 @@ def _array(attribute: AttributeSettings, type_: str, _: str) -> ColumnMapping:
     return ColumnMapping(
         value=f"CASE WHEN NOT ({holes}) THEN {value} END",
         problem=f"CASE WHEN {holes} THEN 'array_has_null' END",
-        source=column,
     )
 
 
-_BY_TYPE: Final[dict[ValueType, Callable[[AttributeSettings, str, str], ColumnMapping]]] = {
+_BY_TYPE: Final[dict[ValueType, Callable[[Source], ColumnMapping]]] = {
     ValueType.STRING: _string,
     ValueType.INTEGER: _integer,
     ValueType.FLOAT: _float,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import USER_ID
-from braze_pipeline.core.profiles.staging import BASE, MAPPED, Staged, masked_raw
+from braze_pipeline.core.profiles.staging import BASE, MAPPED, Staged
 from braze_pipeline.core.warehouse import quote
 from braze_pipeline.errors import ContractBroken
 
@@ -49,7 +49,7 @@ def find_failures(
     """
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_FOUND} "
-        "(__rid BIGINT, number INTEGER, rank INTEGER, code VARCHAR, masked VARCHAR)"
+        "(__rid BIGINT, number INTEGER, rank INTEGER, code VARCHAR, raw VARCHAR)"
     )
     _take_reading_problems(con, columns)
     _take_schema_failures(con, columns, schema, page=page)
@@ -62,10 +62,13 @@ def find_failures(
         judged = f"CASE f.number {' '.join(outside)} ELSE true END" if outside else "true"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {FAILURES} AS
-        SELECT DISTINCT ON (f.__rid, f.number) f.__rid, f.number, f.code, f.masked
-        FROM {_FOUND} AS f JOIN {BASE} AS b USING (__rid)
-        WHERE {judged}
-        ORDER BY f.__rid, f.number, f.rank, f.code
+        SELECT __rid, number, code, {mask_sql("raw")} AS masked
+        FROM (
+            SELECT DISTINCT ON (f.__rid, f.number) f.__rid, f.number, f.code, f.raw
+            FROM {_FOUND} AS f JOIN {BASE} AS b USING (__rid)
+            WHERE {judged}
+            ORDER BY f.__rid, f.number, f.rank, f.code
+        )
     """)
     con.execute(f"DROP TABLE {_FOUND}")
 
@@ -80,11 +83,12 @@ def in_group_sql(t: TemplateSettings, name: str) -> str:
 
 def _take_reading_problems(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
     for one in columns:
+        k = one.number
         con.execute(f"""
             INSERT INTO {_FOUND}
-            SELECT m.__rid, {one.number}, 0, m.__e{one.number}, {masked_raw(one)}
+            SELECT m.__rid, {k}, 0, m.__e{k}, b.r{k}
             FROM {MAPPED} AS m JOIN {BASE} AS b USING (__rid)
-            WHERE m.__e{one.number} IS NOT NULL
+            WHERE m.__e{k} IS NOT NULL
         """)
 
 
@@ -111,17 +115,17 @@ def _take_schema_failures(
             con.register("__page", refused)
             con.execute("INSERT INTO __refused SELECT * FROM __page")
             con.unregister("__page")
-    _mask_refused(con, columns)
+    _show_refused(con, columns)
     con.execute("DROP TABLE __refused")
 
 
-def _mask_refused(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
+def _show_refused(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
     shown = {ROW: USER_ID} | {one.number: quote(one.attribute.name) for one in columns}
     found = con.execute("SELECT DISTINCT number FROM __refused ORDER BY number").fetchall()
     for (number,) in found:
         con.execute(f"""
             INSERT INTO {_FOUND}
-            SELECT r.__rid, r.number, r.rank, r.code, {mask_sql(f"m.{shown[number]}")}
+            SELECT r.__rid, r.number, r.rank, r.code, m.{shown[number]}::VARCHAR
             FROM __refused AS r JOIN {MAPPED} AS m USING (__rid)
             WHERE r.number = {int(number)}
         """)
@@ -187,7 +191,7 @@ def _take_identifier_problems(con: duckdb.DuckDBPyConnection, columns: tuple[Sta
     order = ", ".join(["b.__customer_id", *(f"m.{quote(one.attribute.name)}" for one in columns)])
     con.execute(f"""
         INSERT INTO {_FOUND}
-        SELECT __rid, {ROW}, 2147483647, 'user_id_duplicate', {mask_sql("__user_id")}
+        SELECT __rid, {ROW}, 2147483647, 'user_id_duplicate', __user_id
         FROM (
             SELECT m.__rid, m.__user_id,
                 row_number() OVER (PARTITION BY m.__user_id ORDER BY {order}, m.__rid) AS place

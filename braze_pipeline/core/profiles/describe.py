@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.braze.values import TYPE_WORDS
 from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import attributes_of, rules_of
 from braze_pipeline.core.profiles.store import TABLE
@@ -23,7 +24,7 @@ def rule_for(attribute: AttributeSettings) -> str:
     words = (
         FIELDS[attribute.name].rule
         if attribute.is_field
-        else "; ".join(rule.words for rule in rules_of(attribute))
+        else "; ".join([TYPE_WORDS[attribute.type], *(rule.words for rule in rules_of(attribute))])
     )
     more = []
     if attribute.required:

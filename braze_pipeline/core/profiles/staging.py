@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles import cache
-from braze_pipeline.core.profiles.columns import ColumnMapping, map_column, text
+from braze_pipeline.core.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.core.profiles.normalise import KINDS
 from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
-from braze_pipeline.core.profiles.normalise.places import country_codes
 from braze_pipeline.core.profiles.schema import attributes_of
 from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import SourceChanged
@@ -34,20 +32,46 @@ MAPPED: Final = "__profiles_mapped"
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """An attribute with its mapping and its number in the temporary tables."""
+    """An attribute with its mapping and its number in the temporary tables.
+
+    Attributes:
+        number: It names the attribute's columns in ``BASE``: ``v`` the value that SQL tells,
+            ``e`` the code of what is wrong, ``r`` the raw text of what is wrong or to be read,
+            ``h`` the country of a phone as text.
+        attribute: The attribute, its column spelled as the table has it.
+        mapping: Its SQL.
+        region: For a phone: the text of the country, over a row of the customer attributes.
+        default_region: For a phone: the country of customers that have none.
+    """
 
     number: int
     attribute: AttributeSettings
     mapping: ColumnMapping
     region: str | None = None
+    default_region: str = ""
+
+    @property
+    def joins(self) -> str:
+        """What ``params`` needs beside ``BASE`` (alias ``b``): a phone's country from the cache."""
+        if self.mapping.params is not None:
+            return ""
+        k = self.number
+        return f"LEFT JOIN {_known('country')} AS g{k} ON g{k}.params = '' AND g{k}.raw = b.h{k}"
 
     @property
     def params(self) -> str:
-        """What the reader depends on, as SQL over ``BASE``."""
+        """What the reader depends on, as SQL over ``BASE`` and ``joins``."""
         if self.mapping.params is not None:
             return literal(self.mapping.params)
-        national = f"NOT regexp_matches(b.r{self.number}, {literal(INTERNATIONAL)})"
-        return f"CASE WHEN {national} THEN b.g{self.number} ELSE '' END"
+        k = self.number
+        national = f"NOT regexp_matches(b.r{k}, {literal(INTERNATIONAL)})"
+        region = f"coalesce(g{k}.value, {literal(self.default_region)})"
+        return f"CASE WHEN {national} THEN {region} ELSE '' END"
+
+
+def _known(kind: str) -> str:
+    """The cache's entries of a kind, as a subquery."""
+    return f"(SELECT params, raw, value, problem FROM {cache.TABLE} WHERE kind = {literal(kind)})"
 
 
 def source_types(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> dict[str, str]:
@@ -66,11 +90,17 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
     staged = []
     for number, attribute in enumerate(attributes_of(t)):
         column, type_ = _find(known, attribute.column, t)
-        mapping = map_column(replace(attribute, column=column), type_, time_zone=t.time_zone)
-        region = None
-        if mapping.kind == "phone":
-            region = _region(t, known, attribute)
-        staged.append(Staged(number=number, attribute=attribute, mapping=mapping, region=region))
+        there = replace(attribute, column=column)
+        mapping = map_column(Source(attribute=there, type=type_, number=number, zone=t.time_zone))
+        staged.append(
+            Staged(
+                number=number,
+                attribute=there,
+                mapping=mapping,
+                region=_region(t, known, there) if mapping.kind == "phone" else None,
+                default_region=t.default_region or "",
+            )
+        )
     return tuple(staged)
 
 
@@ -100,98 +130,80 @@ def _region(
 def stage(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: tuple[Staged, ...], as_of: date
 ) -> None:
-    """Make ``BASE``: one row for each row of the day's audience."""
-    parts = [part for one in columns for part in _base_columns(one)]
-    identifier = quote(t.identifier_column)
+    """Make ``BASE``: one row for each row of the day's audience.
+
+    The layers of the query keep each expression from being computed more than once.
+    """
+    texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
+    values = [
+        f"({c.mapping.value})::{c.attribute.type.duckdb} AS v{c.number}, "
+        f"({c.mapping.problem or 'NULL'})::VARCHAR AS e{c.number}"
+        for c in columns
+    ]
+    kept = [part for c in columns for part in _kept(c)]
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {BASE} AS
         SELECT
             row_number() OVER () - 1 AS __rid,
-            nullif({identifier}::VARCHAR, '') AS __user_id,
+            nullif({quote(t.identifier_column)}::VARCHAR, '') AS __user_id,
             {quote(t.customer_column)}::VARCHAR AS __customer_id,
-            audience.__groups,
-            {", ".join(parts) or "NULL AS __none"}
-        FROM (SELECT * FROM {t.table("customer_attributes")} WHERE __as_of = ?) AS attributes
-        JOIN (
-            SELECT customer_id AS __audience_id, any_value(groups) AS __groups
-            FROM {t.table("audience")}
-            WHERE __as_of = ? AND left_out_by IS NULL
-            GROUP BY customer_id
-        ) AS audience
-        ON attributes.{quote(t.customer_column)} IS NOT DISTINCT FROM audience.__audience_id
+            {", ".join(["__groups", *kept])}
+        FROM (
+            SELECT {", ".join(["*", *values])}
+            FROM (
+                SELECT {", ".join(["attributes.*", "audience.__groups", *texts])}
+                FROM (
+                    SELECT * FROM {t.table("customer_attributes")} WHERE __as_of = ?
+                ) AS attributes
+                JOIN (
+                    SELECT customer_id AS __audience_id, any_value(groups) AS __groups
+                    FROM {t.table("audience")}
+                    WHERE __as_of = ? AND left_out_by IS NULL
+                    GROUP BY customer_id
+                ) AS audience
+                ON attributes.{quote(t.customer_column)} IS NOT DISTINCT FROM
+                    audience.__audience_id
+            )
+        )
         """,
         [as_of, as_of],
     )
 
 
-def _base_columns(one: Staged) -> list[str]:
-    k, mapping = one.number, one.mapping
-    if mapping.kind is None:
-        problem = mapping.problem or "NULL"
-        return [
-            f"({mapping.value})::{one.attribute.type.duckdb} AS v{k}",
-            f"({problem})::VARCHAR AS e{k}",
-            f"CASE WHEN ({problem}) IS NOT NULL THEN {mask_sql(mapping.source)} END AS x{k}",
-        ]
-    columns = [
-        f"({mapping.value})::{one.attribute.type.duckdb} AS v{k}",
-        f"{mapping.raw} AS r{k}",
-    ]
-    if mapping.params is None:
+def _kept(one: Staged) -> list[str]:
+    k = one.number
+    if one.mapping.kind is None:
+        raw = f"CASE WHEN e{k} IS NOT NULL THEN {quote(one.attribute.column)}::VARCHAR END"
+    else:
+        raw = f"CASE WHEN v{k} IS NULL THEN __t{k} END"
+    columns = [f"v{k}", f"e{k}", f"{raw} AS r{k}"]
+    if one.mapping.params is None:
         columns.append(f"{one.region or 'NULL::VARCHAR'} AS h{k}")
     return columns
 
 
-def read_raw(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: tuple[Staged, ...], today: date
-) -> int:
+def read_raw(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...], today: date) -> int:
     """Have the readers read what the cache does not know; how many raw values that were."""
     new = 0
-    phones = [one for one in columns if one.mapping.params is None]
-    for one in phones:
-        codes = _country_list()
-        pairs = f"SELECT '' AS params, h{one.number} AS raw FROM {BASE}"
-        new += cache.read_new(
-            con, kind="country", pairs=f"{pairs} WHERE {_short('h', one)} AND raw NOT IN ({codes})",
-            today=today,
-        )  # fmt: skip
-        _resolve_region(con, one.number, t.default_region or "")
+    for one in columns:
+        if one.mapping.params is None:
+            pairs = f"SELECT '' AS params, b.h{one.number} AS raw FROM {BASE} AS b"
+            short = f"length(b.h{one.number}) <= {KINDS['country'].longest}"
+            new += cache.read_new(con, kind="country", pairs=f"{pairs} WHERE {short}", today=today)
     kinds = {one.mapping.kind for one in columns if one.mapping.kind is not None}
     for kind in sorted(kinds):
-        pairs = " UNION ALL ".join(
-            f"SELECT {one.params} AS params, b.r{one.number} AS raw FROM {BASE} AS b "
-            f"WHERE {_short('r', one)}"
-            for one in columns
-            if one.mapping.kind == kind
-        )
+        pairs = " UNION ALL ".join(_pairs(one) for one in columns if one.mapping.kind == kind)
         new += cache.read_new(con, kind=kind, pairs=pairs, today=today)
     return new
 
 
-def _short(letter: str, one: Staged) -> str:
-    longest = KINDS[one.mapping.kind or "country"].longest
-    return f"length({letter}{one.number}) <= {longest}"
-
-
-def _resolve_region(con: duckdb.DuckDBPyConnection, number: int, default: str) -> None:
-    """Add the region of each phone (``g``) to ``BASE``: the country's code, else the default."""
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {BASE} AS
-        SELECT b.*, CASE
-            WHEN b.h{number} IN ({_country_list()}) THEN b.h{number}
-            ELSE coalesce(n.value, {literal(default)})
-        END AS g{number}
-        FROM {BASE} AS b
-        LEFT JOIN {cache.TABLE} AS n
-        ON n.kind = 'country' AND n.params = '' AND n.raw = b.h{number}
-        """
+def _pairs(one: Staged) -> str:
+    k = one.number
+    return (
+        f"SELECT {one.params} AS params, b.r{k} AS raw FROM {BASE} AS b {one.joins} "
+        f"WHERE length(b.r{k}) <= {KINDS[str(one.mapping.kind)].longest}"
     )
-
-
-def _country_list() -> str:
-    return ", ".join(literal(code) for code in country_codes())
 
 
 def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
@@ -209,8 +221,7 @@ def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> Non
 def _join(one: Staged) -> str:
     k = one.number
     return (
-        f"LEFT JOIN (SELECT params, raw, value, problem FROM {cache.TABLE} "
-        f"WHERE kind = {literal(str(one.mapping.kind))}) AS n{k} "
+        f"{one.joins} LEFT JOIN {_known(str(one.mapping.kind))} AS n{k} "
         f"ON n{k}.params = {one.params} AND n{k}.raw = b.r{k}"
     )
 
@@ -234,8 +245,3 @@ def _mapped_problem(one: Staged) -> str:
         f"CASE WHEN b.r{k} IS NOT NULL AND n{k}.value IS NULL "
         f"THEN coalesce(n{k}.problem, {too_long}) END"
     )
-
-
-def masked_raw(one: Staged) -> str:
-    """The mask of the raw value of a problem, as SQL over ``BASE``."""
-    return f"b.x{one.number}" if one.mapping.kind is None else mask_sql(f"b.r{one.number}")

@@ -1,0 +1,132 @@
+"""A template over a customer attributes table of one's own, for tests of the profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.core.profiles import ProfilesSummary, build_profiles
+from braze_pipeline.core.warehouse import prepare, quote
+from braze_pipeline.settings import (
+    AttributeSettings,
+    AudienceRules,
+    DestinationSettings,
+    TemplateSettings,
+    ValueType,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+DAY = date(2011, 11, 1)
+NOW = datetime(2011, 11, 2, 3, 30)  # noqa: DTZ001 - tables hold UTC without saying so
+
+
+def field_of(name: str, *, column: str | None = None, **more: Any) -> AttributeSettings:
+    """A column mapped to a profile field."""
+    given: dict[str, Any] = {
+        "column": column or name,
+        "name": name,
+        "type": FIELDS[name].type,
+        "is_field": True,
+        "pii": FIELDS[name].pii,
+    }
+    return AttributeSettings(**(given | more))
+
+
+def custom(
+    name: str, type_: ValueType, *, column: str | None = None, **more: Any
+) -> AttributeSettings:
+    """A column mapped to a custom attribute."""
+    given: dict[str, Any] = {
+        "column": column or name,
+        "name": name,
+        "type": type_,
+        "is_field": False,
+        "pii": False,
+    }
+    return AttributeSettings(**(given | more))
+
+
+def template(*attributes: AttributeSettings, **more: Any) -> TemplateSettings:
+    """A template of these attributes."""
+    given: dict[str, Any] = {
+        "name": "loyal",
+        "destination": DestinationSettings(name="braze", endpoint="http://127.0.0.1:1"),
+        "schema": "loyal",
+        "attributes_sql": Path("customer_attributes.sql"),
+        "sources": (),
+        "audience": AudienceRules(),
+        "attributes": attributes,
+        "default_region": None,
+    }
+    return TemplateSettings(**(given | more))
+
+
+@dataclass
+class World:
+    """A connection, and what was built in it.
+
+    Attributes:
+        con: A connection to a real DuckDB file.
+        groups: Recipient groups by customer, for campaigns.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    groups: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        prepare(self.con)
+
+    def give(self, t: TemplateSettings, rows: pa.Table | str, day: date = DAY) -> None:
+        """Make a day's customer attributes and audience out of rows or a query."""
+        query = rows
+        if not isinstance(rows, str):
+            self.con.register("__given", rows)
+            query = "SELECT * FROM __given"
+        self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.schema)}")
+        attributes, audience = t.table("customer_attributes"), t.table("audience")
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE {attributes} AS SELECT ?::DATE AS __as_of, * FROM ({query})",
+            [day],
+        )
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE {audience} AS SELECT __as_of, "
+            f"{quote(t.customer_column)}::VARCHAR AS customer_id, "
+            f"NULL::VARCHAR AS left_out_by, []::VARCHAR[] AS groups FROM {attributes}"
+        )
+        for customer, groups in self.groups.items():
+            self.con.execute(
+                f"UPDATE {audience} SET groups = ? WHERE customer_id = ?", [groups, customer]
+            )
+
+    def build(self, t: TemplateSettings, day: date = DAY) -> ProfilesSummary:
+        """The profiles of a day."""
+        return build_profiles(self.con, t, day, run_id="run", now=NOW)
+
+    def profiles(self, t: TemplateSettings, day: date = DAY) -> dict[str, dict[str, Any]]:
+        """The day's profiles by user, as Python values."""
+        result = self.con.execute(
+            f"SELECT * EXCLUDE (__as_of) FROM {t.table('profiles')} WHERE __as_of = ?", [day]
+        )
+        names = [str(column[0]) for column in result.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return {row["__user_id"]: row for row in rows}
+
+    def rejections(self) -> list[tuple[str | None, str | None, str]]:
+        """Customer, attribute and reason of each rejection, in order."""
+        return self.con.execute(
+            "SELECT customer_id, attribute, reason FROM records.rejections ORDER BY ALL"
+        ).fetchall()
+
+    def reasons(self, attribute: str) -> dict[str, str]:
+        """The reason for which each customer's value of an attribute was refused."""
+        return {
+            str(customer): reason
+            for customer, name, reason in self.rejections()
+            if name == attribute
+        }
