@@ -36,9 +36,11 @@ check: $(READY) ## lint, types, import rules and definitions
 bench: $(READY) ## the benchmarks, as ratios to a floor measured in the same run
 	@for f in benchmarks/[a-z]*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
+# Extras stay in the lock: without them pip 23, which comes with Python 3.11, refuses its hashes.
 lock: $(READY) ## requirements.lock anew, by name, version and hash
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --universal \
-	    --python-version 3.11 --no-emit-index-url --no-emit-find-links -o requirements.lock
+	    --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-strip-extras \
+	    -o requirements.lock
 
 clean: ## the environment and everything a run wrote
 	@rm -rf $(VENV) data/warehouse.*
