@@ -7,6 +7,7 @@ always give an endpoint instead of a name.
 from __future__ import annotations
 
 import difflib
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,8 @@ INSTANCES: Final[Mapping[str, str]] = MappingProxyType(
 
 def nearest_instance(name: str) -> str | None:
     """The instance whose name is most like ``name``; None where none is near."""
-    found = difflib.get_close_matches(name.strip().upper(), INSTANCES, n=1, cutoff=0.5)
+    wanted = re.sub(r"[\s_-]*0*(\d)$", r"-0\1", name.strip().upper())
+    found = difflib.get_close_matches(wanted, INSTANCES, n=1, cutoff=0.5)
     return found[0] if found else None
 
 

@@ -185,8 +185,9 @@ def collisions(names: Iterable[str]) -> tuple[NameProblem, ...]:
     for name in names:
         # Names of signs alone have no key of their own to compare by.
         key = comparison_key(name) or name.strip()
-        other = first.setdefault(key, name)
-        if other is name:
+        other = first.get(key)
+        if other is None:
+            first[key] = name
             continue
         how = "is there twice" if other == name else f"differs from {other!r} in case or spacing"
         problems.append(

@@ -40,7 +40,7 @@ _CLOCK: Final = (
 _BLANK: Final = r"[ \t\n\r]"
 READS_AS_TIME: Final = (
     rf"^{_BLANK}*({_YEAR}-{_MONTH}-{_DAY}({_CLOCK})?"
-    rf"|{_MONTH}/{_DAY}/{_YEAR}"
+    rf"|(0?[1-9]|1[0-2])/(0?[1-9]|[12][0-9]|3[01])/{_YEAR}"
     rf"|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ({_MONTH}|[A-Z][a-z]{{2}}) {_DAY} "
     rf"[0-2][0-9]:[0-5][0-9]:[0-6][0-9][. ]\S{{1,6}} {_YEAR}){_BLANK}*$"
 )

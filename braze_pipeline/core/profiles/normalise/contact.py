@@ -7,6 +7,7 @@ import warnings
 from functools import cache
 from typing import Final
 
+from braze_pipeline.braze.values import EMAIL_PATTERN
 from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
 
 INTERNATIONAL: Final = "^\\s*(?:tel:)?\\s*[(\\[]?\\s*(?:[+\uff0b]|00\\s*[1-9])"
@@ -113,4 +114,4 @@ def email(raw: str, _: str = "") -> Outcome:
     except (EmailNotValidError, UnicodeError, ValueError):
         return bad("email_unreadable")
     shown = (found.ascii_email or "").lower()
-    return good(shown) if shown else bad("email_unreadable")
+    return good(shown) if re.fullmatch(EMAIL_PATTERN, shown) else bad("email_unreadable")

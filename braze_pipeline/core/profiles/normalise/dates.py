@@ -43,7 +43,7 @@ _YEAR_LAST: Final = re.compile(
 )
 _COMPACT: Final = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
 _DAY_WORD: Final = re.compile(
-    r"(\d\d?)(?:st|nd|rd|th|\.|er)?(?: (?:of|de|di))?[-/. ]*([^\W\d_]+)[-/., ]*(?:de )?(\d{4})"
+    r"(\d\d?)(?:st|nd|rd|th|\.|er)?(?: (?:of|de|di)\b)?[-/. ]*([^\W\d_]+)[-/., ]*(?:de )?(\d{4})"
     + _CLOCK,
     re.IGNORECASE,
 )

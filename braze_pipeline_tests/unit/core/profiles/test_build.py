@@ -259,8 +259,10 @@ def test_the_same_rows_give_the_same_profiles_after_a_restart(world: World) -> N
 
 
 def utc(*parts: int) -> datetime:
-    year, month, day, *clock = parts
-    return datetime(year, month, day, *clock, tzinfo=UTC).replace(tzinfo=None)
+    year, month, day, *clock = (*parts, 0, 0, 0, 0)[:7]
+    hour, minute, second, fraction = clock
+    moment = datetime(year, month, day, hour, minute, second, fraction, tzinfo=UTC)
+    return moment.replace(tzinfo=None)
 
 
 def test_times_of_the_brands_clock_leave_in_utc(world: World) -> None:

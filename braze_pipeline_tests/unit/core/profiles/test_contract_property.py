@@ -118,8 +118,12 @@ lists = st.none() | st.lists(
     st.none() | st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=6), max_size=6
 )
 structs = st.none() | st.fixed_dictionaries(
-    {"a": st.none() | st.floats(), "b": st.none() | st.dates(), "c": st.none() | st.text(max_size=3)}
-)  # fmt: skip
+    {
+        "a": st.none() | st.floats(),
+        "b": st.none() | st.dates(),
+        "c": st.none() | st.text(max_size=3),
+    }
+)
 
 FIELD_NAMES = (
     "first_name",
@@ -172,7 +176,7 @@ ATTRIBUTES: tuple[AttributeSettings, ...] = (
 KINDS = {name: type_.value for name, (type_, _, _) in TYPED.items()}
 
 rows = st.fixed_dictionaries(
-    {name: texts for name in FIELD_NAMES} | {name: one[1] for name, one in TYPED.items()}
+    dict.fromkeys(FIELD_NAMES, texts) | {name: one[1] for name, one in TYPED.items()}
 )
 
 
@@ -224,8 +228,12 @@ def as_sent(attribute: AttributeSettings, value: Any) -> Any:
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)  # fmt: skip
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
 @given(given_rows=st.lists(rows, min_size=1, max_size=6))
 def test_what_leaves_satisfies_another_judge_and_the_rest_is_told_once(
     shared: World, given_rows: list[dict[str, Any]]

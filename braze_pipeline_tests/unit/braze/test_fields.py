@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.braze.instances import INSTANCES, endpoint_for, instance_of
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings import ValueType
+
+
+def test_the_table_has_every_standard_field_of_the_docs() -> None:
+    settable = {
+        "external_id", "first_name", "last_name", "home_city", "email", "phone", "dob", "gender",
+        "country", "language", "time_zone", "current_location", "image_url", "email_subscribe",
+        "push_subscribe", "subscription_groups", "email_open_tracking_disabled",
+        "email_click_tracking_disabled", "marked_email_as_spam_at", "date_of_first_session",
+        "date_of_last_session", "push_tokens", "facebook", "twitter",
+    }  # fmt: skip
+    assert {name for name, field in FIELDS.items() if field.settable} == settable
+    assert {name for name, field in FIELDS.items() if not field.settable} >= {
+        "user_alias", "braze_id", "created_at", "random_bucket", "total_revenue", "uninstalled_at",
+        "apps", "devices", "last_coordinates", "custom_events", "purchases", "campaigns_received",
+        "canvases_received", "email_subscription_info",
+    }  # fmt: skip
+
+
+def test_subscription_states_and_identifiers_cost_no_data_points() -> None:
+    free = {name for name, field in FIELDS.items() if field.settable and not field.billable}
+    assert free == {
+        "external_id", "email_subscribe", "push_subscribe", "subscription_groups", "push_tokens",
+    }  # fmt: skip
+
+
+def test_every_field_has_a_rule_in_words_and_the_page_that_states_it() -> None:
+    for field in FIELDS.values():
+        assert field.rule
+        assert field.page.startswith("/")
+        assert isinstance(field.type, ValueType)
+
+
+def test_an_instance_is_found_by_its_name_in_any_case() -> None:
+    assert endpoint_for(" us-01 ") == "https://rest.iad-01.braze.com"
+    assert all(instance_of(endpoint + "/") == name for name, endpoint in INSTANCES.items())
+    assert instance_of("http://127.0.0.1:1") is None
+
+
+def test_an_unknown_instance_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean US-01"):
+        endpoint_for("US-1")

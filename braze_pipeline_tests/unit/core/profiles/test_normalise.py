@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from braze_pipeline.core.profiles.normalise import KINDS, contact, places
+from braze_pipeline.core.profiles.normalise.country_words import ALIASES, NOT_ONE_COUNTRY
+from braze_pipeline.core.profiles.reasons import REASONS, message
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.profiles_world import World, custom, field_of, template
+
+CORPORA = Path(__file__).parents[3] / "corpora"
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with (CORPORA / path).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_example_numbers_of_every_calling_code_are_read_in_three_spellings(world: World) -> None:
+    examples = rows("phone_examples/example_numbers.csv")
+    assert len({row["calling_code"] for row in examples}) == 215
+    lost = []
+    for row in examples:
+        e164 = f"+{row['calling_code']}{row['national_number']}"
+        number = phonenumbers.parse(e164)
+        expected = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        spellings = {
+            e164: "",
+            f"00{e164[1:]}": "",
+            phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL): "",
+        }
+        if row["region"].isalpha() and len(row["region"]) == 2:
+            national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+            spellings[national] = row["region"]
+        for text, region in spellings.items():
+            outcome = contact.phone(text, region)
+            assert (outcome.value is None) != (outcome.problem is None)
+            if outcome.value != expected:
+                lost.append((text, region, outcome))
+    # Numbers shorter than E.164 knows, and plans that share a calling code.
+    assert len(lost) <= 0.02 * len(examples) * 4, lost[:20]
+
+
+def test_the_fast_path_of_phones_takes_nothing_that_the_long_way_would_change() -> None:
+    pattern = re.compile(contact.fast_phone())
+    fast = 0
+    for row in rows("phone_examples/example_numbers.csv"):
+        for tail in ("", "0", "99"):
+            text = f"+{row['calling_code']}{row['national_number']}{tail}"
+            if pattern.fullmatch(text):
+                fast += 1
+                assert contact.phone(text, "").value == text
+    assert fast > 500
+
+
+@given(st.from_regex(r"\A\+[1-9][0-9]{6,14}\Z"))
+def test_any_number_of_the_fast_path_stays_as_it_is(text: str) -> None:
+    if re.fullmatch(contact.fast_phone(), text):
+        assert contact.phone(text, "").value == text
+
+
+@given(st.from_regex(rf"\A{contact.FAST_EMAIL}\Z"))
+def test_any_address_of_the_fast_path_stays_as_it_is(text: str) -> None:
+    if len(text) <= 150 and not re.search(contact.SLOW_EMAIL_ENDS, text):
+        assert contact.email(text).value == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "expected"),
+    [
+        ("07911 123456", "GB", "+447911123456"),
+        ("(020) 7946 0018", "GB", "+442079460018"),
+        ("+44 (0)7911 123456", "FR", "+447911123456"),
+        ("00447911123456", "", "+447911123456"),
+        ("＋44 7911 123456", "", "+447911123456"),
+        ("06 12 34 56 78", "FR", "+33612345678"),
+        ("0151 23456789", "DE", "+4915123456789"),
+        ("tel:+44-7911-123456", "", "+447911123456"),
+        ("07911 123456", "", "phone_without_country"),
+        ("0000000000", "GB", "phone_not_assigned"),
+        ("123", "GB", "phone_wrong_length"),
+        ("+999 123456", "", "phone_unknown_calling_code"),
+        ("call me", "GB", "phone_unreadable"),
+    ],
+)
+def test_phones_as_people_write_them(raw: str, region: str, expected: str) -> None:
+    outcome = contact.phone(raw, region)
+    assert (outcome.value or outcome.problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("ANNA@EXAMPLE.COM", "anna@example.com"),
+        (" <anna@example.com> ", "anna@example.com"),
+        ("mailto:anna@example.com", "anna@example.com"),
+        ("anna@exämple.de", "anna@xn--exmple-cua.de"),
+        ("änna@example.de", "email_not_ascii"),
+        ("anna@localhost", "email_unreadable"),
+        ("anna@example", "email_unreadable"),
+        ("anna@@example.com", "email_unreadable"),
+        (".anna@example.com", "email_unreadable"),
+        ("anna@example.com, ben@example.com", "email_unreadable"),
+        ("a" * 65 + "@example.com", "email_unreadable"),
+    ],
+)
+def test_addresses_as_people_write_them(raw: str, expected: str) -> None:
+    outcome = contact.email(raw)
+    assert (outcome.value or outcome.problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("EIRE", "IE"),
+        ("RSA", "ZA"),
+        ("Korea", "KR"),
+        ("Korea, Republic of", "KR"),
+        ("Hong Kong", "HK"),
+        ("USA", "US"),
+        ("U.S.A.", "US"),
+        ("the Netherlands", "NL"),
+        ("England", "GB"),
+        ("U.K.", "GB"),
+        ("gb", "GB"),
+        ("GBR", "GB"),
+        ("826", "GB"),
+        ("Deutschland", "DE"),
+        ("ALLEMAGNE", "DE"),
+        ("Österreich", "AT"),
+        ("Osterreich", "AT"),
+        ("España", "ES"),
+        ("Россия", "RU"),
+        ("日本", "JP"),
+        ("Côte d’Ivoire", "CI"),
+        ("Trinidad & Tobago", "TT"),
+        ("Czech Republic", "CZ"),
+        ("Türkiye", "TR"),
+        ("🇫🇷", "FR"),
+        ("Channel Islands", "country_not_one"),
+        ("West Indies", "country_not_one"),
+        ("European Community", "country_not_one"),
+        ("Congo", "country_not_one"),
+        ("Kosovo", "country_not_one"),
+        ("Unspecified", "country_unreadable"),
+        ("N/A", "country_unreadable"),
+        ("Atlantis", "country_unreadable"),
+    ],
+)
+def test_countries_as_tables_spell_them(raw: str, expected: str) -> None:
+    outcome = places.country(raw)
+    assert (outcome.value or outcome.problem) == expected
+
+
+def test_no_code_of_iso_3166_is_overruled_by_our_own_words() -> None:
+    for code in places.country_codes():
+        assert places.country(code).value == code
+        assert places.country(code.lower()).value == code
+    assert set(ALIASES.values()) <= set(places.country_codes())
+    assert not set(ALIASES) & NOT_ONE_COUNTRY
+
+
+def test_every_country_is_known_by_its_own_name_in_many_languages() -> None:
+    import gettext
+
+    import pycountry
+
+    unread = []
+    for locale in ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "ja", "zh_CN", "ar", "el"):
+        for country in pycountry.countries:
+            name = getattr(country, "common_name", country.name)
+            if locale != "en":
+                name = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [locale]).gettext(
+                    name
+                )
+            if places.country(name).value != country.alpha_2:
+                unread.append((locale, name, places.country(name)))
+    # Congo and Saint Martin name two places each.
+    assert len(unread) <= 0.02 * 13 * 249, unread
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("EN-gb", "en"),
+        ("en_US.UTF-8", "en"),
+        ("English", "en"),
+        ("Deutsch", "de"),
+        ("français", "fr"),
+        ("日本語", "ja"),
+        ("deu", "de"),
+        ("ger", "de"),
+        ("zh-Hant-TW", "zh"),
+        ("iw", "he"),
+        ("Klingon", "language_unreadable"),
+        ("xx", "language_unreadable"),
+    ],
+)
+def test_languages_as_tables_spell_them(raw: str, expected: str) -> None:
+    outcome = places.language(raw)
+    assert (outcome.value or outcome.problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("europe/london", "Europe/London"),
+        ("America/New York", "America/New_York"),
+        ("Eastern Time (US & Canada)", "America/New_York"),
+        ("UTC", "UTC"),
+        ("+01:00", "time_zone_unreadable"),
+        ("Mars/Olympus", "time_zone_unreadable"),
+    ],
+)
+def test_time_zones_as_tables_spell_them(raw: str, expected: str) -> None:
+    outcome = places.time_zone(raw)
+    assert (outcome.value or outcome.problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("Female", "F"),
+        ("männlich", "M"),
+        ("mujer", "F"),
+        ("女性", "F"),
+        ("D", "O"),
+        ("Prefer not to say", "P"),
+        ("unknown", "gender_not_stated"),
+        ("1", "gender_unreadable"),
+    ],
+)
+def test_genders_in_words(raw: str, expected: str) -> None:
+    outcome = KINDS["gender"].read(raw, "")
+    assert (outcome.value or outcome.problem) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "order", "expected"),
+    [
+        ("3/4/1990", "dmy", "1990-04-03"),
+        ("3/4/1990", "mdy", "1990-03-04"),
+        ("3/4/1990", "reject", "date_ambiguous"),
+        ("4/4/1990", "reject", "1990-04-04"),
+        ("13/4/1990", "mdy", "1990-04-13"),
+        ("3.4.1990", "mdy", "1990-04-03"),
+        ("1990/4/3", "reject", "1990-04-03"),
+        ("19900403", "reject", "1990-04-03"),
+        ("1990-04-03T00:00:00Z", "reject", "1990-04-03"),
+        ("3 April 1990", "reject", "1990-04-03"),
+        ("April 3rd, 1990", "reject", "1990-04-03"),
+        ("3. März 1990", "reject", "1990-03-03"),
+        ("3-Apr-1990", "reject", "1990-04-03"),
+        ("3/4/90", "dmy", "date_two_digit_year"),
+        ("3-Apr-90", "dmy", "date_two_digit_year"),
+        ("30/02/1990", "dmy", "date_impossible"),
+        ("0000-00-00", "dmy", "date_impossible"),
+        ("1990", "dmy", "date_unreadable"),
+        ("32874", "dmy", "date_unreadable"),
+    ],
+)
+def test_dates_as_people_write_them(raw: str, order: str, expected: str) -> None:
+    outcome = KINDS["date"].read(raw, order)
+    assert (outcome.value or outcome.problem) == expected
+
+
+@given(st.dates(min_value=date(1000, 1, 1), max_value=date(3000, 12, 31)))
+def test_every_day_is_read_in_every_unambiguous_format(day: date) -> None:
+    forms = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d %B %Y", "%b %d, %Y")
+    for form in forms:
+        assert KINDS["date"].read(day.strftime(form), "reject").value == day.isoformat()
+    assert KINDS["date"].read(day.strftime("%d/%m/%Y"), "dmy").value == day.isoformat()
+    assert KINDS["date"].read(day.strftime("%m/%d/%Y"), "mdy").value == day.isoformat()
+
+
+PARAMS = {
+    "phone": ("", "GB", "US", "AR"),
+    "date": ("dmy", "mdy", "reject"),
+    "time": ("Europe/London|dmy", "UTC|reject"),
+    "array": ("list", "set"),
+    "object": ("UTC",),
+    "objects": ("UTC",),
+    "field": ("current_location", "facebook", "twitter", "push_tokens", "subscription_groups"),
+}
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_no_reader_crashes_and_each_gives_a_value_or_a_known_problem(raw: str) -> None:
+    check_readers(raw)
+
+
+def test_no_reader_crashes_on_naughty_strings() -> None:
+    for raw in json.loads((CORPORA / "blns" / "blns.json").read_text(encoding="utf-8")):
+        check_readers(raw)
+
+
+def check_readers(raw: str) -> None:
+    for kind in KINDS.values():
+        for params in PARAMS.get(kind.name, ("",)):
+            value, problem = kind.read(raw, params)
+            assert (value is None) != (problem is None)
+            assert problem is None or message(problem) != problem
+            if value is not None and kind.name != "time":
+                assert kind.read(value, params).value == value
+
+
+def test_names_of_many_scripts_leave_as_they_are_written(world: World) -> None:
+    names = [row["name"] for row in rows("popular_names/sample.csv")]
+    t = template(field_of("first_name"), custom("Name", ValueType.STRING))
+    world.con.execute("CREATE TABLE names AS SELECT * FROM (SELECT unnest(?) AS name)", [names])
+    world.give(
+        t,
+        "SELECT 'c' || row_number() OVER () AS customer_id, name AS first_name, name AS Name "
+        "FROM names",
+    )
+    world.build(t)
+    assert world.rejections() == []
+    left = [row["first_name"] for row in world.profiles(t).values()]
+    assert sorted(left) == sorted(" ".join(name.split()) for name in names)
+    assert sorted(row["Name"] for row in world.profiles(t).values()) == sorted(names)
+
+
+def test_every_reason_has_its_words() -> None:
+    for code in REASONS:
+        assert message(code) != code
+
+
+def test_days_of_birth_are_plausible_for_the_as_of_date(world: World) -> None:
+    t = template(field_of("dob"))
+    days = [date(1900, 1, 1), date(1900, 1, 2), date(2011, 11, 1), date(2011, 11, 1) + timedelta(1)]
+    values = ", ".join(f"('c{n}', DATE '{day}')" for n, day in enumerate(days))
+    world.give(t, f"FROM (VALUES {values}) AS v(customer_id, dob)")
+    world.build(t)
+    assert world.reasons("dob") == {"c0": "dob_implausible", "c3": "dob_implausible"}
