@@ -326,7 +326,15 @@ def _carry_out_nothing(con: duckdb.DuckDBPyConnection, plan: PlanSummary) -> Pla
 
 
 def _prune(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary) -> None:
-    """Snapshots hold customers' values: only a template's newest are kept, and unfolded ones."""
+    """Snapshots hold customers' values: only a template's newest are kept, and resumable ones."""
+    for plan_id, version in con.execute(
+        "SELECT plan_id, ledger_version FROM records.plans "
+        "WHERE ledger = ? AND template = ? AND status = 'sending'",
+        [plan.ledger, plan.template],
+    ).fetchall():
+        if not tables.only_changed_by(con, plan.ledger, since=version, plan_id=plan_id):
+            con.execute("UPDATE records.plans SET status = 'outdated' WHERE plan_id = ?", [plan_id])
+            con.execute("DELETE FROM ledger.unsettled WHERE plan_id = ?", [plan_id])
     rows = con.execute(
         "SELECT plan_id FROM (SELECT plan_id, status, row_number() OVER (PARTITION BY ledger, "
         "template ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "

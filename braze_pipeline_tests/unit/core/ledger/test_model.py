@@ -27,15 +27,16 @@ from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.settings import DestinationSettings, KnownUsers
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
-USERS = ["a", "b", "c", "d"]
+USERS = ["a", "b", "c"]
 NAMES = ["X", "Y"]
 STEPS = int(os.environ.get("BRAZE_PIPELINE_MODEL_EXAMPLES", "12"))
 
-value = st.sampled_from([None, "1", "2", "2", "bad"])
+number = st.integers(0, 3)
+value = st.sampled_from([None, "1", "1", "2", "bad"])
 profile = st.fixed_dictionaries(dict.fromkeys(NAMES, value))
 one_day = st.dictionaries(st.sampled_from(USERS), profile, min_size=1)
 held = st.dictionaries(st.sampled_from(USERS), st.lists(st.sampled_from(NAMES), max_size=1))
-days = st.lists(st.integers(0, 6), min_size=1, max_size=2, unique=True)
+days = st.lists(number, min_size=1, max_size=2, unique=True)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -72,7 +73,7 @@ class Ledger(RuleBasedStateMachine):
 
     # -- what happens -----------------------------------------------------------------------
 
-    @rule(number=st.integers(0, 6), rows=one_day, held=held)
+    @rule(number=number, rows=one_day, held=held)
     def a_day_is_built(
         self, number: int, rows: dict[str, dict[str, Any]], held: dict[str, list[str]]
     ) -> None:
@@ -81,6 +82,22 @@ class Ledger(RuleBasedStateMachine):
             rows[user] = {n: None if n in names else v for n, v in rows[user].items()}
         self.rows[day(number)], self.held[day(number)] = rows, kept
         self.world.profiles(day(number), rows, held=kept)
+
+    @rule(number=number, rows=one_day, held=held)
+    def a_day_is_built_and_goes_through(
+        self, number: int, rows: dict[str, dict[str, Any]], held: dict[str, list[str]]
+    ) -> None:
+        self.a_day_is_built(number, rows, held)
+        self._plan([number])
+        self._send(None)
+
+    @rule(number=number, rows=one_day, held=held, after=st.integers(0, 1))
+    def a_day_is_built_and_its_send_is_killed(
+        self, number: int, rows: dict[str, dict[str, Any]], held: dict[str, list[str]], after: int
+    ) -> None:
+        self.a_day_is_built(number, rows, held)
+        self._plan([number])
+        self._send(after, lost=True, killed=True)
 
     @rule(user=st.sampled_from(USERS))
     def braze_gets_to_know_a_user(self, user: str) -> None:
@@ -139,7 +156,8 @@ class Ledger(RuleBasedStateMachine):
         return {user: d for d in sorted(chosen) for user in self.rows.get(d, {})}
 
     def _plan(self, numbers: list[int]) -> None:
-        chosen = tuple(day(n) for n in sorted(numbers))
+        built = sorted({day(n) for n in numbers} & self.rows.keys())
+        chosen = tuple(built or [max(self.rows)])
         self.last = self.world.plan(*chosen)
         self.last_rows = {d: self.rows.get(d, {}) for d in chosen}
         self.last_held = {d: self.held.get(d, {}) for d in chosen}
@@ -209,6 +227,9 @@ class Ledger(RuleBasedStateMachine):
                 continue
             whole = user in self.unconfirmed and user in self.listed
             self.day[user] = d
+            open_names = [n for n in NAMES if n not in self.last_held[d].get(user, [])]
+            if whole and sent is None:
+                assert not any(row[n] for n in open_names), f"{user} is known and was not sent"
             if sent is not None and user not in self.listed:
                 self.unconfirmed.add(user)
             elif sent is not None and whole:

@@ -74,6 +74,20 @@ def test_only_the_newest_snapshots_are_kept(world: Make) -> None:
     assert plan.snapshot.name in names
 
 
+def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(world: Make) -> None:
+    w = world(smaller_requests(T, 1))
+    w.profiles(day(0), {"a": {"Tier": "0"}, "b": {"Tier": "0"}})
+    broken = w.plan(day(0))
+    w.send(broken, stop_after=1)
+    for number in range(1, 5):
+        w.profiles(day(number), {"a": {"Tier": str(number)}})
+        last = w.plan(day(number))
+    assert broken.snapshot.exists()
+    w.send(last)
+    w.plan(day(4))
+    assert not broken.snapshot.exists()
+
+
 def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:
     w = world(replace(T, destination=replace(T.destination, objects_per_request=75)))
     w.profiles(day(1), {})

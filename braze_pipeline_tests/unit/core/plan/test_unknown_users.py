@@ -148,3 +148,21 @@ def test_creating_destinations_and_assumed_users_need_no_proof(world: Make) -> N
     w.now += timedelta(days=30)
     plan = w.plan(day(1))
     assert (plan.planned_users, plan.known_users, plan.unconfirmed_users) == (0, 2, 0)
+
+
+def test_what_was_held_back_when_a_user_became_known_goes_out_later(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.csv"
+    file.write_text("user_id\n", encoding="utf-8")
+    w = world(knowing("list", file=file))
+    w.profiles(day(1), {"a": {"Tier": "x", "Plan": "p"}})
+    w.run(day(1))
+    w.braze.known.add("a")
+    file.write_text("user_id\na\n", encoding="utf-8")
+    w.profiles(day(2), {"a": {"Tier": "x", "Plan": None}}, held={"a": ["Plan"]})
+    assert w.sent(w.run(day(2))) == {"a": {"Tier": "x"}}
+    w.profiles(day(3), {"a": {"Tier": "x", "Plan": "p"}})
+    assert w.sent(w.run(day(3))) == {"a": {"Plan": "p"}}
+    assert w.braze.profiles["a"] == {"Tier": "x", "Plan": "p"}
+    assert w.plan(day(3)).planned_users == 0
