@@ -92,10 +92,10 @@ class SmallBrand:
     def users(self) -> list[str]:
         return [f"c{number}" for number in range(CUSTOMERS)]
 
-    def buy_again(self) -> None:
+    def buy_again(self, *, hour: int) -> None:
         """One more order for everybody on the last day, as late data."""
         with (self.folder / "sources" / "orders.csv").open("a", encoding="utf-8") as file:
-            file.writelines(_orders([self.last], hour=20))
+            file.writelines(_orders([self.last], hour=hour))
 
 
 def small_brand(folder: Path, *, schedule: str = "null") -> SmallBrand:

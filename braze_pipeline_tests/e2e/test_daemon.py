@@ -1,0 +1,146 @@
+"""The pipeline under the real daemon and webserver: schedule, queue, failure, rerun, backfill.
+
+One ``dagster dev`` for the module, since it takes long to start; the tests build on each other in
+their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from braze_pipeline.braze.sandbox import Sandbox
+from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev, wait_for
+from braze_pipeline_tests.receivers import (
+    HttpReceiver,
+    MailReceiver,
+    http_receiver,
+    mail_receiver,
+)
+from braze_pipeline_tests.small_brand import SmallBrand, small_brand
+
+pytestmark = pytest.mark.e2e
+
+ASSETS = (
+    "customer_attributes", "braze_audience", "braze_profiles", "braze_plan", "braze_send",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Everything that runs."""
+
+    brand: SmallBrand
+    sandbox: Sandbox
+    dagster: Dagster
+    http: HttpReceiver
+    smtp: MailReceiver
+
+    def orders(self, user: str = "c7") -> object:
+        """What Braze has."""
+        profile = self.sandbox.profile(user)
+        return profile and profile.get("Lifetime Orders")
+
+    def actions(self) -> list[Action]:
+        store = ActionStore(self.brand.folder / "warehouse.actions.sqlite")
+        return [*store.open_ones(), *store.closed_ones(limit=9)]
+
+    def events(self) -> list[str]:
+        return [body["event"] for body in self.http.bodies("/hook")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    # Late enough for everything to have started, and the minute after.
+    at = (datetime.now(UTC) + timedelta(seconds=100)).strftime("%H:%M")
+    brand = small_brand(tmp_path_factory.mktemp("e2e") / "brand", schedule=f'{{at: "{at}"}}')
+    with (
+        Sandbox(assume_all=True) as sandbox,
+        http_receiver() as http,
+        mail_receiver() as smtp,
+        dagster_dev(
+            brand.folder,
+            {
+                **brand.environ(sandbox.endpoint, sandbox.api_key),
+                "BRAZE_PIPELINE_WEBHOOK": f"{http.url}/hook",
+                "BRAZE_PIPELINE_SLACK_WEBHOOK": f"{http.url}/slack",
+                "BRAZE_PIPELINE_SMTP_HOST": "127.0.0.1",
+                "BRAZE_PIPELINE_SMTP_PORT": str(smtp.port),
+                "BRAZE_PIPELINE_SMTP_SECURITY": "none",
+                "BRAZE_PIPELINE_SMTP_TO": "oncall@example.com",
+            },
+        ) as dagster,
+    ):
+        yield Place(brand, sandbox, dagster, http, smtp)
+
+
+def test_ten_runs_at_once_queue_and_succeed_and_the_schedule_ticks_and_sends(
+    place: Place,
+) -> None:
+    days = [place.brand.day(days_ago) for days_ago in range(11, 1, -1)]
+    runs = [place.dagster.launch("braze_daily", day=day) for day in days]
+
+    scheduled = wait_for(lambda: _scheduled(place), "the schedule's run")
+    assert scheduled.tags["dagster/partition"] == place.brand.day(0)
+    for run in (*runs, scheduled.run_id):
+        ended = place.dagster.ended(run)
+        assert ended.is_success, place.dagster.log.read_text(errors="replace")[-5000:]
+    assert place.orders() == place.brand.orders_by(place.brand.day(0))
+    assert place.actions() == []
+
+
+def _scheduled(place: Place) -> dg.DagsterRun | None:
+    runs = place.dagster.instance.get_runs()
+    return next((run for run in runs if "dagster/schedule_name" in run.tags), None)
+
+
+def test_a_failing_run_is_retried_once_then_told_once_and_a_rerun_from_failure_finishes_it(
+    place: Place,
+) -> None:
+    place.brand.buy_again(hour=20)
+    place.sandbox.stop()
+    failed = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
+    assert place.dagster.ended(failed).status is dg.DagsterRunStatus.FAILURE
+
+    # Braze being away may pass: the daemon tries once more by itself, and only then it is told.
+    retry = wait_for(lambda: _child_of(place, failed), "the automatic retry")
+    assert place.dagster.ended(retry).status is dg.DagsterRunStatus.FAILURE
+    wait_for(lambda: place.smtp.mails and place.events(), "the notifications")
+
+    place.sandbox.start()
+    again = place.dagster.rerun_from_failure(retry)
+    assert place.dagster.ended(again).is_success
+    assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 1
+
+    wait_for(lambda: len(place.events()) > 1, "the news of the recovery")
+    (action,) = place.actions()
+    assert (action.action, action.count, action.run_id) == ("braze_unavailable", 1, retry)
+    assert action.resolved_at is not None
+    assert place.events() == ["action.opened", "action.recovered"]
+    assert len(place.http.bodies("/slack")) == len(place.smtp.mails) == 2
+
+
+def _child_of(place: Place, run_id: str) -> str | None:
+    runs = place.dagster.instance.get_runs()
+    return next((run.run_id for run in runs if run.parent_run_id == run_id), None)
+
+
+def test_a_backfill_of_thirty_days_is_one_run_and_leaves_the_newest_state(place: Place) -> None:
+    place.brand.buy_again(hour=21)
+    days = [place.brand.day(days_ago) for days_ago in range(29, -1, -1)]
+    backfill = place.dagster.backfill(days, ASSETS)
+    (run,) = wait_for(lambda: _of_backfill(place, backfill), "the backfill's run")
+
+    assert place.dagster.ended(run).is_success
+    assert _of_backfill(place, backfill) == [run]
+    assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 2
+
+
+def _of_backfill(place: Place, backfill: str) -> list[str]:
+    runs = place.dagster.instance.get_runs()
+    return [run.run_id for run in runs if run.tags.get("dagster/backfill") == backfill]
