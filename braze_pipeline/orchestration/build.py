@@ -15,7 +15,7 @@ from braze_pipeline.config.problems import Place
 from braze_pipeline.config.resolve import resolve, start_of
 from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.resources import WarehouseResource
+from braze_pipeline.orchestration.resources import WAREHOUSE
 from braze_pipeline.orchestration.schedule import build_schedule
 from braze_pipeline.orchestration.sensors import build_sensors
 from braze_pipeline.settings import TemplateSettings
@@ -59,7 +59,7 @@ def build_definitions(
         jobs=[*jobs, *(rebuild_job(template) for template in templates)],
         schedules=[schedule for schedule in schedules if schedule is not None],
         sensors=build_sensors(templates),
-        resources={"warehouse": WarehouseResource(), **(resources or {})},
+        resources={"warehouse": WAREHOUSE, **(resources or {})},
         executor=dg.in_process_executor,
     )
 

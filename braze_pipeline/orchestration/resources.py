@@ -31,6 +31,10 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         return Warehouse(database_path(self.path))
 
 
+WAREHOUSE = WarehouseResource()
+"""The one that all destinations of a code location share: Dagster merges them by identity."""
+
+
 def database_path(configured: str = "") -> Path:
     """The configured DuckDB file, else the environment's, else the default."""
     return Path(configured or os.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import FreshnessState
 
 from braze_pipeline.braze.sandbox import Sandbox
 from braze_pipeline.core.actions import Action, ActionStore
@@ -92,6 +93,13 @@ def test_ten_runs_at_once_queue_and_succeed_and_the_schedule_ticks_and_sends(
         assert ended.is_success, place.dagster.log.read_text(errors="replace")[-5000:]
     assert place.orders() == place.brand.orders_by(place.brand.day(0))
     assert place.actions() == []
+    wait_for(lambda: _freshness(place) is FreshnessState.PASS, "the daemon's word on freshness")
+
+
+def _freshness(place: Place) -> FreshnessState | None:
+    send = dg.AssetKey("braze_send")
+    found = place.dagster.instance.get_freshness_state_records([send]).get(send)
+    return found.freshness_state if found else None
 
 
 def _scheduled(place: Place) -> dg.DagsterRun | None:
