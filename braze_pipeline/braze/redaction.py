@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote as url_quote
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.errors import InvalidCredentials
+from braze_pipeline.errors import CredentialsMissing, InvalidCredentials
 
 REDACTED: Final = "[redacted]"
 _PIECE: Final = 8
@@ -63,11 +63,12 @@ def secret_of(environ: Mapping[str, str], name: str) -> Secret:
     """The API key in an environment variable.
 
     Raises:
-        InvalidCredentials: the variable is not set, or holds what cannot be a key.
+        CredentialsMissing: the variable is not set, or empty.
+        InvalidCredentials: it holds what cannot be a key.
     """
     value = environ.get(name, "").strip()
     if not value:
-        raise InvalidCredentials(
+        raise CredentialsMissing(
             f"The environment variable {name} holds no API key.",
             fix=f"Set {name} to a REST API key with the permission users.track "
             "(Braze: Settings > APIs and Identifiers).",

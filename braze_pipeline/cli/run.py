@@ -13,7 +13,7 @@ import click
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.errors import ConfigurationError, InvalidCredentials
+from braze_pipeline.errors import ConfigurationError, CredentialsMissing
 
 if TYPE_CHECKING:
     from braze_pipeline.core.report import Report
@@ -95,11 +95,11 @@ def require_key(session: Session) -> None:
     """Fail at once, and not after the build, when there is no API key to send with.
 
     Raises:
-        InvalidCredentials: the variable that the destination names is not set.
+        CredentialsMissing: the variable that the destination names is not set.
     """
     name = session.template.destination.api_key_env
     if not session.environ.get(name, "").strip():
-        raise InvalidCredentials(
+        raise CredentialsMissing(
             f"The environment variable {name} holds no API key.",
             fix=f"Set {name} to a REST API key with the permission users.track, "
             "or use --dry-run, which needs none.",
