@@ -16,6 +16,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import ConfigurationError, CredentialsMissing
 
 if TYPE_CHECKING:
+    from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.report import Report
     from braze_pipeline.orchestration.runner import Failed, RunOutcome
 
@@ -168,7 +169,7 @@ def told(found: Report, *, dry_run: bool) -> list[str]:
         f"points (a full resend: {plan.forecast.full_data_points:,})"
     )
     if dry_run:
-        return [*lines, "Dry run: nothing was sent."]
+        return [*lines, *_forecast(plan), "Dry run: nothing was sent."]
     lines.append(f"  accepted by Braze      {found.accepted_users:>10,}")
     lines.append(f"    rejected by Braze    {found.rejected_users:>10,}")
     lines.append(f"    not attempted        {found.not_attempted_users:>10,}")
@@ -177,6 +178,32 @@ def told(found: Report, *, dry_run: bool) -> list[str]:
             f"  of unknown standing    {plan.unknown_users:>10,}   Braze ignores users it does not "
             "have; these are sent in full again by rhythm"
         )
+    return lines
+
+
+def _forecast(plan: PlanSummary) -> list[str]:
+    """What the plan would cost, by attribute, beside the runs before."""
+    f = plan.forecast
+    lines = [f"  time at the limit      {f.minutes:>10,.1f}   minutes, {f.bytes:,} bytes"]
+    if f.money is not None:
+        lines.append(f"  price                  {f.money:>10,.2f}   {f.currency}")
+    if f.hourly_share is not None:
+        lines.append(f"  of the hourly limit    {f.hourly_share:>10.1%}")
+    if f.history.runs:
+        lines.append(
+            f"  the last {f.history.runs} runs: {f.history.users:,.0f} users, "
+            f"{f.history.requests:,.0f} requests, {f.history.data_points:,.0f} data points each"
+        )
+    if plan.first_send:
+        lines.append("  The ledger is empty: everything is new to Braze, as far as we know.")
+    if plan.new_attributes:
+        lines.append(f"  new names: {', '.join(plan.new_attributes)}")
+    lines.append("  by attribute (users, data points):")
+    lines += [
+        f"    {c.name:<28} {c.users:>10,} {c.data_points:>10,}"
+        for c in sorted(f.by_attribute, key=lambda one: (-one.data_points, one.name))
+        if c.users
+    ]
     return lines
 
 

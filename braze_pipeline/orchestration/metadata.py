@@ -153,6 +153,12 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
         "why": table(("reason", "users"), _most(plan.reasons)),
         "first send": plan.first_send,
     }
+    if forecast.history.runs:
+        found["mean of the last runs"] = (
+            f"{forecast.history.runs} runs: {forecast.history.users:,.0f} users, "
+            f"{forecast.history.requests:,.0f} requests, "
+            f"{forecast.history.data_points:,.0f} data points"
+        )
     if t.destination.pricing.model == "mau" and forecast.hourly_share is not None:
         found["share of the hourly request limit"] = forecast.hourly_share
     if forecast.money is not None:
