@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
 from braze_pipeline.core.accounting import Account
-from braze_pipeline.errors import MissingPermission, PipelineError, PlanOutdated
+from braze_pipeline.errors import BrazeError, MissingPermission, PipelineError, PlanOutdated
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.send import Progress, SendResult
+    from braze_pipeline.core.send.read_back import ReadBack
     from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
@@ -69,34 +70,6 @@ class SendOutcome:
             f"{a.planned:,} users planned, {a.accepted:,} accepted, {a.rejected:,} rejected, "
             f"{a.not_attempted:,} not attempted; {a.unchanged:,} unchanged, "
             f"{a.superseded:,} superseded."
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadBack:
-    """What Braze has, compared with what was sent, for a sample.
-
-    Attributes:
-        compared: Users compared.
-        differences: Attribute name to how many users differ in it.
-    """
-
-    compared: int
-    differences: Mapping[str, int]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether Braze has everything that was sent to the sample."""
-        return not self.differences
-
-    def sentence(self) -> str:
-        """What was found, in words and counts."""
-        if self.agrees:
-            return f"{self.compared:,} users read back: Braze has what was sent."
-        found = ", ".join(f"{name} ({count:,})" for name, count in self.differences.items())
-        return (
-            f"{self.compared:,} users read back; Braze has otherwise: {found}. It may still be "
-            "processing, or it dropped the values."
         )
 
 
@@ -222,7 +195,8 @@ def send_days(
             stop=stop,
             on_progress=on_progress or (lambda progress: say(_progress_text(progress))),
         )
-        return _settle(warehouse, t, plan, result, run_id=run_id)
+        found = _read_back(warehouse, t, plan, result, environ=environ, say=say)
+        return _settle(warehouse, t, plan, result, run_id=run_id, read_back=found)
 
 
 def _plan_to_send(warehouse: Warehouse, t: TemplateSettings, days: Sequence[date]) -> PlanSummary:
@@ -242,6 +216,41 @@ def _plan_to_send(warehouse: Warehouse, t: TemplateSettings, days: Sequence[date
         return plan
 
 
+def _read_back(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    result: SendResult,
+    *,
+    environ: Mapping[str, str],
+    say: Say,
+) -> ReadBack | None:
+    """Compare a sample with Braze, where the destination asks for it; never fails the send."""
+    from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.redaction import secret_of
+    from braze_pipeline.core.journal import Journal
+    from braze_pipeline.core.send.read_back import read_back
+
+    d = t.destination
+    if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
+        return None
+    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    try:
+        return read_back(
+            client,
+            Journal(warehouse.journal_path),
+            snapshot=plan.snapshot,
+            plan_id=plan.plan_id,
+            identifier=d.identifier,
+            users=d.read_back_users,
+        )
+    except BrazeError as error:
+        say(f"The read-back was left out: {error}")
+        return None
+    finally:
+        client.close()
+
+
 def _settle(
     warehouse: Warehouse,
     t: TemplateSettings,
@@ -249,6 +258,7 @@ def _settle(
     result: SendResult,
     *,
     run_id: str,
+    read_back: ReadBack | None,
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
     from braze_pipeline.core import outcomes
@@ -277,6 +287,7 @@ def _settle(
             ),
             rejections=rejections.count(con, t, plan.days),
             error=result.stopped_by,
+            read_back=read_back,
         )
 
 

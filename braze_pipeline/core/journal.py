@@ -169,6 +169,16 @@ class Journal:
             ranges[request_no].append((first, count))
         return Progress(dict(ranges), sum(row[2] for row in rows) - refused, refused)
 
+    def refused(self, plan_id: str) -> set[tuple[int, int]]:
+        """Request number and position of every object of a plan that Braze refused."""
+        with _told(self.path), closing(self._connect()) as con:
+            rows = con.execute(
+                "SELECT request_no, object_index FROM refusals JOIN sends USING (send_id) "
+                "WHERE plan_id = ?",
+                [plan_id],
+            ).fetchall()
+        return {(request_no, index) for request_no, index in rows}
+
     def writer(self, send_id: int) -> Writer:
         """The one thread that writes acknowledgements of a send."""
         return Writer(self, send_id)

@@ -237,7 +237,7 @@ def build_assets(
                 # What was acknowledged is in the ledger; the step still failed.
                 context.log_event(dg.AssetObservation(keys.send, metadata=shown))
                 raise outcome.error
-            return dg.MaterializeResult(metadata=shown, check_results=send_results(outcome))
+            return dg.MaterializeResult(metadata=shown, check_results=send_results(t, outcome))
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
 

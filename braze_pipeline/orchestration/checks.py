@@ -98,7 +98,7 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
     )
 
 
-def send_results(outcome: SendOutcome) -> list[dg.AssetCheckResult]:
+def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
     """Accounting, and the read-back where it is switched on."""
     results = [
         dg.AssetCheckResult(
@@ -108,13 +108,15 @@ def send_results(outcome: SendOutcome) -> list[dg.AssetCheckResult]:
             metadata=dict(outcome.account.counts()),
         )
     ]
-    if outcome.read_back is not None:
+    if t.destination.read_back_users:
+        found = outcome.read_back
+        nothing = "Nothing was read back: nobody was sent anything, or the log tells why."
         results.append(
             dg.AssetCheckResult(
                 check_name=READ_BACK,
-                passed=outcome.read_back.agrees,
+                passed=found is None or found.agrees,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=outcome.read_back.sentence(),
+                description=found.sentence() if found else nothing,
             )
         )
     return results
