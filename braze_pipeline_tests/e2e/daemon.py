@@ -19,7 +19,7 @@ import requests
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 """An end for what never comes; nothing is measured by it."""
 
 _LAUNCH = """
