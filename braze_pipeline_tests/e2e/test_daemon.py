@@ -58,7 +58,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     # Late enough for everything to have started, and the minute after.
-    at = (datetime.now(UTC) + timedelta(seconds=100)).strftime("%H:%M")
+    at = (datetime.now(UTC) + timedelta(seconds=140)).strftime("%H:%M")
     brand = small_brand(tmp_path_factory.mktemp("e2e") / "brand", schedule=f'{{at: "{at}"}}')
     with (
         Sandbox(assume_all=True) as sandbox,
