@@ -143,7 +143,9 @@ def comparison_key(name: str) -> str:
     """What is left of a name when case, width, spacing, ``_`` and ``-`` do not count."""
     flat = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     # Marks stay: in many scripts they are vowels.
-    return "".join(sign for sign in flat if unicodedata.category(sign)[0] in "LNM")
+    kept = "".join(sign for sign in flat if unicodedata.category(sign)[0] in "LNM")
+    # Signs that were apart may stand together now, and be one letter.
+    return unicodedata.normalize("NFKC", kept)
 
 
 _BY_KEY: Final[Mapping[str, str]] = MappingProxyType(

@@ -206,7 +206,7 @@ def rates(timeline: Sequence[tuple[float, int]]) -> list[tuple[float, float, flo
     spans = []
     before, answered = 0.0, 0
     for moment, users in timeline:
-        if moment > before:
+        if moment - before >= _SHORTEST:
             spans.append((before, moment, max(0, users - answered) / (moment - before)))
             before, answered = moment, users
     return spans
