@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from braze_pipeline.orchestration.pictures import (
@@ -258,6 +258,7 @@ def test_whatever_the_attributes_are_the_pictures_are_well_formed(
     st.floats(0, 1e5),
     st.integers(0, 10**9),
 )
+@example(timeline=[(5e-324, 10**9), (1.0, 10**9)], seconds=5e-324, rejected=0)
 def test_whatever_the_timeline_is_the_pictures_are_well_formed(
     timeline: list[tuple[float, int]], seconds: float, rejected: int
 ) -> None:
