@@ -76,7 +76,7 @@ def build_profiles(
     store.write(con, t, columns, as_of, run_id=run_id, now=now)
     cache.prune(con, now.date())
     summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw)
-    for table in (staging.BASE, staging.MAPPED, contract.FAILURES, store.ROWS):
+    for table in (staging.MAPPED, contract.FAILURES, store.ROWS):
         con.execute(f"DROP TABLE {table}")
     _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary

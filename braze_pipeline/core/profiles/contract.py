@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import USER_ID
-from braze_pipeline.core.profiles.staging import BASE, MAPPED, Staged
+from braze_pipeline.core.profiles.staging import MAPPED, Staged
 from braze_pipeline.core.warehouse import quote
 from braze_pipeline.errors import ContractBroken
 
@@ -54,27 +54,30 @@ def find_failures(
     _take_reading_problems(con, columns)
     _take_schema_failures(con, columns, schema, page=page)
     _take_identifier_problems(con, columns)
-    judged = "true"
-    if t.groups:
-        outside = [
-            f"WHEN {one.number} THEN {in_group_sql(t, one.attribute.name)}" for one in columns
-        ]
-        judged = f"CASE f.number {' '.join(outside)} ELSE true END" if outside else "true"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {FAILURES} AS
-        SELECT __rid, number, code, {mask_sql("raw")} AS masked
+        SELECT __rid, number, found.code, {mask_sql("found.raw")} AS masked
         FROM (
-            SELECT DISTINCT ON (f.__rid, f.number) f.__rid, f.number, f.code, f.raw
-            FROM {_FOUND} AS f JOIN {BASE} AS b USING (__rid)
-            WHERE {judged}
-            ORDER BY f.__rid, f.number, f.rank, f.code
+            SELECT f.__rid, f.number,
+                arg_min({{'code': f.code, 'raw': f.raw}}, (f.rank, f.code)) AS found
+            FROM {_FOUND} AS f {_only_judged(t, columns)}
+            GROUP BY f.__rid, f.number
         )
     """)
     con.execute(f"DROP TABLE {_FOUND}")
 
 
+def _only_judged(t: TemplateSettings, columns: tuple[Staged, ...]) -> str:
+    if not t.groups or not columns:
+        return ""
+    inside = " ".join(
+        f"WHEN {one.number} THEN {in_group_sql(t, one.attribute.name)}" for one in columns
+    )
+    return f"JOIN {MAPPED} AS b USING (__rid) WHERE CASE f.number {inside} ELSE true END"
+
+
 def in_group_sql(t: TemplateSettings, name: str) -> str:
-    """Whether an attribute goes out to the user of a row of ``BASE`` (alias ``b``)."""
+    """Whether an attribute goes out to the user of a row of ``MAPPED`` (alias ``b``)."""
     from braze_pipeline.core.warehouse import literal
 
     groups = ", ".join(literal(group.name) for group in t.groups if name in group.attributes)
@@ -86,9 +89,7 @@ def _take_reading_problems(con: duckdb.DuckDBPyConnection, columns: tuple[Staged
         k = one.number
         con.execute(f"""
             INSERT INTO {_FOUND}
-            SELECT m.__rid, {k}, 0, m.__e{k}, b.r{k}
-            FROM {MAPPED} AS m JOIN {BASE} AS b USING (__rid)
-            WHERE m.__e{k} IS NOT NULL
+            SELECT __rid, {k}, 0, __e{k}, __r{k} FROM {MAPPED} WHERE __e{k} IS NOT NULL
         """)
 
 
@@ -188,15 +189,15 @@ def _take_identifier_problems(con: duckdb.DuckDBPyConnection, columns: tuple[Sta
 
     Braze would take whichever object it processed last; this choice is the same in each run.
     """
-    order = ", ".join(["b.__customer_id", *(f"m.{quote(one.attribute.name)}" for one in columns)])
+    order = ", ".join(["__customer_id", *(quote(one.attribute.name) for one in columns)])
     con.execute(f"""
         INSERT INTO {_FOUND}
         SELECT __rid, {ROW}, 2147483647, 'user_id_duplicate', __user_id
         FROM (
-            SELECT m.__rid, m.__user_id,
-                row_number() OVER (PARTITION BY m.__user_id ORDER BY {order}, m.__rid) AS place
-            FROM {MAPPED} AS m JOIN {BASE} AS b USING (__rid)
-            WHERE m.__user_id IN (
+            SELECT __rid, __user_id,
+                row_number() OVER (PARTITION BY __user_id ORDER BY {order}, __rid) AS place
+            FROM {MAPPED}
+            WHERE __user_id IN (
                 SELECT __user_id FROM {MAPPED}
                 WHERE __user_id IS NOT NULL GROUP BY __user_id HAVING count(*) > 1
             )

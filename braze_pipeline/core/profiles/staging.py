@@ -1,8 +1,8 @@
 """The day's audience, mapped to Braze's types in temporary tables.
 
 ``__profiles_base`` holds what SQL alone can tell of each value, and the raw text of the rest;
-``__profiles_mapped`` adds what the readers made of that text. Rows are numbered (``__rid``), so
-that a page of them is a range.
+``__profiles_mapped`` adds what the readers made of that text, and takes its place. Its rows are
+numbered (``__rid``, from 0, without gaps), so that a page of them is a range.
 """
 
 from __future__ import annotations
@@ -145,7 +145,6 @@ def stage(
         f"""
         CREATE OR REPLACE TEMP TABLE {BASE} AS
         SELECT
-            row_number() OVER () - 1 AS __rid,
             nullif({quote(t.identifier_column)}::VARCHAR, '') AS __user_id,
             {quote(t.customer_column)}::VARCHAR AS __customer_id,
             {", ".join(["__groups", *kept])}
@@ -207,15 +206,26 @@ def _pairs(one: Staged) -> str:
 
 
 def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
-    """Make ``MAPPED``: the canonical values under their Braze names, and the codes (``e``)."""
-    values = [f"{_mapped_value(one)} AS {quote(one.attribute.name)}" for one in columns]
-    problems = [f"{_mapped_problem(one)} AS __e{one.number}" for one in columns]
+    """Make ``MAPPED`` out of ``BASE``.
+
+    It has the canonical values under their Braze names, and for each value that could not be read
+    the code of what is wrong (``__e``) and the raw text (``__r``).
+    """
+    chosen = ["__rid", "__user_id", "__customer_id", "__groups"]
+    for one in columns:
+        k = one.number
+        chosen += [
+            f"{_mapped_value(one)} AS {quote(one.attribute.name)}",
+            f"{_mapped_problem(one)} AS __e{k}",
+            f"CASE WHEN __e{k} IS NOT NULL THEN b.r{k} END AS __r{k}",
+        ]
     joins = " ".join(_join(one) for one in columns if one.mapping.kind is not None)
-    chosen = ", ".join(["b.__rid", "b.__user_id", *values, *problems])
+    # The row ids of a table made at once count from 0 without gaps, and cost nothing.
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {MAPPED} AS SELECT {chosen} FROM {BASE} AS b {joins} "
-        "ORDER BY b.__rid"
+        f"CREATE OR REPLACE TEMP TABLE {MAPPED} AS SELECT {', '.join(chosen)} "
+        f"FROM (SELECT rowid AS __rid, * FROM {BASE}) AS b {joins}"
     )
+    con.execute(f"DROP TABLE {BASE}")
 
 
 def _join(one: Staged) -> str:

@@ -8,7 +8,7 @@ from braze_pipeline.core import rejections
 from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.profiles.contract import FAILURES, ROW, in_group_sql
 from braze_pipeline.core.profiles.reasons import message
-from braze_pipeline.core.profiles.staging import BASE, MAPPED, Staged
+from braze_pipeline.core.profiles.staging import MAPPED, Staged
 from braze_pipeline.core.warehouse import literal, quote
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _mark_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> N
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {ROWS} AS
         SELECT __rid, bool_or({whole}) AS rejected,
-            coalesce(list({name} ORDER BY number) FILTER (number <> {ROW}), []) AS held
+            list_sort(coalesce(list({name}) FILTER (number <> {ROW}), [])) AS held
         FROM {FAILURES} GROUP BY __rid
     """)
 
@@ -93,15 +93,15 @@ def _profiles_query(
             held.append(f"CASE WHEN {outside} THEN [{literal(one.attribute.name)}] ELSE [] END")
         condition = " OR ".join(out)
         values.append(
-            f"CASE WHEN {condition} THEN NULL ELSE m.{name} END AS {name}"
+            f"CASE WHEN {condition} THEN NULL ELSE b.{name} END AS {name}"
             if condition
-            else f"m.{name} AS {name}"
+            else f"b.{name} AS {name}"
         )
     return (
         "SELECT b.__user_id, b.__customer_id, "
         f"list_concat({', '.join(held)})::VARCHAR[] AS __held"
         + "".join(f", {value}" for value in values)
-        + f" FROM {MAPPED} m JOIN {BASE} b USING (__rid) "
+        + f" FROM {MAPPED} b "
         f"LEFT JOIN {ROWS} r USING (__rid) WHERE NOT coalesce(r.rejected, false)"
     )
 
@@ -130,7 +130,7 @@ def _reject(
         )
         SELECT ?, ?, ?, ?, b.__customer_id, b.__user_id, {name}, f.code,
             CASE f.code {words} END, f.masked, f.number IN ({", ".join(whole)}), ?, ?
-        FROM {FAILURES} AS f JOIN {BASE} AS b USING (__rid)
+        FROM {FAILURES} AS f JOIN {MAPPED} AS b USING (__rid)
         """,
         [as_of, t.destination.name, t.name, STAGE, run_id, now],
     )

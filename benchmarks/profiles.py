@@ -1,0 +1,210 @@
+"""What mapping and validation cost, beside one plain pandas pass of the same pandera schema.
+
+    python benchmarks/profiles.py --rows 1000000
+
+The rows are messy: phones in national formats, e-mails in capitals, countries as names and codes,
+dates in several formats, and some values of each that cannot be read. The first day reads every
+raw value; on the next day 1 % of the customers have new ones. Each step runs in a process of its
+own, so that its peak memory can be told. The floor is one validation of all mapped rows as a
+single pandas frame, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.core.profiles import build_profiles, build_schema, staging
+from braze_pipeline.core.profiles.contract import frame_of
+from braze_pipeline.core.warehouse import Warehouse, quote
+from braze_pipeline.settings import (
+    AttributeSettings,
+    AudienceRules,
+    DestinationSettings,
+    TemplateSettings,
+    ValueType,
+)
+
+FIRST = date(2026, 1, 1)
+
+FIELD_COLUMNS = {
+    "first_name": "CASE WHEN {n} % 9 = 0 THEN ' anna  maria' ELSE 'Name' || {n} % 5000 END",
+    "last_name": "'Surname' || {n} % 90000",
+    "email": """CASE {s} % 10 WHEN 0 THEN 'CUSTOMER.' || {s} || '@Example.COM'
+        WHEN 1 THEN 'customer' || {s} || '(at)example'
+        ELSE 'customer' || {s} || '@example.com' END""",
+    "phone": """CASE {s} % 10 WHEN 0 THEN '+4479' || lpad(({s} % 99999999)::VARCHAR, 8, '0')
+        WHEN 1 THEN '123' WHEN 2 THEN NULL
+        ELSE '079' || lpad(({s} % 99999999)::VARCHAR, 8, '0')[:2] || ' '
+            || lpad(({s} % 999999)::VARCHAR, 6, '0') END""",
+    "country": """['GB', 'United Kingdom', 'EIRE', 'gb', 'Deutschland', 'FRA', 'USA', 'Unspecified',
+        'Channel Islands', 'GB']""" + "[{n} % 10 + 1]",
+    "home_city": "'City' || {n} % 900",
+    "dob": """CASE {n} % 4 WHEN 0 THEN strftime(DATE '1950-01-01' + ({n} % 20000)::INTEGER, '%Y%m%d')
+        WHEN 1 THEN strftime(DATE '1950-01-01' + ({n} % 20000)::INTEGER, '%d/%m/%Y')
+        WHEN 2 THEN strftime(DATE '1950-01-01' + ({n} % 20000)::INTEGER, '%d.%m.%Y')
+        ELSE '00/00/0000' END""",
+    "gender": "['F', 'M', 'female', 'Male', 'unknown', 'f'][{n} % 6 + 1]",
+}  # fmt: skip
+CUSTOM_COLUMNS = {
+    "L12M Monetary": (ValueType.FLOAT, "round({s} % 1000003 / 7, 4)"),
+    "L12M Frequency": (ValueType.INTEGER, "{s} % 401"),
+    "Lifetime Value": (ValueType.FLOAT, "if({n} % 500 = 0, 'NaN'::DOUBLE, {s} / 3)"),
+    "First Order Date": (ValueType.DATE, "DATE '2020-01-01' + ({n} % 2000)::INTEGER"),
+    "One and Done": (ValueType.BOOLEAN, "{n} % 3 = 0"),
+    "Value Tier": (ValueType.STRING, "'tier ' || {n} % 5"),
+    "Last Seen": (ValueType.TIME, "TIMESTAMP '2020-01-01' + INTERVAL ({n} % 90000000) SECOND"),
+    "Favourite Products": (ValueType.ARRAY, "['p' || {n} % 4000, 'p' || {s} % 3999]"),
+    "Note": (ValueType.STRING, "if({n} % 100 = 0, repeat('x', 300), 'note ' || {n})"),
+}  # fmt: skip
+
+
+def template() -> TemplateSettings:
+    fields = [
+        AttributeSettings(
+            column=name,
+            name=name,
+            type=FIELDS[name].type,
+            is_field=True,
+            pii=True,
+            date_order="dmy",
+        )
+        for name in FIELD_COLUMNS
+    ]
+    custom = [
+        AttributeSettings(
+            column=name, name=name, type=type_, is_field=False, pii=False, precision=2
+        )
+        for name, (type_, _) in CUSTOM_COLUMNS.items()
+    ]
+    return TemplateSettings(
+        name="bench",
+        destination=DestinationSettings(name="bench", endpoint="http://127.0.0.1:1"),
+        schema="bench",
+        attributes_sql=Path("customer_attributes.sql"),
+        sources=(),
+        audience=AudienceRules(),
+        attributes=(*fields, *custom),
+        time_zone="Europe/London",
+        default_region="GB",
+    )
+
+
+def prepare(path: Path, rows: int, day: int) -> None:
+    """The customer attributes of a day; the seed of 1 % of the customers changes each day."""
+    seed = f"(n + CASE WHEN n % 100 = {day} AND {day} > 0 THEN {rows} ELSE 0 END)"
+    columns = {**FIELD_COLUMNS, **{name: sql for name, (_, sql) in CUSTOM_COLUMNS.items()}}
+    shown = ", ".join(f"{sql.format(n='n', s=seed)} AS {quote(c)}" for c, sql in columns.items())
+    as_of = FIRST + timedelta(days=day)
+    with Warehouse(path).connect() as con:
+        con.execute("CREATE SCHEMA IF NOT EXISTS bench")
+        con.execute(
+            f"CREATE OR REPLACE TABLE bench.customer_attributes AS SELECT DATE '{as_of}' AS "
+            f"__as_of, 'c' || n AS customer_id, {shown} FROM range({rows}) AS r(n)"
+        )
+        con.execute(
+            "CREATE OR REPLACE TABLE bench.audience AS SELECT __as_of, customer_id, "
+            "NULL::VARCHAR AS left_out_by, []::VARCHAR[] AS groups FROM bench.customer_attributes"
+        )
+
+
+def build(path: Path, day: int) -> dict[str, float]:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with Warehouse(path).connect() as con:
+        import pandera.pandas  # noqa: F401 - imports are no part of the rate
+
+        start, cpu = time.perf_counter(), time.process_time()
+        found = build_profiles(con, template(), FIRST + timedelta(days=day), run_id="b", now=now)
+        took, cpu = time.perf_counter() - start, time.process_time() - cpu
+    return {
+        "seconds": took,
+        "cpu": cpu,
+        "new raw": found.new_raw_values,
+        "rejected": found.rejected_values,
+    }
+
+
+def map_only(path: Path, day: int, mapped: Path) -> None:
+    """The mapped rows of the day as a Parquet file, for the floor."""
+    t, as_of = template(), FIRST + timedelta(days=day)
+    with Warehouse(path).connect() as con:
+        columns = staging.plan_columns(t, staging.source_types(con, t))
+        staging.stage(con, t, columns, as_of)
+        staging.map_rows(con, columns)
+        names = ", ".join(["__user_id", *(quote(c.attribute.name) for c in columns)])
+        con.execute(f"COPY (SELECT {names} FROM {staging.MAPPED}) TO '{mapped}'")
+
+
+def plain(mapped: Path, day: int) -> dict[str, float]:
+    """The mapped rows as one pandas frame, validated at once."""
+    import pyarrow.parquet as pq
+    from pandera.errors import SchemaErrors
+
+    frame = frame_of(pq.read_table(mapped))
+    schema = build_schema(template(), today=FIRST + timedelta(days=day))
+    start, cpu = time.perf_counter(), time.process_time()
+    failures = 0
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        failures = len(errors.failure_cases)
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - cpu,
+        "rejected": failures,
+    }
+
+
+def measured(work: Callable[..., Any], *arguments: object) -> dict[str, float]:
+    """Run a step in a process of its own: its result, and its peak memory."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_child, (work, arguments))
+
+
+def _child(work: Callable[..., Any], arguments: tuple[object, ...]) -> dict[str, float]:
+    found = dict(work(*arguments) or {})
+    return found | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "warehouse.duckdb"
+        measured(prepare, path, rows, 0)
+        first = measured(build, path, 0)
+        mapped = Path(folder) / "mapped.parquet"
+        measured(map_only, path, 0, mapped)
+        floor = measured(plain, mapped, 0)
+        again = measured(build, path, 0)
+        measured(prepare, path, rows, 1)
+        following = measured(build, path, 1)
+    print(f"{rows:,} rows, {len(FIELD_COLUMNS) + len(CUSTOM_COLUMNS)} attributes")
+    print(
+        f"{'step':<34}{'seconds':>9}{'cpu s':>8}{'rows/s':>11}{'x floor':>9}{'peak MB':>9}{'new raw':>12}"
+    )
+    for name, step in (
+        ("floor: schema over one pandas frame", floor),
+        ("first day: everything is new", first),
+        ("the same day again: nothing is new", again),
+        ("next day: 1 % new values", following),
+    ):
+        print(
+            f"{name:<36}{step['seconds']:>9.1f}{step['cpu']:>8.1f}{rows / step['seconds']:>11,.0f}"
+            f"{step['seconds'] / floor['seconds']:>9.2f}{step['peak MB']:>9,.0f}"
+            f"{step.get('new raw', 0):>12,.0f}"
+        )
+    print(f"rejected values: {first['rejected']:,.0f} on the first day")
+
+
+if __name__ == "__main__":
+    main()
