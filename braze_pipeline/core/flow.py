@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
@@ -183,7 +183,7 @@ def send_days(
 
     d = t.destination
     with sending(warehouse.lock_path(d.name), d.name):
-        plan = _plan_to_send(warehouse, t, days)
+        plan = _plan_or_again(warehouse, t, days, run_id=run_id)
         result = send_plan(
             snapshot=plan.snapshot,
             plan_id=plan.plan_id,
@@ -197,6 +197,39 @@ def send_days(
         )
         found = _read_back(warehouse, t, plan, result, environ=environ, say=say)
         return _settle(warehouse, t, plan, result, run_id=run_id, read_back=found)
+
+
+def _plan_or_again(
+    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
+) -> PlanSummary:
+    """The stored plan; made again where another run overtook this run's own between its steps.
+
+    We hold the destination's lock by now, so nobody overtakes a second time. Guards judge the new
+    plan too. A plan of an earlier run is not replaced: somebody may have looked at it.
+    """
+    from braze_pipeline.core.plan import records
+    from braze_pipeline.core.plan.build import build_plan
+
+    try:
+        return _plan_to_send(warehouse, t, days)
+    except PlanOutdated:
+        with warehouse.connect() as con:
+            stale = records.latest(con, t, list(days))
+            if stale is None or stale.run_id != run_id or stale.force_stale is not None:
+                raise
+            now = datetime.now(UTC).replace(tzinfo=None)
+            passed = {g.name: g.let_through for g in stale.guards if g.let_through}
+            build_plan(
+                con,
+                warehouse,
+                t,
+                days,
+                run_id=run_id,
+                now=now,
+                let_through=tuple(passed),
+                reason=next(iter(passed.values()), None),
+            )
+        return _plan_to_send(warehouse, t, days)
 
 
 def _plan_to_send(warehouse: Warehouse, t: TemplateSettings, days: Sequence[date]) -> PlanSummary:
