@@ -1,0 +1,143 @@
+"""Columns of every DuckDB type, into every type of Braze."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.checker import complaints
+from braze_pipeline_tests.profiles_world import World, custom, template
+from braze_pipeline_tests.unit.core.profiles.test_contract_property import as_sent
+
+SOURCES = (
+    "true",
+    "(-7)::TINYINT",
+    "200::UTINYINT",
+    "9223372036854775807::BIGINT",
+    "18446744073709551615::UBIGINT",
+    "170141183460469231731687303715884105727::HUGEINT",
+    "(-170141183460469231731687303715884105728)::HUGEINT",
+    "12.50::DECIMAL(9, 2)",
+    "9007199254740993::DECIMAL(38, 0)",
+    "7::DECIMAL(38, 10)",
+    "1.5::FLOAT",
+    "'inf'::DOUBLE",
+    "1e300::DOUBLE",
+    "-0.0::DOUBLE",
+    "DATE '2011-07-01'",
+    "'infinity'::DATE",
+    "'-infinity'::TIMESTAMP",
+    "DATE '0044-03-15 (BC)'",
+    "DATE '4000-01-01'",
+    "TIMESTAMP_S '2011-07-01 10:00:00'",
+    "TIMESTAMP_NS '2011-07-01 10:00:00.123456789'",
+    "TIMESTAMPTZ '2011-07-01 10:00:00+02'",
+    "TIME '10:00:00'",
+    "INTERVAL 3 DAY",
+    "'gold'::ENUM ('gold', 'silver')",
+    "uuid()",
+    "'ab'::BLOB",
+    "'{\"a\": 1}'::JSON",
+    '\'["a", "b"]\'::JSON',
+    "'\"text\"'::JSON",
+    "'17'::JSON",
+    "'null'::JSON",
+    "[1, 2, 2]",
+    "[1.5, NULL]",
+    "['a', 'b']::VARCHAR[2]",
+    "[[1], [2]]",
+    "[{'a': 1}, {'a': 2}]",
+    "[]::VARCHAR[]",
+    "{'a': 1, 'b': {'c': TIMESTAMP '2011-07-01 10:00:00'}}",
+    "{'a': NULL}",
+    "{'a': 'nan'::DOUBLE}",
+    "MAP {'k': 'v'}",
+    "MAP {'a.b': 1}",
+    "NULL",
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_column_of_any_type_leaves_in_form_or_is_told(world: World, source: str) -> None:
+    attributes = tuple(
+        custom(type_.name, type_, column="given", precision=2) for type_ in ValueType
+    )
+    t = template(*attributes, time_zone="Europe/London")
+    world.give(t, f"SELECT 'a' AS customer_id, {source} AS given")
+    world.build(t)
+    row = world.profiles(t)["a"]
+    told = {name for _, name, _ in world.rejections()}
+    sent = {a.name: as_sent(a, row[a.name]) for a in attributes if row[a.name] is not None}
+    kinds = {a.name: a.type.value for a in attributes}
+    assert complaints({"external_id": "a", **sent}, kinds=kinds) == []
+    assert set(row["__held"]) == told
+    if source == "NULL":
+        assert not sent
+        assert not told
+    elif source != "'null'::JSON":
+        assert set(sent) | told == set(kinds)
+        assert not set(sent) & told
+
+
+@pytest.mark.parametrize(
+    ("source", "type_", "expected"),
+    [
+        ("7::DECIMAL(38, 10)", ValueType.INTEGER, 7),
+        ("7.5::DECIMAL(9, 2)", ValueType.INTEGER, None),
+        ("' +7.0 '", ValueType.INTEGER, 7),
+        ("'1,234'", ValueType.INTEGER, None),
+        ("'1_000'", ValueType.FLOAT, None),
+        ("'1e2'", ValueType.FLOAT, 100.0),
+        ("2.675::DECIMAL(9, 3)", ValueType.FLOAT, 2.68),
+        ("'YES'", ValueType.BOOLEAN, True),
+        ("0", ValueType.BOOLEAN, False),
+        ("2", ValueType.BOOLEAN, None),
+        ("17", ValueType.STRING, "17"),
+        ("''", ValueType.STRING, ""),
+        ("' kept '", ValueType.STRING, " kept "),
+        ("'\"text\"'::JSON", ValueType.STRING, "text"),
+        ("DATE '2011-07-01'", ValueType.STRING, None),
+        ("['b', 'a', 'b']", ValueType.ARRAY, ["a", "b"]),
+        ("[3, 1, 3]", ValueType.ARRAY, ["1", "3"]),
+        ('\'["b", "a", "b"]\'', ValueType.ARRAY, ["a", "b"]),
+        ("['x', NULL]", ValueType.ARRAY, None),
+        ("range(501)", ValueType.ARRAY, None),
+        ("list_concat(range(500), range(500))", ValueType.ARRAY, [str(n) for n in range(500)]),
+        ("MAP {'k': 'v'}", ValueType.OBJECT, '{"k":"v"}'),
+        ("[{'b': 1, 'a': 2}]", ValueType.OBJECTS, '[{"a":2,"b":1}]'),
+        ("{'a': NULL}", ValueType.OBJECT, None),
+    ],
+)
+def test_what_a_source_value_becomes(
+    world: World, source: str, type_: ValueType, expected: Any
+) -> None:
+    t = template(custom("A", type_, precision=2))
+    world.give(t, f"SELECT 'a' AS customer_id, {source} AS A")
+    world.build(t)
+    assert world.profiles(t)["a"]["A"] == expected
+
+
+def test_minus_zero_leaves_as_zero(world: World) -> None:
+    t = template(
+        custom("A", ValueType.FLOAT, precision=2), custom("B", ValueType.FLOAT, column="A")
+    )
+    world.give(t, "SELECT 'a' AS customer_id, (-0.001)::DOUBLE AS A")
+    world.build(t)
+    row = world.profiles(t)["a"]
+    assert math.copysign(1, row["A"]) == 1
+    assert row["B"] == -0.001
+
+
+def test_the_order_of_a_set_does_not_count_and_that_of_a_list_does(world: World) -> None:
+    t = template(
+        custom("Set", ValueType.ARRAY, column="given", array_as="set"),
+        custom("List", ValueType.ARRAY, column="given"),
+    )
+    world.give(t, "SELECT 'a' AS customer_id, ['c', 'a', 'b'] AS given")
+    world.build(t)
+    row = world.profiles(t)["a"]
+    assert row["Set"] == ["a", "b", "c"]
+    assert row["List"] == ["c", "a", "b"]
