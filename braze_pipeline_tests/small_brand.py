@@ -38,7 +38,7 @@ attributes:
         - {{column: lifetime_value, as: Lifetime Value, type: float, precision: 2}}
 """
 
-_LOCATION = """
+LOCATION = """
 import os
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def small_brand(folder: Path, *, schedule: str = "null") -> SmallBrand:
     brand.config.write_text(
         dedent(_CONFIG).format(endpoint="http://127.0.0.1:1", first=first, schedule=schedule)
     )
-    (folder / "location.py").write_text(_LOCATION)
+    (folder / "location.py").write_text(LOCATION)
     (folder / "workspace.yaml").write_text(
         "load_from:\n  - python_file: {relative_path: location.py, location_name: small}\n"
     )

@@ -1,0 +1,161 @@
+"""What the person on call does and sees in Dagster's UI, with a real browser and daemon.
+
+One ``dagster dev`` and one browser for the module; the tests build on each other in their order.
+The data are the sample's, so that the README can show what this test saw: with
+``BRAZE_PIPELINE_SCREENSHOTS=docs/images`` it saves the pictures there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from braze_pipeline.braze.sandbox import FaultKind, Sandbox
+from braze_pipeline_tests.e2e.browser import Ui, browser, chromium_or_skip
+from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev
+from braze_pipeline_tests.small_brand import LOCATION, PROJECT
+
+pytestmark = pytest.mark.e2e
+
+DAY = "2011-12-09"
+WEEK_LATER = "2011-12-16"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Everything that runs."""
+
+    folder: Path
+    sandbox: Sandbox
+    dagster: Dagster
+    ui: Ui
+
+    @property
+    def consents(self) -> Path:
+        return self.folder / "sources" / "consents.csv"
+
+    def objects(self) -> Mapping[str, int]:
+        """How many objects Braze applied, by user."""
+        return {user: self.sandbox.objects_sent(user) for user in self.sandbox.profiles()}
+
+    def planned(self) -> object:
+        """How many users the newest plan is about."""
+        event = self.dagster.instance.get_latest_materialization_event(dg.AssetKey("braze_plan"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization.metadata["dagster/row_count"].value
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    chromium = chromium_or_skip()
+    folder = tmp_path_factory.mktemp("browser") / "brand"
+    _write(folder)
+    with Sandbox(assume_all=True) as sandbox:
+        environ = {
+            "BRAZE_API_KEY": sandbox.api_key,
+            "BRAZE_REST_ENDPOINT": sandbox.endpoint,
+            "BRAZE_PIPELINE_SOURCES": str(folder / "sources"),
+            "BRAZE_PIPELINE_DATABASE": str(folder / "warehouse.duckdb"),
+            "DAGSTER_HOME": str(folder / "home"),
+        }
+        with (
+            dagster_dev(folder, environ) as dagster,
+            browser(chromium, dagster.url) as ui,
+        ):
+            yield Place(folder, sandbox, dagster, ui)
+
+
+def _write(folder: Path) -> None:
+    """The sample's configuration and data, with nothing that starts by itself."""
+    (folder / "home").mkdir(parents=True)
+    shutil.copy(PROJECT / ".dagster_home" / "dagster.yaml", folder / "home")
+    (folder / "sources").mkdir()
+    for name in ("customers.csv", "consents.csv", "predictions.csv"):
+        shutil.copy(PROJECT / "data" / name, folder / "sources")
+    (folder / "sources" / "orders.parquet").symlink_to(PROJECT / "data" / "orders.parquet")
+    declared = PROJECT / "braze_pipeline" / "defs" / "braze"
+    shutil.copy(declared / "customer_attributes.sql", folder)
+    text = (declared / "defs.yaml").read_text(encoding="utf-8")
+    scheduled = '  schedule: {at: "03:30", lag_days: 0}\n'
+    assert scheduled in text
+    (folder / "defs.yaml").write_text(text.replace(scheduled, "  schedule: null\n"))
+    (folder / "location.py").write_text(LOCATION)
+    (folder / "workspace.yaml").write_text(
+        "load_from:\n  - python_file: {relative_path: location.py, location_name: braze_pipeline}\n"
+    )
+
+
+def test_a_day_is_materialized_by_a_few_clicks(place: Place) -> None:
+    place.ui.materialize(DAY)
+    place.ui.see_run_end("Success")
+
+    assert len(place.objects()) == place.planned()
+    assert set(place.objects().values()) == {1}
+    place.ui.show_graph()
+
+
+def test_the_audience_shows_its_funnel_as_a_picture(place: Place) -> None:
+    place.ui.page.goto(f"{place.ui.url}/assets/braze_audience")
+    picture = place.ui.page.get_by_alt_text("Audience funnel")
+    picture.wait_for()
+
+    assert picture.evaluate("picture => picture.complete && picture.naturalWidth") > 0
+    place.ui.keep("audience-funnel.png", left=240, width=800, height=816)
+
+
+def test_a_guard_that_stops_a_run_says_what_it_saw_what_is_allowed_and_the_way_through(
+    place: Place,
+) -> None:
+    before = place.objects()
+    whole = place.consents.read_text(encoding="utf-8")
+    place.consents.write_text("".join(whole.splitlines(keepends=True)[:2000]))  # cut off
+
+    place.ui.materialize(WEEK_LATER)
+    place.ui.see_run_end("Failure")
+    place.consents.write_text(whole)
+
+    place.ui.page.goto(f"{place.ui.url}/assets/braze_plan")
+    place.ui.page.get_by_role("tab", name="Checks").click()
+    place.ui.page.get_by_text("guard_audience_size").first.click()
+    place.ui.see("blocking", "customers after 1,819 in the last run", "50% to 200% of the last")
+    place.ui.see("let it through once", "--let-through audience_size")
+    place.ui.keep("failed-check.png", left=240, width=1160, height=620)
+    assert place.objects() == before
+
+
+def test_a_send_that_failed_is_finished_by_a_rerun_from_failure_and_nothing_is_sent_twice(
+    place: Place,
+) -> None:
+    before = place.objects()
+    place.sandbox.script([None, *[FaultKind.UNAUTHORIZED] * 50])
+    failed = place.ui.materialize(WEEK_LATER)
+    place.ui.see_run_end("Failure")
+    place.ui.see("Invalid credentials (status 401)", "Check that BRAZE_API_KEY holds a key")
+    partly = _more(place.objects(), before)
+    assert partly
+
+    place.sandbox.faults.clear()
+    again = place.ui.rerun_from_failure(failed)
+    place.ui.see_run_end("Success")
+    place.ui.see("Re-executions (1)", "Succeeded (1)")
+    place.ui.keep("rerun-from-failure.png", left=240, width=1160, height=365)
+
+    finished = _more(place.objects(), before)
+    assert set(partly) < set(finished)
+    assert set(finished.values()) == {1}
+    assert len(finished) == place.planned()
+    assert place.dagster.ended(again).parent_run_id == failed
+    steps = place.dagster.instance.get_run_step_stats(again)
+    assert [step.step_key for step in steps] == ["braze_send"]
+
+
+def _more(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """How many objects came since, by user, where any did."""
+    more = {user: count - before.get(user, 0) for user, count in after.items()}
+    return {user: count for user, count in more.items() if count}
