@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
+
 if TYPE_CHECKING:
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
@@ -66,7 +68,7 @@ def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
             metadata={
                 "saw": guard.saw,
                 "allowed": guard.allowed,
-                **({} if guard.passed else {"let it through once": _how(guard.name)}),
+                **({} if guard.passed else _ways_through(guard.name, plan)),
             },
         )
         for guard in plan.guards
@@ -78,8 +80,14 @@ def _verdict(saw: str, allowed: str, let_through: str | None) -> str:
     return f"{said} Let through: {let_through}." if let_through else said
 
 
-def _how(name: str) -> str:
-    return f'braze-pipeline run --as-of DAY --let-through {name} --reason "…"'
+def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
+    """How one run may pass the guard, from the UI and from the command line."""
+    until = f" --until {plan.days[-1]}" if len(plan.days) > 1 else ""
+    run = f"braze-pipeline run --as-of {plan.days[0]}{until}"
+    return {
+        "let it through once": f'{run} --let-through {name} --reason "…"',
+        "or with the run tags": f"{LET_THROUGH} = {name} and {REASON} = …",
+    }
 
 
 def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult:
