@@ -286,6 +286,8 @@ class DestinationSettings:
         max_throttle_seconds: How long Braze may go on answering 429 before a run gives up: an
             hourly limit is reset on the clock hour.
         read_back_users: Users read back and compared after a send (0 for none, at most 50).
+        preflight: Whether names and types are compared with what Braze has before a plan, and an
+            attribute of which Braze would lose the values is held back (``stop``) or only told of.
     """
 
     name: str
@@ -306,6 +308,7 @@ class DestinationSettings:
     retry_budget_seconds: float = 300.0
     max_throttle_seconds: float = 3900.0
     read_back_users: int = 0
+    preflight: Literal["stop", "warn", "off"] = "stop"
 
 
 @dataclass(frozen=True, kw_only=True)

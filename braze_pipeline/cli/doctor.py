@@ -14,7 +14,7 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.core import health
 from braze_pipeline.core.health import Finding, State
-from braze_pipeline.core.health.access import EXPORT
+from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.settings import TemplateSettings
 
@@ -80,11 +80,13 @@ def _key_is_set(session: Session, variable: str) -> bool:
 
 def _used(templates: Iterable[TemplateSettings]) -> set[str]:
     """The permissions beside users.track that the configuration makes use of."""
+    templates = list(templates)
     reads = any(
         t.destination.known_users.source == "lookup" or t.destination.read_back_users
         for t in templates
     )
-    return {EXPORT} if reads else set()
+    compares = any(t.destination.preflight != "off" for t in templates)
+    return ({EXPORT} if reads else set()) | ({ATTRIBUTES} if compares else set())
 
 
 def _dagster(session: Session) -> Iterator[Finding]:

@@ -168,6 +168,7 @@ def told(found: Report, *, dry_run: bool) -> list[str]:
         f"  cost                   {plan.requests:>10,}   requests, {plan.data_points:,} data "
         f"points (a full resend: {plan.forecast.full_data_points:,})"
     )
+    lines += [f"  held back: {one}" for one in plan.stopped_attributes]
     if dry_run:
         return [*lines, *_forecast(plan), "Dry run: nothing was sent."]
     lines.append(f"  accepted by Braze      {found.accepted_users:>10,}")
@@ -198,6 +199,7 @@ def _forecast(plan: PlanSummary) -> list[str]:
         lines.append("  The ledger is empty: everything is new to Braze, as far as we know.")
     if plan.new_attributes:
         lines.append(f"  new names: {', '.join(plan.new_attributes)}")
+    lines += [f"  {line}" for line in plan.preflight.lines()]
     lines.append("  by attribute (users, data points):")
     lines += [
         f"    {c.name:<28} {c.users:>10,} {c.data_points:>10,}"

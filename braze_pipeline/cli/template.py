@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -69,14 +70,34 @@ def _leavers(t: TemplateSettings) -> None:
 @click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="Try the data of this day too.")
 @click.pass_obj
 def check(session: Session, as_of: str | None) -> None:
-    """Check the configuration and, with --as-of, the data, without sending anything."""
+    """Check the configuration and, with --as-of, the data, without sending anything.
+
+    With an API key set, names and types are compared with what Braze has.
+    """
     names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
     console.say(f"The configuration {session.config_file} is good: {names}.")
-    if as_of is None:
-        return
-    day = day_of(as_of, "--as-of")
-    for t in session.templates if session.template_name is None else (session.template,):
-        _try(t, day)
+    chosen = session.templates if session.template_name is None else (session.template,)
+    if as_of is not None:
+        day = day_of(as_of, "--as-of")
+        for t in chosen:
+            _try(t, day)
+    for t in chosen:
+        _compare(t, session.environ)
+
+
+def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
+    from braze_pipeline.core.preflight import ask
+
+    found = ask(t, environ=environ, now=datetime.now(UTC).replace(tzinfo=None), last=None)
+    for line in found.lines():
+        console.say(f"{t.name}: {line}")
+    if found.new:
+        console.say(f"{t.name}: new to Braze: {', '.join(sorted(found.new))}")
+    if found.stopped:
+        raise ConfigurationError(
+            f"{t.name}: Braze would lose the values of {', '.join(found.stopped)}.",
+            fix="See above; a run holds these attributes back and sends the others.",
+        )
 
 
 def _try(t: TemplateSettings, day: date) -> None:

@@ -103,6 +103,9 @@ class DestinationPart(Part):
     """How long a send may go on trying while Braze fails."""
     read_back_users: Annotated[int, Field(ge=0, le=50)] | None = None
     """Users read back and compared after a send (needs the permission users.export.ids)."""
+    preflight: Literal["stop", "warn", "off"] | None = None
+    """Names and types that Braze has (permission custom_attributes.get): hold back what it would
+    lose (default), only tell, or do not ask."""
 
 
 class SourcePart(Part):

@@ -308,6 +308,7 @@ def _destination(
         "objects_per_request": part.objects_per_request or base.objects_per_request,
         "max_body_bytes": part.max_body_bytes or base.max_body_bytes,
         "read_back_users": _first(part.read_back_users, base.read_back_users),
+        "preflight": base.preflight,
         "max_in_flight": base.max_in_flight,
         "retry_budget_seconds": base.retry_budget_seconds,
         "rate_limit": RateLimit(**rate.model_dump()) if rate else None,

@@ -18,6 +18,7 @@ from braze_pipeline.errors import BrazeError, MissingPermission, PipelineError, 
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.core.preflight import Preflight
     from braze_pipeline.core.send import Progress, SendResult
     from braze_pipeline.core.send.read_back import ReadBack
     from braze_pipeline.core.warehouse import Warehouse
@@ -91,6 +92,7 @@ def plan_days(
     """
     from braze_pipeline.core.plan.build import build_plan
 
+    found = pre_flight(warehouse, t, now=now, environ=environ, say=say)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, say=say)
     with warehouse.connect() as con:
@@ -104,7 +106,28 @@ def plan_days(
             force_stale=overrides.force_stale,
             let_through=overrides.let_through,
             reason=overrides.reason,
+            preflight=found,
         )
+
+
+def pre_flight(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    *,
+    now: datetime,
+    environ: Mapping[str, str],
+    say: Say,
+) -> Preflight:
+    """Compare names and types with Braze, where the destination asks for it."""
+    from braze_pipeline.core import preflight
+    from braze_pipeline.core.plan import records
+
+    with warehouse.connect() as con:
+        last = records.latest(con, t)
+    found = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
+    for line in found.lines():
+        say(line)
+    return found
 
 
 def look_up_users(
@@ -228,6 +251,7 @@ def _plan_or_again(
                 now=now,
                 let_through=tuple(passed),
                 reason=next(iter(passed.values()), None),
+                preflight=stale.preflight,
             )
         return _plan_to_send(warehouse, t, days)
 

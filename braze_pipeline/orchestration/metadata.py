@@ -143,6 +143,7 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
         "minutes at the limit": round(forecast.minutes, 2),
         "new attribute names": ", ".join(plan.new_attributes) or "none",
         "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
+        "compared with Braze": "\n\n".join(plan.preflight.lines()),
         "cost by attribute": table(
             ("attribute", "type", "users", "of them nulls", "data points", "full resend"),
             [

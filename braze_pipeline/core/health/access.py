@@ -36,7 +36,7 @@ ATTRIBUTES: Final = "custom_attributes.get"
 PURPOSES: Final[Mapping[str, str]] = {
     TRACK: "sending",
     EXPORT: "`known_users: lookup` and `read_back_users`",
-    ATTRIBUTES: "reading which custom attributes there are",
+    ATTRIBUTES: "comparing names and types with Braze before a plan (`preflight`)",
 }
 
 _REQUESTS: Final[Mapping[str, tuple[str, str, object]]] = {

@@ -17,8 +17,9 @@ Wide rather than long: measured in ``benchmarks/ledger.py`` and told in ``docs/d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import tables
@@ -63,12 +64,19 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TypeChange:
-    """An attribute that is stopped, because its type is no longer the ledger's."""
+class Stopped:
+    """An attribute of which nothing is sent.
+
+    Attributes:
+        reason: As the rejections have it.
+        brief: The cause in a few words.
+        text: The cause, and what to do.
+    """
 
     name: str
-    was: ValueType
-    now: ValueType
+    reason: str
+    brief: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ class Layout:
         ledger: The ledger's name.
         template_no: The number j of the template.
         columns: Attributes that can be sent, in the template's order.
-        stopped: Attributes that cannot, because their type changed.
+        stopped: Attributes that cannot: their type changed, or Braze would lose the values.
         retired: Names of the last plan carried out that the template no longer has; Braze keeps
             their values.
     """
@@ -87,7 +95,7 @@ class Layout:
     ledger: str
     template_no: int
     columns: tuple[Column, ...]
-    stopped: tuple[TypeChange, ...]
+    stopped: tuple[Stopped, ...]
     retired: tuple[str, ...]
 
 
@@ -113,16 +121,26 @@ def sendable(t: TemplateSettings) -> list[AttributeSettings]:
     return kept
 
 
-def ensure_layout(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> Layout:
-    """Give each attribute of the template its column, and find the types that changed."""
+def ensure_layout(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    stopped_by_braze: Mapping[str, Stopped] = MappingProxyType({}),
+) -> Layout:
+    """Give each attribute of the template its column, and find the types that changed.
+
+    ``stopped_by_braze`` are attributes that must not be sent as Braze stands now.
+    """
     tables.ensure(con)
     ledger = tables.ledger_name(t)
     with tables.transaction(con):
         _ensure_ledger(con, t, ledger)
         template_no, earlier = _ensure_template(con, t, ledger)
     columns: list[Column] = []
-    stopped: list[TypeChange] = []
+    stopped: list[Stopped] = []
     for attribute in sendable(t):
+        if attribute.name in stopped_by_braze:
+            stopped.append(stopped_by_braze[attribute.name])
+            continue
         with tables.transaction(con):
             found = _ensure_attribute(con, ledger, attribute)
         if isinstance(found, Column):
@@ -173,7 +191,7 @@ def _ensure_template(
 
 def _ensure_attribute(
     con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
-) -> Column | TypeChange:
+) -> Column | Stopped:
     row = con.execute(
         "SELECT column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
         "WHERE ledger = ? AND attribute = ?",
@@ -194,10 +212,23 @@ def _ensure_attribute(
             [attribute.type.value, ledger, number],
         )
     elif kind(ValueType(was)) != kind(attribute.type):
-        return TypeChange(name=attribute.name, was=ValueType(was), now=attribute.type)
+        return _type_changed(attribute, ValueType(was))
     elif stored != attribute.type.duckdb:
         stored = _widen(con, ledger, number, stored, _WIDER[kind(attribute.type)])
     return _column(attribute, number, stored, new=never, reset_ack=reset_ack)
+
+
+def _type_changed(attribute: AttributeSettings, was: ValueType) -> Stopped:
+    return Stopped(
+        name=attribute.name,
+        reason="type_changed",
+        brief=f"{was} to {attribute.type}",
+        text=(
+            f"Braze has {attribute.name} as {was}; the template now says {attribute.type}. Nothing "
+            "of it is sent. To send it anew: change the type in Braze, then reset the attribute "
+            "in the ledger."
+        ),
+    )
 
 
 def _column(

@@ -9,12 +9,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.braze.preflight import State
 from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import columns, settle, standing, tables
+from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan, fold
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
+from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.core.warehouse import literal
 from braze_pipeline.errors import AccountingError
 
@@ -22,10 +26,16 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.core.ledger.columns import Layout
+    from braze_pipeline.core.plan.forecast import AttributeCost
     from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
 BARRED = "__plan_barred"
+_BRIEF = {
+    State.BLOCKLISTED: "on Braze's blocklist",
+    State.OTHER_TYPE: "of another type in Braze",
+    State.OTHER_CASE: "spelt otherwise in Braze",
+}
 KEEP_SNAPSHOTS = 3
 
 
@@ -40,13 +50,14 @@ def build_plan(
     force_stale: str | None = None,
     let_through: Sequence[str] = (),
     reason: str | None = None,
+    preflight: Preflight | None = None,
 ) -> PlanSummary:
     """Compare the days' profiles with the ledger, and store what would have to be sent.
 
     The journal is folded first. Of a user with profiles of several days only the newest counts.
     ``now`` is the wall clock: what "unconfirmed for a week" goes by. ``force_stale`` is the reason
     for sending values older than what Braze has, which is recorded. ``let_through`` names guards
-    that this one plan may pass, for ``reason``.
+    that this one plan may pass, for ``reason``. ``preflight`` is what Braze has under our names.
 
     Raises:
         AccountingError: the counts do not add up, or the profiles name a user twice.
@@ -56,7 +67,8 @@ def build_plan(
     rejections.ensure(con)
     records.ensure(con)
     fold(con, warehouse, t.destination.name)
-    layout = columns.ensure_layout(con, t)
+    preflight = preflight or Preflight(note="Braze was not asked.")
+    layout = columns.ensure_layout(con, t, _stopped(preflight))
     if t.destination.known_users.source == "list" and not standing.trusted(t):
         standing.mark_listed(con, t, days, now=now)
     question = diff.Question(
@@ -74,7 +86,9 @@ def build_plan(
     barred = _bar(con, t, layout)
     where = f"__send AND __user_id NOT IN (SELECT user_id FROM {BARRED})" if barred else "__send"
     snapshot.write(con, path, t.destination, layout.columns, where=where)
-    plan = _summarise(con, question, path, plan_id=plan_id, run_id=run_id, now=now)
+    plan = _summarise(
+        con, question, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight
+    )
     plan = replace(plan, force_stale=force_stale, guards=_judge(con, question, plan))
     plan = replace(plan, guards=guards.let_pass(plan.guards, let_through, reason))
     plan = replace(plan, status="held" if plan.stopped_by else "ready")
@@ -88,6 +102,22 @@ def build_plan(
     con.execute(f"DROP TABLE {STAGE}")
     _prune(con, warehouse, plan)
     return plan
+
+
+def _stopped(preflight: Preflight) -> dict[str, Stopped]:
+    return {
+        name: Stopped(
+            name=name, reason=finding.state, brief=_BRIEF[finding.state], text=finding.text
+        )
+        for name, finding in preflight.stopped.items()
+    }
+
+
+def _is_new(cost: AttributeCost, preflight: Preflight) -> bool:
+    """Whether Braze creates the attribute: as it says itself, or else as the ledger says."""
+    if preflight.compared_at is not None and not FIELDS.get(cost.name):
+        return cost.name in preflight.new
+    return cost.new
 
 
 def _bar(con: duckdb.DuckDBPyConnection, t: TemplateSettings, layout: Layout) -> int:
@@ -153,6 +183,7 @@ def _summarise(
     plan_id: str,
     run_id: str,
     now: datetime,
+    preflight: Preflight,
 ) -> PlanSummary:
     t, layout = q.t, q.layout
     staged = _staged(con, path)
@@ -203,10 +234,11 @@ def _summarise(
         unconfirmed_users=who.unconfirmed,
         resent_users=staged.resent,
         reasons=staged.reasons,
-        new_attributes=tuple(cost.name for cost in costs.by_attribute if cost.new and cost.users),
-        stopped_attributes=tuple(
-            f"{change.name} ({change.was} to {change.now})" for change in layout.stopped
+        new_attributes=tuple(
+            cost.name for cost in costs.by_attribute if cost.users and _is_new(cost, preflight)
         ),
+        stopped_attributes=tuple(f"{one.name} ({one.brief})" for one in layout.stopped),
+        preflight=preflight,
         retired_attributes=layout.retired,
         first_send=first,
         forecast=costs,
@@ -286,7 +318,7 @@ def _unsettled(
 def _reject(
     con: duckdb.DuckDBPyConnection, q: diff.Question, plan: PlanSummary, *, now: datetime
 ) -> None:
-    """Attributes whose type changed, and objects that no request is large enough for."""
+    """Attributes that are stopped, and objects that no request is large enough for."""
     d = plan.destination
     for day in q.days:
         rejections.clear(con, destination=d, template=plan.template, stage="plan", as_of=day)
@@ -294,15 +326,10 @@ def _reject(
         "INSERT INTO records.rejections (as_of, destination, template, stage, customer_id, "
         "user_id, attribute, reason, message, row_rejected, run_id, rejected_at) "
     )
-    for change in q.layout.stopped:
-        message = (
-            f"Braze has {change.name} as {change.was}; the template now says {change.now}. Nothing "
-            "of it is sent. To send it anew: change the type in Braze, then reset the attribute "
-            "in the ledger."
-        )
+    for one in q.layout.stopped:
         con.execute(
-            f"{insert} VALUES (?, ?, ?, 'plan', NULL, NULL, ?, 'type_changed', ?, false, ?, ?)",
-            [q.newest, d, plan.template, change.name, message, plan.run_id, now],
+            f"{insert} VALUES (?, ?, ?, 'plan', NULL, NULL, ?, ?, ?, false, ?, ?)",
+            [q.newest, d, plan.template, one.name, one.reason, one.text, plan.run_id, now],
         )
     con.execute(
         f"{insert} SELECT s.__as_of, ?, ?, 'plan', s.__customer_id, s.__user_id, NULL, "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.forecast import AttributeCost, Forecast, History
 from braze_pipeline.core.plan.guards import GuardResult
+from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.errors import GuardStopped, PlanOutdated
 from braze_pipeline.settings import ValueType
 
@@ -103,8 +104,10 @@ class PlanSummary:
         not_in_braze_users: Of the unknown, those that Braze said it has not.
         unconfirmed_users: Users whose values were acknowledged while nobody knew that.
         resent_users: Planned in full again, because unconfirmed or reset.
-        new_attributes: Names that Braze never acknowledged before.
-        stopped_attributes: Names held back because their type changed, with both types.
+        new_attributes: Names that Braze does not have; where it could not be asked, that it never
+            acknowledged before.
+        stopped_attributes: Names held back, with the cause in a few words.
+        preflight: What Braze has under the template's names.
         retired_attributes: Names of the last plan that the template no longer has.
         reasons: Planned users by reason.
         first_send: The ledger was empty: everything is new.
@@ -139,6 +142,7 @@ class PlanSummary:
     retired_attributes: tuple[str, ...]
     first_send: bool
     forecast: Forecast
+    preflight: Preflight = field(default_factory=Preflight)
     guards: tuple[GuardResult, ...] = ()
     force_stale: str | None = None
     columns: tuple[PlanColumn, ...] = field(default=(), repr=False)
@@ -247,6 +251,7 @@ def _summary(raw: dict[str, Any]) -> PlanSummary:
     raw["days"] = tuple(date.fromisoformat(day) for day in raw["days"])
     raw["created_at"] = datetime.fromisoformat(raw["created_at"])
     raw["snapshot"] = Path(raw["snapshot"])
+    raw["preflight"] = Preflight.load(raw.get("preflight"))
     raw["columns"] = tuple(
         PlanColumn(**{**c, "type": ValueType(c["type"])}) for c in raw["columns"]
     )

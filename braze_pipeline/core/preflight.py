@@ -1,0 +1,116 @@
+"""Compare a template's custom attributes with those that Braze has, before a plan is made.
+
+Asking needs the permission ``custom_attributes.get``; without it, without a key, or while Braze
+cannot be reached, the plan goes on with what the last comparison found, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from braze_pipeline.braze.preflight import Finding, State, compare
+from braze_pipeline.errors import BrazeError, MissingPermission
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import TemplateSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What Braze has under the names of a template.
+
+    Attributes:
+        compared_at: When Braze was asked (UTC); None: never.
+        attributes: Custom attributes that Braze has.
+        findings: What there is to say of ours.
+        note: Why Braze was not asked now; empty where it was.
+    """
+
+    compared_at: datetime | None = None
+    attributes: int = 0
+    findings: tuple[Finding, ...] = ()
+    note: str = ""
+
+    @property
+    def stopped(self) -> dict[str, Finding]:
+        """By name, what must not be sent."""
+        return {finding.name: finding for finding in self.findings if finding.stops}
+
+    @property
+    def new(self) -> frozenset[str]:
+        """Names that Braze does not have."""
+        return frozenset(f.name for f in self.findings if f.state is State.NEW)
+
+    def sentence(self) -> str:
+        """The comparison in one line."""
+        if self.compared_at is None:
+            return f"Names and types were not compared with Braze: {self.note}"
+        said = (
+            f"Names and types compared with the {self.attributes:,} custom attributes of Braze: "
+            f"{len(self.new)} new, {len(self.stopped)} held back."
+        )
+        if self.note:
+            said = f"{self.note} The comparison of {self.compared_at:%Y-%m-%d %H:%M} UTC holds on."
+        return said
+
+    def lines(self) -> list[str]:
+        """The comparison, and each finding but the new names."""
+        return [self.sentence(), *(f.text for f in self.findings if f.state is not State.NEW)]
+
+    @classmethod
+    def load(cls, raw: Mapping[str, Any] | None) -> Preflight:
+        """The same, from the JSON of ``asdict``."""
+        if not raw:
+            return cls(note="no comparison was stored with the plan.")
+        at = raw["compared_at"]
+        return cls(
+            compared_at=datetime.fromisoformat(at) if at else None,
+            attributes=raw["attributes"],
+            findings=tuple(Finding(**{**f, "state": State(f["state"])}) for f in raw["findings"]),
+            note=raw["note"],
+        )
+
+
+def ask(
+    t: TemplateSettings, *, environ: Mapping[str, str], now: datetime, last: Preflight | None
+) -> Preflight:
+    """Ask Braze; never fails a plan: what keeps it from asking is in the note.
+
+    Args:
+        t: The template; its destination says whether to ask (``preflight``).
+        environ: Where the key is.
+        now: The wall clock (UTC).
+        last: The last comparison, which holds on where Braze cannot be asked.
+    """
+    from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.redaction import secret_of
+
+    d = t.destination
+    if d.preflight == "off":
+        return Preflight(note="`preflight: off`.")
+    if not environ.get(d.api_key_env, "").strip():
+        return _held_on(last, f"{d.api_key_env} is not set.")
+    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    try:
+        listed = list(client.custom_attributes())
+    except MissingPermission:
+        return _held_on(last, "the API key lacks the permission custom_attributes.get.")
+    except BrazeError as error:
+        return _held_on(last, f"{error.title}: {error}")
+    finally:
+        client.close()
+    return Preflight(
+        compared_at=now,
+        attributes=len(listed),
+        findings=compare(t.attributes, listed, stop=d.preflight == "stop"),
+    )
+
+
+def _held_on(last: Preflight | None, note: str) -> Preflight:
+    """What was stopped stays so: a lapse of the network must not let it out."""
+    if last is None or last.compared_at is None:
+        return Preflight(note=note)
+    return replace(last, note=f"Not compared now: {note}")

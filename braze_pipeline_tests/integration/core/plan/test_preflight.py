@@ -1,0 +1,134 @@
+"""Names and types are compared with a real server before a plan is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.sandbox import FaultKind, Sandbox
+from braze_pipeline.braze.sandbox.values import DataType
+from braze_pipeline.core import preflight
+from braze_pipeline.core.plan import records
+from braze_pipeline.core.preflight import Preflight
+from braze_pipeline.settings import DestinationSettings, TemplateSettings, ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+FULL, BARE = "a-key-that-may-list-8801", "a-key-that-may-track-8802"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    keys = {FULL: {"users.track", "custom_attributes.get"}, BARE: {"users.track"}}
+    with Sandbox(api_key=keys, users=["a"]) as running:
+        for number in range(120):  # more than two pages
+            running.define_attribute(f"A {number:03}", DataType.STRING)
+        running.define_attribute("Tier", DataType.NUMBER)
+        running.define_attribute("Barred", DataType.STRING, blocklisted=True)
+        running.define_attribute("lifetime value", DataType.NUMBER)
+        running.define_attribute("Visits", DataType.NUMBER)
+        yield running
+
+
+def brand(sandbox: Sandbox, **settings: object) -> TemplateSettings:
+    destination = DestinationSettings(name="braze", endpoint=sandbox.endpoint, **settings)  # type: ignore[arg-type]
+    return template(
+        attribute("email", is_field=True),
+        attribute("Tier"),
+        attribute("Barred"),
+        attribute("Lifetime Value", ValueType.FLOAT),
+        attribute("Visits", ValueType.INTEGER),
+        attribute("Fresh"),
+        destination=destination,
+    )
+
+
+ROW = {
+    "email": "a@example.com", "Tier": "gold", "Barred": "x", "Lifetime Value": 2.5, "Visits": 3,
+    "Fresh": "y",
+}  # fmt: skip
+
+
+def asked(t: TemplateSettings, key: str = FULL, last: Preflight | None = None) -> Preflight:
+    return preflight.ask(t, environ={"BRAZE_API_KEY": key}, now=NOW, last=last)
+
+
+def test_what_braze_would_lose_is_held_back_and_the_rest_goes(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox)
+    world = World(tmp_path, t)
+    world.profiles(day(1), {"a": ROW})
+    plan = world.run(day(1), preflight=asked(t))
+    assert plan.stopped_attributes == (
+        "Tier (of another type in Braze)",
+        "Barred (on Braze's blocklist)",
+        "Lifetime Value (spelt otherwise in Braze)",
+    )
+    assert world.sent(plan) == {"a": {"email": "a@example.com", "Visits": 3, "Fresh": "y"}}
+    assert plan.new_attributes == ("email", "Fresh")  # never sent; not in Braze
+    assert world.con.execute(
+        "SELECT attribute, reason, stage FROM records.rejections ORDER BY attribute"
+    ).fetchall() == [
+        ("Barred", "blocklisted", "plan"),
+        ("Lifetime Value", "differs_in_case_only", "plan"),
+        ("Tier", "type_differs_in_braze", "plan"),
+    ]
+    assert records.load(world.con, plan.plan_id).preflight == plan.preflight
+    world.close()
+
+
+def test_mended_in_braze_it_goes_out_with_the_next_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    t = brand(sandbox)
+    world = World(tmp_path, t)
+    world.profiles(day(1), {"a": ROW})
+    world.run(day(1), preflight=asked(t))
+    sandbox.define_attribute("Tier", DataType.STRING)
+    sandbox.define_attribute("Barred", DataType.STRING, blocklisted=False)
+    plan = world.run(day(1), preflight=asked(t))
+    assert world.sent(plan) == {"a": {"Tier": "gold", "Barred": "x"}}
+    assert plan.stopped_attributes == ("Lifetime Value (spelt otherwise in Braze)",)
+    world.close()
+
+
+def test_without_the_permission_a_plan_is_made_and_says_so(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox)
+    found = asked(t, BARE)
+    assert found.compared_at is None
+    assert "custom_attributes.get" in found.sentence()
+    world = World(tmp_path, t)
+    world.profiles(day(1), {"a": ROW})
+    assert world.run(day(1), preflight=found).stopped_attributes == ()
+    world.close()
+
+
+@pytest.mark.parametrize("key", [BARE, "", "a-key-of-nobody-8803"])
+def test_what_was_held_back_stays_so_while_braze_cannot_be_asked(
+    sandbox: Sandbox, key: str
+) -> None:
+    t = brand(sandbox)
+    first = asked(t)
+    later = asked(t, key, last=first)
+    assert (later.stopped, later.compared_at) == (first.stopped, NOW)
+    assert later.sentence().startswith("Not compared now: ")
+    assert "8803" not in later.sentence()
+
+
+def test_a_braze_that_fails_is_no_reason_to_fail_the_plan(sandbox: Sandbox) -> None:
+    sandbox.script([FaultKind.SERVER_ERROR], path="/custom_attributes")
+    found = asked(brand(sandbox))
+    assert found.compared_at is None
+    assert "not compared with Braze" in found.sentence()
+
+
+def test_told_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
+    warned = asked(brand(sandbox, preflight="warn"))
+    assert (len(warned.findings), warned.stopped) == (4, {})
+    before = len(sandbox.requests)
+    assert asked(brand(sandbox, preflight="off")).findings == ()
+    assert len(sandbox.requests) == before
