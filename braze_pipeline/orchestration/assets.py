@@ -10,8 +10,10 @@ import dagster as dg
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
+    AUDIENCE,
     CONTRACT,
     READ_BACK,
+    audience_result,
     contract_result,
     guard_results,
     guard_specs,
@@ -107,6 +109,16 @@ def build_assets(
         deps=[keys.attributes],
         pool=WRITERS,
         kinds={"duckdb"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                AUDIENCE,
+                asset=keys.audience,
+                blocking=True,
+                description=(
+                    "Somebody is in the audience of the newest day; an empty one is not planned."
+                ),
+            )
+        ],
         description="The customers that are high value, active and contactable.",
     )
     def braze_audience(
@@ -116,7 +128,9 @@ def build_assets(
 
         with told(context), warehouse.warehouse().connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
-            return dg.MaterializeResult(metadata=metadata.audience(t, funnels))
+            return dg.MaterializeResult(
+                metadata=metadata.audience(t, funnels), check_results=[audience_result(funnels)]
+            )
 
     @asset(
         key=keys.profiles,

@@ -13,14 +13,22 @@ import dagster as dg
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 
 if TYPE_CHECKING:
+    from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
     from braze_pipeline.settings import TemplateSettings
 
+AUDIENCE = "audience_is_not_empty"
 CONTRACT = "profiles_satisfy_the_contract"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
+
+NOBODY = (
+    "Look at the funnel of braze_audience: the first rule that leaves everybody out tells which "
+    "threshold or source table is wrong; mend it and run the day again."
+)
+"""What to do about an empty audience."""
 
 _GUARDS = {
     "audience_size": "The audience is about as large as in the last good run.",
@@ -88,6 +96,31 @@ def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
         "let it through once": f'{run} --let-through {name} --reason "…"',
         "or with the run tags": f"{LET_THROUGH} = {name} and {REASON} = …",
     }
+
+
+def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
+    """Passes when the newest day has somebody: of a range, only that day's state is sent.
+
+    Nobody at all is rather a rule or a source gone wrong than a brand without customers, and
+    everybody would count as having left.
+    """
+    newest = funnels[-1]
+    empty = [funnel.day for funnel in funnels if not funnel.audience]
+    return dg.AssetCheckResult(
+        check_name=AUDIENCE,
+        passed=newest.audience > 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"Saw {newest.audience:,} of {newest.customers:,} customers in the audience of "
+            f"{newest.day}; allowed: at least 1."
+        ),
+        metadata={
+            "saw": newest.audience,
+            "allowed": "at least 1",
+            "days without anybody": len(empty),
+            **{f"left out by {rule}": number for rule, number in newest.left_out.items()},
+        },
+    )
 
 
 def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from braze_pipeline.orchestration import pictures
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.pictures import AttributeBar, Figures
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
     from braze_pipeline.core.sources import SourceInfo
-    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
 Metadata = dict[str, Any]
 
@@ -111,8 +112,32 @@ def profiles(
                 for a in t.attributes
             ]
         ),
+        "dagster/column_lineage": column_lineage(t),
         "preview (masked)": rows(preview),
     }
+
+
+def column_lineage(t: TemplateSettings) -> dg.TableColumnLineage:
+    """From which columns of the customer attributes table each Braze name is made."""
+    source = TemplateKeys.of(t).attributes
+    country = next((a.column for a in t.attributes if a.is_field and a.name == "country"), None)
+    return dg.TableColumnLineage(
+        {
+            a.name: [
+                dg.TableColumnDep(source, column)
+                for column in dict.fromkeys((a.column, _region_of(a, country)))
+                if column
+            ]
+            for a in t.attributes
+        }
+    )
+
+
+def _region_of(attribute: AttributeSettings, country: str | None) -> str | None:
+    """A phone is read by its country: the column named for that, else the country field's."""
+    if not (attribute.is_field and attribute.name == "phone"):
+        return attribute.region_column
+    return attribute.region_column or country
 
 
 def dropped_text(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str:

@@ -142,7 +142,17 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> Failed:
 
 
 def _held(check: str, description: str) -> Failed:
-    from braze_pipeline.errors import AccountingError, GuardStopped
+    from braze_pipeline.errors import AccountingError, ContractBroken, GuardStopped
+    from braze_pipeline.orchestration.checks import AUDIENCE, NOBODY
+
+    if check == AUDIENCE:
+        return Failed(
+            action=ContractBroken.action,
+            title=ContractBroken.title,
+            what=f"Nothing was sent. {description}",
+            fix=NOBODY,
+            exit_code=ContractBroken.exit_code,
+        )
 
     kind = GuardStopped if check.startswith("guard_") else AccountingError
     name = check.removeprefix("guard_")

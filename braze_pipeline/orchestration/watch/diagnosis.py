@@ -38,7 +38,7 @@ from braze_pipeline.errors import (
     SendInterrupted,
 )
 from braze_pipeline.orchestration import failures
-from braze_pipeline.orchestration.checks import ACCOUNTING
+from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE, NOBODY
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts, StepFailed
 from braze_pipeline.settings import TemplateSettings
@@ -130,6 +130,8 @@ def _of_check(check: dg.AssetCheckEvaluation) -> _Cause:
         )
     if check.check_name == ACCOUNTING:
         return _Cause(action=AccountingError.action, what=f"{check.check_name}: {said}")
+    if check.check_name == AUDIENCE:
+        return _Cause(action=ContractBroken.action, what=f"Nothing was sent. {said}", fix=NOBODY)
     # Somebody else's check: its description is not ours to pass on.
     return _Cause(
         action=ContractBroken.action, what=f"The blocking check {check.check_name} did not pass."

@@ -1,0 +1,130 @@
+"""What the built definitions show, load and hold back, over a small brand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.resolve import resolve
+from braze_pipeline.core.audience import Funnel
+from braze_pipeline.errors import ContractBroken
+from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.checks import AUDIENCE, audience_result
+from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.runner import run_days
+from braze_pipeline.settings import TemplateSettings
+from braze_pipeline_tests.small_brand import PROJECT, SmallBrand, small_brand
+
+HEAVY = ("babel", "duckdb", "numpy", "pandas", "pandera", "phonenumbers", "pyarrow", "requests")
+
+_LOAD = f"""
+import sys
+from braze_pipeline.definitions import defs
+assert list(defs().resolve_all_job_defs())
+print(*(name for name in {HEAVY!r} if name in sys.modules))
+"""
+
+
+@pytest.fixture
+def brand(tmp_path: Path) -> SmallBrand:
+    return small_brand(tmp_path / "brand")
+
+
+def built(brand: SmallBrand) -> tuple[dg.Definitions, TemplateSettings]:
+    ((config, place),) = load_configs(brand.config)
+    environ = brand.environ("http://127.0.0.1:1", "key")
+    (t,) = resolve(config, folder=brand.folder, place=place, environ=environ)
+    return (
+        build_definitions(config=config, folder=brand.folder, place=place, environ=environ),
+        t,
+    )
+
+
+def test_loading_the_code_location_imports_no_heavy_library() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_each_asset_shows_description_owner_group_and_kinds(brand: SmallBrand) -> None:
+    text = brand.config.read_text()
+    brand.config.write_text(
+        text.replace("    name: braze\n", "    name: braze\n    owners: [crm@example.com]\n")
+    )
+    definitions, t = built(brand)
+    graph = definitions.resolve_asset_graph()
+    for key in TemplateKeys.of(t).all:
+        node = graph.get(key)
+        assert node.description
+        assert node.group_name == "braze"
+        assert node.kinds
+        assert list(node.owners) == ["crm@example.com"]
+
+
+def test_an_empty_audience_stops_the_run_before_a_plan(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = brand.config.read_text()
+    brand.config.write_text(text.replace("lifetime_value: 0}", "lifetime_value: 1000000000}"))
+    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
+        monkeypatch.setenv(name, value)
+    definitions, t = built(brand)
+    outcome = run_days(definitions, t, [brand.last], dry_run=True, tags={})
+    assert outcome.failed is not None
+    assert outcome.failed.action == ContractBroken.action
+    assert "Saw 0 of 30 customers" in outcome.failed.what
+    with dg.DagsterInstance.get() as instance:
+        keys = TemplateKeys.of(t)
+        assert instance.get_latest_materialization_event(keys.audience)
+        assert not instance.get_latest_materialization_event(keys.plan)
+
+
+def test_profiles_tell_the_column_that_each_braze_name_comes_from(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
+        monkeypatch.setenv(name, value)
+    definitions, t = built(brand)
+    assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is None
+    keys = TemplateKeys.of(t)
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(keys.profiles)
+    assert event is not None
+    assert event.asset_materialization is not None
+    lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    assert {
+        name: [d.column_name for d in deps] for name, deps in lineage.deps_by_column.items()
+    } == {
+        "email": ["email"],
+        "Lifetime Orders": ["lifetime_orders"],
+        "Lifetime Value": ["lifetime_value"],
+    }
+    assert {d.asset_key for deps in lineage.deps_by_column.values() for d in deps} == {
+        keys.attributes
+    }
+
+
+def test_of_a_range_the_newest_day_is_the_one_that_must_have_somebody() -> None:
+    def funnel(day: int, audience: int) -> Funnel:
+        return Funnel(
+            day=date(2026, 1, day),
+            customers=9,
+            left_out={"active": 9 - audience},
+            audience=audience,
+            groups={},
+        )
+
+    assert audience_result([funnel(1, 0), funnel(2, 3)]).passed
+    refused = audience_result([funnel(1, 3), funnel(2, 0)])
+    assert not refused.passed
+    assert refused.check_name == AUDIENCE
+    assert refused.severity is dg.AssetCheckSeverity.ERROR
