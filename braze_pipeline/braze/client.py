@@ -133,6 +133,8 @@ class BrazeClient:
         verdict = judge(
             answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
         )
+        if not verdict.text and not verdict.refused:
+            return verdict
         return Verdict(
             verdict.kind,
             {index: safe_text(text, self.redact) for index, text in verdict.refused.items()},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from braze_pipeline.errors import LedgerError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 HEAD: Final = b'{"attributes":['
@@ -19,28 +20,46 @@ _ROWS: Final = 15_000
 """Rows held at a time: two hundred requests of 75."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Neighbouring objects of one request of the plan.
 
     Attributes:
         request_no: The request's number in the plan.
         first: Position in it of the first object.
-        objects: The objects, as JSON.
+        values: The objects, as JSON: Arrow's, so that no Python object is made of each.
+        joined: The same with commas between them.
     """
 
     request_no: int
     first: int
-    objects: tuple[bytes, ...]
+    values: pa.BinaryArray
+    joined: bytes
+
+    def __len__(self) -> int:
+        """How many objects."""
+        return len(self.values)
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+        return HEAD + self.joined + TAIL
+
+    def body_of(self, positions: Sequence[int]) -> bytes:
+        """A body of some of the objects."""
+        if len(positions) == len(self.values):
+            return self.body
+        return HEAD + b",".join(self.values.take(positions).to_pylist()) + TAIL
 
     def part(self, first: int, count: int) -> Batch:
         """Some of its objects: ``count`` from the position ``first`` of this batch."""
-        return Batch(self.request_no, self.first + first, self.objects[first : first + count])
+        values = self.values.slice(first, count)
+        return Batch(self.request_no, self.first + first, values, b",".join(values.to_pylist()))
 
     def halves(self) -> tuple[Batch, Batch]:
         """The same in two parts; for a batch of at least two objects."""
-        middle = len(self.objects) // 2
-        return self.part(0, middle), self.part(middle, len(self.objects) - middle)
+        middle = len(self) // 2
+        return self.part(0, middle), self.part(middle, len(self) - middle)
 
 
 def users_in(snapshot: Path) -> int:
@@ -56,9 +75,9 @@ def batches(snapshot: Path, done: Mapping[int, Sequence[tuple[int, int]]]) -> It
     Raises:
         LedgerError: the file is damaged, or its rows are not in the order of their numbers.
     """
-    for request_no, first, objects in _requests(snapshot):
-        for begin, end in _open_ranges(first, len(objects), done.get(request_no, ())):
-            yield Batch(request_no, begin, tuple(objects[begin - first : end - first]))
+    for whole in _requests(snapshot):
+        for begin, end in _open_ranges(0, len(whole), done.get(whole.request_no, ())):
+            yield whole if end - begin == len(whole) else whole.part(begin, end - begin)
 
 
 def _open_ranges(
@@ -74,39 +93,44 @@ def _open_ranges(
         yield at, first + count
 
 
-def _requests(snapshot: Path) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Request number, its first index and its objects; a request over two batches is joined."""
-    held: list[bytes] = []
-    number = -1
-    for found in _arrow(snapshot):
-        numbers, objects = found
-        for start, end in _runs(numbers):
-            if numbers[start] == number:
-                held += objects[start:end]
+def _requests(snapshot: Path) -> Iterator[Batch]:
+    """Whole requests; one that lies over two pieces of the file is joined."""
+    import pyarrow as pa
+
+    held: Batch | None = None
+    for numbers, values in _arrow(snapshot):
+        for found in _runs(numbers, values):
+            if held is not None and found.request_no == held.request_no:
+                both = pa.concat_arrays([held.values, found.values])
+                held = Batch(held.request_no, 0, both, held.joined + b"," + found.joined)
                 continue
-            if numbers[start] < number:
-                raise LedgerError(
-                    f"The snapshot {snapshot.name} is not in the order of its requests.",
-                    fix="Materialize braze_plan again.",
-                )
-            if held:
-                yield number, 0, held
-            number, held = int(numbers[start]), objects[start:end]
-    if held:
-        yield number, 0, held
+            if held is not None:
+                if found.request_no < held.request_no:
+                    raise LedgerError(
+                        f"The snapshot {snapshot.name} is not in the order of its requests.",
+                        fix="Materialize braze_plan again.",
+                    )
+                yield held
+            held = found
+    if held is not None:
+        yield held
 
 
-def _runs(numbers: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401 - a NumPy array
-    """Start and end of each run of equal numbers."""
+def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> Iterator[Batch]:
+    """Neighbours with equal numbers, their objects joined all at once."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     cuts = np.flatnonzero(np.diff(numbers)) + 1
-    starts = [0, *cuts.tolist()]
-    ends = [*cuts.tolist(), len(numbers)]
-    return zip(starts, ends, strict=True)
+    offsets = [0, *cuts.tolist(), len(numbers)]
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+    joined = pc.binary_join(lists, b",").to_pylist()
+    for start, end, text in zip(offsets, offsets[1:], joined, strict=False):
+        yield Batch(int(numbers[start]), 0, values.slice(start, end - start), text)
 
 
-def _arrow(snapshot: Path) -> Iterator[tuple[Any, list[bytes]]]:
+def _arrow(snapshot: Path) -> Iterator[tuple[Any, pa.BinaryArray]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -114,14 +138,8 @@ def _arrow(snapshot: Path) -> Iterator[tuple[Any, list[bytes]]]:
         with pq.ParquetFile(snapshot) as file:
             for batch in file.iter_batches(batch_size=_ROWS, columns=["__request", "__object"]):
                 if batch.num_rows:
-                    yield batch.column(0).to_numpy(), _bytes(batch.column(1))
+                    yield batch.column(0).to_numpy(), batch.column(1).cast(pa.binary())
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(
             f"The snapshot {snapshot.name} cannot be read.", fix="Materialize braze_plan again."
         ) from error
-
-
-def _bytes(column: pa.Array) -> list[bytes]:
-    import pyarrow as pa
-
-    return column.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]

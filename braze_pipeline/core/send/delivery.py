@@ -18,7 +18,7 @@ from braze_pipeline.braze.answers import Kind, Verdict, remaining_of, reset_of
 from braze_pipeline.braze.client import NoAnswer
 from braze_pipeline.braze.rate import HOUR
 from braze_pipeline.core.journal import Acknowledgement
-from braze_pipeline.core.send.batches import HEAD, TAIL, Batch
+from braze_pipeline.core.send.batches import Batch
 from braze_pipeline.errors import ContractBroken, PipelineError
 
 if TYPE_CHECKING:
@@ -85,13 +85,12 @@ class Delivery:
             Halted: the send is ending.
             GivenUp: Braze failed for this one all the time.
         """
-        objects = list(batch.objects)
         refused: dict[int, str] = {}
-        live = list(range(len(objects)))
+        live = list(range(len(batch)))
         attempts = 0
         status = 0
         while live:
-            verdict, status, tries = self._ask([objects[i] for i in live])
+            verdict, status, tries = self._ask(batch.body_of(live), len(live))
             attempts += tries
             if verdict.kind is Kind.SPLIT and len(live) > 1:
                 self._meter.retried(verdict.cause)
@@ -130,20 +129,22 @@ class Delivery:
     def _answered(
         self, batch: Batch, refused: dict[int, str], *, status: int, attempt: int
     ) -> Acknowledgement:
-        self._meter.was_refused(refused)
-        self._count_refused(len(refused), len(batch.objects), refused)
+        if refused:
+            self._meter.was_refused(refused)
+            self._count_refused(len(refused), len(batch), refused)
+        else:
+            self._refused_in_a_row = 0
         return Acknowledgement(
             request_no=batch.request_no,
             first_index=batch.first,
-            count=len(batch.objects),
+            count=len(batch),
             refused={batch.first + index: text for index, text in refused.items()},
             status=status,
             attempt=attempt,
         )
 
-    def _ask(self, objects: list[bytes]) -> tuple[Verdict, int, int]:
-        """Send objects until there is an answer about them; it, its status, and the attempts."""
-        body = HEAD + b",".join(objects) + TAIL
+    def _ask(self, body: bytes, objects: int) -> tuple[Verdict, int, int]:
+        """Send a body until there is an answer about it; that, its status, and the attempts."""
         attempts = 0
         failing_since: float | None = None
         unauthorized = False
@@ -151,7 +152,7 @@ class Delivery:
             if not self._gate.enter(self.halt):
                 raise Halted
             attempts += 1
-            verdict, status = self._once(body, len(objects))
+            verdict, status = self._once(body, objects)
             if verdict.kind in (Kind.DONE, Kind.RESEND, Kind.SPLIT):
                 self._healthy()
                 return verdict, status, attempts

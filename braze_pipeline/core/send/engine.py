@@ -1,16 +1,15 @@
 """Sends a plan's requests: many at a time, each object to its own end, and stoppable at any time.
 
-A worker owns a request until all of its objects have an answer, so that no user is ever in two
-requests in flight. The thread that called feeds the workers, reports progress, and is the only
-one that ends a send.
+Each worker takes the next request of the plan and owns it until all of its objects have an answer,
+so that no user is ever in two requests in flight. The thread that called decides how many workers
+there are, reports progress, and is the only one that ends a send.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 DRAIN_SECONDS: Final = 10.0
 """How long requests in flight may take to end after a stop."""
 
-_TICK: Final = 0.25
+_TICK: Final = 0.05
+"""How often, in seconds, the number of workers is looked at."""
 
 
 def send_plan(
@@ -121,29 +121,34 @@ class _Run:
         self._meter = Meter()
         self._pace = Pace(per_second=gate.per_second, most=destination.max_in_flight)
         self._delivery = Delivery(client, gate, self._meter, self._pace, destination)
-        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._batches: Iterator[Batch] = iter(())
+        self._broken: Exception | None = None
         self._threads: list[threading.Thread] = []
-        self._idle = threading.Condition()
-        self._in_flight = 0
+        self._lock = threading.Lock()
+        self._exhausted = threading.Event()  # no request is left, or none may begin
+        self._through = threading.Event()
+        self._working = 0
+        self._wanted = 0
         self._given_up = 0
         self._started = time.monotonic()
         self._told = self._started
         writer.on_error = self._delivery.halt.set
 
     def carry_out(self, snapshot: Path) -> SendResult:
-        """Feed the workers until the plan is through or something ends it."""
+        """Keep as many workers as the pace wants, until the plan is through or the send ends."""
+        self._batches = batches(snapshot, self._earlier.ranges)
         try:
-            for batch in batches(snapshot, self._earlier.ranges):
-                if not self._room():
-                    break
-                self._hand_out(batch)
-            while self._in_flight and not self._ending():
-                self._wait()
+            while not self._ending() and not self._through.is_set():
+                self._staff()
+                self._through.wait(_TICK)
+                self._tell_in_time()
         except BaseException:
             self._delivery.halt.set()
             raise
         finally:
             self._close()
+        if self._broken is not None:
+            raise self._broken
         return _result(
             self._meter,
             self._earlier,
@@ -171,23 +176,25 @@ class _Run:
             )
         return None
 
-    def _room(self) -> bool:
-        """Wait until one more request may be under way; False when the send is ending."""
-        while not self._ending():
-            with self._idle:
-                if self._in_flight < self._pace.wanted():
-                    return True
-            self._wait()
-        return False
+    def _staff(self) -> None:
+        """As many workers as the pace wants; those beyond it rest."""
+        self._wanted = self._pace.wanted()
+        while len(self._threads) < self._wanted and not self._through.is_set():
+            number = len(self._threads)
+            thread = threading.Thread(
+                target=self._work, args=(number,), name=f"send-{number}", daemon=True
+            )
+            with self._lock:
+                self._working += 1
+            self._threads.append(thread)
+            thread.start()
 
     def _ending(self) -> bool:
         if self._stop.is_set():
             self._delivery.halt.set()
         return self._delivery.halt.is_set()
 
-    def _wait(self) -> None:
-        with self._idle:
-            self._idle.wait(_TICK)
+    def _tell_in_time(self) -> None:
         now = time.monotonic()
         if now - self._told >= self._every:
             self._tell(now)
@@ -208,43 +215,50 @@ class _Run:
                 users_per_second=pace,
                 seconds_left=(self._total - done) / pace if pace else None,
                 throttled=self._gate.closed,
-                in_flight=self._in_flight,
+                in_flight=min(self._working, self._wanted),
             )
         )
 
-    def _hand_out(self, batch: Batch) -> None:
-        with self._idle:
-            self._in_flight += 1
-            needed = self._in_flight > len(self._threads)
-        if needed:
-            thread = threading.Thread(
-                target=self._work, name=f"send-{len(self._threads)}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
-        self._queue.put(batch)
+    def _next(self) -> Batch | None:
+        """The next request of the plan, for one worker; None at the end, or when all must stop."""
+        batch = None
+        with self._lock:
+            if not self._delivery.halt.is_set() and not self._exhausted.is_set():
+                try:
+                    batch = next(self._batches, None)
+                except Exception as error:  # noqa: BLE001 - raised by the thread that called
+                    self._broken = error
+        if batch is None:
+            self._exhausted.set()
+        return batch
 
-    def _work(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            try:
-                for answer in self._delivery.deliver(batch):
-                    self._writer.put(answer)
-            except Halted:
-                pass
-            except GivenUp:
-                with self._idle:
-                    self._given_up += 1
-            except Exception as error:  # noqa: BLE001 - a worker must never end in silence
-                self._delivery.break_off(_defect(error))
-            finally:
-                with self._idle:
-                    self._in_flight -= 1
-                    self._idle.notify()
+    def _work(self, number: int) -> None:
+        try:
+            while (batch := self._next()) is not None:
+                self._deliver(batch)
+                while number >= self._wanted and not self._exhausted.wait(_TICK):
+                    pass  # the pace wants fewer for now
+        finally:
+            with self._lock:
+                self._working -= 1
+                last = not self._working
+            if last:
+                self._through.set()
+
+    def _deliver(self, batch: Batch) -> None:
+        try:
+            for answer in self._delivery.deliver(batch):
+                self._writer.put(answer)
+        except Halted:
+            pass
+        except GivenUp:
+            with self._lock:
+                self._given_up += 1
+        except Exception as error:  # noqa: BLE001 - a worker must never end in silence
+            self._delivery.break_off(_defect(error))
 
     def _close(self) -> None:
         """End the workers; what is in flight may still bring its answer for a while."""
-        for _ in self._threads:
-            self._queue.put(None)
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

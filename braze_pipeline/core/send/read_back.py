@@ -85,7 +85,7 @@ def _accepted(
     taken = 0
     for batch in batches(snapshot, {}):
         ranges = answered.get(batch.request_no, ())
-        for place, text in enumerate(batch.objects, start=batch.first):
+        for place, text in enumerate(batch.values.to_pylist(), start=batch.first):
             done = any(first <= place < first + count for first, count in ranges)
             if not done or (batch.request_no, place) in refused:
                 continue
