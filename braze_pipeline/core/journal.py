@@ -64,7 +64,7 @@ _GROUP: Final = 500
 
 _LINGER_SECONDS: Final = 0.01
 """How long a first row waits for others: a commit of one row costs a fifth of its request. At
-Braze's limit ten answers wait so; a kill costs these and the requests in flight, no more."""
+Braze's limit ten answers wait so."""
 
 _END: Final = None
 
@@ -192,7 +192,7 @@ class Journal:
 class Writer:
     """Writes acknowledgements in groups: workers do not wait for the disk.
 
-    What is in ``accepted`` and ``refused`` is committed.
+    What is in ``accepted`` and ``refused`` is committed; ``pending`` is not yet.
     """
 
     def __init__(self, journal: Journal, send_id: int) -> None:
@@ -200,6 +200,8 @@ class Writer:
         self._send_id = send_id
         self._queue: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._lock = threading.Lock()
+        self.pending = 0
         self.accepted = 0
         self.refused = 0
         self.error: PipelineError | None = None
@@ -208,6 +210,8 @@ class Writer:
 
     def put(self, acknowledgement: Acknowledgement) -> None:
         """Hand over an answer; it is committed soon, and counted then."""
+        with self._lock:
+            self.pending += 1
         self._queue.put(acknowledgement)
 
     def close(self) -> None:
@@ -253,6 +257,8 @@ class Writer:
         refused = sum(len(a.refused) for a in found)
         self.refused += refused
         self.accepted += sum(a.count for a in found) - refused
+        with self._lock:
+            self.pending -= len(found)
         return group[-1] is not _END
 
     def _drain(self) -> None:

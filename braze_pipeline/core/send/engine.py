@@ -33,6 +33,8 @@ DRAIN_SECONDS: Final = 10.0
 _TICK: Final = 0.05
 """How often, in seconds, the number of workers is looked at."""
 
+_JOURNAL_WAIT: Final = 0.002
+
 
 def send_plan(
     *,
@@ -128,6 +130,8 @@ class _Run:
         self._exhausted = threading.Event()  # no request is left, or none may begin
         self._through = threading.Event()
         self._working = 0
+        self._in_flight = 0
+        self._most = destination.max_in_flight
         self._wanted = 0
         self._given_up = 0
         self._started = time.monotonic()
@@ -215,22 +219,27 @@ class _Run:
                 users_per_second=pace,
                 seconds_left=(self._total - done) / pace if pace else None,
                 throttled=self._gate.closed,
-                in_flight=min(self._working, self._wanted),
+                in_flight=self._in_flight,
             )
         )
 
     def _next(self) -> Batch | None:
         """The next request of the plan, for one worker; None at the end, or when all must stop."""
-        batch = None
-        with self._lock:
-            if not self._delivery.halt.is_set() and not self._exhausted.is_set():
-                try:
-                    batch = next(self._batches, None)
-                except Exception as error:  # noqa: BLE001 - raised by the thread that called
-                    self._broken = error
-        if batch is None:
-            self._exhausted.set()
-        return batch
+        while not self._delivery.halt.is_set() and not self._exhausted.is_set():
+            with self._lock:
+                # What is not in the journal yet counts as in flight: a kill would cost it too.
+                if self._in_flight + self._writer.pending < self._most:
+                    try:
+                        batch = next(self._batches, None)
+                    except Exception as error:  # noqa: BLE001 - raised by the thread that called
+                        self._broken, batch = error, None
+                    if batch is None:
+                        break
+                    self._in_flight += 1
+                    return batch
+            self._exhausted.wait(_JOURNAL_WAIT)
+        self._exhausted.set()
+        return None
 
     def _work(self, number: int) -> None:
         try:
@@ -256,6 +265,9 @@ class _Run:
                 self._given_up += 1
         except Exception as error:  # noqa: BLE001 - a worker must never end in silence
             self._delivery.break_off(_defect(error))
+        finally:
+            with self._lock:
+                self._in_flight -= 1
 
     def _close(self) -> None:
         """End the workers; what is in flight may still bring its answer for a while."""
