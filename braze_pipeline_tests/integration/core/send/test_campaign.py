@@ -24,6 +24,7 @@ from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, 
 from braze_pipeline.core import flow
 from braze_pipeline.core.ledger.commands import release_refused
 from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
 from braze_pipeline_tests.integration.core.send.plans import destination
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -92,17 +93,32 @@ def profile(number: int, seed: int) -> dict[str, Any]:
     return {"Tier": f"tier {(number * 7 + seed) % 5}", "Spend": number + seed / 8}
 
 
-def child(folder: Path, endpoint: str, as_of: date) -> None:
-    """Plan and send a day as a run does; leave the outcome beside the database."""
+def child(folder: Path, endpoint: str, as_of: date, from_failure: bool) -> None:
+    """Plan and send a day as a run does; leave the outcome beside the database.
+
+    ``from_failure`` sends the plan that is there, as a rerun from failure does.
+    """
     t, warehouse = brand(endpoint), Warehouse(folder / "w.duckdb")
     environ = {"BRAZE_API_KEY": SANDBOX_API_KEY}
-    now = datetime.now(UTC).replace(tzinfo=None)
     told: list[str] = []
-    flow.plan_days(
-        warehouse, t, [as_of], run_id="run", now=now, environ=environ,
-        overrides=flow.Overrides(), say=told.append,
-    )  # fmt: skip
-    out = flow.send_days(warehouse, t, [as_of], run_id="run", environ=environ, say=told.append)
+
+    def plan() -> None:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        flow.plan_days(
+            warehouse, t, [as_of], run_id="run", now=now, environ=environ,
+            overrides=flow.Overrides(), say=told.append,
+        )  # fmt: skip
+
+    def send() -> flow.SendOutcome:
+        return flow.send_days(warehouse, t, [as_of], run_id="run", environ=environ, say=told.append)
+
+    if not from_failure:
+        plan()
+    try:
+        out = send()
+    except PlanOutdated:
+        plan()
+        out = send()
     a = out.account
     assert a.holds
     found = {"planned": a.planned, "left": a.not_attempted, "error": str(out.error or "")}
@@ -117,9 +133,12 @@ class Campaign:
         self.random = random.Random(seed)
         self.kills = 0
 
-    def start(self, as_of: date) -> Any:
+    def start(self, as_of: date, *, anew: bool = False) -> Any:
         (self.folder / "outcome.json").unlink(missing_ok=True)
-        process = FORK.Process(target=child, args=(self.folder, self.sandbox.endpoint, as_of))
+        resume = not anew and self.random.random() < 0.5
+        process = FORK.Process(
+            target=child, args=(self.folder, self.sandbox.endpoint, as_of, resume)
+        )
         process.start()
         return process
 
@@ -134,10 +153,10 @@ class Campaign:
         process.join()
         process.close()
 
-    def run_until_done(self, as_of: date) -> None:
-        """Start again while something is left, as an operator would."""
+    def run_until_done(self, as_of: date, *, anew: bool = False) -> None:
+        """Start again while something is left, as an operator would: in full or from failure."""
         for _ in range(12):
-            process = self.start(as_of)
+            process = self.start(as_of, anew=anew)
             process.join(60)
             assert process.exitcode == 0
             process.close()
@@ -187,7 +206,7 @@ def test_neither_faults_nor_kills_lose_repeat_or_mix_up_anything(
         # Braze comes to its senses; what it had refused is planned once more.
         sandbox.faults.plan = None
         campaign.release_refused()
-        campaign.run_until_done(day(1))
+        campaign.run_until_done(day(1), anew=True)
         assert sandbox.profiles() == target
         assert campaign.ledger() == target
         before = sum(sandbox.objects_sent(user) for user in target)
