@@ -13,6 +13,7 @@ import click
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
+from braze_pipeline.cli.progress import progress_bar
 from braze_pipeline.errors import ConfigurationError, CredentialsMissing
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run(
         days,
         dry_run=dry_run,
         tags=override_tags(let_through, reason, force_stale=force_stale),
+        bar=not as_json,
     )
     if not as_json and (found.plan is not None or outcome.failed is None):
         for line in told(found, dry_run=dry_run):
@@ -117,9 +119,14 @@ def override_tags(
 
 
 def carry_out(
-    session: Session, days: Sequence[date], *, dry_run: bool, tags: dict[str, str]
+    session: Session,
+    days: Sequence[date],
+    *,
+    dry_run: bool,
+    tags: dict[str, str],
+    bar: bool = True,
 ) -> tuple[RunOutcome, Report]:
-    """Run the template's job, and count what it left."""
+    """Run the template's job, and count what it left; with a ``bar`` where a person looks on."""
     from braze_pipeline.core.report import nothing, report
     from braze_pipeline.orchestration.build import build_definitions
     from braze_pipeline.orchestration.runner import run_days
@@ -136,7 +143,8 @@ def carry_out(
         place=place,
         environ=os.environ,
     )
-    outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
+    with progress_bar(wanted=bar and not dry_run):
+        outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
     with session.warehouse.connect() as con:
         found = report(con, template, days, run_id=outcome.run_id)
     if outcome.failed is not None and found.plan is None:

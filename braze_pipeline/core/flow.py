@@ -187,8 +187,11 @@ def send_days(
     say: Say,
     stop: threading.Event | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    every: float = 5.0,
 ) -> SendOutcome:
     """Carry out the newest plan of the days, and put what Braze acknowledged into the ledger.
+
+    ``on_progress`` is told about ``every`` seconds; without it, ``say`` is.
 
     What ended the send early is in the outcome's ``error``: what was acknowledged until then is in
     the ledger all the same, and a rerun goes on from there.
@@ -217,6 +220,7 @@ def send_days(
             journal=Journal(warehouse.journal_path),
             stop=stop,
             on_progress=on_progress or (lambda progress: say(_progress_text(progress))),
+            every=every,
         )
         found = _read_back(warehouse, t, plan, result, environ=environ, say=say)
         return _settle(warehouse, t, plan, result, run_id=run_id, read_back=found)

@@ -7,7 +7,7 @@ from functools import partial
 
 import dagster as dg
 
-from braze_pipeline.orchestration import metadata
+from braze_pipeline.orchestration import metadata, progress
 from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
     AUDIENCE,
@@ -237,6 +237,7 @@ def build_assets(
                 run_id=context.run.run_id,
                 environ=os.environ,
                 say=context.log.info,
+                **progress.told(),
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
             shown = metadata.send(outcome)

@@ -1,0 +1,48 @@
+"""The progress bar of a send, where a person looks on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.send import Progress
+
+
+@contextmanager
+def progress_bar(*, wanted: bool) -> Iterator[None]:
+    """Show how far a send is, on standard error; nothing unless that is a terminal."""
+    if not wanted or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    from braze_pipeline.orchestration.progress import watched
+
+    with Bar(
+        TextColumn("sending"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} users, {task.fields[pace]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("", total=None, start=False, visible=False, pace="", state="")
+
+        def show(progress: Progress) -> None:
+            bar.start_task(task)
+            bar.update(
+                task,
+                visible=True,
+                completed=progress.done,
+                total=progress.total,
+                pace=f"{progress.users_per_second:,.0f} a second",
+                state="throttled by Braze" if progress.throttled else "",
+            )
+
+        with watched(show):
+            yield

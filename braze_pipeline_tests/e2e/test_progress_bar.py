@@ -1,0 +1,78 @@
+"""A person at a terminal sees how far a send is; a log file is left alone."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+
+pytestmark = pytest.mark.e2e
+
+
+def start(brand: SmallBrand, sandbox: Sandbox, *options: str, stderr: int) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
+    return subprocess.Popen(
+        [*command, "run", "--as-of", brand.day(0), *options],
+        cwd=brand.folder,
+        env={**os.environ, "TERM": "xterm", **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[str, str]:
+    """Standard output, and what the terminal showed."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with start(brand, sandbox, *options, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:  # a pseudo-terminal ends so
+            pass
+        out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, shown.decode()
+    return out, shown.decode()
+
+
+def one_user_a_request(folder: Path) -> SmallBrand:
+    brand = small_brand(folder)
+    text = brand.config.read_text()
+    brand.config.write_text(
+        text.replace(
+            "    retry_budget_seconds: 1\n",
+            "    retry_budget_seconds: 1\n    objects_per_request: 1\n    max_in_flight: 2\n",
+        )
+    )
+    return brand
+
+
+def test_a_terminal_shows_users_pace_and_the_end(tmp_path: Path) -> None:
+    brand = one_user_a_request(tmp_path / "brand")
+    with Sandbox(assume_all=True, latency=0.05) as sandbox:
+        out, shown = at_a_terminal(brand, sandbox)
+    assert f"{CUSTOMERS} of {CUSTOMERS} users" in shown
+    assert f"0 of {CUSTOMERS} users" in shown, "it must be seen under way, too"
+    assert " a second" in shown
+    assert f"accepted by Braze              {CUSTOMERS:>2}" in out
+
+
+def test_without_a_terminal_or_for_a_program_there_is_no_bar(tmp_path: Path) -> None:
+    brand = one_user_a_request(tmp_path / "brand")
+    with Sandbox(assume_all=True) as sandbox:
+        with start(brand, sandbox, stderr=subprocess.PIPE) as process:
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert "users" not in errors
+        brand.buy_again(hour=13)
+        assert "users" not in at_a_terminal(brand, sandbox, "--json")[1]
