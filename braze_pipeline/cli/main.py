@@ -21,7 +21,7 @@ from braze_pipeline.cli.demo import demo
 from braze_pipeline.cli.doctor import doctor
 from braze_pipeline.cli.ledger import ledger
 from braze_pipeline.cli.plan import plan, retry_rejected
-from braze_pipeline.cli.records import rejections
+from braze_pipeline.cli.records import rejections, sends
 from braze_pipeline.cli.run import run
 from braze_pipeline.cli.sandbox import sandbox
 from braze_pipeline.cli.template import template
@@ -49,6 +49,7 @@ for command in (
     retry_rejected,
     sandbox,
     rejections,
+    sends,
     ledger,
     template,
     actions,

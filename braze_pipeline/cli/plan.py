@@ -1,4 +1,4 @@
-"""``braze-pipeline plan``: what would change; ``retry-rejected``: plan refused users again."""
+"""``braze-pipeline plan``: what would change; ``retry-rejected``: send refused users again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.cli.run import day_of
+from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
 from braze_pipeline.errors import PlanOutdated
 
 
@@ -66,11 +66,26 @@ def _costs(found: object) -> None:
 
 
 @click.command("retry-rejected")
+@click.option("--later", is_flag=True, help="Only let the next run plan them again.")
 @click.pass_obj
-def retry_rejected(session: Session) -> None:
-    """Let users that Braze refused be planned again, although their object did not change."""
-    from braze_pipeline.core.ledger.commands import release_refused
+def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
+    """Send users again that Braze refused, although their object did not change.
 
+    The day that was planned last is run again: what Braze has by now costs nothing.
+    """
+    from braze_pipeline.core.ledger.commands import release_refused
+    from braze_pipeline.core.plan import records
+
+    if not later:
+        require_key(session)
     with session.warehouse.connect() as con:
         count = release_refused(con, session.template)
-    console.say(f"{count:,} users are planned again by the next run.")
+        last = records.latest(con, session.template)
+    if later or last is None or not count:
+        console.say(f"{count:,} refused users are planned again by the next run.")
+        return
+    console.say(f"{count:,} refused users are planned again.")
+    outcome, found = carry_out(session, last.days, dry_run=False, tags={})
+    for line in told(found, dry_run=False):
+        console.say(line)
+    finish(outcome.failed, found, as_json=False, dry_run=False)

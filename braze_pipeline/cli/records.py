@@ -1,6 +1,8 @@
-"""``braze-pipeline rejections``: what did not get through, and why."""
+"""``braze-pipeline rejections``: what did not get through; ``sends``: what became of each send."""
 
 from __future__ import annotations
+
+import json
 
 import click
 from rich.console import Console
@@ -9,6 +11,8 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
+
+_OUTCOMES = ("planned", "accepted", "rejected", "not_attempted")
 
 _BY_REASON = """
 SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, count(*),
@@ -23,6 +27,14 @@ SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, customer_id, ma
 FROM records.rejections
 WHERE destination = ? AND template = ? AND (? IS NULL OR as_of = ?::DATE)
 ORDER BY as_of DESC, stage, attribute, reason, customer_id LIMIT ?
+"""
+
+_SENDS = """
+SELECT ended_at, newest_day, status, planned_users, accepted_users, rejected_users,
+       not_attempted_users, requests, bytes, seconds, throttled_seconds, latency_p50, latency_p95,
+       latency_p99, retries, refused, run_id, plan_id
+FROM records.send_outcomes
+WHERE destination = ? AND template = ? ORDER BY ended_at DESC, rowid DESC LIMIT ?
 """
 
 
@@ -51,3 +63,36 @@ def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> N
     for line in found:
         table.add_row(*("" if cell is None else str(cell) for cell in line))
     Console().print(table)
+
+
+@click.command()
+@click.option("--limit", default=20, show_default=True, help="Sends at most, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all figures.")
+@click.pass_obj
+def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
+    """What became of the last sends: outcomes, pace, retries by cause."""
+    from braze_pipeline.core import outcomes
+
+    template = session.template
+    with session.warehouse.connect() as con:
+        outcomes.ensure(con)
+        result = con.execute(_SENDS, [template.destination.name, template.name, limit])
+        names = [column[0] for column in result.description]
+        found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    if as_json:
+        for one in found:
+            one |= {"retries": json.loads(one["retries"]), "refused": json.loads(one["refused"])}
+            console.say(json.dumps(one, default=str, ensure_ascii=False))
+        return
+    if not found:
+        console.say("No sends yet.")
+        return
+    for one in found:
+        counts = ", ".join(f"{one[f'{n}_users']:,} {n.replace('_', ' ')}" for n in _OUTCOMES)
+        console.say(f"{one['ended_at']:%Y-%m-%d %H:%M} UTC, as of {one['newest_day']}: {counts}")
+        retries = ", ".join(f"{cause}: {n:,}" for cause, n in json.loads(one["retries"]).items())
+        console.say(
+            f"    {one['status']}; {one['requests']:,} requests in {one['seconds']:,.1f} s, "
+            f"throttled {one['throttled_seconds']:,.1f} s, p95 {one['latency_p95'] * 1000:,.0f} ms"
+            + (f"; retries {retries}" if retries else "")
+        )

@@ -1,0 +1,70 @@
+"""Users that Braze refused: held back while nothing changed, sent again on request."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+
+pytestmark = pytest.mark.e2e
+
+
+def call(brand: SmallBrand, sandbox: Sandbox, *arguments: str) -> str:
+    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=brand.folder,
+        env={**os.environ, **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def figures(text: str) -> dict[str, int]:
+    found: dict[str, int] = json.loads(text.splitlines()[-1])
+    return found
+
+
+def test_a_refused_user_waits_for_a_change_or_for_somebody_to_retry(tmp_path: Path) -> None:
+    brand = small_brand(tmp_path / "brand")
+    run = ("run", "--as-of", brand.day(0), "--json")
+    with Sandbox(assume_all=True) as sandbox:
+        sandbox.refuse("c3", "Braze had a bad day with this one")
+        first = figures(call(brand, sandbox, *run))
+        assert (first["accepted_users"], first["rejected_users"]) == (CUSTOMERS - 1, 1)
+        again = figures(call(brand, sandbox, *run))
+        assert (again["planned_users"], again["held_back_users"]) == (0, 1)
+        sandbox.workspace.refusals.clear()
+        said = call(brand, sandbox, "retry-rejected")
+        assert "1 refused users are planned again." in said
+        assert "accepted by Braze               1" in said
+        assert sandbox.profile("c3")
+        assert "0 refused users" in call(brand, sandbox, "retry-rejected", "--later")
+        sends = [json.loads(line) for line in call(brand, sandbox, "sends", "--json").splitlines()]
+        assert [
+            (one["accepted_users"], one["rejected_users"]) for one in sends if one["planned_users"]
+        ] == [(1, 0), (CUSTOMERS - 1, 1)]
+        assert sends[-1]["refused"] == {"Braze had a bad day with this one": 1}
+        assert f"{CUSTOMERS - 1} accepted, 1 rejected, 0 not att" in call(brand, sandbox, "sends")
+
+
+def test_a_refused_user_whose_values_changed_goes_out_with_the_next_run(tmp_path: Path) -> None:
+    brand = small_brand(tmp_path / "brand")
+    run = ("run", "--as-of", brand.day(0), "--json")
+    with Sandbox(assume_all=True) as sandbox:
+        sandbox.refuse("c3")
+        call(brand, sandbox, *run)
+        sandbox.workspace.refusals.clear()
+        brand.buy_again(hour=13)
+        assert figures(call(brand, sandbox, *run))["accepted_users"] == CUSTOMERS
+        assert sandbox.profile("c3")
