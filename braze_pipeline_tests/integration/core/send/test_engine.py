@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import traceback
 from pathlib import Path
@@ -15,6 +16,7 @@ from braze_pipeline.core.send import Progress, SendResult, send_plan, sending
 from braze_pipeline.errors import (
     BrazeUnavailable,
     ContractBroken,
+    DiskFull,
     InvalidCredentials,
     MissingPermission,
     SendBusy,
@@ -227,6 +229,44 @@ def test_when_braze_refuses_everybody_the_run_stops(tmp_path: Path) -> None:
     assert isinstance(result.stopped_by, ContractBroken)
     assert result.accepted_users == 0
     assert result.not_attempted_users > 0
+
+
+class _SmallDisk(Journal):
+    """A journal that may grow by two pages: then SQLite says that the disk is full."""
+
+    def _connect(self) -> sqlite3.Connection:
+        con = super()._connect()
+        if not hasattr(self, "room"):
+            self.room = con.execute("PRAGMA page_count").fetchone()[0] + 2
+        con.execute(f"PRAGMA max_page_count = {self.room}")
+        return con
+
+
+def test_a_full_disk_ends_the_send_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    ids = users(900)
+    snapshot = write_snapshot(tmp_path / "plan.parquet", ids, size=1)
+    Journal(tmp_path / "journal.sqlite")
+    with Sandbox(users=ids) as sandbox:
+
+        def carry_out(journal: Journal) -> SendResult:
+            return send_plan(
+                snapshot=snapshot,
+                plan_id="plan",
+                template="t",
+                run_id="run",
+                destination=destination(sandbox.endpoint, max_in_flight=8),
+                secret=SECRET,
+                journal=journal,
+            )
+
+        first = carry_out(_SmallDisk(tmp_path / "journal.sqlite"))
+        assert isinstance(first.stopped_by, DiskFull)
+        assert 0 < first.accepted_users < 900
+        assert first.accepted_users + first.not_attempted_users == 900
+        second = carry_out(Journal(tmp_path / "journal.sqlite"))
+        assert outcome(second) == (900, 0, 0)
+        assert {sandbox.objects_sent(user) for user in ids} <= {1, 2}
+        assert len(sandbox.requests) <= 900 + 8
 
 
 def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
