@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.errors import ConfigurationError, PipelineError
+from braze_pipeline.errors import ConfigurationError, PipelineError, SendInterrupted
 from braze_pipeline.orchestration import failures
 from braze_pipeline.orchestration.keys import TemplateKeys
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
+
+_INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -118,6 +120,9 @@ def _failed(result: dg.ExecuteInProcessResult) -> Failed:
             data = event.step_failure_data.user_failure_data
             if data is not None and failures.ACTION in data.metadata:
                 return _told(data.metadata)
+            error = event.step_failure_data.error
+            if error is not None and error.cls_name in _INTERRUPTS:
+                return _interrupted()
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.blocking:
             return _held(check.check_name, check.description or "")
@@ -127,6 +132,16 @@ def _failed(result: dg.ExecuteInProcessResult) -> Failed:
         what="The run failed outside of any step.",
         fix="Look at the run in Dagster's UI.",
         exit_code=PipelineError.exit_code,
+    )
+
+
+def _interrupted() -> Failed:
+    return Failed(
+        action=SendInterrupted.action,
+        title="Interrupted",
+        what="The run was told to stop. What Braze acknowledged is in the journal.",
+        fix="Run again: it goes on where it stopped.",
+        exit_code=SendInterrupted.exit_code,
     )
 
 

@@ -1,0 +1,82 @@
+"""A send that is terminated drains and goes on later; two at once never interleave."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+
+pytestmark = pytest.mark.e2e
+
+
+def slow_brand(folder: Path) -> SmallBrand:
+    """One user a request, two at a time."""
+    brand = small_brand(folder)
+    text = brand.config.read_text()
+    less = "    objects_per_request: 1\n    max_in_flight: 2\n"
+    brand.config.write_text(text.replace("    retry_budget", f"{less}    retry_budget"))
+    return brand
+
+
+def start(brand: SmallBrand, sandbox: Sandbox) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
+    return subprocess.Popen(
+        [*command, "run", "--as-of", brand.day(0), "--json"],
+        cwd=brand.folder,
+        env={**os.environ, **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def sends(sandbox: Sandbox) -> int:
+    return sum(request.path == "/users/track" for request in sandbox.requests)
+
+
+def under_way(sandbox: Sandbox, process: subprocess.Popen[str]) -> None:
+    while sends(sandbox) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def test_sigterm_drains_what_is_in_flight_and_a_rerun_sends_the_rest_once(tmp_path: Path) -> None:
+    brand = slow_brand(tmp_path / "brand")
+    with Sandbox(assume_all=True, latency=0.3) as sandbox:
+        with start(brand, sandbox) as process:
+            under_way(sandbox, process)
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 4, said
+        assert "Traceback" not in said
+        done = sends(sandbox)
+        assert done < CUSTOMERS
+        with start(brand, sandbox) as process:
+            out, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert json.loads(out.splitlines()[-1])["accepted_users"] == CUSTOMERS - done
+        assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
+
+
+def test_a_second_run_while_one_sends_never_sends_beside_it(tmp_path: Path) -> None:
+    brand = slow_brand(tmp_path / "brand")
+    with Sandbox(assume_all=True, latency=0.3) as sandbox:
+        with start(brand, sandbox) as first:
+            under_way(sandbox, first)
+            with start(brand, sandbox) as second:
+                second.communicate(timeout=60)
+            _, said = first.communicate(timeout=60)
+        assert first.returncode == 0, said
+        with start(brand, sandbox) as third:
+            third.communicate(timeout=60)
+        assert third.returncode == 0
+        assert not sandbox.overlaps
+        assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
