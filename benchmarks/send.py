@@ -1,6 +1,6 @@
 """How fast a plan is sent: users a second, beside the raw floor of the same client.
 
-    python benchmarks/send.py [--users 100000] [--latency 0 50 100]
+    python benchmarks/send.py [--users 600000] [--latency 0 50 100]
 
 The server is a minimal one in a process of its own. The floor sends the same bodies, built
 beforehand, through the same client and as many threads, with no ledger, journal, limits or
@@ -199,7 +199,7 @@ def _send_alone(folder: Path, endpoint: str, users: int, told: multiprocessing.Q
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=300_000)
+    parser.add_argument("--users", type=int, default=600_000)
     parser.add_argument("--latency", type=float, nargs="*", default=[0, 50, 100], help="ms")
     parser.add_argument("--memory-users", type=int, default=1_000_000)
     arguments = parser.parse_args()
