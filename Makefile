@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui check bench lock clean
+.PHONY: help demo test hunt ui check bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ demo: $(READY) ## the whole pipeline on the data in data/, against a stand-in Br
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+hunt: $(READY) ## the property tests with examples drawn anew, to find what the fixed ones do not
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt
 
 ui: $(READY) ## Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000
 	@DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" $(BIN)/dagster dev --host 127.0.0.1

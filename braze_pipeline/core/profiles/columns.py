@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _WHITE = literal(" \t\n\r\f\v\u00a0\u3000\ufeff")
 _FIRST_DAY, _LAST_DAY = f"{limits.MIN_YEAR:04}-01-01", f"{limits.MAX_YEAR}-12-31"
-_SPACES: Final = r"[\s\p{Z}]+"
+_SPACES: Final = r"[\s\v\x{85}\x{feff}\p{Z}]+"
 
 
 @dataclass(frozen=True, kw_only=True)

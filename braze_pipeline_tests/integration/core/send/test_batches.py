@@ -1,0 +1,45 @@
+"""A snapshot as requests: all of its objects, in order, whatever piece of the file they lie in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.send.batches import Batch, batches
+from braze_pipeline_tests.integration.core.send.plans import users, write_snapshot
+
+
+def ids_of(batch: Batch) -> list[str]:
+    return [entry["external_id"] for entry in json.loads(batch.body)["attributes"]]
+
+
+@pytest.mark.parametrize("size", [1, 7, 75])
+def test_every_object_is_in_its_request_over_all_pieces_of_the_file(
+    tmp_path: Path, size: int
+) -> None:
+    ids = users(31_003)
+    found = list(batches(write_snapshot(tmp_path / "plan.parquet", ids, size=size), {}))
+    assert [user for batch in found for user in ids_of(batch)] == ids
+    assert [batch.request_no for batch in found] == list(range(len(found)))
+    assert {len(batch) for batch in found[:-1]} == {size}
+
+
+def test_what_has_its_answer_is_left_out(tmp_path: Path) -> None:
+    ids = users(20)
+    snapshot = write_snapshot(tmp_path / "plan.parquet", ids, size=10)
+    done = {0: [(0, 10)], 1: [(2, 3), (7, 1)]}
+    found = list(batches(snapshot, done))
+    assert [(b.request_no, b.first, len(b)) for b in found] == [(1, 0, 2), (1, 5, 2), (1, 8, 2)]
+    assert [user for batch in found for user in ids_of(batch)] == [
+        ids[10 + place] for place in (0, 1, 5, 6, 8, 9)
+    ]
+
+
+def test_parts_are_the_objects_they_say(tmp_path: Path) -> None:
+    ids = users(9)
+    [whole] = batches(write_snapshot(tmp_path / "plan.parquet", ids, size=9), {})
+    left, right = whole.halves()
+    assert (ids_of(left), ids_of(right), right.first) == (ids[:4], ids[4:], 4)
+    assert json.loads(whole.body_of([1, 8]))["attributes"][1]["external_id"] == ids[8]
