@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import doubts, journal, merge, settle, tables
-from braze_pipeline.core.ledger.journal import RANGES, REFUSED
+from braze_pipeline.core.ledger.journal import ANSWERED, RANGES, REFUSED
 from braze_pipeline.core.warehouse import literal
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
 def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> tuple[int, int]:
     key = [send.plan_id, send.send_id]
     with tables.transaction(con):
+        done = send.done or _all_answered(con, plan)
         news = _only_new(con, [*key, send.started_at])
         refused = _refusals(con, send, plan)
-        accepted = merge.merge(con, send, plan)
-        doubted = (news or send.done) and doubts.doubt(con, plan, done=send.done)
-        settled = settle.settle(con, plan) if send.done else False
+        accepted = merge.merge(con, send, plan, done=done)
+        doubted = (news or done) and doubts.doubt(con, plan, done=done)
+        settled = settle.settle(con, plan) if done and not _settled(con, plan) else False
         con.execute(
             f"INSERT INTO ledger.folded_ranges SELECT ?, ?, request_no, first_index FROM {RANGES}",
             key,
@@ -155,9 +156,29 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "
             "refused_users = refused_users + ?, status = CASE WHEN ? THEN 'sent' "
             "WHEN status IN ('ready', 'held') THEN 'sending' ELSE status END WHERE plan_id = ?",
-            [accepted, refused, send.done, plan.plan_id],
+            [accepted, refused, done, plan.plan_id],
         )
     return accepted, refused
+
+
+def _all_answered(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
+    """Whether the plan is carried out, though its send was killed before it could say so."""
+    answered = tables.count(
+        con,
+        "SELECT coalesce(sum(count), 0) FROM (SELECT DISTINCT request_no, first_index, count "
+        f"FROM {ANSWERED})",
+    )
+    return answered >= tables.count(con, f"SELECT count(*) FROM {plan.rows}")
+
+
+def _settled(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
+    return bool(
+        tables.count(
+            con,
+            "SELECT count(*) FROM records.plans WHERE plan_id = ? AND status = 'sent'",
+            [plan.plan_id],
+        )
+    )
 
 
 def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:

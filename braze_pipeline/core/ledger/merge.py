@@ -20,8 +20,11 @@ REBUILD_SHARE = 0.3
 """Above this share of the ledger's users, writing it anew is quicker than updating it."""
 
 
-def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
-    """Take over what is in acknowledged ranges and was not refused; how many users that is."""
+def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan, *, done: bool) -> int:
+    """Take over what is in acknowledged ranges and was not refused; how many users that is.
+
+    ``done``: with these, every object of the plan has its answer.
+    """
     if not tables.count(con, f"SELECT count(*) FROM {RANGES}"):
         return 0
     _number_acks(con, send, plan)
@@ -35,7 +38,7 @@ def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
     )
     accepted = tables.count(con, f"SELECT count(*) FROM {ACCEPTED}")
     if accepted:
-        _merge(con, plan, _first_sent(con, plan), done=send.done)
+        _merge(con, plan, _first_sent(con, plan), done=done)
         doubts.resolve(con, plan, ACCEPTED)
         con.execute(
             "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? "

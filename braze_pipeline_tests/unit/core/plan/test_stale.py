@@ -145,3 +145,32 @@ def test_a_crash_in_the_middle_leaves_each_user_guarded_as_far_as_it_got(world: 
     backfill = w.run(day(11))
     assert set(w.sent(backfill)) == {"a", "b"} - {first}
     assert backfill.superseded_users == 1
+
+
+def test_a_send_killed_after_its_last_answer_guards_those_who_needed_nothing_too(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(2), {"a": {"Tier": "new"}, "b": {"Tier": None}})
+    w.send(w.plan(day(2)), leave_running=True)
+    w.profiles(day(1), {"b": {"Tier": "old"}})
+    older = w.run(day(1))
+    assert (older.planned_users, older.superseded_users) == (0, 1)
+    assert "b" not in w.braze.profiles
+
+
+def test_a_plan_that_is_sent_again_when_it_is_carried_out_does_not_count_twice(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "x"}, "b": {"Tier": "x"}})
+    first = w.run(day(1))
+    w.profiles(day(3), {"a": {"Tier": "y"}})
+    second = w.plan(day(3))
+    w.send(first)
+    w.send(second)
+    w.fold()
+    # b was not there on day 3, so what day 2 says of b is news.
+    w.profiles(day(2), {"a": {"Tier": "z"}, "b": {"Tier": "z"}})
+    w.run(day(2))
+    assert [w.braze.profiles[user]["Tier"] for user in "ab"] == ["y", "z"]
