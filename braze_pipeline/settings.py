@@ -248,6 +248,23 @@ class ScheduleSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceChecks:
+    """When the source tables count as late or incomplete: a warning. None switches one off.
+
+    Attributes:
+        orders_within_days: The newest order is at most so many days before the as-of date.
+        consents_within_days: Likewise the newest change of consent.
+        max_lost_lines_share: Largest share of order lines that lack an order, date, quantity or
+            price, or belong to a customer who is not in ``customers``. A line without a customer
+            is a guest's, and not lost.
+    """
+
+    orders_within_days: int | None = 3
+    consents_within_days: int | None = 30
+    max_lost_lines_share: float | None = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertSettings:
     """When a run that did not fail is still worth telling about.
 
@@ -330,6 +347,7 @@ class TemplateSettings:
         owners: Who answers for it (an e-mail address, or ``team:name``), shown in the UI.
         schedule: When it runs by itself; None: only when told to.
         alerts: When a run that did not fail is still worth telling about.
+        source_checks: When the source tables count as late or incomplete.
     """
 
     name: str
@@ -354,6 +372,7 @@ class TemplateSettings:
     owners: tuple[str, ...] = ()
     schedule: ScheduleSettings | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    source_checks: SourceChecks = field(default_factory=SourceChecks)
 
     def table(self, name: str) -> str:
         """The quoted, schema-qualified name of one of this template's tables."""

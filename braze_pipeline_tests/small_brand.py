@@ -125,7 +125,7 @@ def _write_sources(folder: Path, days: list[date]) -> None:
     consents = ["customer_id,channel,opted_in,changed_at\n"]
     for number in range(CUSTOMERS):
         customers.append(f"c{number},Ann,Lee,ann{number}@example.com,,Leeds,GB,1980-01-02,F,gold\n")
-        consents.append(f"c{number},email,true,{days[0]} 00:00:00\n")
+        consents += [f"c{number},email,true,{day} 00:00:00\n" for day in (days[0], days[-1])]
     header = "order_id,customer_id,ordered_at,product_id,product_name,quantity,unit_price\n"
     (folder / "customers.csv").write_text("".join(customers))
     (folder / "consents.csv").write_text("".join(consents))

@@ -14,6 +14,7 @@ import dagster as dg
 from braze_pipeline.core.actions import Action, ActionStore
 from braze_pipeline.core.journal import Acknowledgement, Journal
 from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.orchestration.checks import FRESH_SOURCES, spec
 from braze_pipeline.orchestration.failures import told
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
@@ -57,6 +58,7 @@ class World:
     Attributes:
         raises: Asset name to what its step raises.
         guard: The description of a guard that stops the plan; None: it passes.
+        stale: What the check of the sources warns of; None: it passes.
         rejected_rows, refused: What the profiles and the send report, of 1,000 users.
         before_failing: How many users a failing send gets acknowledged.
         minutes: How far the sensors' clock is ahead.
@@ -68,6 +70,7 @@ class World:
     environ: dict[str, str] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
     guard: str | None = None
+    stale: str | None = None
     rejected_rows: int = 0
     refused: int = 0
     before_failing: int = 0
@@ -100,7 +103,7 @@ class World:
     def _assets(self, t: TemplateSettings) -> list[dg.AssetsDefinition]:
         keys = TemplateKeys.of(t)
         bodies: Mapping[str, Body] = {
-            "customer_attributes": lambda context: dg.MaterializeResult(),
+            "customer_attributes": self._attributes,
             "braze_audience": lambda context: dg.MaterializeResult(),
             "braze_profiles": lambda context: dg.MaterializeResult(
                 metadata={
@@ -124,14 +127,17 @@ class World:
         before: dg.AssetKey | None,
         body: Body,
     ) -> dg.AssetsDefinition:
-        guard = dg.AssetCheckSpec("guard_audience_size", asset=key, blocking=True)
+        checks = {
+            "customer_attributes": [spec(FRESH_SOURCES, key)],
+            "braze_plan": [dg.AssetCheckSpec("guard_audience_size", asset=key, blocking=True)],
+        }
 
         @dg.asset(
             key=key,
             deps=[before] if before else [],
             partitions_def=PARTITIONS,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            check_specs=[guard] if key.path[-1] == "braze_plan" else [],
+            check_specs=checks.get(key.path[-1], []),
         )
         def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
             with told(context):
@@ -141,6 +147,18 @@ class World:
                 return body(context)
 
         return step
+
+    def _attributes(self, context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=FRESH_SOURCES,
+                    passed=self.stale is None,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=self.stale,
+                )
+            ]
+        )
 
     def _plan(self, context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         return dg.MaterializeResult(

@@ -52,7 +52,9 @@ def actions(
 @click.argument("number", type=int)
 @click.pass_obj
 def resolve(session: Session, number: int) -> None:
-    """Retry the run of an action from where it stopped; close it when that goes through.
+    """Retry the run of an action; close it when that goes through.
+
+    It goes on from where it stopped; where the data was wrong, it does all its steps again.
 
     Where BRAZE_PIPELINE_UI_URL names a running UI, the retry is queued there; else it runs in this
     process, on the instance of DAGSTER_HOME.
@@ -142,10 +144,11 @@ def _retry(
     from braze_pipeline.orchestration.rerun import failed_run, rerun_here, rerun_through
 
     run = failed_run(dagster, action.run_id)
+    whole = action.resolution.whole
     ui = session.environ.get(UI_VARIABLE, "").strip()
     if ui and run.remote_job_origin is not None:
         console.say(f"The retry of run {run.run_id[:8]} is queued at {ui} ...")
-        return rerun_through(ui, run, instance=dagster)
+        return rerun_through(ui, run, instance=dagster, whole=whole)
     config, place = next(
         (config, place)
         for config, place in session.configs
@@ -154,8 +157,9 @@ def _retry(
     definitions = build_definitions(
         config=config, folder=session.config_file.parent, place=place, environ=os.environ
     )
-    console.say(f"Run {run.run_id[:8]} goes on from where it stopped ...")
-    return rerun_here(definitions, template, run, instance=dagster)
+    how = "is done again in full" if whole else "goes on from where it stopped"
+    console.say(f"Run {run.run_id[:8]} {how} ...")
+    return rerun_here(definitions, template, run, instance=dagster, whole=whole)
 
 
 def _as_data(session: Session, action: Action) -> dict[str, object]:

@@ -248,6 +248,17 @@ class SchedulePart(Part):
     """The last acknowledged send may be so old before a check warns."""
 
 
+class SourceChecksPart(Part):
+    """When the source tables count as late or incomplete; `null` switches one off."""
+
+    orders_within_days: Annotated[int, Field(ge=0)] | None = 3
+    """The newest order is at most so many days before the as-of date."""
+    consents_within_days: Annotated[int, Field(ge=0)] | None = 30
+    """The newest change of consent is at most so many days before the as-of date."""
+    max_lost_lines_share: Annotated[float, Field(ge=0, le=1)] | None = 0.2
+    """Largest share of order lines that are incomplete or belong to an unknown customer."""
+
+
 class AlertsPart(Part):
     """When a run that did not fail is still worth telling about; `null` switches one off."""
 
@@ -316,4 +327,6 @@ class PipelineConfig(Part):
     """`null` for no schedule."""
     alerts: AlertsPart = AlertsPart()
     """When a run that did not fail is still worth telling about."""
+    source_checks: SourceChecksPart = SourceChecksPart()
+    """When the source tables count as late or incomplete: a warning."""
     templates: Annotated[list[TemplatePart], Field(min_length=1)]

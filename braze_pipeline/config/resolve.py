@@ -32,6 +32,7 @@ from braze_pipeline.settings import (
     Pricing,
     RateLimit,
     ScheduleSettings,
+    SourceChecks,
     SourceSettings,
     TemplateSettings,
 )
@@ -234,6 +235,7 @@ def _template(
         owners=config.destination.owners,
         schedule=ScheduleSettings(**config.schedule.model_dump()) if config.schedule else None,
         alerts=AlertSettings(**config.alerts.model_dump()),
+        source_checks=SourceChecks(**config.source_checks.model_dump()),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import usersql
@@ -36,7 +36,10 @@ SELECT
     count_if(
         o.order_id IS NULL OR o.ordered_at IS NULL OR o.quantity IS NULL OR o.unit_price IS NULL
     ),
-    count_if(o.ordered_at >= $day + INTERVAL 1 DAY)
+    count_if(o.ordered_at >= $day + INTERVAL 1 DAY),
+    -- A date that has not come yet is a slip of the pen, and does not make the table new.
+    (max(o.ordered_at) FILTER (o.ordered_at < $tomorrow))::DATE,
+    (SELECT max(changed_at) FILTER (changed_at < $tomorrow) FROM consents)::DATE
 FROM orders AS o
 LEFT JOIN customers AS c ON c.customer_id = o.customer_id
 """
@@ -54,6 +57,8 @@ class AttributesSummary:
         lines_of_unknown_customers: Of these, those whose customer is not in ``customers``.
         lines_incomplete: Order lines without an order, date, quantity or price.
         lines_after: Order lines after the day, which were not used.
+        newest_order: The day of the newest order, of all that are there; None for no order.
+        newest_consent: The day of the newest change of consent, likewise.
         fitted: How the table's columns changed.
     """
 
@@ -66,6 +71,8 @@ class AttributesSummary:
     lines_of_unknown_customers: int
     lines_incomplete: int
     lines_after: int
+    newest_order: date | None
+    newest_consent: date | None
     fitted: Fitted
 
 
@@ -78,6 +85,8 @@ class _Lines:
     of_unknown: int
     incomplete: int
     after: int
+    newest_order: date | None
+    newest_consent: date | None
 
 
 def build_attributes(
@@ -95,7 +104,7 @@ def build_attributes(
         con: The warehouse.
         t: The template.
         as_of: The day whose end the attributes describe.
-        now: When this is, for dropping old days; for tests.
+        now: When this is (the default), for dropping old days and telling how new the sources are.
 
     Raises:
         ConfigurationError: the SQL cannot be run, or lacks a column that the template reads; names
@@ -103,7 +112,7 @@ def build_attributes(
         ContractBroken: a customer has two rows, or a row has no customer.
         SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
-    lines = _lines(con, as_of)
+    lines = _lines(con, as_of, now or datetime.now(UTC))
     usersql.create_table(con, t.attributes_sql, _NEW, as_of)
     try:
         columns = tuple(
@@ -132,6 +141,8 @@ def build_attributes(
         lines_of_unknown_customers=lines.of_unknown,
         lines_incomplete=lines.incomplete,
         lines_after=lines.after,
+        newest_order=lines.newest_order,
+        newest_consent=lines.newest_consent,
         fitted=fitted,
     )
 
@@ -199,15 +210,17 @@ def _check_rows(
     return int(rows), {name: rows - n for name, n in zip(names, filled, strict=True)}
 
 
-def _lines(con: duckdb.DuckDBPyConnection, as_of: date) -> _Lines:
+def _lines(con: duckdb.DuckDBPyConnection, as_of: date, now: datetime) -> _Lines:
     """Where every order line went, in one pass."""
     import duckdb
 
     try:
-        row = con.execute(_LINES, {"day": as_of}).fetchone()
+        # Local midnight is anywhere up to fourteen hours off UTC's.
+        tomorrow = now.date() + timedelta(days=2)
+        row = con.execute(_LINES, {"day": as_of, "tomorrow": tomorrow}).fetchone()
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.IOException) as error:
         raise usersql.damaged(error) from error
-    lines = _Lines(*(int(count) for count in row or (0, 0, 0, 0, 0)))
+    lines = _Lines(*(row or (0, 0, 0, 0, 0, None, None)))
     if 0 < lines.of_unknown == lines.used - lines.without_customer:
         raise SourceChanged(
             f"None of the {lines.of_unknown:,} order lines with a customer belongs to a row of "

@@ -28,6 +28,11 @@ RULES: Final = ("high_value", "active", "contactable")
 """In the order in which they are asked."""
 RECIPIENTS: Final = "recipient_group"
 """The last rule of a campaign."""
+NOBODY: Final = (
+    "Look at the funnel of braze_audience: the first rule that leaves everybody out tells which "
+    "threshold or source table is wrong; mend it and run the day again in full."
+)
+"""What to do about an empty audience."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,32 @@ def build_audience(
     )
     replace_day(con, t, TABLE, as_of, query, now=now)
     return _counted(con, t, as_of, customers, tuple(rules))
+
+
+def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
+    """Refuse a day whose audience is not there or is empty.
+
+    To whoever compares with the ledger, both look as if everybody had left.
+
+    Raises:
+        ContractBroken: the audience of the day was not built, or has nobody.
+    """
+    day = f"__as_of = DATE '{as_of.isoformat()}'"
+    built = members = 0
+    if columns_of(con, t, TABLE):
+        table = t.table(TABLE)
+        built = _number(con, f"SELECT count(*) FROM {table} WHERE {day}")
+        members = _number(con, f"SELECT count_if(left_out_by IS NULL) FROM {table} WHERE {day}")
+    if not built:
+        raise ContractBroken(
+            f"There is no audience of {as_of} for template {t.name!r}.",
+            fix=f"Run {as_of} in full, from customer_attributes on; days before the last "
+            f"{t.history_days} are not kept (`history_days`).",
+        )
+    if not members:
+        raise ContractBroken(
+            f"Nobody of {built:,} customers is in the audience of {as_of}.", fix=NOBODY
+        )
 
 
 def _rules(

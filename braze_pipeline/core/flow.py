@@ -88,10 +88,14 @@ def plan_days(
     """Learn which users Braze has, where the destination says how, and plan the days.
 
     Raises:
-        PipelineError: see ``core.plan.build.build_plan`` and ``core.known``.
+        ContractBroken: the newest day has no audience, or an empty one.
+        PipelineError: see ``core.plan.build.build_plan`` and ``look_up_users``.
     """
+    from braze_pipeline.core.audience import require_somebody
     from braze_pipeline.core.plan.build import build_plan
 
+    with warehouse.connect() as con:
+        require_somebody(con, t, max(days))
     found = pre_flight(warehouse, t, now=now, environ=environ, say=say)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, say=say)

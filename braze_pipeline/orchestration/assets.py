@@ -12,12 +12,15 @@ from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
     AUDIENCE,
     CONTRACT,
+    FRESH_SOURCES,
     READ_BACK,
     audience_result,
     contract_result,
     guard_results,
     guard_specs,
     send_results,
+    source_result,
+    spec,
 )
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import told
@@ -57,6 +60,7 @@ def record_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
             keys.ledger,
             deps=[keys.send],
             group_name=t.destination.name,
+            owners=list(t.owners),
             kinds={"duckdb"},
             description="What Braze acknowledged: user, attribute, value, as-of date.",
         ),
@@ -64,6 +68,7 @@ def record_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
             keys.rejections,
             deps=[keys.profiles, keys.send],
             group_name=t.destination.name,
+            owners=list(t.owners),
             kinds={"duckdb"},
             description="Rows and values that did not get through, each with its reason.",
         ),
@@ -88,6 +93,7 @@ def build_assets(
         deps=[keys.source(name) for name in SOURCES],
         pool=WRITERS,
         kinds={"duckdb", "sql"},
+        check_specs=[spec(FRESH_SOURCES, keys.attributes)],
         description=(
             "One row per customer and as-of date, as the SQL file beside `defs.yaml` defines it."
         ),
@@ -102,23 +108,21 @@ def build_assets(
         with told(context), warehouse.warehouse().connect() as con:
             sources = attach_sources(con, t.sources, time_zone=t.time_zone)
             summaries = [build_attributes(con, t, day) for day in days_of(context)]
-            return dg.MaterializeResult(metadata=metadata.attributes(sources, summaries))
+            for source in sources:
+                context.log_event(
+                    dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
+                )
+            return dg.MaterializeResult(
+                metadata=metadata.attributes(sources, summaries),
+                check_results=[source_result(t, sources, summaries[-1])],
+            )
 
     @asset(
         key=keys.audience,
         deps=[keys.attributes],
         pool=WRITERS,
         kinds={"duckdb"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                AUDIENCE,
-                asset=keys.audience,
-                blocking=True,
-                description=(
-                    "Somebody is in the audience of the newest day; an empty one is not planned."
-                ),
-            )
-        ],
+        check_specs=[spec(AUDIENCE, keys.audience)],
         description="The customers that are high value, active and contactable.",
     )
     def braze_audience(
@@ -137,16 +141,7 @@ def build_assets(
         deps=[keys.audience, keys.attributes],
         pool=WRITERS,
         kinds={"duckdb", "pandera"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                CONTRACT,
-                asset=keys.profiles,
-                description=(
-                    "Every profile satisfies the pandera schema of the template; what does "
-                    "not is in the rejections."
-                ),
-            )
-        ],
+        check_specs=[spec(CONTRACT, keys.profiles)],
         description="The audience in Braze's own names and types, validated.",
     )
     def braze_profiles(
@@ -200,26 +195,8 @@ def build_assets(
         pool=f"braze_{t.destination.name}",
         kinds={"braze"},
         check_specs=[
-            dg.AssetCheckSpec(
-                ACCOUNTING,
-                asset=keys.send,
-                blocking=True,
-                description=(
-                    "Every planned user ended as accepted, rejected or not attempted, by "
-                    "counts that were made independently."
-                ),
-            ),
-            *(
-                [
-                    dg.AssetCheckSpec(
-                        READ_BACK,
-                        asset=keys.send,
-                        description=("A sample of users, read back from Braze, has what was sent."),
-                    )
-                ]
-                if t.destination.read_back_users
-                else []
-            ),
+            spec(ACCOUNTING, keys.send),
+            *([spec(READ_BACK, keys.send)] if t.destination.read_back_users else []),
         ],
         freshness_policy=freshness(t),
         description="The plan, carried out: each user accepted, rejected or not attempted.",

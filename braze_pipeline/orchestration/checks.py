@@ -13,22 +13,36 @@ import dagster as dg
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 
 if TYPE_CHECKING:
+    from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
+    from braze_pipeline.core.sources import SourceInfo
     from braze_pipeline.settings import TemplateSettings
 
+FRESH_SOURCES = "sources_are_fresh_and_complete"
 AUDIENCE = "audience_is_not_empty"
 CONTRACT = "profiles_satisfy_the_contract"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
 
-NOBODY = (
-    "Look at the funnel of braze_audience: the first rule that leaves everybody out tells which "
-    "threshold or source table is wrong; mend it and run the day again."
-)
-"""What to do about an empty audience."""
+_PROMISES = {
+    FRESH_SOURCES: (
+        "No source table is empty, late, or full of lines that cannot be used (`source_checks`)."
+    ),
+    AUDIENCE: "Somebody is in the audience of the newest day; an empty one is not planned.",
+    CONTRACT: (
+        "Every profile satisfies the pandera schema of the template; what does not is in the "
+        "rejections."
+    ),
+    ACCOUNTING: (
+        "Every planned user ended as accepted, rejected or not attempted, by counts that were "
+        "made independently."
+    ),
+    READ_BACK: "A sample of users, read back from Braze, has what was sent.",
+}
+_BLOCKING = {AUDIENCE, ACCOUNTING}
 
 _GUARDS = {
     "audience_size": "The audience is about as large as in the last good run.",
@@ -39,6 +53,13 @@ _GUARDS = {
     "data_points": "The forecast of data points is below the ceiling.",
     "requests": "The forecast of requests is below the ceiling.",
 }
+
+
+def spec(name: str, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """A check of an asset, with what it promises."""
+    return dg.AssetCheckSpec(
+        name, asset=asset, blocking=name in _BLOCKING, description=_PROMISES[name]
+    )
 
 
 def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -96,6 +117,27 @@ def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
         "let it through once": f'{run} --let-through {name} --reason "…"',
         "or with the run tags": f"{LET_THROUGH} = {name} and {REASON} = …",
     }
+
+
+def source_result(
+    t: TemplateSettings, sources: Sequence[SourceInfo], newest: AttributesSummary
+) -> dg.AssetCheckResult:
+    """Passes when every source table is as new and as whole as the template expects.
+
+    A warning otherwise: what is there is good, and a day without orders may be a holiday.
+    """
+    from braze_pipeline.core.sourcecheck import judge_sources
+
+    findings = judge_sources(t, sources, newest)
+    wrong = [finding.sentence() for finding in findings if not finding.passed]
+    return dg.AssetCheckResult(
+        check_name=FRESH_SOURCES,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(wrong)
+        or f"The source tables are as new and as whole as {newest.day} needs them.",
+        metadata={f"{finding.source}: {finding.allowed}": finding.saw for finding in findings},
+    )
 
 
 def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:

@@ -35,6 +35,18 @@ def sql_file(t: TemplateSettings) -> Metadata:
     }
 
 
+def source(found: SourceInfo) -> Metadata:
+    """What a run found of a source table."""
+    return {
+        "dagster/row_count": found.rows,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, kind) for name, kind in found.columns]
+        ),
+        "newest": found.newest or "no date",
+        "read from": found.location,
+    }
+
+
 def attributes(sources: Sequence[SourceInfo], summaries: Sequence[AttributesSummary]) -> Metadata:
     """Rows, columns and what was read."""
     newest = summaries[-1]

@@ -1,4 +1,4 @@
-"""Retrying a failed run from where it stopped: in this process, or through a running UI."""
+"""Retrying a failed run, from where it stopped or in full: in this process, or through the UI."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ POLL_SECONDS = 1.0
 TIMEOUT_SECONDS = 30.0
 
 _REEXECUTE = """
-mutation ($run: String!) {
-  launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: FROM_FAILURE}) {
+mutation ($run: String!, $strategy: ReexecutionStrategy!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: $strategy}) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
   }
@@ -59,13 +59,22 @@ def rerun_here(
     run: dg.DagsterRun,
     *,
     instance: dg.DagsterInstance,
+    whole: bool = False,
 ) -> dg.DagsterRun:
     """Run in this process what a run did not get done, as its child in the same instance.
+
+    Args:
+        definitions: Of the destination.
+        t: The template that the run works on.
+        run: The run to retry.
+        instance: Where it is, and where its child will be.
+        whole: Do all steps up to the run's last one again.
 
     Raises:
         ConfigurationError: it has nothing left to do.
     """
-    left = left_undone(facts_of(instance, run, [t]), t)
+    facts = facts_of(instance, run, [t])
+    left = up_to(facts.goal(t), t) if whole else left_undone(facts, t)
     if not left:
         raise ConfigurationError(
             f"Run {run.run_id[:8]} has nothing left to do.", fix="Start a new run of the day."
@@ -80,6 +89,12 @@ def rerun_here(
         tags={**_kept(run), PARENT_TAG: run.run_id, ROOT_TAG: run.root_run_id or run.run_id},
     )
     return _ended(instance, result.run_id)
+
+
+def up_to(goal: dg.AssetKey | None, t: TemplateSettings) -> list[dg.AssetKey]:
+    """The assets of a template as far as one of them; none for None."""
+    keys = list(TemplateKeys.of(t).all)
+    return keys[: keys.index(goal) + 1] if goal else []
 
 
 def left_undone(facts: RunFacts, t: TemplateSettings) -> list[dg.AssetKey]:
@@ -102,18 +117,21 @@ def _kept(run: dg.DagsterRun) -> dict[str, str]:
     }
 
 
-def rerun_through(ui: str, run: dg.DagsterRun, *, instance: dg.DagsterInstance) -> dg.DagsterRun:
+def rerun_through(
+    ui: str, run: dg.DagsterRun, *, instance: dg.DagsterInstance, whole: bool = False
+) -> dg.DagsterRun:
     """Have a running UI submit the retry, so that it queues like any other run; waits for its end.
 
     Args:
         ui: The address of Dagster's UI.
         run: The run to retry.
         instance: The instance that both the UI and this process work on.
+        whole: Do all steps of the run again; those of the first run, where it was a retry itself.
 
     Raises:
         ConfigurationError: the UI cannot be reached, or refused.
     """
-    run_id = _submit(ui, run)
+    run_id = _submit(ui, (run.root_run_id or run.run_id) if whole else run.run_id, whole=whole)
     while True:
         found = instance.get_run_by_id(run_id)
         if found is not None and found.is_finished:
@@ -121,14 +139,20 @@ def rerun_through(ui: str, run: dg.DagsterRun, *, instance: dg.DagsterInstance) 
         time.sleep(POLL_SECONDS)
 
 
-def _submit(ui: str, run: dg.DagsterRun) -> str:
+def _submit(ui: str, run_id: str, *, whole: bool) -> str:
     import requests
 
     fix = "Check BRAZE_PIPELINE_UI_URL; without it the retry runs in this process."
     try:
         answer = requests.post(
             f"{ui.rstrip('/')}/graphql",
-            json={"query": _REEXECUTE, "variables": {"run": run.run_id}},
+            json={
+                "query": _REEXECUTE,
+                "variables": {
+                    "run": run_id,
+                    "strategy": "ALL_STEPS" if whole else "FROM_FAILURE",
+                },
+            },
             timeout=TIMEOUT_SECONDS,
             allow_redirects=False,
         )

@@ -157,8 +157,9 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> Failed:
 
 
 def _held(check: str, description: str) -> Failed:
+    from braze_pipeline.core.audience import NOBODY
     from braze_pipeline.errors import AccountingError, ContractBroken, GuardStopped
-    from braze_pipeline.orchestration.checks import AUDIENCE, NOBODY
+    from braze_pipeline.orchestration.checks import AUDIENCE
 
     if check == AUDIENCE:
         return Failed(

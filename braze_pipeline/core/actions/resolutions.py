@@ -18,6 +18,7 @@ STATUS_401_PERSISTENT = "status_401_persistent"
 MISSING_FIELD_ORCHESTRATION = "missing_required_field_orchestration"
 MISSING_FIELD_CAMPAIGN = "missing_required_field_campaign"
 PARTIAL_SUCCESS = "partial_success"
+SOURCE_STALE = "source_stale"
 SLOW_RUN = "slow_run"
 SEND_OVERDUE = "send_overdue"
 PROCESS_DIED = "process_died"
@@ -34,6 +35,11 @@ REFINED: Mapping[str, str] = {
 _RETRY = (
     'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
     'failure" of the run in the UI. Users that Braze acknowledged are not sent again.'
+)
+_RETRY_WHOLE = (
+    'Retry all of its steps: `braze-pipeline actions resolve {number}`, or "Re-execute all" of the '
+    'run in the UI; "from failure" would go on with the data as it was. Users that Braze '
+    "acknowledged are not sent again."
 )
 _KEY_STEPS = (
     (
@@ -57,7 +63,9 @@ class Resolution:
         meaning: What it means, in a sentence or two, with ``{placeholders}``.
         steps: What to do, in order, with ``{placeholders}``.
         section: The documented workflow action that it answers to; empty where there is none.
-        retry: Whether "resolve" can retry the run from where it stopped.
+        retry: Whether "resolve" can retry the run.
+        whole: Whether a retry does all steps of the run again: what went wrong is in the data that
+            its earlier steps made.
     """
 
     title: str
@@ -65,6 +73,7 @@ class Resolution:
     steps: tuple[str, ...]
     section: str = ""
     retry: bool = True
+    whole: bool = False
 
     def steps_for(self, facts: Mapping[str, str]) -> tuple[str, ...]:
         """The steps with their placeholders filled in; an unknown one stays readable."""
@@ -210,8 +219,9 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "`braze-pipeline rejections --as-of {day}` lists what failed and why, masked.",
             "Mend the source or {sql}; or the template in {config} if the data is right.",
-            _RETRY,
+            _RETRY_WHOLE,
         ),
+        whole=True,
     ),
     "guard_stopped": Resolution(
         title="Stopped by a guard",
@@ -219,8 +229,9 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "Look at the failed check of the plan in the UI: what it saw, what is allowed.",
             (
-                "If the data is wrong, mend the source and retry: "
-                "`braze-pipeline actions resolve {number}`."
+                "If the data is wrong, mend the source and retry all steps: "
+                '`braze-pipeline actions resolve {number}`, or "Re-execute all" of the run in '
+                'the UI; "from failure" would plan the same data again.'
             ),
             (
                 "If the data is right, let this one run through, with a reason that is recorded: "
@@ -229,6 +240,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             ),
             "If it will be so from now on, change the threshold under `guards` in {config}.",
         ),
+        whole=True,
     ),
     "plan_outdated": Resolution(
         title="Plan outdated",
@@ -333,6 +345,26 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             "`braze-pipeline --template {template} rejections --as-of {day}` counts the reasons.",
             "Mend what is named there; refused users are planned again when their values change.",
             "The next run with fewer rejections closes this.",
+        ),
+        retry=False,
+    ),
+    SOURCE_STALE: Resolution(
+        title="Source late or incomplete",
+        meaning=(
+            "The run succeeded, but with source tables that are older or less whole than "
+            "`source_checks` expects: what Braze has now is as old as they are."
+        ),
+        steps=(
+            "Ask the owner of the source table that is named above why it is late or incomplete.",
+            (
+                "When it is mended, run the day again in full: "
+                "`braze-pipeline --template {template} run --as-of {day}`; only what changes by "
+                "that is sent."
+            ),
+            (
+                "If it is always so, change `source_checks` in {config}. The next run that finds "
+                "the sources as expected closes this."
+            ),
         ),
         retry=False,
     ),

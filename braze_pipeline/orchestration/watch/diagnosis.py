@@ -28,6 +28,7 @@ from braze_pipeline.core.actions.resolutions import (
     STATUS_401_TRANSIENT,
     UNKNOWN,
 )
+from braze_pipeline.core.audience import NOBODY
 from braze_pipeline.errors import (
     AccountingError,
     ConfigurationError,
@@ -38,7 +39,7 @@ from braze_pipeline.errors import (
     SendInterrupted,
 )
 from braze_pipeline.orchestration import failures
-from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE, NOBODY
+from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts, StepFailed
 from braze_pipeline.settings import TemplateSettings

@@ -1,11 +1,13 @@
-"""What a run that succeeded settles: the actions it closes, and a success that is only partial."""
+"""What a run that succeeded settles: the actions it closes, and what it still warns of."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from braze_pipeline.core.actions import Action, ActionStore, Found
-from braze_pipeline.core.actions.resolutions import PARTIAL_SUCCESS, SLOW_RUN
+from braze_pipeline.core.actions.resolutions import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
+from braze_pipeline.orchestration.checks import FRESH_SOURCES
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts
 from braze_pipeline.settings import TemplateSettings
@@ -17,28 +19,33 @@ REFUSED_METADATA = "rejected users"
 
 
 def settle(store: ActionStore, facts: RunFacts, t: TemplateSettings, *, at: datetime) -> str:
-    """Close what a successful run resolved, and note it where it is only a partial success.
+    """Close what a successful run resolved, and note what it warns of.
 
     Returns:
         What was done, in a few words; empty when nothing was.
     """
-    partial = partial_success(facts, t, at=at)
+    warnings = [
+        found
+        for found in (partial_success(facts, t, at=at), stale_source(facts, t, at=at))
+        if found is not None
+    ]
     how = f"Run {facts.run.run_id[:8]} went through."
     said = [
         f"action {action.number} resolved"
         for action in store.open_ones(destination=t.destination.name)
-        if resolves(facts, t, action, partial=partial is not None, at=at)
+        if resolves(facts, t, action, still={found.action for found in warnings}, at=at)
         and store.close(action.number, how=how, at=at)
     ]
-    if partial is not None:
-        said.append(store.note(partial).words())
+    said += [store.note(found).words() for found in warnings]
     return ", ".join(said)
 
 
 def resolves(
-    facts: RunFacts, t: TemplateSettings, action: Action, *, partial: bool, at: datetime
+    facts: RunFacts, t: TemplateSettings, action: Action, *, still: Collection[str], at: datetime
 ) -> bool:
     """Whether a successful run proves that an action's cause is gone.
+
+    ``still`` are the classes that the run itself warns of.
 
     It does when it reached what the failed run was to reach, for the same day or a newer one: a
     run that stopped short of the send proves nothing for it, and an older day does not make up
@@ -46,8 +53,10 @@ def resolves(
     """
     if action.template != t.name or action.action == SLOW_RUN:
         return False
-    if action.action == PARTIAL_SUCCESS and partial:
+    if action.action in still:
         return False
+    if action.action == SOURCE_STALE and TemplateKeys.of(t).attributes not in facts.materialized:
+        return False  # it did not look
     if action.last_seen > at.isoformat():
         return False  # it came after this run
     reached = {key.to_user_string() for key in facts.materialized}
@@ -88,6 +97,27 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
         goal=goal.to_user_string() if goal else None,
         cause="",
     )
+
+
+def stale_source(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Found | None:
+    """A success over source tables that are late or incomplete."""
+    keys = TemplateKeys.of(t)
+    for check in facts.warned:
+        if check.asset_key == keys.attributes and check.check_name == FRESH_SOURCES:
+            goal = facts.goal(t)
+            return Found(
+                action=SOURCE_STALE,
+                what=check.description or "",
+                fix="",
+                destination=t.destination.name,
+                template=t.name,
+                at=at,
+                run_id=facts.run.run_id,
+                days=facts.days,
+                goal=goal.to_user_string() if goal else None,
+                cause="",
+            )
+    return None
 
 
 def _number(metadata: Metadata, key: str) -> int:

@@ -50,6 +50,7 @@ class RunFacts:
         observed: Those that it observed (a send that failed half-way), likewise.
         failed: Steps that failed, in order.
         broken: Blocking checks that failed.
+        warned: Other checks that did not pass.
     """
 
     run: dg.DagsterRun
@@ -58,6 +59,7 @@ class RunFacts:
     observed: Mapping[dg.AssetKey, Metadata]
     failed: Sequence[StepFailed]
     broken: Sequence[dg.AssetCheckEvaluation]
+    warned: Sequence[dg.AssetCheckEvaluation] = ()
 
     @property
     def days(self) -> tuple[str, str] | None:
@@ -93,6 +95,7 @@ def facts_of(
     observed: dict[dg.AssetKey, Metadata] = {}
     failed: list[StepFailed] = []
     broken: list[dg.AssetCheckEvaluation] = []
+    warned: list[dg.AssetCheckEvaluation] = []
     for entry in instance.all_logs(run.run_id, of_type=_TYPES):
         event = entry.get_dagster_event()
         key = event.asset_key
@@ -104,8 +107,8 @@ def facts_of(
             observed[key] = event.asset_observation_data.asset_observation.metadata
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            if check.blocking and not check.passed:
-                broken.append(check)
+            if not check.passed:
+                (broken if check.blocking else warned).append(check)
         elif event.is_step_failure:
             step = event.step_key or ""
             told = event.step_failure_data.user_failure_data
@@ -121,4 +124,5 @@ def facts_of(
         observed=observed,
         failed=failed,
         broken=broken,
+        warned=warned,
     )

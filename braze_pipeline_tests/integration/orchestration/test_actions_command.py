@@ -74,6 +74,32 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     assert len(brand.users()) == CUSTOMERS
 
 
+def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    assert command(brand, "run", "--as-of", brand.day(1)).startswith("0\n")
+    brand.buy_again(hour=20)
+    text = brand.config.read_text()
+    guarded = text.replace(
+        "      attributes:\n",
+        "      guards: {max_changed_share: null, min_users: 1}\n      attributes:\n",
+    )
+    brand.config.write_text(guarded)
+    customers = brand.folder / "sources" / "customers.csv"
+    good = customers.read_text()
+    customers.write_text(good.replace("@example.com", ""))
+    assert command(brand, "run", "--as-of", brand.day(0)).startswith("5\n")
+    assert _tick(brand).endswith("action 1 opened")
+    assert "Stopped by a guard" in command(brand, "actions")
+
+    # The same data is stopped by the same guard again; mended, it is read anew and goes out.
+    assert command(brand, "actions", "resolve", "1").startswith("5\n")
+    customers.write_text(good)
+    assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
+    assert (sandbox.profile("c3") or {})["email"] == "ann3@example.com"
+    assert (sandbox.profile("c3") or {})["Lifetime Orders"] == brand.orders_by(brand.day(0)) + 1
+
+
 def _tick(brand: SmallBrand) -> str:
     import dagster as dg
 

@@ -15,7 +15,8 @@ from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.audience import Funnel
 from braze_pipeline.errors import ContractBroken
 from braze_pipeline.orchestration.build import build_definitions
-from braze_pipeline.orchestration.checks import AUDIENCE, audience_result
+from braze_pipeline.orchestration.checks import AUDIENCE, FRESH_SOURCES, audience_result
+from braze_pipeline.orchestration.failures import WHAT
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_days
 from braze_pipeline.settings import TemplateSettings
@@ -85,6 +86,72 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
         keys = TemplateKeys.of(t)
         assert instance.get_latest_materialization_event(keys.audience)
         assert not instance.get_latest_materialization_event(keys.plan)
+
+
+def test_a_plan_alone_is_refused_where_nobody_is_in_the_audience_or_none_was_built(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
+        monkeypatch.setenv(name, value)
+    definitions, t = built(brand)
+    keys = TemplateKeys.of(t)
+    said = [_plan_alone(definitions, t, brand.day(0))]
+    text = brand.config.read_text()
+    brand.config.write_text(text.replace("lifetime_value: 0}", "lifetime_value: 1000000000}"))
+    definitions, t = built(brand)
+    assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is not None
+    said.append(_plan_alone(definitions, t, brand.day(0)))
+    assert "There is no audience of" in said[0]
+    assert "Nobody of 30 customers is in the audience" in said[1]
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.get_latest_materialization_event(keys.plan)
+
+
+def _plan_alone(definitions: dg.Definitions, t: TemplateSettings, day: str) -> str:
+    """What the step of the plan failed with, run by itself."""
+    keys = TemplateKeys.of(t)
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_job_def(keys.job("braze_daily")).execute_in_process(
+            instance=instance,
+            partition_key=day,
+            asset_selection=[keys.plan],
+            raise_on_error=False,
+        )
+    (failed,) = result.get_step_failure_events()
+    told = failed.step_failure_data.user_failure_data
+    assert told is not None
+    return str(told.metadata[WHAT].value)
+
+
+def test_late_sources_are_a_warning_and_each_source_shows_its_rows(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
+        monkeypatch.setenv(name, value)
+    definitions, t = built(brand)
+    assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is None
+    assert _source_check(t) == (True, True)
+    orders = brand.folder / "sources" / "orders.csv"
+    kept = [line for line in orders.read_text().splitlines() if brand.day(0) not in line]
+    kept = [line for line in kept if not any(brand.day(ago) in line for ago in (1, 2, 3))]
+    orders.write_text("\n".join(kept) + "\n")
+    assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is None
+    assert _source_check(t) == (True, False)
+    with dg.DagsterInstance.get() as instance:
+        (seen,) = instance.fetch_observations(TemplateKeys.of(t).source("orders"), limit=1).records
+    assert seen.asset_observation is not None
+    assert seen.asset_observation.metadata["dagster/row_count"].value == len(kept) - 1
+
+
+def _source_check(t: TemplateSettings) -> tuple[bool, bool]:
+    """Whether the newest check of the sources ran, and whether it passed."""
+    key = dg.AssetCheckKey(TemplateKeys.of(t).attributes, FRESH_SOURCES)
+    with dg.DagsterInstance.get() as instance:
+        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert record.event is not None
+    assert record.event.dagster_event is not None
+    found = record.event.dagster_event.asset_check_evaluation_data
+    return found.severity is dg.AssetCheckSeverity.WARN, found.passed
 
 
 def test_profiles_tell_the_column_that_each_braze_name_comes_from(

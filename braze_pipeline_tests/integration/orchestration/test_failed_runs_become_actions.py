@@ -291,6 +291,31 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     assert world.open_ones() == []
 
 
+def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_finds_them_fresh(
+    world: World,
+) -> None:
+    world.stale = "orders: saw the newest row of 2026-02-01, 28 days before 2026-03-01."
+    world.run()
+    world.tick()
+    world.stale = "orders: saw the newest row of 2026-02-01, 29 days before 2026-03-02."
+    world.run(day=NEXT_DAY)
+    world.tick()
+    action = world.one()
+    assert (action.action, action.count) == ("source_stale", 2)
+    assert "29 days" in action.what
+
+    world.stale = None
+    world.run(day=NEXT_DAY, only=["braze_plan", "braze_send"])  # did not look at the sources
+    world.tick()
+    assert world.one().resolved_at is None
+    world.run(day=DAY)  # an older day does not make up for a newer one
+    world.tick()
+    assert world.one().resolved_at is None
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert world.open_ones() == []
+
+
 def test_every_class_that_a_run_can_get_has_a_resolution(world: World) -> None:
     kinds = [errors.PipelineError]
     actions = set()

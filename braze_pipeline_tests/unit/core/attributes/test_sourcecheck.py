@@ -1,0 +1,119 @@
+"""Whether late, empty or unusable sources are told, and good ones are not."""
+
+# ruff: noqa: DTZ001 (times of sources have no zone: they are local)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import duckdb
+import pytest
+
+from braze_pipeline.core.attributes import build_attributes
+from braze_pipeline.core.sourcecheck import judge_sources
+from braze_pipeline.core.sources import SourceInfo
+from braze_pipeline.settings import SourceChecks, SourceSettings
+from braze_pipeline_tests.shop import Consent, Line, Shop, template
+
+DAY = date(2011, 12, 9)
+NOW = datetime(2011, 12, 10, 3, 30)
+NOON = datetime(2011, 12, 9, 12)
+SOURCES = tuple(
+    SourceSettings(name=name, optional=name == "predictions")
+    for name in ("customers", "orders", "consents", "predictions")
+)
+
+
+def line(number: int = 0, *, days_ago: int = 0, customer: str | None = "1") -> Line:
+    return Line(f"o{number}", customer, NOON - timedelta(days=days_ago), "1", "BAG", 1, 100)
+
+
+def judged(
+    con: duckdb.DuckDBPyConnection,
+    lines: Sequence[Line],
+    *,
+    consent_days_ago: int = 0,
+    as_of: date = DAY,
+    checks: SourceChecks | None = None,
+    empty: str = "predictions",
+) -> list[str]:
+    """What does not pass, over one customer."""
+    consent = Consent("1", "email", True, NOON - timedelta(days=consent_days_ago))
+    Shop(customers=["1"], lines=list(lines), consents=[consent]).attach(con)
+    t = replace(template(), sources=SOURCES, source_checks=checks or SourceChecks())
+    found = build_attributes(con, t, as_of, now=NOW)
+    infos = [
+        SourceInfo(
+            name=source.name,
+            location="here",
+            rows=0 if source.name == empty else 1,
+            columns=(),
+            newest=None,
+        )
+        for source in SOURCES
+    ]
+    return [one.sentence() for one in judge_sources(t, infos, found) if not one.passed]
+
+
+def test_sources_of_the_day_pass_and_an_optional_one_may_be_empty(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    assert judged(con, [line()]) == []
+
+
+@pytest.mark.parametrize(("days_ago", "late"), [(3, False), (4, True)])
+def test_orders_that_end_before_the_day_are_late(
+    con: duckdb.DuckDBPyConnection, days_ago: int, late: bool
+) -> None:
+    told = (
+        "orders: saw the newest row of 2011-12-05, 4 days before 2011-12-09; allowed: 3 days "
+        "before the as-of date."
+    )
+    assert judged(con, [line(days_ago=days_ago)]) == ([told] if late else [])
+
+
+def test_an_older_day_of_the_same_sources_is_not_late(con: duckdb.DuckDBPyConnection) -> None:
+    lines = [line(1, days_ago=30), line(2)]
+    assert judged(con, lines, as_of=DAY - timedelta(days=20)) == []
+
+
+def test_a_date_that_has_not_come_yet_does_not_hide_that_orders_are_late(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    (found,) = judged(con, [line(1, days_ago=9), line(2, days_ago=-365)])
+    assert "newest row of 2011-11-30" in found
+
+
+def test_consents_may_be_older_than_orders_but_not_for_ever(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    assert judged(con, [line()], consent_days_ago=30) == []
+    (found,) = judged(con, [line()], consent_days_ago=31)
+    assert found.startswith("consents: saw the newest row of 2011-11-08, 31 days before")
+
+
+def test_an_empty_table_that_is_needed_is_told(con: duckdb.DuckDBPyConnection) -> None:
+    (found,) = judged(con, [line()], empty="consents")
+    assert found == "consents: saw 0 rows; allowed: at least 1."
+
+
+def test_lines_that_cannot_be_used_are_told_and_those_of_guests_are_not(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    good = [line(n) for n in range(4)]
+    guests = [line(n, customer=None) for n in range(10, 90)]
+    assert judged(con, [*good, *guests, line(5, customer="7")]) == []
+    lost = [line(n, customer="7") for n in range(20, 45)]
+    (found,) = judged(con, [*good, *guests, *lost])
+    assert "22.9% of 109 lines incomplete (0) or of unknown customers (25)" in found
+
+
+def test_each_limit_can_be_switched_off(con: duckdb.DuckDBPyConnection) -> None:
+    off = SourceChecks(
+        orders_within_days=None, consents_within_days=None, max_lost_lines_share=None
+    )
+    lines = [line(1, days_ago=300), line(2, days_ago=300, customer="7")]
+    assert judged(con, lines, consent_days_ago=300, checks=off) == []
+    assert len(judged(con, lines, consent_days_ago=300)) == 3
