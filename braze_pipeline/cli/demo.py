@@ -43,7 +43,7 @@ def demo(given: Session) -> None:
         if outcome.failed is None:
             for line in explained(found):
                 console.say(line)
-    finish(outcome.failed, found, as_json=False, dry_run=False)
+    finish(outcome, found, as_json=False, dry_run=False)
 
 
 def known_users(given: Session) -> list[str]:

@@ -88,4 +88,4 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
     outcome, found = carry_out(session, last.days, dry_run=False, tags={})
     for line in told(found, dry_run=False):
         console.say(line)
-    finish(outcome.failed, found, as_json=False, dry_run=False)
+    finish(outcome, found, as_json=False, dry_run=False)

@@ -19,7 +19,7 @@ from braze_pipeline.errors import ConfigurationError, CredentialsMissing
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.report import Report
-    from braze_pipeline.orchestration.runner import Failed, RunOutcome
+    from braze_pipeline.orchestration.runner import RunOutcome
 
 
 @click.command()
@@ -64,7 +64,7 @@ def run(
     if not as_json and (found.plan is not None or outcome.failed is None):
         for line in told(found, dry_run=dry_run):
             console.say(line)
-    finish(outcome.failed, found, as_json=as_json, dry_run=dry_run)
+    finish(outcome, found, as_json=as_json, dry_run=dry_run)
 
 
 def days_between(as_of: str, until: str | None) -> list[date]:
@@ -145,6 +145,8 @@ def carry_out(
     )
     with progress_bar(wanted=bar and not dry_run):
         outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
+    for warning in outcome.warnings:
+        console.warn(f"Warning: {warning}")
     with session.warehouse.connect() as con:
         found = report(con, template, days, run_id=outcome.run_id)
     if outcome.failed is not None and found.plan is None:
@@ -217,11 +219,13 @@ def _forecast(plan: PlanSummary) -> list[str]:
     return lines
 
 
-def finish(failed: Failed | None, found: Report, *, as_json: bool, dry_run: bool) -> None:
+def finish(outcome: RunOutcome, found: Report, *, as_json: bool, dry_run: bool) -> None:
     """The last line, and the exit code."""
+    failed = outcome.failed
     status = failed.action if failed else ("planned" if dry_run else "sent")
     if as_json:
-        console.say(json.dumps(found.as_json(status=status), ensure_ascii=False))
+        told = found.as_json(status=status) | {"warnings": list(outcome.warnings)}
+        console.say(json.dumps(told, ensure_ascii=False))
     if failed is not None:
         console.fail(failed.title, failed.what, failed.fix, code=failed.exit_code)
     sys.stdout.flush()

@@ -106,6 +106,7 @@ def _try(t: TemplateSettings, day: date) -> None:
     from braze_pipeline.core.attributes import build_attributes
     from braze_pipeline.core.audience import build_audience
     from braze_pipeline.core.profiles import build_profiles
+    from braze_pipeline.core.sourcecheck import judge_sources
     from braze_pipeline.core.sources import attach_sources
     from braze_pipeline.core.warehouse import Warehouse
 
@@ -115,8 +116,8 @@ def _try(t: TemplateSettings, day: date) -> None:
         Warehouse(Path(folder) / "check.duckdb").connect() as con,
     ):
         rejections.ensure(con)
-        attach_sources(con, t.sources, time_zone=t.time_zone)
-        build_attributes(con, t, day)
+        sources = attach_sources(con, t.sources, time_zone=t.time_zone)
+        attributes = build_attributes(con, t, day)
         funnel = build_audience(con, t, day)
         profiles = build_profiles(con, t, day, run_id="template check", now=now)
     console.say(
@@ -124,6 +125,9 @@ def _try(t: TemplateSettings, day: date) -> None:
         f"audience, {profiles.profiles:,} profiles, {profiles.rejected_rows:,} rows and "
         f"{profiles.rejected_values:,} values rejected."
     )
+    for finding in judge_sources(t, sources, attributes):
+        if not finding.passed:
+            console.warn(f"Warning: {finding.sentence()}")
     for reason, count in sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1]):
         console.say(f"  {count:>8,}  {reason}")
     if not profiles.profiles:

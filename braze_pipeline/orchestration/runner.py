@@ -17,6 +17,7 @@ import dagster as dg
 
 from braze_pipeline.errors import ConfigurationError, PipelineError, SendInterrupted
 from braze_pipeline.orchestration import failures
+from braze_pipeline.orchestration.checks import AUDIENCE, CONTRACT
 from braze_pipeline.orchestration.keys import TemplateKeys
 
 if TYPE_CHECKING:
@@ -45,10 +46,16 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """A finished run: its id, and why it failed if it did."""
+    """A finished run.
+
+    Attributes:
+        failed: Why it failed, if it did.
+        warnings: What checks that block nothing found wrong.
+    """
 
     run_id: str
     failed: Failed | None
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -89,7 +96,20 @@ def run_days(
             raise_on_error=False,
             tags={**tags, **_range(days)},
         )
-    return RunOutcome(run_id=result.run_id, failed=None if result.success else _failed(result))
+    return RunOutcome(
+        run_id=result.run_id,
+        failed=None if result.success else _failed(result),
+        warnings=_warnings(result),
+    )
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
+    """Of checks whose finding is not told by the figures of the run anyway."""
+    return tuple(
+        f"{check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and not check.blocking and check.check_name != CONTRACT
+    )
 
 
 def _range(days: Sequence[date]) -> dict[str, str]:
@@ -159,7 +179,6 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> Failed:
 def _held(check: str, description: str) -> Failed:
     from braze_pipeline.core.audience import NOBODY
     from braze_pipeline.errors import AccountingError, ContractBroken, GuardStopped
-    from braze_pipeline.orchestration.checks import AUDIENCE
 
     if check == AUDIENCE:
         return Failed(

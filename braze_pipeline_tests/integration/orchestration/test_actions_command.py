@@ -119,6 +119,20 @@ def _tick(brand: SmallBrand) -> str:
     return "; ".join(said)
 
 
+def test_late_sources_are_a_warning_of_the_check_and_of_the_run(brand: SmallBrand) -> None:
+    orders = brand.folder / "sources" / "orders.csv"
+    late = [brand.day(ago) for ago in range(4)]
+    lines = [one for one in orders.read_text().splitlines() if not any(d in one for d in late)]
+    orders.write_text("\n".join([*lines, ""]))
+    told = f"orders: saw the newest row of {brand.day(4)}, 4 days before {brand.day(0)}"
+    assert told in command(brand, "template", "check", "--as-of", brand.day(0))
+    ran = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
+    assert ran[0] == "0"
+    (warning,) = json.loads(ran[-1])["warnings"]
+    assert warning.startswith(f"sources_are_fresh_and_complete: {told}")
+    assert f"Warning: {warning}" in ran
+
+
 def test_an_action_is_closed_by_hand_with_a_reason(brand: SmallBrand) -> None:
     store_of(brand).note(_found())
     assert "Action 1 is closed." in command(brand, "actions", "close", "1", "--reason", "planned")
