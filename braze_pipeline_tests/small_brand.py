@@ -93,7 +93,7 @@ class SmallBrand:
         return [f"c{number}" for number in range(CUSTOMERS)]
 
     def buy_again(self, *, hour: int) -> None:
-        """One more order for everybody on the last day, as late data."""
+        """One more order for everybody on the last day, as late data; once an hour."""
         with (self.folder / "sources" / "orders.csv").open("a", encoding="utf-8") as file:
             file.writelines(_orders([self.last], hour=hour))
 

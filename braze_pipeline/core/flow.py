@@ -52,6 +52,7 @@ class SendOutcome:
         account: The counts, and whether they add up.
         ledger_users: Users the ledger has now.
         rejections: Rejections of the plan's days, of all stages.
+        rejection_columns: Name and DuckDB type of each column of the rejections.
         error: What ended the send early; None when it went through.
         read_back: What the read-back found; None where it is switched off.
     """
@@ -61,6 +62,7 @@ class SendOutcome:
     account: Account
     ledger_users: int
     rejections: int
+    rejection_columns: tuple[tuple[str, str], ...]
     error: PipelineError | None
     read_back: ReadBack | None = None
 
@@ -351,6 +353,7 @@ def _settle(
                 con, f"SELECT count(*) FROM {tables.wide(tables.ledger_name(t))}"
             ),
             rejections=rejections.count(con, t, plan.days),
+            rejection_columns=rejections.columns(con),
             error=result.stopped_by,
             read_back=read_back,
         )

@@ -103,6 +103,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.attributes import build_attributes
+        from braze_pipeline.core.lineage import origins
         from braze_pipeline.core.sources import attach_sources
 
         with told(context), warehouse.warehouse().connect() as con:
@@ -113,7 +114,9 @@ def build_assets(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
             return dg.MaterializeResult(
-                metadata=metadata.attributes(sources, summaries),
+                metadata=metadata.attributes(
+                    t, sources, summaries, origins(t.attributes_sql, sources)
+                ),
                 check_results=[source_result(t, sources, summaries[-1])],
             )
 
@@ -218,13 +221,11 @@ def build_assets(
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
             shown = metadata.send(outcome)
-            for key, rows in (
-                (keys.ledger, outcome.ledger_users),
-                (keys.rejections, outcome.rejections),
+            for key, told_of_it in (
+                (keys.ledger, metadata.ledger(t, outcome)),
+                (keys.rejections, metadata.rejections(outcome)),
             ):
-                context.log_event(
-                    dg.AssetMaterialization(key, metadata={"dagster/row_count": rows})
-                )
+                context.log_event(dg.AssetMaterialization(key, metadata=told_of_it))
             if outcome.error is not None:
                 # What was acknowledged is in the ledger; the step still failed.
                 context.log_event(dg.AssetObservation(keys.send, metadata=shown))

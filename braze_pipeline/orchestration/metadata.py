@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from braze_pipeline.orchestration import pictures
-from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration import columns, pictures
 from braze_pipeline.orchestration.pictures import AttributeBar, Figures
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
+    from braze_pipeline.core.lineage import Origins
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
     from braze_pipeline.core.sources import SourceInfo
-    from braze_pipeline.settings import AttributeSettings, TemplateSettings
+    from braze_pipeline.settings import TemplateSettings
 
 Metadata = dict[str, Any]
 
@@ -39,22 +39,23 @@ def source(found: SourceInfo) -> Metadata:
     """What a run found of a source table."""
     return {
         "dagster/row_count": found.rows,
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, kind) for name, kind in found.columns]
-        ),
+        columns.SCHEMA: columns.plain(found.columns),
         "newest": found.newest or "no date",
         "read from": found.location,
     }
 
 
-def attributes(sources: Sequence[SourceInfo], summaries: Sequence[AttributesSummary]) -> Metadata:
+def attributes(
+    t: TemplateSettings,
+    sources: Sequence[SourceInfo],
+    summaries: Sequence[AttributesSummary],
+    origins: Origins,
+) -> Metadata:
     """Rows, columns and what was read."""
     newest = summaries[-1]
     return {
         "dagster/row_count": newest.rows,
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, kind) for name, kind in newest.columns]
-        ),
+        **columns.attributes(t, newest, origins),
         "days": len(summaries),
         "order lines": newest.lines,
         "order lines without a customer": newest.lines_without_customer,
@@ -74,6 +75,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
     rules = t.audience
     found: Metadata = {
         "dagster/row_count": newest.audience,
+        **columns.audience(t),
         "funnel": dg.MetadataValue.md(
             pictures.funnel(customers=newest.customers, left_out=newest.left_out)
         ),
@@ -114,42 +116,9 @@ def profiles(
         "rejected by attribute": table(
             ("attribute", "values"), _most(newest.rejected_by_attribute)
         ),
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(
-                    a.name,
-                    a.type.value,
-                    description=f"from {a.column}{', personal data' if a.pii else ''}",
-                )
-                for a in t.attributes
-            ]
-        ),
-        "dagster/column_lineage": column_lineage(t),
+        **columns.profiles(t),
         "preview (masked)": rows(preview),
     }
-
-
-def column_lineage(t: TemplateSettings) -> dg.TableColumnLineage:
-    """From which columns of the customer attributes table each Braze name is made."""
-    source = TemplateKeys.of(t).attributes
-    country = next((a.column for a in t.attributes if a.is_field and a.name == "country"), None)
-    return dg.TableColumnLineage(
-        {
-            a.name: [
-                dg.TableColumnDep(source, column)
-                for column in dict.fromkeys((a.column, _region_of(a, country)))
-                if column
-            ]
-            for a in t.attributes
-        }
-    )
-
-
-def _region_of(attribute: AttributeSettings, country: str | None) -> str | None:
-    """A phone is read by its country: the column named for that, else the country field's."""
-    if not (attribute.is_field and attribute.name == "phone"):
-        return attribute.region_column
-    return attribute.region_column or country
 
 
 def dropped_text(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str:
@@ -165,6 +134,7 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     forecast = plan.forecast
     found: Metadata = {
         "dagster/row_count": plan.planned_users,
+        **columns.plan(t),
         **_cost(t, plan),
         "plan": plan.plan_id,
         "status": plan.status,
@@ -220,6 +190,22 @@ def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     return {
         "cost": dg.MetadataValue.md(pictures.cost(bars, unit=unit)),
         "cost in full": dg.MetadataValue.md(whole),
+    }
+
+
+def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
+    """How many users the ledger has, and of which attributes."""
+    return {
+        "dagster/row_count": outcome.ledger_users,
+        **columns.ledger(t, outcome.plan.columns),
+    }
+
+
+def rejections(outcome: SendOutcome) -> Metadata:
+    """How many rejections there are of the run's days, of all stages."""
+    return {
+        "dagster/row_count": outcome.rejections,
+        columns.SCHEMA: columns.plain(outcome.rejection_columns),
     }
 
 

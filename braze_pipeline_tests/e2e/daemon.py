@@ -33,16 +33,6 @@ mutation ($params: ExecutionParams!) {
 }
 """
 
-_REEXECUTE = """
-mutation ($params: ReexecutionParams!) {
-  launchRunReexecution(reexecutionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
-
 _BACKFILL = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -97,11 +87,6 @@ class Dagster:
                 "executionMetadata": {"tags": [{"key": "dagster/partition", "value": day}]},
             },
         )
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        return str(launched["run"]["runId"])
-
-    def rerun_from_failure(self, run_id: str) -> str:
-        launched = self.ask(_REEXECUTE, params={"parentRunId": run_id, "strategy": "FROM_FAILURE"})
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 

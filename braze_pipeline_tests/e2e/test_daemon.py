@@ -6,9 +6,13 @@ their order.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -50,6 +54,29 @@ class Place:
     def actions(self) -> list[Action]:
         store = ActionStore(self.brand.folder / "warehouse.actions.sqlite")
         return [*store.open_ones(), *store.closed_ones(limit=9)]
+
+    def open_action(self) -> Action | None:
+        found = ActionStore(self.brand.folder / "warehouse.actions.sqlite").open_ones()
+        return found[0] if found else None
+
+    def resolve(self, number: int) -> str:
+        """``braze-pipeline actions resolve`` over the running UI; what it said."""
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("braze-pipeline")),
+                *("--config", str(self.brand.config), "actions", "resolve", str(number)),
+            ],
+            env={
+                **os.environ,
+                **self.brand.environ(self.sandbox.endpoint, self.sandbox.api_key),
+                "BRAZE_PIPELINE_UI_URL": self.dagster.url,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def events(self) -> list[str]:
         return [body["event"] for body in self.http.bodies("/hook")]
@@ -107,7 +134,7 @@ def _scheduled(place: Place) -> dg.DagsterRun | None:
     return next((run for run in runs if "dagster/schedule_name" in run.tags), None)
 
 
-def test_a_failing_run_is_retried_once_then_told_once_and_a_rerun_from_failure_finishes_it(
+def test_a_failing_run_is_retried_once_then_told_once_and_resolving_it_goes_on_where_it_stopped(
     place: Place,
 ) -> None:
     place.brand.buy_again(hour=20)
@@ -121,8 +148,11 @@ def test_a_failing_run_is_retried_once_then_told_once_and_a_rerun_from_failure_f
     wait_for(lambda: place.smtp.mails and place.events(), "the notifications")
 
     place.sandbox.start()
-    again = place.dagster.rerun_from_failure(retry)
-    assert place.dagster.ended(again).is_success
+    (action,) = place.actions()
+    assert place.resolve(action.number).startswith(f"The retry of run {retry[:8]} is queued")
+    again = _child_of(place, retry)
+    assert again is not None
+    assert _steps_of(place, again) == {"braze_send"}
     assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 1
 
     wait_for(lambda: len(place.events()) > 1, "the news of the recovery")
@@ -131,6 +161,31 @@ def test_a_failing_run_is_retried_once_then_told_once_and_a_rerun_from_failure_f
     assert action.resolved_at is not None
     assert place.events() == ["action.opened", "action.recovered"]
     assert len(place.http.bodies("/slack")) == len(place.smtp.mails) == 2
+
+
+def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mended(
+    place: Place,
+) -> None:
+    consents = place.brand.folder / "sources" / "consents.csv"
+    good = consents.read_text()
+    consents.write_text(good.splitlines()[0] + "\n")
+    stopped = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
+    assert place.dagster.ended(stopped).status is dg.DagsterRunStatus.FAILURE
+    action = wait_for(place.open_action, "the action")
+    assert action.action == "contract_broken"
+
+    consents.write_text(good)
+    place.brand.buy_again(hour=22)
+    assert f"action {action.number} is resolved" in place.resolve(action.number)
+    again = _child_of(place, stopped)
+    assert again is not None
+    assert _steps_of(place, again) == set(ASSETS)
+    assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 2
+
+
+def _steps_of(place: Place, run_id: str) -> set[str | None]:
+    logs = place.dagster.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
+    return {entry.step_key for entry in logs}
 
 
 def _child_of(place: Place, run_id: str) -> str | None:
@@ -146,7 +201,7 @@ def test_a_backfill_of_thirty_days_is_one_run_and_leaves_the_newest_state(place:
 
     assert place.dagster.ended(run).is_success
     assert _of_backfill(place, backfill) == [run]
-    assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 2
+    assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 3
 
 
 def _of_backfill(place: Place, backfill: str) -> list[str]:

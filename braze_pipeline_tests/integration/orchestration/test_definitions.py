@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from braze_pipeline.braze.sandbox import Sandbox
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.audience import Funnel
@@ -37,9 +39,11 @@ def brand(tmp_path: Path) -> SmallBrand:
     return small_brand(tmp_path / "brand")
 
 
-def built(brand: SmallBrand) -> tuple[dg.Definitions, TemplateSettings]:
+def built(
+    brand: SmallBrand, endpoint: str = "http://127.0.0.1:1"
+) -> tuple[dg.Definitions, TemplateSettings]:
     ((config, place),) = load_configs(brand.config)
-    environ = brand.environ("http://127.0.0.1:1", "key")
+    environ = brand.environ(endpoint, "key")
     (t,) = resolve(config, folder=brand.folder, place=place, environ=environ)
     return (
         build_definitions(config=config, folder=brand.folder, place=place, environ=environ),
@@ -178,6 +182,52 @@ def test_profiles_tell_the_column_that_each_braze_name_comes_from(
     assert {d.asset_key for deps in lineage.deps_by_column.values() for d in deps} == {
         keys.attributes
     }
+
+
+def test_every_asset_shows_its_columns_and_lineage_reaches_from_the_sources_to_braze(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(assume_all=True) as sandbox:
+        for name, value in brand.environ(sandbox.endpoint, sandbox.api_key).items():
+            monkeypatch.setenv(name, value)
+        definitions, t = built(brand, sandbox.endpoint)
+        assert run_days(definitions, t, [brand.last], dry_run=False, tags={}).failed is None
+    keys = TemplateKeys.of(t)
+    shown = {key: _shown(key) for key in (*keys.all[:-1], keys.ledger, keys.rejections)}
+    for key, metadata in shown.items():
+        schema = metadata["dagster/column_schema"].value
+        assert isinstance(schema, dg.TableSchema)
+        assert schema.columns, key
+        assert set(_lineage(metadata)) <= {column.name for column in schema.columns}
+
+    def before(key: dg.AssetKey, column: str) -> set[tuple[str, str]]:
+        deps = _lineage(shown[key]).get(column, ())
+        return {(dep.asset_key.path[-1], dep.column_name) for dep in deps}
+
+    assert before(keys.ledger, "Lifetime Value") == {("braze_plan", "new")}
+    assert ("braze_profiles", "Lifetime Value") in before(keys.plan, "new")
+    assert before(keys.profiles, "Lifetime Value") == {("customer_attributes", "lifetime_value")}
+    assert before(keys.attributes, "lifetime_value") == {
+        ("orders", "quantity"),
+        ("orders", "unit_price"),
+    }
+    assert ("customer_attributes", "email_opted_in") in before(keys.audience, "left_out_by")
+
+
+def _lineage(metadata: Mapping[str, dg.MetadataValue]) -> Mapping[str, Sequence[dg.TableColumnDep]]:
+    if "dagster/column_lineage" not in metadata:
+        return {}
+    found = metadata["dagster/column_lineage"].value
+    assert isinstance(found, dg.TableColumnLineage)
+    return found.deps_by_column
+
+
+def _shown(key: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata
 
 
 def test_of_a_range_the_newest_day_is_the_one_that_must_have_somebody() -> None:

@@ -1,0 +1,74 @@
+"""From which source columns the brand's own columns come, for SQL of many kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.lineage import Origins, origins
+from braze_pipeline.core.sources import TABLES, SourceInfo
+from braze_pipeline_tests.shop import SQL_FILE
+
+SOURCES = [
+    SourceInfo(
+        name=name,
+        location="here",
+        rows=1,
+        columns=tuple((column.name, column.type) for column in table.columns),
+        newest=None,
+    )
+    for name, table in TABLES.items()
+]
+
+
+Of = Callable[[str], Origins]
+
+
+@pytest.fixture
+def of(tmp_path: Path) -> Of:
+    def found(sql: str) -> Origins:
+        file = tmp_path / "mine.sql"
+        file.write_text(sql, encoding="utf-8")
+        return origins(file, SOURCES)
+
+    return found
+
+
+def test_the_sample_tells_where_each_of_its_columns_comes_from() -> None:
+    found = origins(SQL_FILE, SOURCES)
+    assert found["email"] == [("customers", "email")]
+    assert found["lifetime_value"] == [("orders", "quantity"), ("orders", "unit_price")]
+    assert found["email_opted_in"] == [
+        ("consents", "changed_at"), ("consents", "channel"), ("consents", "opted_in"),
+    ]  # fmt: skip
+    assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "expected"),
+    [
+        ("FROM customers SELECT customer_id, upper(email) AS e", "e", [("customers", "email")]),
+        ("SELECT * FROM customers WHERE $as_of > DATE '2000-01-01'", "city",
+         [("customers", "city")]),
+        ("SELECT (SELECT max(o.ordered_at) FROM orders o) AS m FROM customers c", "m",
+         [("orders", "ordered_at")]),
+        ("SELECT customer_id FROM customers UNION ALL SELECT customer_id FROM orders",
+         "customer_id", [("customers", "customer_id"), ("orders", "customer_id")]),
+        ("SELECT 1 AS one FROM customers", "one", []),
+        ("SELECT i FROM customers, range(3) AS r(i)", "i", []),
+    ],
+)  # fmt: skip
+def test_values_are_followed_through_names_joins_and_subqueries(
+    of: Of, sql: str, column: str, expected: list[tuple[str, str]]
+) -> None:
+    assert list(of(sql)[column]) == expected
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["", "nonsense (", "PIVOT orders ON product_id USING sum(quantity)", "SELECT nothing FROM no"],
+)
+def test_what_cannot_be_followed_is_no_failure(of: Of, sql: str) -> None:
+    assert not any(of(sql).values())
