@@ -20,8 +20,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## the whole pipeline on the data in data/, against a stand-in Braze
 	@$(BIN)/braze-pipeline demo
 
+# The files in their order: the end-to-end tests come first, and take longest.
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 hunt: $(READY) ## the property tests with examples drawn anew, to find what the fixed ones do not
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt
