@@ -52,7 +52,7 @@ class SendOutcome:
         account: The counts, and whether they add up.
         ledger_users: Users the ledger has now.
         rejections: Rejections of the plan's days, of all stages.
-        rejection_columns: Name and DuckDB type of each column of the rejections.
+        rejection_columns, outcome_columns: Name and DuckDB type of the columns of these tables.
         error: What ended the send early; None when it went through.
         read_back: What the read-back found; None where it is switched off.
     """
@@ -63,6 +63,7 @@ class SendOutcome:
     ledger_users: int
     rejections: int
     rejection_columns: tuple[tuple[str, str], ...]
+    outcome_columns: tuple[tuple[str, str], ...]
     error: PipelineError | None
     read_back: ReadBack | None = None
 
@@ -332,6 +333,7 @@ def _settle(
     from braze_pipeline.core.ledger import tables
     from braze_pipeline.core.ledger.fold import fold
     from braze_pipeline.core.plan import records
+    from braze_pipeline.core.warehouse import columns
 
     with warehouse.connect() as con:
         fold(con, warehouse, t.destination.name)
@@ -353,7 +355,8 @@ def _settle(
                 con, f"SELECT count(*) FROM {tables.wide(tables.ledger_name(t))}"
             ),
             rejections=rejections.count(con, t, plan.days),
-            rejection_columns=rejections.columns(con),
+            rejection_columns=columns(con, rejections.TABLE),
+            outcome_columns=columns(con, outcomes.TABLE),
             error=result.stopped_by,
             read_back=read_back,
         )

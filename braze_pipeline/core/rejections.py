@@ -55,12 +55,6 @@ def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[da
     return int(row[0]) if row else 0
 
 
-def columns(con: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str], ...]:
-    """Name and DuckDB type of each column."""
-    found = con.execute(f"DESCRIBE {TABLE}").fetchall()
-    return tuple((str(row[0]), str(row[1])) for row in found)
-
-
 def clear(
     con: duckdb.DuckDBPyConnection, *, destination: str, template: str, stage: str, as_of: object
 ) -> None:

@@ -19,11 +19,13 @@ class SourceFinding:
 
     Attributes:
         source: The source table.
+        what: What of it is looked at.
         saw: What was found.
         allowed: What is expected.
     """
 
     source: str
+    what: str
     saw: str
     allowed: str
     passed: bool
@@ -54,6 +56,7 @@ def _findings(
         if source.name not in optional:
             yield SourceFinding(
                 source=source.name,
+                what="rows",
                 saw=f"{source.rows:,} rows",
                 allowed="at least 1",
                 passed=source.rows > 0,
@@ -74,6 +77,7 @@ def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFind
     seen = f"the newest row of {newest}"
     return SourceFinding(
         source=name,
+        what="newest row",
         saw=f"{seen}, {age:,} days before {as_of}" if age > 0 else seen,
         allowed=f"{days:,} days before the as-of date",
         passed=age <= days,
@@ -85,6 +89,7 @@ def _lost(day: AttributesSummary, limit: float) -> SourceFinding:
     lost = min(day.lines_incomplete + day.lines_of_unknown_customers, day.lines)
     return SourceFinding(
         source="orders",
+        what="lines that cannot be used",
         saw=(
             f"{lost / day.lines:.1%} of {day.lines:,} lines incomplete "
             f"({day.lines_incomplete:,}) or of unknown customers "

@@ -108,6 +108,12 @@ class Warehouse:
                 return connection
 
 
+def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
+    """Name and DuckDB type of each column of a table or view."""
+    found = con.execute(f"DESCRIBE {relation}").fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in found)
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """The session settings that every connection of ours has."""
     connection.execute("SET TimeZone = 'UTC'")

@@ -7,7 +7,7 @@ from functools import partial
 
 import dagster as dg
 
-from braze_pipeline.orchestration import metadata, progress
+from braze_pipeline.orchestration import columns, metadata, progress
 from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
     AUDIENCE,
@@ -46,7 +46,11 @@ def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
     keys = TemplateKeys.of(t)
     return [
         dg.AssetSpec(
-            keys.source(name), group_name="sources", description=_SOURCE_TEXT[name], kinds={"table"}
+            keys.source(name),
+            group_name="sources",
+            description=_SOURCE_TEXT[name],
+            kinds={"table"},
+            metadata=columns.source(name),
         )
         for name in SOURCES
     ]

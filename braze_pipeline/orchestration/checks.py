@@ -110,10 +110,14 @@ def _verdict(saw: str, allowed: str, let_through: str | None) -> str:
 
 
 def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
-    """How one run may pass the guard, from the UI and from the command line."""
+    """What to do where the data is wrong, and how one run may pass where it is right."""
     until = f" --until {plan.days[-1]}" if len(plan.days) > 1 else ""
     run = f"braze-pipeline run --as-of {plan.days[0]}{until}"
     return {
+        "if the data is wrong": (
+            'mend the source, then "Re-execute all" of the run; "from failure" would plan the same '
+            "data again"
+        ),
         "let it through once": f'{run} --let-through {name} --reason "…"',
         "or with the run tags": f"{LET_THROUGH} = {name} and {REASON} = …",
     }
@@ -136,7 +140,10 @@ def source_result(
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(wrong)
         or f"The source tables are as new and as whole as {newest.day} needs them.",
-        metadata={f"{finding.source}: {finding.allowed}": finding.saw for finding in findings},
+        metadata={
+            f"{finding.source}: {finding.what}": f"{finding.saw}; allowed: {finding.allowed}"
+            for finding in findings
+        },
     )
 
 

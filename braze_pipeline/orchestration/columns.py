@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.orchestration.keys import TemplateKeys
 
 if TYPE_CHECKING:
@@ -37,11 +38,27 @@ _PLAN = (
 )
 
 
+def source(name: str) -> Metadata:
+    """The columns that a source table has or may have; others pass through."""
+    return {
+        SCHEMA: described(
+            (column.name, column.type, "optional" if column.optional else "")
+            for column in TABLES[name].columns
+        )
+    }
+
+
 def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) -> Metadata:
-    """The brand's own columns, from the columns of the source tables."""
+    """The brand's own columns, from the columns of the source tables.
+
+    The lineage is told in the descriptions too: Dagster's own UI does not draw it by column.
+    """
     keys = TemplateKeys.of(t)
     return {
-        SCHEMA: plain(day.columns),
+        SCHEMA: described(
+            (name, kind, _from(f"{table}.{column}" for table, column in origins.get(name, ())))
+            for name, kind in day.columns
+        ),
         LINEAGE: dg.TableColumnLineage(
             {
                 name: [dg.TableColumnDep(keys.source(table), column) for table, column in found]
@@ -127,6 +144,11 @@ def ledger(t: TemplateSettings, columns: Iterable[PlanColumn]) -> Metadata:
         SCHEMA: plain([("user_id", "VARCHAR"), *((c.name, c.type.value) for c in found)]),
         LINEAGE: dg.TableColumnLineage({c.name: dep for c in found}),
     }
+
+
+def _from(sources: Iterable[str]) -> str:
+    named = ", ".join(sources)
+    return f"from {named}" if named else ""
 
 
 def plain(columns: Iterable[tuple[str, str]]) -> dg.TableSchema:

@@ -39,7 +39,6 @@ def source(found: SourceInfo) -> Metadata:
     """What a run found of a source table."""
     return {
         "dagster/row_count": found.rows,
-        columns.SCHEMA: columns.plain(found.columns),
         "newest": found.newest or "no date",
         "read from": found.location,
     }
@@ -226,6 +225,7 @@ def send(outcome: SendOutcome) -> Metadata:
     )
     found: Metadata = {
         "dagster/row_count": outcome.account.accepted,
+        columns.SCHEMA: columns.plain(outcome.outcome_columns),
         "send": dg.MetadataValue.md(pictures.send(figures)),
         "send in full": dg.MetadataValue.md(
             pictures.send_card(figures, subject=f"as of {outcome.plan.days[-1]}")
