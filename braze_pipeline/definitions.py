@@ -6,12 +6,15 @@ declare the same component in its own.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
 
+# The process of a run asks for them several times; a reload of the code location is a new process.
 @dg.definitions
+@cache
 def defs() -> dg.Definitions:
     """All destinations in ``defs/``."""
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
