@@ -37,10 +37,21 @@ def _origins(sql: str, sources: Sequence[SourceInfo]) -> Origins:
     columns = {source.name: {name for name, _ in source.columns} for source in sources}
     # Columns that nobody reads stay in the subqueries: to cut them out costs more than all else.
     nodes = lineage(None, sql, schema, dialect="duckdb", trim_selects=False)
-    return {
-        name: sorted({leaf for one in node.walk() if (leaf := _source_column(one, columns))})
-        for name, node in nodes.items()
-    }
+    return {name: sorted(_leaves(node, columns)) for name, node in nodes.items()}
+
+
+def _leaves(root: Node, columns: Mapping[str, set[str]]) -> set[tuple[str, str]]:
+    """The source columns under a node; each node once, however many ways lead to it."""
+    found, seen, left = set(), {id(root)}, [root]
+    while left:
+        node = left.pop()
+        if leaf := _source_column(node, columns):
+            found.add(leaf)
+        for below in node.downstream:
+            if id(below) not in seen:
+                seen.add(id(below))
+                left.append(below)
+    return found
 
 
 def _source_column(node: Node, columns: Mapping[str, set[str]]) -> tuple[str, str] | None:

@@ -66,6 +66,13 @@ def test_values_are_followed_through_names_joins_and_subqueries(
     assert list(of(sql)[column]) == expected
 
 
+def test_columns_that_are_read_again_and_again_are_followed_once(of: Of) -> None:
+    steps = ["s0 AS (SELECT customer_id AS a, city AS b FROM customers)"]
+    steps += [f"s{n} AS (SELECT a || b AS a, b || a AS b FROM s{n - 1})" for n in range(1, 60)]
+    found = of(f"WITH {', '.join(steps)} SELECT a FROM s59")  # 2 to the power of 59 ways
+    assert list(found["a"]) == [("customers", "city"), ("customers", "customer_id")]
+
+
 @pytest.mark.parametrize(
     "sql",
     ["", "nonsense (", "PIVOT orders ON product_id USING sum(quantity)", "SELECT nothing FROM no"],
