@@ -48,7 +48,7 @@ def most_in_window(moments: list[float], seconds: float) -> int:
     return most
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     requests=st.integers(1, 400),
     seconds=st.sampled_from([0.5, 1.0, 3.0, 60.0]),
@@ -95,7 +95,7 @@ def test_the_hourly_limit_holds_by_the_hour_of_the_clock() -> None:
     assert len(greedy(gate, clock, 3599.0)) == 100
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hourly=st.integers(1, 50), start=st.floats(0.0, 3599.0))
 def test_no_clock_hour_ever_holds_more_than_its_limit(hourly: int, start: float) -> None:
     clock = Clock(now=start)

@@ -124,7 +124,7 @@ def shared() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @given(shop=shops(past | future))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_attribute_is_what_the_oracle_computes(
     shared: duckdb.DuckDBPyConnection, shop: Shop
 ) -> None:
@@ -132,7 +132,7 @@ def test_every_attribute_is_what_the_oracle_computes(
 
 
 @given(shop=shops(past), later=shops(future))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rows_dated_after_the_day_change_nothing(
     shared: duckdb.DuckDBPyConnection, shop: Shop, later: Shop
 ) -> None:
@@ -147,7 +147,7 @@ def test_rows_dated_after_the_day_change_nothing(
 
 
 @given(shop=shops(past), seed=st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_of_rows_changes_nothing(
     shared: duckdb.DuckDBPyConnection, shop: Shop, seed: Any
 ) -> None:

@@ -108,7 +108,7 @@ def shared() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @given(rows=some_rows, rules=some_rules)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_everyone_is_in_or_left_out_by_the_first_rule_that_they_fail(
     shared: duckdb.DuckDBPyConnection, rows: list[Row], rules: AudienceRules
 ) -> None:

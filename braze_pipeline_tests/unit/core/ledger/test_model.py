@@ -262,7 +262,6 @@ TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
     max_examples=STEPS,
     stateful_step_count=14,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     report_multiple_bugs=False,
 )

@@ -18,7 +18,7 @@ Make = Callable[..., World]
 T = template(attribute("Tier"), attribute("Note"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sizes=st.lists(st.integers(0, 700), min_size=1, max_size=60),
     objects=st.integers(1, 75),

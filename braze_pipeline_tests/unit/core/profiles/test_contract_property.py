@@ -230,7 +230,6 @@ def as_sent(attribute: AttributeSettings, value: Any) -> Any:
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.data_too_large,
@@ -290,7 +289,7 @@ def test_naughty_strings_of_the_world_run_through_every_attribute(shared: World)
             check_fate(attribute, raw[attribute.name], row, told[f"c{number}", attribute.name])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(number=st.floats(allow_nan=False, allow_infinity=False), precision=st.integers(0, 6))
 def test_rounding_is_stable_and_near(shared: World, number: float, precision: int) -> None:
     from braze_pipeline.core.profiles.numbers import floating

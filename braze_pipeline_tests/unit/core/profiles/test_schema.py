@@ -49,7 +49,7 @@ def test_checks_by_column_say_what_the_rules_by_value_say(case: str) -> None:
     schema = build_schema(template(attribute), today=DAY)
     rules = rules_of(attribute, today=DAY)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(values, min_size=1, max_size=12))
     def agree(column: list[Any]) -> None:
         ids = [f"u{n}" for n in range(len(column))]

@@ -297,7 +297,7 @@ def test_a_customer_is_there_once_and_has_an_id(
         max_size=8,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_text_comes_through_csv_and_parquet_letter_by_letter(
     names: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
