@@ -1,17 +1,64 @@
-"""From which columns of the source tables each column of the brand's own SQL is made."""
+"""From which columns of the source tables each column of the brand's own SQL is made.
+
+To follow the SQL takes longer than to run it on a quiet night, so what was found is kept until the
+SQL, the sources' columns or the parser change.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import duckdb
     from sqlglot.lineage import Node
 
     from braze_pipeline.core.sources import SourceInfo
+    from braze_pipeline.settings import TemplateSettings
 
 Origins = Mapping[str, Sequence[tuple[str, str]]]
+
+TABLE: Final = "records.column_lineage"
+WAY: Final = 1
+"""Raise it when the same SQL would be followed differently: what is kept is then found anew."""
+
+_DDL = f"""
+CREATE SCHEMA IF NOT EXISTS records;
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    destination VARCHAR NOT NULL,
+    template VARCHAR NOT NULL,
+    made_from VARCHAR NOT NULL,  -- hash of the SQL, the sources' columns and the parser
+    origins VARCHAR NOT NULL,    -- JSON: column -> [[source table, its column], ...]
+    PRIMARY KEY (destination, template)
+);
+"""
+
+
+def kept_origins(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, sources: Sequence[SourceInfo]
+) -> Origins:
+    """``origins`` of a template's SQL, followed only where something changed since."""
+    sql = t.attributes_sql.read_text(encoding="utf-8")
+    columns = [(source.name, source.columns) for source in sources]
+    read = json.dumps([WAY, version("sqlglot"), sql, columns])
+    made_from = hashlib.sha256(read.encode()).hexdigest()
+    con.execute(_DDL)
+    found = con.execute(
+        f"SELECT origins FROM {TABLE} WHERE destination = ? AND template = ? AND made_from = ?",
+        [t.destination.name, t.name, made_from],
+    ).fetchone()
+    if found:
+        return {name: [(a, b) for a, b in pairs] for name, pairs in json.loads(found[0]).items()}
+    new = origins(t.attributes_sql, sources)
+    con.execute(
+        f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)",
+        [t.destination.name, t.name, made_from, json.dumps(new)],
+    )
+    return new
 
 
 def origins(file: Path, sources: Sequence[SourceInfo]) -> Origins:

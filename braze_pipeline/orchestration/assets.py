@@ -107,7 +107,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.attributes import build_attributes
-        from braze_pipeline.core.lineage import origins
+        from braze_pipeline.core.lineage import kept_origins
         from braze_pipeline.core.sources import attach_sources
 
         with told(context), warehouse.warehouse().connect() as con:
@@ -118,9 +118,7 @@ def build_assets(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
             return dg.MaterializeResult(
-                metadata=metadata.attributes(
-                    t, sources, summaries, origins(t.attributes_sql, sources)
-                ),
+                metadata=metadata.attributes(t, sources, summaries, kept_origins(con, t, sources)),
                 check_results=[source_result(t, sources, summaries[-1])],
             )
 

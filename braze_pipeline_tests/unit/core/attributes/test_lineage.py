@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from braze_pipeline.core.lineage import Origins, origins
+from braze_pipeline.core import lineage
+from braze_pipeline.core.lineage import Origins, kept_origins, origins
 from braze_pipeline.core.sources import TABLES, SourceInfo
-from braze_pipeline_tests.shop import SQL_FILE
+from braze_pipeline_tests.shop import SQL_FILE, template
 
 SOURCES = [
     SourceInfo(
@@ -79,3 +82,32 @@ def test_columns_that_are_read_again_and_again_are_followed_once(of: Of) -> None
 )
 def test_what_cannot_be_followed_is_no_failure(of: Of, sql: str) -> None:
     assert not any(of(sql).values())
+
+
+def test_it_is_followed_again_only_where_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[str] = []
+
+    def counted(file: Path, sources: Sequence[SourceInfo]) -> Origins:
+        followed.append(file.read_text(encoding="utf-8"))
+        return origins(file, sources)
+
+    monkeypatch.setattr(lineage, "origins", counted)
+    file = tmp_path / "mine.sql"
+    t = replace(template(), attributes_sql=file)
+    customers = [source for source in SOURCES if source.name == "customers"]
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8")
+        first = kept_origins(con, t, SOURCES)
+        assert kept_origins(con, t, SOURCES) == first
+        assert first["place"] == [("customers", "city")]
+        assert len(followed) == 1
+        file.write_text("SELECT customer_id, country AS place FROM customers", encoding="utf-8")
+        assert kept_origins(con, t, SOURCES)["place"] == [("customers", "country")]
+        fewer = [replace(customers[0], columns=(("customer_id", "VARCHAR"),))]
+        assert not kept_origins(con, t, fewer).get("place")
+        other = replace(t, name="other")
+        kept_origins(con, other, SOURCES)  # a template of its own, kept beside
+        kept_origins(con, t, fewer)
+        assert len(followed) == 4
