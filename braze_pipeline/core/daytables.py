@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.core import warehouse
 from braze_pipeline.core.warehouse import quote
 
 if TYPE_CHECKING:
@@ -112,14 +113,12 @@ def _drop_old(
 
 def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) -> dict[str, str]:
     """The columns of a template's table with their types; empty when there is no such table."""
-    return {
-        str(name): str(kind)
-        for name, kind in con.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
-            [t.schema, table],
-        ).fetchall()
-    }
+    import duckdb
+
+    try:
+        return dict(warehouse.columns(con, t.table(table)))
+    except duckdb.CatalogException:
+        return {}
 
 
 def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> Fitted:

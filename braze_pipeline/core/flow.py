@@ -95,11 +95,13 @@ def plan_days(
         PipelineError: see ``core.plan.build.build_plan`` and ``look_up_users``.
     """
     from braze_pipeline.core.audience import require_somebody
+    from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
 
     with warehouse.connect() as con:
         require_somebody(con, t, max(days))
-    found = pre_flight(warehouse, t, now=now, environ=environ, say=say)
+        last = records.latest(con, t)
+    found = pre_flight(t, last, now=now, environ=environ, say=say)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, say=say)
     with warehouse.connect() as con:
@@ -118,19 +120,19 @@ def plan_days(
 
 
 def pre_flight(
-    warehouse: Warehouse,
     t: TemplateSettings,
+    last: PlanSummary | None,
     *,
     now: datetime,
     environ: Mapping[str, str],
     say: Say,
 ) -> Preflight:
-    """Compare names and types with Braze, where the destination asks for it."""
-    from braze_pipeline.core import preflight
-    from braze_pipeline.core.plan import records
+    """Compare names and types with Braze, where the destination asks for it.
 
-    with warehouse.connect() as con:
-        last = records.latest(con, t)
+    What the template's ``last`` plan held back stays so where Braze cannot be asked.
+    """
+    from braze_pipeline.core import preflight
+
     found = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
     for line in found.lines():
         say(line)

@@ -20,12 +20,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from braze_pipeline.core import warehouse
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import duckdb
 
     from braze_pipeline.settings import AttributeSettings, TemplateSettings
@@ -135,14 +138,15 @@ def ensure_layout(
     with tables.transaction(con):
         _ensure_ledger(con, t, ledger)
         template_no, earlier = _ensure_template(con, t, ledger)
+    known = _known(con, ledger)
+    stored = dict(warehouse.columns(con, tables.wide(ledger)))
     columns: list[Column] = []
     stopped: list[Stopped] = []
     for attribute in sendable(t):
         if attribute.name in stopped_by_braze:
             stopped.append(stopped_by_braze[attribute.name])
             continue
-        with tables.transaction(con):
-            found = _ensure_attribute(con, ledger, attribute)
+        found = _ensure_attribute(con, ledger, attribute, known.get(attribute.name), stored)
         if isinstance(found, Column):
             columns.append(found)
         else:
@@ -189,33 +193,44 @@ def _ensure_template(
     return number, ()
 
 
+class _Known(NamedTuple):
+    """An attribute as ``ledger.attributes`` has it."""
+
+    number: int
+    type: str | None
+    first_sent_at: datetime | None
+    reset_ack: int | None
+
+
+def _known(con: duckdb.DuckDBPyConnection, ledger: str) -> dict[str, _Known]:
+    rows = con.execute(
+        "SELECT attribute, column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
+        "WHERE ledger = ?",
+        [ledger],
+    ).fetchall()
+    return {name: _Known(*rest) for name, *rest in rows}
+
+
 def _ensure_attribute(
-    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
+    con: duckdb.DuckDBPyConnection,
+    ledger: str,
+    attribute: AttributeSettings,
+    known: _Known | None,
+    stored_types: Mapping[str, str],
 ) -> Column | Stopped:
-    row = con.execute(
-        "SELECT column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
-        "WHERE ledger = ? AND attribute = ?",
-        [ledger, attribute.name],
-    ).fetchone()
-    if row is None:
+    if known is None:
         number = _add_attribute(con, ledger, attribute)
         return _column(attribute, number, attribute.type.duckdb, new=True, reset_ack=None)
-    number, was, first_sent_at, reset_ack = row
-    never = first_sent_at is None
-    stored = stored_type(con, ledger, number)
+    number, was = known.number, known.type
+    never = known.first_sent_at is None
+    stored = stored_types[f"v{number}"]
     if was is None or (never and was != attribute.type):
-        if stored != attribute.type.duckdb:
-            _retype(con, ledger, attribute, number)
-        stored = attribute.type.duckdb
-        con.execute(
-            "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
-            [attribute.type.value, ledger, number],
-        )
+        stored = _retype(con, ledger, attribute, number, stored)
     elif kind(ValueType(was)) != kind(attribute.type):
         return _type_changed(attribute, ValueType(was))
     elif stored != attribute.type.duckdb:
         stored = _widen(con, ledger, number, stored, _WIDER[kind(attribute.type)])
-    return _column(attribute, number, stored, new=never, reset_ack=reset_ack)
+    return _column(attribute, number, stored, new=never, reset_ack=known.reset_ack)
 
 
 def _type_changed(attribute: AttributeSettings, was: ValueType) -> Stopped:
@@ -240,26 +255,38 @@ def _column(
 def _add_attribute(
     con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
 ) -> int:
-    number = 1 + tables.count(
-        con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger]
-    )
-    con.execute(
-        "INSERT INTO ledger.attributes VALUES (?, ?, ?, ?, NULL, NULL)",
-        [ledger, attribute.name, number, attribute.type.value],
-    )
     wide = tables.wide(ledger)
-    con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
-    con.execute(f"ALTER TABLE {wide} ADD COLUMN a{number} INTEGER")
+    with tables.transaction(con):
+        number = 1 + tables.count(
+            con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger]
+        )
+        con.execute(
+            "INSERT INTO ledger.attributes VALUES (?, ?, ?, ?, NULL, NULL)",
+            [ledger, attribute.name, number, attribute.type.value],
+        )
+        con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
+        con.execute(f"ALTER TABLE {wide} ADD COLUMN a{number} INTEGER")
     return number
 
 
 def _retype(
-    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings, number: int
-) -> None:
+    con: duckdb.DuckDBPyConnection,
+    ledger: str,
+    attribute: AttributeSettings,
+    number: int,
+    stored: str,
+) -> str:
     """A column of another type, with no values; a{k} still tells who has an old value."""
-    wide = tables.wide(ledger)
-    con.execute(f"ALTER TABLE {wide} DROP COLUMN v{number}")
-    con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
+    wide, wanted = tables.wide(ledger), attribute.type.duckdb
+    with tables.transaction(con):
+        if stored != wanted:
+            con.execute(f"ALTER TABLE {wide} DROP COLUMN v{number}")
+            con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {wanted}")
+        con.execute(
+            "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
+            [attribute.type.value, ledger, number],
+        )
+    return wanted
 
 
 def _widen(
@@ -269,13 +296,3 @@ def _widen(
     if stored != wider:
         con.execute(f"ALTER TABLE {tables.wide(ledger)} ALTER v{number} TYPE {wider}")
     return wider
-
-
-def stored_type(con: duckdb.DuckDBPyConnection, ledger: str, number: int) -> str:
-    """The DuckDB type of v{number} as it is."""
-    row = con.execute(
-        "SELECT data_type FROM duckdb_columns() WHERE schema_name = 'ledger' "
-        "AND table_name = ? AND column_name = ?",
-        [f"{ledger}_users", f"v{number}"],
-    ).fetchone()
-    return str(row[0]) if row else "VARCHAR"

@@ -43,9 +43,10 @@ def preview(
         name = quote(attribute.name)
         value = mask_sql(name) if attribute.pii else f"{name}::VARCHAR"
         shown.append(f"{value} AS {name}")
+    # Chosen first: only what is shown needs a mask.
     found = con.execute(
-        f"SELECT {', '.join(shown)} FROM {t.table(TABLE)} WHERE __as_of = ? "
-        f"ORDER BY hash(__user_id) LIMIT {rows}",
+        f"SELECT {', '.join(shown)} FROM (SELECT * FROM {t.table(TABLE)} WHERE __as_of = ? "
+        f"ORDER BY hash(__user_id) LIMIT {rows})",
         [as_of],
     )
     names = [str(column[0]) for column in found.description or []]
