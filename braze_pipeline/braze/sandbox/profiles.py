@@ -95,11 +95,14 @@ class ProfileStore:
 
     def add_by_braze_id(self, braze_id: str) -> str:
         """The key of a profile with this ``braze_id``, made where there is none."""
-        key = self.by_braze_id(braze_id)
-        if key is None:
-            key = _BRAZE + braze_id
+        key = self.key_of_braze_id(braze_id)
+        if key not in self:
             self.add(key, braze_id=braze_id)
         return key
+
+    def key_of_braze_id(self, braze_id: str) -> str:
+        """The key that a profile with this ``braze_id`` has, or would have."""
+        return self.by_braze_id(braze_id) or _BRAZE + braze_id
 
     def add_alias(self, alias: Alias, key: str | None = None) -> str:
         """The key of a profile with this alias; without ``key`` an alias-only profile is made."""
@@ -138,7 +141,7 @@ class ProfileStore:
 
     def braze_id(self, key: str) -> str:
         """The ``braze_id`` of a profile: as seeded, else derived from its key."""
-        given = self._braze_ids.get(key)
+        given = self._braze_ids.get(key) or key.partition(_BRAZE)[2]
         return given or hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
 
     def aliases(self, key: str) -> list[Alias]:

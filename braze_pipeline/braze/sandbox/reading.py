@@ -42,9 +42,12 @@ def export_ids(
         return answers.message(400, answers.TOO_MANY)
     with workspace.lock:
         store = workspace.profiles
-        found = dict.fromkeys(key for key in _keys(store, document) if key in store)
+        everybody = workspace.assume_all
+        found = dict.fromkeys(
+            key for key in _keys(store, document, everybody=everybody) if everybody or key in store
+        )
         users = [_user(workspace, key, asked) for key in found]
-        unknown = [one for one in ids if one not in store]
+        unknown = [one for one in ids if one not in found]
     body: dict[str, Any] = {"users": users, "message": "success"}
     if unknown:
         body["invalid_user_ids"] = unknown
@@ -55,14 +58,16 @@ def _are_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def _keys(store: ProfileStore, document: Mapping[str, Any]) -> Iterator[str]:
+def _keys(store: ProfileStore, document: Mapping[str, Any], *, everybody: bool) -> Iterator[str]:
+    """The keys of the users asked for; with ``everybody`` also those that have no profile yet."""
+    by_braze_id = store.key_of_braze_id if everybody else store.by_braze_id
     yield from document.get("external_ids") or ()
     for alias in document.get("user_aliases") or ():
         if isinstance(alias, dict):
             found = store.by_alias((alias.get("alias_label", ""), alias.get("alias_name", "")))
             yield from () if found is None else (found,)
     for name, find in (
-        ("braze_id", store.by_braze_id),
+        ("braze_id", by_braze_id),
         ("email_address", lambda value: store.by_value("email", value)),
         ("phone", lambda value: store.by_value("phone", value)),
     ):

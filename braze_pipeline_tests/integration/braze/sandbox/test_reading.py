@@ -46,6 +46,17 @@ def test_users_are_exported_with_the_fields_asked_for(sandbox: Sandbox, post: Po
     }
 
 
+def test_users_that_all_count_as_there_are_exported_as_well(post: Post) -> None:
+    with Sandbox(assume_all=True) as everybody:
+        asked = {"external_ids": ["a", "b"], "fields_to_export": ["external_id"]}
+        answer = post(everybody, EXPORT, asked).json()
+        assert answer["users"] == [{"external_id": "a"}, {"external_id": "b"}]
+        assert "invalid_user_ids" not in answer
+        by_braze_id = {"braze_id": "0123", "fields_to_export": ["external_id", "braze_id"]}
+        [user] = post(everybody, EXPORT, by_braze_id).json()["users"]
+        assert user == {"external_id": None, "braze_id": "0123"}
+
+
 def test_users_are_found_by_every_identifier(sandbox: Sandbox, post: Post) -> None:
     alias = {"alias_label": "l", "alias_name": "n"}
     sandbox.seed([{"external_id": "a", "braze_id": "b1", "user_alias": alias, "phone": "+4420"}])
