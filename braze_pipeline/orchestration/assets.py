@@ -18,6 +18,7 @@ from braze_pipeline.orchestration.checks import (
     contract_result,
     guard_results,
     guard_specs,
+    say_what_stops,
     send_results,
     source_result,
     spec,
@@ -137,8 +138,10 @@ def build_assets(
 
         with told(context), warehouse.warehouse().connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
+            verdict = audience_result(funnels)
+            say_what_stops(context, [verdict])
             return dg.MaterializeResult(
-                metadata=metadata.audience(t, funnels), check_results=[audience_result(funnels)]
+                metadata=metadata.audience(t, funnels), check_results=[verdict]
             )
 
     @asset(
@@ -190,9 +193,9 @@ def build_assets(
                 overrides=overrides_of(context.run.tags),
                 say=context.log.info,
             )
-            return dg.MaterializeResult(
-                metadata=metadata.plan(t, plan), check_results=guard_results(plan)
-            )
+            verdicts = guard_results(plan)
+            say_what_stops(context, verdicts)
+            return dg.MaterializeResult(metadata=metadata.plan(t, plan), check_results=verdicts)
 
     @asset(
         key=keys.send,

@@ -123,6 +123,19 @@ def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
     }
 
 
+def say_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetCheckResult]) -> None:
+    """Of blocking checks that fail: what they saw and what to do, in the log of the run.
+
+    Dagster's own error on the page of the run says no more than that some check failed.
+    """
+    for result in results:
+        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
+            ways = [f"{name}: {metadata.value}" for name, metadata in result.metadata.items()]
+            context.log.error(
+                "%s. %s", result.check_name, "\n".join([result.description or "", *ways])
+            )
+
+
 def source_result(
     t: TemplateSettings, sources: Sequence[SourceInfo], newest: AttributesSummary
 ) -> dg.AssetCheckResult:

@@ -118,6 +118,7 @@ def test_a_guard_that_stops_a_run_says_what_it_saw_what_is_allowed_and_the_way_t
 
     place.ui.materialize(WEEK_LATER)
     place.ui.see_run_end("Failure")
+    place.ui.see("guard_audience_size", "let it through once: braze-pipeline run")
     place.consents.write_text(whole)
 
     place.ui.page.goto(f"{place.ui.url}/assets/braze_plan")

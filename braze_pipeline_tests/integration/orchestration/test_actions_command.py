@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,10 @@ def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("5\n")
     assert _tick(brand).endswith("action 1 opened")
     assert "Stopped by a guard" in command(brand, "actions")
+    [told] = [one for one in _errors_of_the_last_run() if one.startswith("guard_")]
+    assert "guard_null_share" in told
+    assert "mend the source" in told
+    assert "@" not in told
 
     # The same data is stopped by the same guard again; mended, it is read anew and goes out.
     assert command(brand, "actions", "resolve", "1").startswith("5\n")
@@ -98,6 +103,15 @@ def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended
     assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
     assert (sandbox.profile("c3") or {})["email"] == "ann3@example.com"
     assert (sandbox.profile("c3") or {})["Lifetime Orders"] == brand.orders_by(brand.day(0)) + 1
+
+
+def _errors_of_the_last_run() -> list[str]:
+    """What its page shows besides Dagster's own events."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        [run] = instance.get_runs(limit=1)
+        return [one.user_message for one in instance.all_logs(run.run_id) if one.level == ERROR]
 
 
 def _tick(brand: SmallBrand) -> str:
