@@ -11,18 +11,16 @@ changed. ``--long`` also measures the other design for the ledger, one row a use
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import resource
 import shutil
 import sqlite3
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from _measure import measure
 
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan.build import build_plan
@@ -180,40 +178,6 @@ def diff_long(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
             "WHERE p.value IS DISTINCT FROM l.value"
         ).fetchone()
     return {"changed": changed[0] if changed else None}
-
-
-class Cost(NamedTuple):
-    """Seconds by the clock and of the processors."""
-
-    clock: float
-    cpu: float
-
-
-def _child(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
-    import duckdb  # noqa: F401
-    import pandas as pd  # noqa: F401  (duckdb imports it at the first parameter)
-    import pyarrow as pa  # noqa: F401
-
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    found = work(*arguments)
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    pipe.send((seconds, cpu, after.ru_maxrss / 1024, found))
-
-
-def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[Cost, dict[str, Any]]:
-    """Run in a process of its own; print times and peak memory."""
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    child = multiprocessing.get_context("spawn").Process(
-        target=_child, args=(theirs, work, arguments)
-    )
-    child.start()
-    theirs.close()
-    seconds, cpu, peak, found = ours.recv()
-    child.join()
-    shown = {key: value for key, value in found.items() if key != "plan_id"}
-    print(f"{label:<28}{seconds:7.1f} s {cpu:7.1f} s CPU {peak:7.0f} MB  {shown or ''}", flush=True)
-    return Cost(seconds, cpu), found
 
 
 def main() -> None:

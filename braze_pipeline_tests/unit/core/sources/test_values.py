@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -316,3 +318,40 @@ def test_any_text_comes_through_csv_and_parquet_letter_by_letter(
         con.execute(f"COPY (FROM customers) TO '{folder}/customers.parquet' (FORMAT parquet)")
         load(con, "customers", folder / "customers.parquet")
         assert [row[0] for row in con.execute(query).fetchall()] == names
+
+
+_SPACES = [" ", "\u00a0", "\u2003", "\u3000"]
+
+
+@given(
+    ids=st.lists(
+        st.text(
+            st.sampled_from([*_SPACES, "\t", "!", "0", "a", "~", "\x7f", "é", "中"]), max_size=4
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(max_examples=60)
+def test_an_id_of_spaces_is_missing_and_any_other_is_letter_by_letter_as_it_was(
+    ids: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("ids") / "orders.parquet"
+    table = pa.table(
+        {
+            "order_id": [str(n) for n in range(len(ids))],
+            "customer_id": ids,
+            "ordered_at": [datetime(2011, 6, 1)] * len(ids),
+            "product_id": ["1"] * len(ids),
+            "product_name": ["BAG"] * len(ids),
+            "quantity": [1] * len(ids),
+            "unit_price": [1.0] * len(ids),
+        }
+    )
+    pq.write_table(table, file)
+    with duckdb.connect() as con:
+        warehouse.prepare(con)
+        load(con, "orders", file)
+        found = con.execute("SELECT customer_id FROM orders ORDER BY order_id::INTEGER").fetchall()
+    wanted = [None if all(sign in _SPACES for sign in one) else one for one in ids]
+    assert [one for (one,) in found] == wanted
