@@ -27,7 +27,8 @@ only a developer can act on (those stay ordinary Python exceptions and become th
     ├── SendInterrupted
     ├── SendBusy
     ├── DatabaseLocked
-    └── DiskFull
+    ├── DiskFull
+    └── OutOfMemory
 
 A message is written for the operator: what happened, what it means, what to do. It never holds a
 customer's value or a credential.
@@ -221,4 +222,12 @@ class DiskFull(PipelineError):
 
     action = "disk_full"
     title = "Disk full"
+    exit_code = 4
+
+
+class OutOfMemory(PipelineError):
+    """DuckDB needed more memory than it may use, for what it cannot move to disk."""
+
+    action = "out_of_memory"
+    title = "Out of memory"
     exit_code = 4

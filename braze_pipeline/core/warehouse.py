@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError
+from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
 
 if TYPE_CHECKING:
     import duckdb
 
 LOCK_WAIT_SECONDS = 60.0
+
+# What SQLite and DuckDB say; the last of DuckDB's temporary files, which may take most of the disk.
+_FULL = ("No space left on device", "database or disk is full", "max_temp_directory_size")
 
 
 def quote(identifier: str) -> str:
@@ -71,15 +75,16 @@ class Warehouse:
         Raises:
             DatabaseLocked: another process kept the file open for longer than ``lock_wait``.
             DiskFull: no room is left beside the file.
+            OutOfMemory: a statement needs more memory than DuckDB may use.
             LedgerError: the file is not a DuckDB file this version can read.
         """
         connection = self._open(read_only=read_only)
         try:
             yield connection
         except Exception as error:
-            full = disk_full(error, self.path)
-            if full is not None:
-                raise full from error
+            lacking = disk_full(error, self.path) or out_of_memory(error)
+            if lacking is not None:
+                raise lacking from error
             raise
         finally:
             connection.close()
@@ -126,7 +131,7 @@ def disk_full(error: BaseException, path: Path) -> DiskFull | None:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return _disk_full(path)
     text = str(error)
-    if "No space left on device" in text or "database or disk is full" in text:
+    if any(words in text for words in _FULL):
         return _disk_full(path)
     return None
 
@@ -135,6 +140,20 @@ def _disk_full(path: Path) -> DiskFull:
     return DiskFull(
         f"No room is left on the disk that holds {path}.",
         fix="Free some room and run again: what Braze acknowledged is kept.",
+    )
+
+
+def out_of_memory(error: BaseException) -> OutOfMemory | None:
+    """``OutOfMemory`` when that is what an exception of DuckDB means."""
+    import duckdb
+
+    if not isinstance(error, duckdb.OutOfMemoryException):
+        return None
+    used = re.search(r"\(([\d.]+ \w+/[\d.]+ \w+) used\)", str(error))
+    return OutOfMemory(
+        "DuckDB needs more memory than it may use" + (f" ({used[1]})." if used else "."),
+        fix="Give the machine more, or let the SQL keep less of each customer (docs/running-it.md, "
+        "Sizing).",
     )
 
 

@@ -314,6 +314,17 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
+    "out_of_memory": Resolution(
+        title="Out of memory",
+        meaning="DuckDB needed more memory than it may use, for what it cannot move to disk.",
+        steps=(
+            (
+                "Give the machine more, end what else runs on it, or let {sql} keep less of each "
+                "customer: lists are what must fit."
+            ),
+            _RETRY,
+        ),
+    ),
     "send_interrupted": Resolution(
         title="Send interrupted",
         meaning="The run was terminated; what Braze had acknowledged by then is kept.",

@@ -78,6 +78,7 @@ def test_another_cause_is_another_action(world: World) -> None:
         (errors.RateLimitExhausted("429.", fix=""), "rate_limit_exhausted"),
         (errors.DatabaseLocked("Locked.", fix=""), "database_locked"),
         (errors.DiskFull("Full.", fix=""), "disk_full"),
+        (errors.OutOfMemory("2 GB.", fix=""), "out_of_memory"),
         (errors.PlanOutdated("Old.", fix=""), "plan_outdated"),
         (ValueError("someone@example.com broke it"), "unknown"),
     ],

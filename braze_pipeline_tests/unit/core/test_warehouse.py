@@ -1,0 +1,49 @@
+"""What DuckDB lacks becomes an error that says what to mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from braze_pipeline.core.warehouse import Warehouse, disk_full
+from braze_pipeline.errors import LedgerError, OutOfMemory
+
+# A list by group cannot be moved to disk while it grows.
+_GREEDY = (
+    "SELECT i % 7, list(i::VARCHAR ORDER BY hash(i)) FROM range(3_000_000) AS r(i) GROUP BY ALL"
+)
+
+
+def test_a_statement_beyond_the_memory_says_how_much_there_was(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+
+    def greedy() -> None:
+        with warehouse.connect() as con:
+            con.execute("SET memory_limit = '40MB'")
+            con.execute(f"CREATE TABLE lists AS {_GREEDY}")
+
+    with pytest.raises(OutOfMemory, match=r"MiB/38\.\d MiB") as found:
+        greedy()
+    assert found.value.exit_code == 4
+    with warehouse.connect() as con:  # the file is closed, and as it was
+        assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+
+
+def test_temporary_files_that_take_all_they_may_are_a_full_disk(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("SET memory_limit = '40MB'; SET max_temp_directory_size = '1MB'")
+        with pytest.raises(duckdb.Error) as found:
+            con.execute("CREATE TABLE rows AS SELECT hash(i)::VARCHAR AS h, i FROM "
+                        "range(9_000_000) AS r(i) ORDER BY h")  # fmt: skip
+    full = disk_full(found.value, tmp_path / "warehouse.duckdb")
+    assert full is not None
+    assert "warehouse.duckdb" in full.what
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    file.write_text("customer_id,email\n1,a@example.com\n" * 99, encoding="utf-8")
+    with pytest.raises(LedgerError, match=r"warehouse\.duckdb"), Warehouse(file).connect():
+        pass
