@@ -106,7 +106,13 @@ class ContractBroken(PipelineError):
 
 
 class BrazeError(PipelineError):
-    """Braze refused the run as a whole, or could not be reached."""
+    """Braze refused the run as a whole, or could not be reached.
+
+    Attributes:
+        wait: Seconds after which Braze wants to be asked again; None where it named none.
+    """
+
+    wait: float | None = None
 
 
 class InvalidCredentials(BrazeError):

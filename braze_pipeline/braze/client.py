@@ -206,6 +206,11 @@ class BrazeClient:
 
     def failed(self, verdict: Verdict, *, permission: str = "users.track") -> BrazeError:
         """The error that a verdict about a whole request means, for the operator."""
+        error = self._failure(verdict, permission)
+        error.wait = verdict.wait
+        return error
+
+    def _failure(self, verdict: Verdict, permission: str) -> BrazeError:
         said = f' Braze says: "{verdict.text}"' if verdict.text else ""
         where = self._destination.endpoint
         key = self._destination.api_key_env

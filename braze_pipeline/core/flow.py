@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+LOOK_UP_PATIENCE = 600.0
+"""Seconds for which a look-up waits for a rate limit that others use up."""
+
+READ_PATIENCE = 10.0
+"""Seconds for which reading waits for a Braze that fails, and a read-back for its rate limit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
@@ -154,6 +160,7 @@ def look_up_users(
         BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
     """
     from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.patience import Patience
     from braze_pipeline.braze.rate import Gate
     from braze_pipeline.braze.redaction import secret_of
     from braze_pipeline.core.ledger import standing
@@ -166,11 +173,19 @@ def look_up_users(
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
     gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
+    patience = Patience(
+        throttled=min(d.max_throttle_seconds, LOOK_UP_PATIENCE),
+        failing=min(d.retry_budget_seconds, READ_PATIENCE),
+        say=say,
+    )
 
-    def ask(ids: list[str]) -> set[str]:
+    def once(ids: list[str]) -> set[str]:
         gate.enter(never)
         users = client.export_ids(ids, [d.identifier])
         return {str(user.get(d.identifier)) for user in users}
+
+    def ask(ids: list[str]) -> set[str]:
+        return patience(lambda: once(ids))
 
     try:
         found = standing.look_up(warehouse, t, days, ask, now=now)
@@ -297,6 +312,7 @@ def _read_back(
 ) -> ReadBack | None:
     """Compare a sample with Braze, where the destination asks for it; never fails the send."""
     from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.patience import Patience
     from braze_pipeline.braze.redaction import secret_of
     from braze_pipeline.core.journal import Journal
     from braze_pipeline.core.send.read_back import read_back
@@ -305,14 +321,21 @@ def _read_back(
     if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
         return None
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    patience = Patience(
+        throttled=min(d.max_throttle_seconds, READ_PATIENCE),
+        failing=min(d.retry_budget_seconds, READ_PATIENCE),
+        say=say,
+    )
     try:
-        return read_back(
-            client,
-            Journal(warehouse.journal_path),
-            snapshot=plan.snapshot,
-            plan_id=plan.plan_id,
-            identifier=d.identifier,
-            users=d.read_back_users,
+        return patience(
+            lambda: read_back(
+                client,
+                Journal(warehouse.journal_path),
+                snapshot=plan.snapshot,
+                plan_id=plan.plan_id,
+                identifier=d.identifier,
+                users=d.read_back_users,
+            )
         )
     except BrazeError as error:
         say(f"The read-back was left out: {error}")

@@ -7,7 +7,6 @@ the whole send, once, with the first error.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.answers import Kind, Verdict, remaining_of, reset_of
 from braze_pipeline.braze.client import NoAnswer
+from braze_pipeline.braze.patience import AGAIN_SECONDS, backoff
 from braze_pipeline.braze.rate import HOUR
 from braze_pipeline.core.journal import Acknowledgement
 from braze_pipeline.core.send.batches import Batch
@@ -28,13 +28,8 @@ if TYPE_CHECKING:
     from braze_pipeline.core.send.result import Meter
     from braze_pipeline.settings import DestinationSettings
 
-_BACKOFF: Final = 0.25
-_LONGEST_BACKOFF: Final = 20.0
 _NEVER_REACHED_SECONDS: Final = 20.0
 """An endpoint that was not reached once is given up sooner: an address does not mend itself."""
-
-_AGAIN_SECONDS: Final = 2.0
-"""A 401 is asked about once more after this: some are passing."""
 
 _REFUSED_IN_A_ROW: Final = 300
 """So many refusals and nothing accepted: it is not the users, it is the request."""
@@ -161,7 +156,7 @@ class Delivery:
                 self._throttled(verdict, attempts)
             elif verdict.kind is Kind.UNAUTHORIZED and not unauthorized:
                 unauthorized = True
-                self._gate.close(_AGAIN_SECONDS)
+                self._gate.close(AGAIN_SECONDS)
             elif verdict.kind is Kind.RETRY:
                 failing_since = failing_since or time.monotonic()
                 self._failing(verdict, failing_since, attempts)
@@ -206,7 +201,7 @@ class Delivery:
         if now - since > self._most_throttled:
             self.break_off(self._client.failed(verdict))
             raise Halted
-        wait = verdict.wait if verdict.wait is not None else _jitter(attempts)
+        wait = verdict.wait if verdict.wait is not None else backoff(attempts)
         self._gate.close(min(wait, HOUR))
 
     def _failing(self, verdict: Verdict, own_since: float, attempts: int) -> None:
@@ -223,7 +218,7 @@ class Delivery:
         if now - own_since >= self._budget:
             raise GivenUp
         left = budget - (now - since)
-        if self.halt.wait(min(max(_jitter(attempts), verdict.wait or 0.0), left)):
+        if self.halt.wait(min(max(backoff(attempts), verdict.wait or 0.0), left)):
             raise Halted
 
     def _count_refused(self, refused: int, of: int, texts: Mapping[int, str]) -> None:
@@ -239,11 +234,6 @@ class Delivery:
                     "identifier with `braze-pipeline rejections`, then run again.",
                 )
             )
-
-
-def _jitter(attempts: int) -> float:
-    """Full jitter: anything up to a bound that doubles with each attempt."""
-    return random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2**attempts))
 
 
 def _neighbours(positions: list[int]) -> Iterator[tuple[int, int]]:

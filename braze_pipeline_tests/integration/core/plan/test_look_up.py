@@ -1,0 +1,122 @@
+"""Users are looked up in spite of a lapse, and what was found is never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.braze.patience import Patience
+from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
+from braze_pipeline.core import flow
+from braze_pipeline.errors import BrazeUnavailable, InvalidCredentials, RateLimitExhausted
+from braze_pipeline.settings import TemplateSettings
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+EXPORT = "/users/export/ids"
+USERS = {f"u{n:03}": {"Tier": "x"} for n in range(120)}  # three requests
+
+LookUp = Callable[[Sandbox], list[str]]
+
+
+@pytest.fixture
+def t() -> TemplateSettings:
+    made = template(attribute("Tier"), known="lookup")
+    return replace(made, destination=replace(made.destination, max_throttle_seconds=1.5))
+
+
+@pytest.fixture
+def world(tmp_path: Path, t: TemplateSettings) -> World:
+    made = World(tmp_path, t)
+    made.profiles(day(1), USERS)
+    made.close()
+    return made
+
+
+@pytest.fixture
+def look_up(world: World, t: TemplateSettings) -> LookUp:
+    """Looks up the users of the day; returns what was said."""
+
+    def go(sandbox: Sandbox) -> list[str]:
+        said: list[str] = []
+        there = replace(
+            t, destination=replace(t.destination, endpoint=sandbox.endpoint, retry_budget_seconds=1)
+        )
+        flow.look_up_users(
+            world.warehouse,
+            there,
+            [day(1)],
+            now=world.now.replace(tzinfo=None),
+            environ={there.destination.api_key_env: sandbox.api_key},
+            say=said.append,
+        )
+        return said
+
+    return go
+
+
+def known(world: World) -> tuple[int, int]:
+    with world.warehouse.connect() as con:
+        found = con.execute(
+            "SELECT count(*) FILTER (known), count(*) FILTER (NOT known) FROM ledger.braze_users"
+        ).fetchone()
+    return found or (0, 0)
+
+
+@pytest.mark.parametrize(
+    "lapse",
+    [
+        [Fault(kind=FaultKind.THROTTLED, seconds=0.2), FaultKind.THROTTLED_SILENTLY],
+        [FaultKind.UNAVAILABLE, FaultKind.RESET_BEFORE],
+        [FaultKind.UNAUTHORIZED],
+        [FaultKind.BAD_GATEWAY, Fault(kind=FaultKind.THROTTLED_PLAINLY, seconds=0.2)],
+    ],
+)
+def test_a_lapse_of_braze_is_waited_for(
+    look_up: LookUp, world: World, lapse: list[Fault | FaultKind]
+) -> None:
+    with Sandbox(users=[f"u{n:03}" for n in range(100)]) as sandbox:
+        sandbox.faults.script([None, *lapse], EXPORT)
+        assert look_up(sandbox) == ["Asked Braze for 120 users new to the ledger: it has 100."]
+    assert known(world) == (100, 20)
+
+
+@pytest.mark.parametrize(
+    ("lapse", "error"),
+    [
+        (Fault(kind=FaultKind.THROTTLED, seconds=3), RateLimitExhausted),
+        (FaultKind.SERVER_ERROR, BrazeUnavailable),
+        (FaultKind.UNAUTHORIZED, InvalidCredentials),
+    ],
+)
+def test_one_that_does_not_end_fails_the_plan_and_what_was_found_is_kept(
+    look_up: LookUp, world: World, lapse: Fault | FaultKind, error: type[Exception]
+) -> None:
+    with Sandbox(users=list(USERS)) as sandbox:
+        sandbox.faults.script([None, *[lapse] * 50], EXPORT)
+        with pytest.raises(error):
+            look_up(sandbox)
+        assert known(world) == (50, 0)
+        sandbox.faults.clear()
+        assert look_up(sandbox) == ["Asked Braze for 70 users new to the ledger: it has 70."]
+    assert known(world) == (120, 0)
+
+
+def test_a_long_wait_is_told() -> None:
+    slept: list[float] = []
+    said: list[str] = []
+    asked = iter([RateLimitExhausted("429.", fix=""), RateLimitExhausted("429.", fix="")])
+
+    def ask() -> str:
+        error = next(asked, None)
+        if error is None:
+            return "answer"
+        error.wait = 37.0
+        raise error
+
+    patience = Patience(throttled=60, failing=1, say=said.append, sleep=slept.append)
+    assert patience(ask) == "answer"
+    assert slept == [37.0, 37.0]
+    assert said == ["Rate limit exhausted: asked again in 37 s."] * 2
