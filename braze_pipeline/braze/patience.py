@@ -21,6 +21,9 @@ T = TypeVar("T")
 AGAIN_SECONDS: Final = 2.0
 """A 401 is asked about once more after this: some are passing."""
 
+LAPSE_SECONDS: Final = 10.0
+"""How long reading waits for a Braze that fails, or for a limit not worth a longer wait."""
+
 _BACKOFF: Final = 0.25
 _LONGEST_BACKOFF: Final = 20.0
 

@@ -1,4 +1,4 @@
-"""The progress bar of a send, where a person looks on."""
+"""How far a run is, where a person looks on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(*, wanted: bool) -> Iterator[None]:
-    """Show how far a send is, on standard error; nothing unless that is a terminal."""
+    """Show what goes on and how far a send is, on standard error; nothing unless a terminal."""
     if not wanted or not sys.stderr.isatty():
         yield
         return
@@ -44,5 +44,8 @@ def progress_bar(*, wanted: bool) -> Iterator[None]:
                 state="throttled by Braze" if progress.throttled else "",
             )
 
-        with watched(show):
+        def told(text: str) -> None:
+            bar.console.print(text, markup=False, highlight=False)
+
+        with watched(sees=show, hears=told):
             yield

@@ -143,7 +143,7 @@ def carry_out(
         place=place,
         environ=os.environ,
     )
-    with progress_bar(wanted=bar and not dry_run):
+    with progress_bar(wanted=bar):
         outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
     for warning in outcome.warnings:
         console.warn(f"Warning: {warning}")

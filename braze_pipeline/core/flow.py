@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
 from braze_pipeline.core.accounting import Account
-from braze_pipeline.errors import BrazeError, MissingPermission, PipelineError, PlanOutdated
+from braze_pipeline.errors import BrazeError, PipelineError, PlanOutdated
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 Say = Callable[[str], None]
-
-LOOK_UP_PATIENCE = 600.0
-"""Seconds for which a look-up waits for a rate limit that others use up."""
-
-READ_PATIENCE = 10.0
-"""Seconds for which reading waits for a Braze that fails, and a read-back for its rate limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +92,10 @@ def plan_days(
 
     Raises:
         ContractBroken: the newest day has no audience, or an empty one.
-        PipelineError: see ``core.plan.build.build_plan`` and ``look_up_users``.
+        PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
     from braze_pipeline.core.audience import require_somebody
+    from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
 
@@ -143,62 +138,6 @@ def pre_flight(
     for line in found.lines():
         say(line)
     return found
-
-
-def look_up_users(
-    warehouse: Warehouse,
-    t: TemplateSettings,
-    days: Sequence[date],
-    *,
-    now: datetime,
-    environ: Mapping[str, str],
-    say: Say,
-) -> None:
-    """Ask Braze which of the users that are new to the ledger it has.
-
-    Raises:
-        BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
-    """
-    from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.patience import Patience
-    from braze_pipeline.braze.rate import Gate
-    from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.ledger import standing
-    from braze_pipeline.settings import RateLimit
-
-    d = t.destination
-    if not environ.get(d.api_key_env, "").strip():
-        say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")
-        return
-    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
-    gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
-    never = threading.Event()
-    patience = Patience(
-        throttled=min(d.max_throttle_seconds, LOOK_UP_PATIENCE),
-        failing=min(d.retry_budget_seconds, READ_PATIENCE),
-        say=say,
-    )
-
-    def once(ids: list[str]) -> set[str]:
-        gate.enter(never)
-        users = client.export_ids(ids, [d.identifier])
-        return {str(user.get(d.identifier)) for user in users}
-
-    def ask(ids: list[str]) -> set[str]:
-        return patience(lambda: once(ids))
-
-    try:
-        found = standing.look_up(warehouse, t, days, ask, now=now)
-    except MissingPermission as error:
-        # The send can go on without it: those users count as unknown, and are reported so.
-        say(f"Users new to the ledger stay of unknown standing: {error}")
-        return
-    finally:
-        client.close()
-    say(
-        f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
-        + (f"; {found.left:,} wait for the next run." if found.left else ".")
-    )
 
 
 def send_days(
@@ -312,7 +251,7 @@ def _read_back(
 ) -> ReadBack | None:
     """Compare a sample with Braze, where the destination asks for it; never fails the send."""
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.patience import Patience
+    from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
     from braze_pipeline.braze.redaction import secret_of
     from braze_pipeline.core.journal import Journal
     from braze_pipeline.core.send.read_back import read_back
@@ -322,8 +261,8 @@ def _read_back(
         return None
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
     patience = Patience(
-        throttled=min(d.max_throttle_seconds, READ_PATIENCE),
-        failing=min(d.retry_budget_seconds, READ_PATIENCE),
+        throttled=min(d.max_throttle_seconds, LAPSE_SECONDS),
+        failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
         say=say,
     )
     try:

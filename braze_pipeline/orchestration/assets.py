@@ -191,7 +191,7 @@ def build_assets(
                 now=_now(),
                 environ=os.environ,
                 overrides=overrides_of(context.run.tags),
-                say=context.log.info,
+                say=progress.say(context.log.info),
             )
             verdicts = guard_results(plan)
             say_what_stops(context, verdicts)
@@ -221,7 +221,7 @@ def build_assets(
                 days_of(context),
                 run_id=context.run.run_id,
                 environ=os.environ,
-                say=context.log.info,
+                say=progress.say(context.log.info),
                 **progress.told(),
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())

@@ -1,11 +1,11 @@
-"""Who watches a send of this process, beside the event log: the command line's progress bar."""
+"""Who watches a run of this process, beside the event log: the command line at a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from braze_pipeline.core.send import Progress
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 EVERY_SECONDS = 0.2
 """How often a watcher is told; the event log gets a line every few seconds."""
 
-_WATCHER: ContextVar[Callable[[Progress], None] | None] = ContextVar("watcher", default=None)
+
+class _Watcher(NamedTuple):
+    sees: Callable[[Progress], None]
+    hears: Callable[[str], None]
+
+
+_WATCHER: ContextVar[_Watcher | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager
-def watched(by: Callable[[Progress], None]) -> Iterator[None]:
-    """Sends of runs that this process carries out itself tell ``by`` how far they are."""
-    token = _WATCHER.set(by)
+def watched(*, sees: Callable[[Progress], None], hears: Callable[[str], None]) -> Iterator[None]:
+    """Runs that this process carries out itself tell how far a send is, and what else goes on."""
+    token = _WATCHER.set(_Watcher(sees, hears))
     try:
         yield
     finally:
@@ -29,4 +35,17 @@ def watched(by: Callable[[Progress], None]) -> Iterator[None]:
 def told() -> dict[str, Any]:
     """What ``send_days`` takes for the watcher; nothing where nobody watches."""
     watcher = _WATCHER.get()
-    return {} if watcher is None else {"on_progress": watcher, "every": EVERY_SECONDS}
+    return {} if watcher is None else {"on_progress": watcher.sees, "every": EVERY_SECONDS}
+
+
+def say(log: Callable[[str], None]) -> Callable[[str], None]:
+    """Into the log of the run, and to the watcher."""
+    watcher = _WATCHER.get()
+    if watcher is None:
+        return log
+
+    def both(text: str) -> None:
+        log(text)
+        watcher.hears(text)
+
+    return both

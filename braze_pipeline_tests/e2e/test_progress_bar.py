@@ -64,6 +64,7 @@ def test_a_terminal_shows_users_pace_and_the_end(tmp_path: Path) -> None:
     assert f"{CUSTOMERS} of {CUSTOMERS} users" in shown
     assert f"0 of {CUSTOMERS} users" in shown, "it must be seen under way, too"
     assert " a second" in shown
+    assert "custom attributes of Braze" in shown, "so is what else goes on"
     assert f"accepted by Braze              {CUSTOMERS:>2}" in out
 
 

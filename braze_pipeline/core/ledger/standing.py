@@ -106,12 +106,13 @@ def look_up(
     ask: Callable[[list[str]], set[str]],
     *,
     now: datetime,
+    tell: Callable[[int, int], None] = lambda asked, of: None,  # noqa: ARG005
 ) -> LookUpSummary:
     """Ask Braze for users of unknown standing, as many as the rate limit allows in ten minutes.
 
     ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. No
     connection to the database is held while it talks. What was found before an exception is kept.
-    Do this before ``build_plan``.
+    ``tell`` hears how many were asked for, of how many. Do this before ``build_plan``.
     """
     allowed = t.destination.known_users.lookups_per_minute * LOOK_UP_MINUTES * EXPORT_IDS
     with warehouse.connect() as con:
@@ -122,6 +123,7 @@ def look_up(
         for batch in batches(users):
             known |= ask(batch)
             asked += batch
+            tell(len(asked), len(users))
     finally:
         if asked:
             with warehouse.connect() as con:

@@ -10,7 +10,7 @@ import pytest
 
 from braze_pipeline.braze.patience import Patience
 from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
-from braze_pipeline.core import flow
+from braze_pipeline.core import lookup
 from braze_pipeline.errors import BrazeUnavailable, InvalidCredentials, RateLimitExhausted
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -44,7 +44,7 @@ def look_up(world: World, t: TemplateSettings) -> LookUp:
         there = replace(
             t, destination=replace(t.destination, endpoint=sandbox.endpoint, retry_budget_seconds=1)
         )
-        flow.look_up_users(
+        lookup.look_up_users(
             world.warehouse,
             there,
             [day(1)],
@@ -102,6 +102,18 @@ def test_one_that_does_not_end_fails_the_plan_and_what_was_found_is_kept(
         sandbox.faults.clear()
         assert look_up(sandbox) == ["Asked Braze for 70 users new to the ledger: it has 70."]
     assert known(world) == (120, 0)
+
+
+def test_one_that_takes_long_tells_how_far_it_is(
+    look_up: LookUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "TELL_EVERY", 0.0)
+    with Sandbox(users=list(USERS)) as sandbox:
+        assert look_up(sandbox) == [
+            "Asked Braze for 50 of 120 users new to the ledger.",
+            "Asked Braze for 100 of 120 users new to the ledger.",
+            "Asked Braze for 120 users new to the ledger: it has 120.",
+        ]
 
 
 def test_a_long_wait_is_told() -> None:
