@@ -8,6 +8,7 @@ as unconfirmed: they are planned again in full by rhythm, and as soon as the use
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -107,8 +108,9 @@ def look_up(
     *,
     now: datetime,
     tell: Callable[[int, int], None] = lambda asked, of: None,  # noqa: ARG005
+    clock: Callable[[], float] = time.monotonic,
 ) -> LookUpSummary:
-    """Ask Braze for users of unknown standing, as many as the rate limit allows in ten minutes.
+    """Ask Braze for users of unknown standing, for ten minutes and as many as its limit allows.
 
     ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. No
     connection to the database is held while it talks. What was found before an exception is kept.
@@ -120,7 +122,10 @@ def look_up(
     asked: list[str] = []
     known: set[str] = set()
     try:
+        until = clock() + LOOK_UP_MINUTES * 60
         for batch in batches(users):
+            if clock() > until:  # somebody else uses the limit, too
+                break
             known |= ask(batch)
             asked += batch
             tell(len(asked), len(users))
@@ -128,7 +133,7 @@ def look_up(
         if asked:
             with warehouse.connect() as con:
                 record_look_up(con, tables.ledger_name(t), asked, known, now=now)
-    return LookUpSummary(asked=len(asked), known=len(known), left=left)
+    return LookUpSummary(asked=len(asked), known=len(known), left=left + len(users) - len(asked))
 
 
 def batches(users: Sequence[str]) -> Iterator[list[str]]:

@@ -131,6 +131,22 @@ def test_a_look_up_that_breaks_keeps_what_it_found_and_stays_within_its_limit(wo
     assert (found.asked, found.left) == (420, 0)
 
 
+def test_a_look_up_that_is_slowed_down_ends_in_time_and_leaves_the_rest(world: Make) -> None:
+    t = knowing("lookup")
+    w = world(t)
+    w.profiles(day(1), {f"u{n:03}": {"Tier": "x"} for n in range(240)})
+    w.close()
+    minutes = iter(range(0, 100, 4))  # each batch takes four of them
+
+    now = w.now.replace(tzinfo=None)
+    found = standing.look_up(
+        w.warehouse, t, [day(1)], set, now=now, clock=lambda: next(minutes) * 60.0
+    )
+    assert (found.asked, found.known, found.left) == (100, 100, 140)
+    again = standing.look_up(w.warehouse, t, [day(1)], set, now=now)
+    assert (again.asked, again.left) == (140, 0)
+
+
 def test_a_missing_or_unusable_list_is_a_configuration_error(world: Make, tmp_path: Path) -> None:
     w = world(knowing("list", file=tmp_path / "none.csv"))
     w.profiles(day(1), PAIR)
