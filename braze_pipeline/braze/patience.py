@@ -33,25 +33,25 @@ def backoff(attempts: int) -> float:
     return random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2**attempts))
 
 
-def _to_nobody(text: str) -> None:
-    del text
-
-
 @dataclass
 class Patience:
-    """How long a call may go on without an answer that says something.
+    """How long reading may go on without an answer that says something.
 
     Attributes:
-        throttled: Seconds for which Braze may answer 429.
-        failing: Seconds for which it may fail or be out of reach.
+        throttled: Seconds, counted from when this was made, after which a 429 is not waited for.
+        failing: Seconds for which one call may fail, or Braze be out of reach.
         say: Is told of a wait that is longer than a few seconds.
     """
 
     throttled: float
     failing: float
-    say: Callable[[str], None] = _to_nobody
+    say: Callable[[str], None]
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    _throttled_until: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._throttled_until = self.clock() + self.throttled
 
     def __call__(self, ask: Callable[[], T]) -> T:
         """What ``ask`` returns, as soon as it does.
@@ -59,26 +59,27 @@ class Patience:
         Raises:
             BrazeError: waiting cannot help, or did not for as long as it may take.
         """
-        since: dict[type[BrazeError], float] = {}
+        failing_until: float | None = None
+        refused = False
         attempts = 0
         while True:
             try:
                 return ask()
+            except InvalidCredentials:
+                if refused:
+                    raise
+                refused, pause = True, AGAIN_SECONDS
             except BrazeError as error:
                 attempts += 1
-                asked_before = type(error) in since
                 now = self.clock()
-                left = self._most(error) - (now - since.setdefault(type(error), now))
-                pause = backoff(attempts) if error.wait is None else error.wait
-                if isinstance(error, InvalidCredentials) and not asked_before:
-                    pause = left = AGAIN_SECONDS
-                if pause > left:
+                until = self._throttled_until
+                if not isinstance(error, RateLimitExhausted):
+                    until = failing_until = failing_until or now + self.failing
+                left = until - now
+                wait = error.wait or 0.0
+                if not error.transient or left <= 0 or wait > left:
                     raise
+                pause = min(max(backoff(attempts), wait), left)
                 if pause > AGAIN_SECONDS:
                     self.say(f"{error.title}: asked again in {pause:,.0f} s.")
             self.sleep(pause)
-
-    def _most(self, error: BrazeError) -> float:
-        if not error.transient:
-            return -1.0
-        return self.throttled if isinstance(error, RateLimitExhausted) else self.failing

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
-THROTTLED_SECONDS: Final = 600.0
-"""How long a look-up waits for a rate limit that others use up."""
-
 TELL_EVERY: Final = 30.0
 """Seconds between two lines about a look-up under way."""
 
@@ -50,7 +47,7 @@ def look_up_users(
     gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
     patience = Patience(
-        throttled=min(d.max_throttle_seconds, THROTTLED_SECONDS),
+        throttled=min(d.max_throttle_seconds, standing.LOOK_UP_MINUTES * 60.0),
         failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
         say=say,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.core.ledger import columns, tables
 from braze_pipeline.core.warehouse import literal
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,13 +107,14 @@ def look_up(
     ask: Callable[[list[str]], set[str]],
     *,
     now: datetime,
-    tell: Callable[[int, int], None] = lambda asked, of: None,  # noqa: ARG005
+    tell: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LookUpSummary:
     """Ask Braze for users of unknown standing, for ten minutes and as many as its limit allows.
 
     ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. No
-    connection to the database is held while it talks. What was found before an exception is kept.
+    connection to the database is held while it talks. What was found before an exception is kept;
+    where the limit is used up by others, those not asked for wait for the next run.
     ``tell`` hears how many were asked for, of how many. Do this before ``build_plan``.
     """
     allowed = t.destination.known_users.lookups_per_minute * LOOK_UP_MINUTES * EXPORT_IDS
@@ -128,7 +129,10 @@ def look_up(
                 break
             known |= ask(batch)
             asked += batch
-            tell(len(asked), len(users))
+            if tell is not None:
+                tell(len(asked), len(users))
+    except RateLimitExhausted:
+        pass  # a plan can do without: they stay of unknown standing, and are reported so
     finally:
         if asked:
             with warehouse.connect() as con:

@@ -86,7 +86,6 @@ def test_a_lapse_of_braze_is_waited_for(
 @pytest.mark.parametrize(
     ("lapse", "error"),
     [
-        (Fault(kind=FaultKind.THROTTLED, seconds=3), RateLimitExhausted),
         (FaultKind.SERVER_ERROR, BrazeUnavailable),
         (FaultKind.UNAUTHORIZED, InvalidCredentials),
     ],
@@ -101,6 +100,26 @@ def test_one_that_does_not_end_fails_the_plan_and_what_was_found_is_kept(
         assert known(world) == (50, 0)
         sandbox.faults.clear()
         assert look_up(sandbox) == ["Asked Braze for 70 users new to the ledger: it has 70."]
+    assert known(world) == (120, 0)
+
+
+@pytest.mark.parametrize("asks_to_wait", [0.0, 3.0])
+def test_where_others_use_up_the_limit_the_rest_waits_for_the_next_run(
+    look_up: LookUp, world: World, asks_to_wait: float
+) -> None:
+    with Sandbox(users=list(USERS)) as sandbox:
+        sandbox.faults.script(
+            [None, *[Fault(kind=FaultKind.THROTTLED, seconds=asks_to_wait)] * 99], EXPORT
+        )
+        said = look_up(sandbox)
+        asked = [one for one in sandbox.requests if one.path == EXPORT]
+        assert len(asked) < 20, "a wait of nothing is no reason to ask without end"
+        assert said[-1] == (
+            "Asked Braze for 50 users new to the ledger: it has 50; 70 wait for the next run."
+        )
+        assert known(world) == (50, 0)
+        sandbox.faults.clear()
+        look_up(sandbox)
     assert known(world) == (120, 0)
 
 
