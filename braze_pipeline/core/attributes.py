@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import usersql
+from braze_pipeline.core import usersql, warehouse
 from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.warehouse import quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
@@ -115,9 +115,7 @@ def build_attributes(
     lines = _lines(con, as_of, now or datetime.now(UTC))
     usersql.create_table(con, t.attributes_sql, _NEW, as_of)
     try:
-        columns = tuple(
-            (str(row[0]), str(row[1])) for row in con.execute(f"DESCRIBE {_NEW}").fetchall()
-        )
+        columns = warehouse.columns(con, _NEW)
         _check_columns(t, [name for name, _ in columns])
         rows, nulls = _check_rows(con, t, [name for name, _ in columns])
         customer = quote(t.customer_column)

@@ -123,7 +123,7 @@ def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) 
 
 def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> Fitted:
     name = t.table(table)
-    wanted = {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {query}").fetchall()}
+    wanted = dict(warehouse.columns(con, query))
     there = columns_of(con, t, table)
     there.pop("__as_of", None)
     if not there:

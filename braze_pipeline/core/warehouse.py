@@ -114,7 +114,7 @@ class Warehouse:
 
 
 def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
-    """Name and DuckDB type of each column of a table or view."""
+    """Name and DuckDB type of each column of a table, view or query."""
     found = con.execute(f"DESCRIBE {relation}").fetchall()
     return tuple((str(row[0]), str(row[1])) for row in found)
 

@@ -44,6 +44,9 @@ _PROMISES = {
 }
 _BLOCKING = {AUDIENCE, ACCOUNTING}
 
+_IN_WORDS = {"saw", "allowed"}
+"""Metadata that a check's description says as well."""
+
 _GUARDS = {
     "audience_size": "The audience is about as large as in the last good run.",
     "changed_share": "No more users change at once than is usual.",
@@ -129,11 +132,14 @@ def say_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetChec
     Dagster's own error on the page of the run says no more than that some check failed.
     """
     for result in results:
-        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
-            ways = [f"{name}: {metadata.value}" for name, metadata in result.metadata.items()]
-            context.log.error(
-                "%s. %s", result.check_name, "\n".join([result.description or "", *ways])
-            )
+        if result.passed or result.severity is not dg.AssetCheckSeverity.ERROR:
+            continue
+        more = [
+            f"{name}: {found.value}"
+            for name, found in result.metadata.items()
+            if name not in _IN_WORDS
+        ]
+        context.log.error("%s. %s", result.check_name, "\n".join([result.description or "", *more]))
 
 
 def source_result(
@@ -166,6 +172,8 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
     Nobody at all is rather a rule or a source gone wrong than a brand without customers, and
     everybody would count as having left.
     """
+    from braze_pipeline.core.audience import NOBODY
+
     newest = funnels[-1]
     empty = [funnel.day for funnel in funnels if not funnel.audience]
     return dg.AssetCheckResult(
@@ -181,6 +189,7 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
             "allowed": "at least 1",
             "days without anybody": len(empty),
             **{f"left out by {rule}": number for rule, number in newest.left_out.items()},
+            **({} if newest.audience else {"what to do": NOBODY}),
         },
     )
 

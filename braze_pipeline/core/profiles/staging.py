@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.core import warehouse
 from braze_pipeline.core.profiles import cache
 from braze_pipeline.core.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.core.profiles.normalise import KINDS
@@ -76,8 +77,7 @@ def _known(kind: str) -> str:
 
 def source_types(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> dict[str, str]:
     """The columns of the customer attributes table and their DuckDB types."""
-    rows = con.execute(f"DESCRIBE {t.table('customer_attributes')}").fetchall()
-    return {str(row[0]): str(row[1]) for row in rows}
+    return dict(warehouse.columns(con, t.table("customer_attributes")))
 
 
 def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ...]:

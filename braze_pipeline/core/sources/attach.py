@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from braze_pipeline.core import warehouse
 from braze_pipeline.core.masking import mask
 from braze_pipeline.core.sources.find import Found, find, unreadable
 from braze_pipeline.core.sources.tables import TABLES, SourceTable
@@ -185,12 +186,11 @@ def _info(
     newest = f"max({table.dated_by})::DATE::VARCHAR" if table.dated_by else "NULL"
     row = con.execute(f"SELECT count(*), {newest} FROM temp.{quote(name)}").fetchone()
     rows, latest = row or (0, None)
-    described = con.execute(f"DESCRIBE temp.{quote(name)}").fetchall()
     return SourceInfo(
         name=name,
         location=location,
         rows=int(rows),
-        columns=tuple((str(column[0]), str(column[1])) for column in described),
+        columns=warehouse.columns(con, f"temp.{quote(name)}"),
         newest=latest,
     )
 

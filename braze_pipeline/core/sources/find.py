@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.core import warehouse
 from braze_pipeline.core.sources import csvfile
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import literal, quote
@@ -240,7 +241,7 @@ def _described(
     import duckdb
 
     try:
-        rows = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        columns = dict(warehouse.columns(con, f"SELECT * FROM {relation}"))
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         # A view that does not work; such errors name tables and columns, never values.
         raise SourceChanged(
@@ -249,4 +250,4 @@ def _described(
         ) from error
     except duckdb.Error as error:
         raise unreadable(source.name, location, error) from error
-    return Found(location, relation, {str(row[0]): str(row[1]) for row in rows}, text)
+    return Found(location, relation, columns, text)

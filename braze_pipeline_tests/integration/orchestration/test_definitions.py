@@ -90,6 +90,10 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
         keys = TemplateKeys.of(t)
         assert instance.get_latest_materialization_event(keys.audience)
         assert not instance.get_latest_materialization_event(keys.plan)
+        logged = [one.user_message for one in instance.all_logs(outcome.run_id)]
+    [told] = [text for text in logged if text.startswith("audience_is_not_empty")]
+    assert "left out by high_value: 30" in told
+    assert "what to do: Look at the funnel" in told
 
 
 def test_a_plan_alone_is_refused_where_nobody_is_in_the_audience_or_none_was_built(

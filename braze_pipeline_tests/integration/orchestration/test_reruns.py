@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.braze.sandbox import Sandbox
+from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.orchestration.build import build_definitions
@@ -29,8 +29,8 @@ class Place:
     brand: SmallBrand
     sandbox: Sandbox
 
-    def run(self, *steps: str, day: str | None = None) -> None:
-        """Materialize some assets of a day, as the UI does with a selection."""
+    def run(self, *steps: str, day: str | None = None) -> dict[str, str]:
+        """Materialize some assets of a day, as the UI does; what the checks say."""
         ((config, place),) = load_configs(self.brand.config)
         definitions = build_definitions(
             config=config, folder=self.brand.folder, place=place, environ=os.environ
@@ -44,6 +44,9 @@ class Place:
                 asset_selection=[key for key in keys.all if key.path[-1] in steps],
             )
         assert result.success
+        return {
+            one.check_name: one.description or "" for one in result.get_asset_check_evaluations()
+        }
 
     def sent(self) -> list[str]:
         """Whom requests were about, in order, as often as they were."""
@@ -113,3 +116,23 @@ def test_steps_of_an_older_day_run_again_leave_what_a_newer_one_sent(place: Plac
     profile = place.sandbox.profile("c7")
     assert profile is not None
     assert profile["Lifetime Orders"] == place.brand.orders_by(place.brand.day(0))
+
+
+@pytest.mark.parametrize(
+    ("lapse", "said"),
+    [
+        ([], "users read back"),
+        ([Fault(kind=FaultKind.THROTTLED, seconds=0.1), FaultKind.RESET_BEFORE], "users read back"),
+        ([FaultKind.FORBIDDEN] * 9, "Nothing was read back"),
+        ([Fault(kind=FaultKind.THROTTLED, seconds=60)] * 9, "Nothing was read back"),
+    ],
+)
+def test_a_read_back_waits_for_a_lapse_and_never_fails_a_send(
+    place: Place, lapse: list[Fault | FaultKind], said: str
+) -> None:
+    config = place.brand.config
+    asked = "    retry_budget_seconds: 5\n    read_back_users: 5\n"
+    config.write_text(config.read_text().replace("    retry_budget_seconds: 1\n", asked))
+    place.sandbox.faults.script(lapse, "/users/export/ids")
+    assert said in place.run(*STEPS)["braze_has_what_was_sent"]
+    assert sorted(place.sent()) == sorted(place.brand.users())

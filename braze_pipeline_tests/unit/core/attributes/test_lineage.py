@@ -30,17 +30,12 @@ Of = Callable[[str], Origins]
 
 
 @pytest.fixture
-def of(tmp_path: Path) -> Of:
-    def found(sql: str) -> Origins:
-        file = tmp_path / "mine.sql"
-        file.write_text(sql, encoding="utf-8")
-        return origins(file, SOURCES)
-
-    return found
+def of() -> Of:
+    return lambda sql: origins(sql, SOURCES)
 
 
 def test_the_sample_tells_where_each_of_its_columns_comes_from() -> None:
-    found = origins(SQL_FILE, SOURCES)
+    found = origins(SQL_FILE.read_text(encoding="utf-8"), SOURCES)
     assert found["email"] == [("customers", "email")]
     assert found["lifetime_value"] == [("orders", "quantity"), ("orders", "unit_price")]
     assert found["email_opted_in"] == [
@@ -89,16 +84,16 @@ def test_it_is_followed_again_only_where_something_changed(
 ) -> None:
     followed: list[str] = []
 
-    def counted(file: Path, sources: Sequence[SourceInfo]) -> Origins:
-        followed.append(file.read_text(encoding="utf-8"))
-        return origins(file, sources)
+    def counted(sql: str, sources: Sequence[SourceInfo]) -> Origins:
+        followed.append(sql)
+        return origins(sql, sources)
 
     monkeypatch.setattr(lineage, "origins", counted)
     file = tmp_path / "mine.sql"
     t = replace(template(), attributes_sql=file)
     customers = [source for source in SOURCES if source.name == "customers"]
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-        file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8")
+        file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8-sig")
         first = kept_origins(con, t, SOURCES)
         assert kept_origins(con, t, SOURCES) == first
         assert first["place"] == [("customers", "city")]
