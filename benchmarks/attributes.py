@@ -96,8 +96,7 @@ def make(folder: Path, customers: int, lines: int) -> dict[str, Any]:
 
 def plain(folder: Path) -> dict[str, Any]:
     with Warehouse(folder / "plain.duckdb").connect() as con:
-        attach_orders = f"CREATE TEMP VIEW orders AS FROM '{folder / 'orders.parquet'}'"
-        con.execute(attach_orders)
+        con.execute(f"CREATE TEMP VIEW orders AS FROM '{folder / 'orders.parquet'}'")
         con.execute(_PLAIN)
     return {}
 

@@ -12,14 +12,14 @@ single pandas frame, in the same run.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from _measure import measure
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.core.profiles import build_profiles, build_schema, staging
@@ -98,7 +98,7 @@ def template() -> TemplateSettings:
     )
 
 
-def prepare(path: Path, rows: int, day: int) -> None:
+def prepare(path: Path, rows: int, day: int) -> dict[str, float]:
     """The customer attributes of a day; the seed of 1 % of the customers changes each day."""
     seed = f"(n + CASE WHEN n % 100 = {day} AND {day} > 0 THEN {rows} ELSE 0 END)"
     columns = {**FIELD_COLUMNS, **{name: sql for name, (_, sql) in CUSTOM_COLUMNS.items()}}
@@ -114,6 +114,7 @@ def prepare(path: Path, rows: int, day: int) -> None:
             "CREATE OR REPLACE TABLE bench.audience AS SELECT __as_of, customer_id, "
             "NULL::VARCHAR AS left_out_by, []::VARCHAR[] AS groups FROM bench.customer_attributes"
         )
+    return {}
 
 
 def build(path: Path, day: int) -> dict[str, float]:
@@ -132,7 +133,7 @@ def build(path: Path, day: int) -> dict[str, float]:
     }
 
 
-def map_only(path: Path, day: int, mapped: Path) -> None:
+def map_only(path: Path, day: int, mapped: Path) -> dict[str, float]:
     """The mapped rows of the day as a Parquet file, for the floor."""
     t, as_of = template(), FIRST + timedelta(days=day)
     with Warehouse(path).connect() as con:
@@ -141,6 +142,7 @@ def map_only(path: Path, day: int, mapped: Path) -> None:
         staging.map_rows(con, columns)
         names = ", ".join(["__user_id", *(quote(c.attribute.name) for c in columns)])
         con.execute(f"COPY (SELECT {names} FROM {staging.MAPPED}) TO '{mapped}'")
+    return {}
 
 
 def plain(mapped: Path, day: int) -> dict[str, float]:
@@ -163,15 +165,10 @@ def plain(mapped: Path, day: int) -> dict[str, float]:
     }
 
 
-def measured(work: Callable[..., Any], *arguments: object) -> dict[str, float]:
-    """Run a step in a process of its own: its result, and its peak memory."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_child, (work, arguments))
-
-
-def _child(work: Callable[..., Any], arguments: tuple[object, ...]) -> dict[str, float]:
-    found = dict(work(*arguments) or {})
-    return found | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+def measured(label: str, work: Callable[..., Any], *arguments: object) -> dict[str, float]:
+    """A step's result, and its peak memory."""
+    cost, found = measure(label, work, *arguments)
+    return found | {"peak MB": cost.peak}
 
 
 def main() -> None:
@@ -180,14 +177,14 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        measured(prepare, path, rows, 0)
-        first = measured(build, path, 0)
+        measured("(making the first day)", prepare, path, rows, 0)
+        first = measured("first day", build, path, 0)
         mapped = Path(folder) / "mapped.parquet"
-        measured(map_only, path, 0, mapped)
-        floor = measured(plain, mapped, 0)
-        again = measured(build, path, 0)
-        measured(prepare, path, rows, 1)
-        following = measured(build, path, 1)
+        measured("(mapping for the floor)", map_only, path, 0, mapped)
+        floor = measured("floor", plain, mapped, 0)
+        again = measured("same day again", build, path, 0)
+        measured("(making the next day)", prepare, path, rows, 1)
+        following = measured("next day", build, path, 1)
     print(f"{rows:,} rows, {len(FIELD_COLUMNS) + len(CUSTOM_COLUMNS)} attributes")
     print(
         f"{'step':<34}{'seconds':>9}{'cpu s':>8}{'rows/s':>11}{'x floor':>9}{'peak MB':>9}{'new raw':>12}"
