@@ -77,3 +77,12 @@ def test_without_a_terminal_or_for_a_program_there_is_no_bar(tmp_path: Path) -> 
         assert "users" not in errors
         brand.buy_again(hour=13)
         assert "users" not in at_a_terminal(brand, sandbox, "--json")[1]
+
+
+def test_a_dry_run_at_a_terminal_tells_what_goes_on_and_shows_no_bar(tmp_path: Path) -> None:
+    brand = small_brand(tmp_path / "brand")
+    with Sandbox(assume_all=True) as sandbox:
+        out, shown = at_a_terminal(brand, sandbox, "--dry-run")
+    assert "custom attributes of Braze" in shown
+    assert "sending" not in shown
+    assert "Dry run: nothing was sent." in out
