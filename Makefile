@@ -30,11 +30,12 @@ hunt: $(READY) ## the property tests with examples drawn anew, to find what the 
 ui: $(READY) ## Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000
 	@DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" $(BIN)/dagster dev --host 127.0.0.1
 
-check: $(READY) ## lint, types, import rules and definitions
+check: $(READY) ## lint, types, import rules, lines of code and definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/code_lines.py
 	@$(BIN)/dagster definitions validate
 
 bench: $(READY) ## the benchmarks, as ratios to a floor measured in the same run
