@@ -26,7 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from braze_pipeline.braze.sandbox import Sandbox
+from braze_pipeline.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 TARGET = 1.5

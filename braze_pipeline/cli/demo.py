@@ -27,7 +27,7 @@ _UNKNOWN_EVERY = 10
 @click.pass_obj
 def demo(given: Session) -> None:
     """The whole pipeline on the sample data, against a stand-in Braze."""
-    from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+    from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 
     home = Path(".dagster_home")
     if "DAGSTER_HOME" not in os.environ and (home / "dagster.yaml").is_file():

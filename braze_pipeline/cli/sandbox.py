@@ -29,7 +29,7 @@ def sandbox(
     latency: float,
 ) -> None:
     """A stand-in Braze on 127.0.0.1, for trials: it answers like the real one."""
-    from braze_pipeline.braze.sandbox import serve
+    from braze_pipeline.sandbox import serve
 
     serve(
         port,

@@ -32,7 +32,7 @@ def ui(session: Session, port: int) -> None:
     key = session.templates[0].destination.api_key_env
     with ExitStack() as stack:
         if not environment.get(key):
-            from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+            from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 
             sandbox = stack.enter_context(Sandbox(users=known_users(session)))
             environment["BRAZE_REST_ENDPOINT"] = sandbox.endpoint

@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from braze_pipeline.braze.sandbox import FaultKind, Sandbox
+from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.e2e.browser import Ui, browser, chromium_or_skip
 from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev
 from braze_pipeline_tests.small_brand import LOCATION, PROJECT

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("braze-pipeline")

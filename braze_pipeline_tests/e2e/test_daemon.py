@@ -18,8 +18,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState
 
-from braze_pipeline.braze.sandbox import Sandbox
 from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev, wait_for
 from braze_pipeline_tests.receivers import (
     HttpReceiver,

@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.braze.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e

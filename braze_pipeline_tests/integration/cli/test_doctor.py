@@ -15,12 +15,12 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
 from braze_pipeline.core.health import Finding, State, access, exit_code
 from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT, TRACK
 from braze_pipeline.core.ledger import tables
+from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from braze_pipeline.braze.sandbox import Sandbox
 from braze_pipeline.cli.main import cli
 from braze_pipeline.core.actions import ActionStore, Found
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)

@@ -11,7 +11,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from braze_pipeline.braze.sandbox import Sandbox
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.audience import Funnel
@@ -21,6 +20,7 @@ from braze_pipeline.orchestration.checks import AUDIENCE, FRESH_SOURCES, audienc
 from braze_pipeline.orchestration.failures import WHAT
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_days
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.small_brand import PROJECT, SmallBrand, small_brand
 

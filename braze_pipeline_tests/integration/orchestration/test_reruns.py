@@ -12,11 +12,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.braze.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.orchestration.build import build_definitions
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline_tests.small_brand import SmallBrand, small_brand
 
 STEPS = ("customer_attributes", "braze_audience", "braze_profiles", "braze_plan", "braze_send")

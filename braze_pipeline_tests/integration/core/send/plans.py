@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from braze_pipeline.braze.redaction import Secret
-from braze_pipeline.braze.sandbox import SANDBOX_API_KEY
+from braze_pipeline.sandbox import SANDBOX_API_KEY
 from braze_pipeline.settings import DestinationSettings, RateLimit
 
 SECRET = Secret(SANDBOX_API_KEY)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze.redaction import Secret
-from braze_pipeline.braze.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.core.journal import Journal
 from braze_pipeline.core.send import Progress, SendResult, send_plan, sending
 from braze_pipeline.errors import (
@@ -23,6 +22,7 @@ from braze_pipeline.errors import (
     SendInterrupted,
     WrongInstance,
 )
+from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.settings import RateLimit
 from braze_pipeline_tests.integration.core.send.plans import (
     SECRET,

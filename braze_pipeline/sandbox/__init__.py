@@ -8,15 +8,15 @@ against it. It imports starlette and uvicorn: import it where it is used.
 
 from __future__ import annotations
 
-from braze_pipeline.braze.sandbox.answers import ErrorShape
-from braze_pipeline.braze.sandbox.faults import ABORTS_RUN, WRITES, Fault, FaultKind, FaultPlan
-from braze_pipeline.braze.sandbox.running import HOST
-from braze_pipeline.braze.sandbox.sandbox import SANDBOX_API_KEY, Sandbox
-from braze_pipeline.braze.sandbox.server import Latency
-from braze_pipeline.braze.sandbox.serving import serve
-from braze_pipeline.braze.sandbox.throttle import Limits
-from braze_pipeline.braze.sandbox.traffic import Overlap, RequestRecord
-from braze_pipeline.braze.sandbox.values import DataType
+from braze_pipeline.sandbox.answers import ErrorShape
+from braze_pipeline.sandbox.faults import ABORTS_RUN, WRITES, Fault, FaultKind, FaultPlan
+from braze_pipeline.sandbox.running import HOST
+from braze_pipeline.sandbox.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox.server import Latency
+from braze_pipeline.sandbox.serving import serve
+from braze_pipeline.sandbox.throttle import Limits
+from braze_pipeline.sandbox.traffic import Overlap, RequestRecord
+from braze_pipeline.sandbox.values import DataType
 
 __all__ = [
     "ABORTS_RUN",

@@ -10,7 +10,7 @@ from typing import Final
 
 import uvicorn
 
-from braze_pipeline.braze.sandbox.server import BrazeApp
+from braze_pipeline.sandbox.server import BrazeApp
 
 HOST: Final = "127.0.0.1"
 """The only address that a sandbox ever listens on."""

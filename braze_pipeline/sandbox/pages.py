@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from braze_pipeline.braze.sandbox.faults import Fault, FaultKind
-from braze_pipeline.braze.sandbox.state import PAGE, State
+from braze_pipeline.sandbox.faults import Fault, FaultKind
+from braze_pipeline.sandbox.state import PAGE, State
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from braze_pipeline.braze.sandbox.answers import Answer, Delivery
-from braze_pipeline.braze.sandbox.api import Api, Request
-from braze_pipeline.braze.sandbox.faults import Faults
-from braze_pipeline.braze.sandbox.recorder import Recorder
-from braze_pipeline.braze.sandbox.traffic import RequestRecord, Traffic
+from braze_pipeline.sandbox.answers import Answer, Delivery
+from braze_pipeline.sandbox.api import Api, Request
+from braze_pipeline.sandbox.faults import Faults
+from braze_pipeline.sandbox.recorder import Recorder
+from braze_pipeline.sandbox.traffic import RequestRecord, Traffic
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

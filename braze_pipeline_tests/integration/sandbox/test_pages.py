@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from braze_pipeline.braze.sandbox import Sandbox, serve
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline_tests.integration.braze.sandbox.conftest import Post, objects
+from braze_pipeline.sandbox import Sandbox, serve
+from braze_pipeline_tests.integration.sandbox.conftest import Post, objects
 
 
 def get(sandbox: Sandbox, path: str) -> requests.Response:
@@ -84,7 +84,7 @@ def test_pages_answer_for_the_loopback_address_only(sandbox: Sandbox) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from braze_pipeline.braze.sandbox import serve
+from braze_pipeline.sandbox import serve
 folder = Path(sys.argv[1])
 serve(
     0,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from braze_pipeline.braze.sandbox import (
+from braze_pipeline.sandbox import (
     WRITES,
     Fault,
     FaultKind,
@@ -18,7 +18,7 @@ from braze_pipeline.braze.sandbox import (
     Overlap,
     Sandbox,
 )
-from braze_pipeline_tests.integration.braze.sandbox.conftest import Post, objects
+from braze_pipeline_tests.integration.sandbox.conftest import Post, objects
 
 TRACK = "/users/track"
 

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.limits import CUSTOM_ATTRIBUTES_PAGE, EXPORT_IDS
-from braze_pipeline.braze.sandbox import answers
-from braze_pipeline.braze.sandbox.answers import Answer
-from braze_pipeline.braze.sandbox.profiles import Alias, ProfileStore, external_id
-from braze_pipeline.braze.sandbox.values import CustomAttribute, DataType
-from braze_pipeline.braze.sandbox.workspace import Workspace
+from braze_pipeline.sandbox import answers
+from braze_pipeline.sandbox.answers import Answer
+from braze_pipeline.sandbox.profiles import Alias, ProfileStore, external_id
+from braze_pipeline.sandbox.values import CustomAttribute, DataType
+from braze_pipeline.sandbox.workspace import Workspace
 
 _LOOKUPS: Final = ("external_ids", "user_aliases", "braze_id", "email_address", "phone")
 

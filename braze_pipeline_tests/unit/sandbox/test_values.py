@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.sandbox.nested import DROPPED
-from braze_pipeline.braze.sandbox.times import is_time
-from braze_pipeline.braze.sandbox.values import CustomAttribute, DataType, detect
+from braze_pipeline.sandbox.nested import DROPPED
+from braze_pipeline.sandbox.times import is_time
+from braze_pipeline.sandbox.values import CustomAttribute, DataType, detect
 from braze_pipeline.settings import Json
 
 

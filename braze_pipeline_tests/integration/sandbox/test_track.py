@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from braze_pipeline.braze.limits import MAX_BODY_BYTES
-from braze_pipeline.braze.sandbox import ErrorShape, Limits, Sandbox
-from braze_pipeline_tests.integration.braze.sandbox.conftest import Post, objects
+from braze_pipeline.sandbox import ErrorShape, Limits, Sandbox
+from braze_pipeline_tests.integration.sandbox.conftest import Post, objects
 
 TRACK = "/users/track"
 

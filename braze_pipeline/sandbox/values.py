@@ -17,9 +17,9 @@ from enum import StrEnum
 from typing import Final
 
 from braze_pipeline.braze.limits import MAX_ARRAY, MAX_STRING
-from braze_pipeline.braze.sandbox import nested
-from braze_pipeline.braze.sandbox.nested import DROPPED, Dropped
-from braze_pipeline.braze.sandbox.times import is_time
+from braze_pipeline.sandbox import nested
+from braze_pipeline.sandbox.nested import DROPPED, Dropped
+from braze_pipeline.sandbox.times import is_time
 from braze_pipeline.settings import Json
 
 

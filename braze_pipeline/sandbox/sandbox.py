@@ -12,22 +12,22 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from braze_pipeline.braze.limits import MAX_BODY_BYTES, MAX_OBJECTS
-from braze_pipeline.braze.sandbox import seeds
-from braze_pipeline.braze.sandbox.answers import ErrorShape
-from braze_pipeline.braze.sandbox.api import PERMISSIONS, TRACK, Api
-from braze_pipeline.braze.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
-from braze_pipeline.braze.sandbox.pages import pages
-from braze_pipeline.braze.sandbox.profiles import Profile
-from braze_pipeline.braze.sandbox.reading import write_export
-from braze_pipeline.braze.sandbox.recorder import Recorder
-from braze_pipeline.braze.sandbox.running import HOST, Running
-from braze_pipeline.braze.sandbox.seeds import User
-from braze_pipeline.braze.sandbox.server import BrazeApp, Connections, Latency
-from braze_pipeline.braze.sandbox.state import State
-from braze_pipeline.braze.sandbox.throttle import Clock, Limits, Throttle
-from braze_pipeline.braze.sandbox.traffic import Overlap, RequestRecord, Traffic
-from braze_pipeline.braze.sandbox.values import CustomAttribute, DataType
-from braze_pipeline.braze.sandbox.workspace import Workspace
+from braze_pipeline.sandbox import seeds
+from braze_pipeline.sandbox.answers import ErrorShape
+from braze_pipeline.sandbox.api import PERMISSIONS, TRACK, Api
+from braze_pipeline.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
+from braze_pipeline.sandbox.pages import pages
+from braze_pipeline.sandbox.profiles import Profile
+from braze_pipeline.sandbox.reading import write_export
+from braze_pipeline.sandbox.recorder import Recorder
+from braze_pipeline.sandbox.running import HOST, Running
+from braze_pipeline.sandbox.seeds import User
+from braze_pipeline.sandbox.server import BrazeApp, Connections, Latency
+from braze_pipeline.sandbox.state import State
+from braze_pipeline.sandbox.throttle import Clock, Limits, Throttle
+from braze_pipeline.sandbox.traffic import Overlap, RequestRecord, Traffic
+from braze_pipeline.sandbox.values import CustomAttribute, DataType
+from braze_pipeline.sandbox.workspace import Workspace
 from braze_pipeline.settings import Json
 
 SANDBOX_API_KEY: Final = "sandbox-key-for-trials-only"

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from braze_pipeline.braze.sandbox.faults import Fault, Faults
-from braze_pipeline.braze.sandbox.profiles import ProfileStore
-from braze_pipeline.braze.sandbox.reading import exported
-from braze_pipeline.braze.sandbox.seeds import User
-from braze_pipeline.braze.sandbox.traffic import Traffic
-from braze_pipeline.braze.sandbox.workspace import Workspace
+from braze_pipeline.sandbox.faults import Fault, Faults
+from braze_pipeline.sandbox.profiles import ProfileStore
+from braze_pipeline.sandbox.reading import exported
+from braze_pipeline.sandbox.seeds import User
+from braze_pipeline.sandbox.traffic import Traffic
+from braze_pipeline.sandbox.workspace import Workspace
 
 PAGE: Final = 200
 """Most profiles in one answer of ``/sandbox/profiles.json``."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from braze_pipeline.braze import data_points as plain
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.braze.sandbox.nested import OPERATORS
+from braze_pipeline.sandbox.nested import OPERATORS
 from braze_pipeline.settings import Json
 
 _ARRAY_OPERATORS: Final = frozenset({"add", "remove"})

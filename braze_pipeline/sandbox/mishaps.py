@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from braze_pipeline.braze.sandbox import answers
-from braze_pipeline.braze.sandbox.answers import Answer, Delivery, ErrorShape
-from braze_pipeline.braze.sandbox.faults import Fault, FaultKind
+from braze_pipeline.sandbox import answers
+from braze_pipeline.sandbox.answers import Answer, Delivery, ErrorShape
+from braze_pipeline.sandbox.faults import Fault, FaultKind
 
 VICTIM_SENTENCE: Final = "this object was refused by a planned fault"
 

@@ -17,13 +17,13 @@ from http import HTTPStatus
 from typing import Final
 
 from braze_pipeline.braze.limits import MAX_BODY_BYTES, MAX_OBJECTS
-from braze_pipeline.braze.sandbox import answers, reading
-from braze_pipeline.braze.sandbox.answers import Answer, ErrorShape
-from braze_pipeline.braze.sandbox.faults import Fault, FaultKind
-from braze_pipeline.braze.sandbox.mishaps import mishap, refusal_of, shape_of, spoil
-from braze_pipeline.braze.sandbox.throttle import Throttle, Verdict
-from braze_pipeline.braze.sandbox.traffic import RequestRecord
-from braze_pipeline.braze.sandbox.workspace import ARRAYS, Refused, Workspace
+from braze_pipeline.sandbox import answers, reading
+from braze_pipeline.sandbox.answers import Answer, ErrorShape
+from braze_pipeline.sandbox.faults import Fault, FaultKind
+from braze_pipeline.sandbox.mishaps import mishap, refusal_of, shape_of, spoil
+from braze_pipeline.sandbox.throttle import Throttle, Verdict
+from braze_pipeline.sandbox.traffic import RequestRecord
+from braze_pipeline.sandbox.workspace import ARRAYS, Refused, Workspace
 from braze_pipeline.settings import Json
 
 TRACK: Final = "/users/track"

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
 from braze_pipeline.braze.limits import MAX_NAME
-from braze_pipeline.braze.sandbox.nested import DROPPED
-from braze_pipeline.braze.sandbox.points import data_points
-from braze_pipeline.braze.sandbox.profiles import Profile, ProfileStore
-from braze_pipeline.braze.sandbox.refusals import PRIMARY, refusal
-from braze_pipeline.braze.sandbox.standard import take_field
-from braze_pipeline.braze.sandbox.values import CustomAttribute
+from braze_pipeline.sandbox.nested import DROPPED
+from braze_pipeline.sandbox.points import data_points
+from braze_pipeline.sandbox.profiles import Profile, ProfileStore
+from braze_pipeline.sandbox.refusals import PRIMARY, refusal
+from braze_pipeline.sandbox.standard import take_field
+from braze_pipeline.sandbox.values import CustomAttribute
 from braze_pipeline.settings import Json
 
 ARRAYS: Final = ("attributes", "events", "purchases")

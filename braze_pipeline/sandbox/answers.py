@@ -12,7 +12,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
-from braze_pipeline.braze.sandbox.workspace import ARRAYS, Refused, Tracked
+from braze_pipeline.sandbox.workspace import ARRAYS, Refused, Tracked
 
 NO_VALID_DATA: Final = (
     "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."

@@ -17,8 +17,8 @@ from zoneinfo import available_timezones
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.limits import MAX_IMAGE_URL, MAX_STRING
-from braze_pipeline.braze.sandbox.nested import DROPPED, Dropped
-from braze_pipeline.braze.sandbox.times import is_time
+from braze_pipeline.sandbox.nested import DROPPED, Dropped
+from braze_pipeline.sandbox.times import is_time
 from braze_pipeline.settings import Json, ValueType
 
 Taker = Callable[[Json], Json | Dropped]

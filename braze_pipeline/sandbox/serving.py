@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from braze_pipeline.braze.sandbox.sandbox import Sandbox
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sandbox.sandbox import Sandbox
 
 
 def serve(

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, Literal, TypeGuard
 
 from braze_pipeline.braze.limits import MAX_NAME, MAX_OBJECT_BYTES, MAX_STRING
-from braze_pipeline.braze.sandbox.times import is_time
+from braze_pipeline.sandbox.times import is_time
 from braze_pipeline.settings import Json
 
 OPERATORS: Final = frozenset({"$add", "$remove", "$update"})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from braze_pipeline.braze.sandbox import Sandbox
+from braze_pipeline.sandbox import Sandbox
 
 Post = Callable[..., requests.Response]
 

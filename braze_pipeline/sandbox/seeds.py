@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from braze_pipeline.braze.sandbox.profiles import external_id
-from braze_pipeline.braze.sandbox.values import DataType
-from braze_pipeline.braze.sandbox.workspace import Workspace
+from braze_pipeline.sandbox.profiles import external_id
+from braze_pipeline.sandbox.values import DataType
+from braze_pipeline.sandbox.workspace import Workspace
 
 User = str | Mapping[str, Any]
 """An external id, or an object in the form of an ``attributes`` entry."""

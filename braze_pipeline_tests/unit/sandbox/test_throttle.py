@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.sandbox.throttle import HOUR, Limits, SlidingWindow, Throttle
+from braze_pipeline.sandbox.throttle import HOUR, Limits, SlidingWindow, Throttle
 
 TRACK = "/users/track"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from braze_pipeline.braze.sandbox.api import Request
-from braze_pipeline.braze.sandbox.traffic import RequestRecord
+from braze_pipeline.sandbox.api import Request
+from braze_pipeline.sandbox.traffic import RequestRecord
 
 _SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from braze_pipeline.braze.sandbox import DataType, Limits, Sandbox
-from braze_pipeline_tests.integration.braze.sandbox.conftest import Post, objects
+from braze_pipeline.sandbox import DataType, Limits, Sandbox
+from braze_pipeline_tests.integration.sandbox.conftest import Post, objects
 
 EXPORT = "/users/export/ids"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.braze.sandbox import seeds
-from braze_pipeline.braze.sandbox.points import data_points
-from braze_pipeline.braze.sandbox.refusals import refusal
-from braze_pipeline.braze.sandbox.values import DataType
-from braze_pipeline.braze.sandbox.workspace import Tracked, Workspace
+from braze_pipeline.sandbox import seeds
+from braze_pipeline.sandbox.points import data_points
+from braze_pipeline.sandbox.refusals import refusal
+from braze_pipeline.sandbox.values import DataType
+from braze_pipeline.sandbox.workspace import Tracked, Workspace
 from braze_pipeline.settings import Json
 
 

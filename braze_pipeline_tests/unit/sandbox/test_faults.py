@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from braze_pipeline.braze.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
-from braze_pipeline.braze.sandbox.traffic import Overlap, Traffic
+from braze_pipeline.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
+from braze_pipeline.sandbox.traffic import Overlap, Traffic
 
 MIX = {FaultKind.THROTTLED: 0.2, FaultKind.RESET_AFTER: 0.1}
 
