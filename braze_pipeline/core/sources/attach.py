@@ -10,7 +10,7 @@ from braze_pipeline.core import warehouse
 from braze_pipeline.core.masking import mask
 from braze_pipeline.core.sources.find import Found, find, unreadable
 from braze_pipeline.core.sources.tables import TABLES, SourceTable
-from braze_pipeline.core.sources.values import Reading, reading
+from braze_pipeline.core.sources.values import Reading, reading, what_is_read
 from braze_pipeline.core.warehouse import quote
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 
@@ -135,7 +135,9 @@ def _check_values(
     if not checked:
         return
     counts = ", ".join(f"count_if({quote(_FLAG + str(n))})" for n in range(len(checked)))
-    found_bad = con.execute(f"SELECT {counts} FROM {flagged}").fetchone() or ()
+    # With the filter, a Parquet file's statistics can show that nothing is wrong: no row is read.
+    anyone = " OR ".join(quote(_FLAG + str(n)) for n in range(len(checked)))
+    found_bad = con.execute(f"SELECT {counts} FROM {flagged} WHERE {anyone}").fetchone() or ()
     for bad, one in zip(found_bad, checked, strict=True):
         if not bad:
             continue
@@ -147,10 +149,10 @@ def _check_values(
         row, value = first or (0, None)
         raise SourceChanged(
             f"The source table {name} ({found.location}) has values in the column '{one.theirs}' "
-            f"that are no {one.column.type}: {bad:,} of them, the first in row "
+            f"that are not {what_is_read(one.column.type)}: {bad:,} of them, the first in row "
             f"{row + found.text:,}{' (the header is row 1)' if found.text else ''}, of the form "
             f"{mask(value)!r}.",
-            fix="Mend them (YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, numbers with a point and no other "
+            fix="Fix them (YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, numbers with a point and no other "
             "sign, true or false), or leave them empty.",
         )
 

@@ -1,13 +1,14 @@
 """From a source's own types to ours, in SQL.
 
-Each column of ours comes out of one of theirs by an expression. Where text has to be read (a date,
-a number, yes or no), the expression is NULL for what cannot be read, and a second one tells that
-from what was missing: so that it is found and told, and never taken for missing.
+Each column of ours comes out of one of theirs by an expression. Where values have to be read (a
+number or yes and no in text, any date), a second expression finds what is there and cannot be read:
+so that it is found and reported, and never taken for missing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from braze_pipeline.core.sources.find import Found, nearest
 from braze_pipeline.core.sources.tables import ColumnType, SourceColumn
@@ -21,6 +22,12 @@ _NUMBERS = (
 _FLOATS = ("FLOAT", "DOUBLE")
 _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS WITH TIME ZONE")
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2099
+"""The years of dates that are read. DuckDB reads 24-03-01 as the year 24, which would sort before
+everything that happened; no order, consent or living person is older than 1900, and what is dated
+2100 or later was mistyped or stands for "never"."""
 
 _YES = "('true', 't', 'yes', 'y', '1', '1.0')"
 _NO = "('false', 'f', 'no', 'n', '0', '0.0')"
@@ -83,15 +90,29 @@ def reading(
             fix=f"Write it as {column.type}, or map another column under `sources: {table}: "
             "columns:` in defs.yaml.",
         )
-    if column.type != "VARCHAR" and _is_read(kind, column.type):
-        there = f"trim({quote(name)}::VARCHAR) <> ''"
-        return Reading(column, name, value, f"{there} AND ({value}) IS NULL")
-    return Reading(column, name, value)
+    return Reading(column, name, value, _unreadable(quote(name), kind, column.type, value))
 
 
-def _is_read(kind: str, ours: ColumnType) -> bool:
-    """Whether some values of their type may be none of ours."""
-    return kind in {"VARCHAR", "ENUM"} or (ours == "BOOLEAN" and kind != "BOOLEAN")
+def _unreadable(column: str, kind: str, ours: ColumnType, value: str) -> str | None:
+    """The condition for what is there and none of ours; None where their type rules that out."""
+    if ours == "VARCHAR" or (ours == kind == "BOOLEAN"):
+        return None
+    if kind in {"VARCHAR", "ENUM"} or ours == "BOOLEAN":
+        return f"trim({column}::VARCHAR) <> '' AND ({value}) IS NULL"
+    return f"NOT {_plausible(value, ours)}" if ours in {"DATE", "TIMESTAMP"} else None
+
+
+def what_is_read(ours: ColumnType) -> str:
+    """What the values of a column must be, for messages."""
+    if ours in {"DATE", "TIMESTAMP"}:
+        return f"a {ours} in the years {FIRST_YEAR} to {LAST_YEAR}"
+    return f"a {ours}"
+
+
+def _plausible(value: str, ours: ColumnType) -> str:
+    return (
+        f"(({value}) >= {ours} '{FIRST_YEAR}-01-01' AND ({value}) < {ours} '{LAST_YEAR + 1}-01-01')"
+    )
 
 
 def _text(column: str, kind: str, ours: SourceColumn) -> str | None:
@@ -144,7 +165,7 @@ def _time(column: str, kind: str, ours: ColumnType, time_zone: str) -> str | Non
             f"THEN timezone({zone}, TRY_CAST({text} AS TIMESTAMPTZ)) "
             f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
         )
-        local = f"CASE WHEN isfinite({read}) THEN {read} END"
+        local = f"CASE WHEN {_plausible(read, 'TIMESTAMP')} THEN {read} END"
     else:
         return None
     return local if ours == "TIMESTAMP" else f"({local})::DATE"

@@ -88,7 +88,7 @@ def test_numbers_for_yes_and_no_are_read_and_others_refused(
     con.execute(f"COPY ({query.format(0)}) TO '{file}' (FORMAT parquet)")
     assert load(con, "consents", file) == [("1", "sms", False, datetime(2011, 1, 1))]
     con.execute(f"COPY ({query.format(2)}) TO '{file}' (FORMAT parquet)")
-    with pytest.raises(SourceChanged, match="'opted_in' that are no BOOLEAN: 1 of them"):
+    with pytest.raises(SourceChanged, match="'opted_in' that are not a BOOLEAN: 1 of them"):
         load(con, "consents", file)
 
 
@@ -172,6 +172,11 @@ def test_a_mapping_of_no_column_of_ours_is_refused(
         ("orders", "ordered_at", "2011-01-03", "03.01.2011 ", 4),
         ("orders", "ordered_at", "2011-01-03", "infinity", 4),
         ("orders", "ordered_at", "2011-01-03", "2011-02-30", 4),
+        ("orders", "ordered_at", "2011-01-03", "11-01-03", 4),
+        ("orders", "ordered_at", "2011-01-03", "1/3/11", 4),
+        ("orders", "ordered_at", "2011-01-03", "2211-01-03", 4),
+        ("consents", "changed_at", "2011-01-01 10:00:00", "11-01-01T10:00:00Z", 2),
+        ("predictions", "predicted_on", "2011-01-01", "11-01-01", 2),
         ("consents", "opted_in", ",no,", ",maybe,", 3),
         ("predictions", "predicted_on", "2011-01-01", "soon", 2),
     ],
@@ -194,6 +199,47 @@ def test_what_cannot_be_read_is_told_by_column_and_row_and_not_shown(
     assert f"1 of them, the first in row {row} (the header is row 1)" in told
     assert str(file) in told
     assert new.strip(',"') not in told
+
+
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP", "TIMESTAMPTZ"])
+@pytest.mark.parametrize("year", ["0024", "1899", "2100", "infinity"])
+def test_a_typed_date_outside_the_plausible_years_is_reported_with_file_column_and_count(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str, year: str
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    wrong = year if year == "infinity" else f"{year}-03-01"
+    con.execute(
+        f"COPY (SELECT 1 AS customer_id, unnest(['1900-01-02', '2099-12-30', NULL, '{wrong}', "
+        f"'{wrong}'])::{kind} AS predicted_on, 1.5 AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    with pytest.raises(SourceChanged) as caught:
+        load(con, "predictions", file)
+    assert f"({file}) has values in the column 'predicted_on'" in str(caught.value)
+    assert "the years 1900 to 2099: 2 of them, the first in row 4" in str(caught.value)
+    assert wrong not in str(caught.value)
+
+
+@given(day=st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
+@settings(max_examples=60)
+def test_a_time_is_read_as_it_is_written_or_refused_and_its_form_does_not_matter(
+    day: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("times")
+    rows = {"customer_id": ["1"], "channel": ["sms"], "opted_in": [True]}
+    for name, column in {
+        "typed": pa.array([day], pa.timestamp("us")),
+        "text": pa.array([day.isoformat(sep=" ")]),
+        "short": pa.array([day.isoformat(sep=" ").lstrip("0")]),
+    }.items():
+        file = folder / f"{name}.parquet"
+        pq.write_table(pa.table(rows | {"changed_at": column}), file)
+        with duckdb.connect() as con:
+            warehouse.prepare(con)
+            if 1900 <= day.year < 2100:
+                assert load(con, "consents", file)[0][3] == day
+                continue
+            with pytest.raises(SourceChanged, match="1900 to 2099"):
+                load(con, "consents", file)
 
 
 def test_text_in_parquet_is_checked_too(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
