@@ -61,6 +61,7 @@ class World:
         stale: What the check of the sources warns of; None: it passes.
         rejected_rows, refused: What the profiles and the send report, of 1,000 users.
         before_failing: How many users a failing send gets acknowledged.
+        sends: The kind of plan that is sent; another than "plan" is one made by the send.
         minutes: How far the sensors' clock is ahead.
     """
 
@@ -74,6 +75,7 @@ class World:
     rejected_rows: int = 0
     refused: int = 0
     before_failing: int = 0
+    sends: str = "plan"
     minutes: float = 0.0
     cursors: dict[str, str | None] = field(default_factory=dict)
 
@@ -193,7 +195,10 @@ class World:
         """As a send would note it."""
         journal = Journal(self.warehouse.journal_path)
         send = journal.start(
-            destination=t.destination.name, template=t.name, plan_id=f"plan-{run_id}", run_id=run_id
+            destination=t.destination.name,
+            template=t.name,
+            plan_id=f"{self.sends}-{run_id}",
+            run_id=run_id,
         )
         writer = journal.writer(send)
         writer.put(

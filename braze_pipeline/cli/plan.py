@@ -35,7 +35,10 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
                 "There is no plan yet" + (f" for {day}." if day else "."),
                 fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
             )
-        console.say(f"Plan {found.plan_id} ({found.status}), made {found.created_at} UTC")
+        console.say(
+            f"Plan {found.plan_id} ({found.status}), made {found.created_at:%Y-%m-%d %H:%M} UTC "
+            f"by run {found.run_id[:8]}"
+        )
         _costs(found)
         table = Table("user", "attribute", "old", "new", "reason")
         for row in rows.plan_preview(con, found, limit):

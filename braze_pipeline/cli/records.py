@@ -1,4 +1,4 @@
-"""``braze-pipeline rejections``: what did not get through; ``sends``: what became of each send."""
+"""``braze-pipeline rejections``: what did not get through; ``sends``: results of recent sends."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> N
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all figures.")
 @click.pass_obj
 def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
-    """What became of the last sends: outcomes, pace, retries by cause."""
+    """Results of recent sends: outcomes, pace, retries by cause.
+
+    Users are those of the send's plan: a rerun counts what the send before it got through, too.
+    """
     from braze_pipeline.core import outcomes
 
     template = session.template
@@ -92,7 +95,7 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
         console.say(f"{one['ended_at']:%Y-%m-%d %H:%M} UTC, as of {one['newest_day']}: {counts}")
         retries = ", ".join(f"{cause}: {n:,}" for cause, n in json.loads(one["retries"]).items())
         console.say(
-            f"    {one['status']}; {one['requests']:,} requests in {one['seconds']:,.1f} s, "
-            f"throttled {one['throttled_seconds']:,.1f} s, p95 {one['latency_p95'] * 1000:,.0f} ms"
-            + (f"; retries {retries}" if retries else "")
+            f"    {one['status']} by run {one['run_id'][:8]}; {one['requests']:,} requests in "
+            f"{one['seconds']:,.1f} s, throttled {one['throttled_seconds']:,.1f} s, "
+            f"p95 {one['latency_p95'] * 1000:,.0f} ms" + (f"; retries {retries}" if retries else "")
         )

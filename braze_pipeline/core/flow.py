@@ -152,7 +152,9 @@ def send_days(
     on_progress: Callable[[Progress], None] | None = None,
     every: float = 5.0,
 ) -> SendOutcome:
-    """Carry out the newest plan of the days, and put what Braze acknowledged into the ledger.
+    """Carry out the plan of the days, and put what Braze acknowledged into the ledger.
+
+    It is the run's own plan. A run that made none, such as a rerun from failure, takes the newest.
 
     ``on_progress`` is told about ``every`` seconds; without it, ``say`` is.
 
@@ -172,7 +174,7 @@ def send_days(
 
     d = t.destination
     with sending(warehouse.lock_path(d.name), d.name):
-        plan = _plan_or_again(warehouse, t, days, run_id=run_id)
+        plan = _plan_or_again(warehouse, t, days, run_id=run_id, say=say)
         result = send_plan(
             snapshot=plan.snapshot,
             plan_id=plan.plan_id,
@@ -190,9 +192,9 @@ def send_days(
 
 
 def _plan_or_again(
-    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
+    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str, say: Say
 ) -> PlanSummary:
-    """The stored plan; made again where another run overtook this run's own between its steps.
+    """The run's own plan; made again where another run overtook it between its steps.
 
     We hold the destination's lock by now, so nobody overtakes a second time. Guards judge the new
     plan too. A plan of an earlier run is not replaced: somebody may have looked at it.
@@ -201,35 +203,38 @@ def _plan_or_again(
     from braze_pipeline.core.plan.build import build_plan
 
     try:
-        return _plan_to_send(warehouse, t, days)
+        return _plan_to_send(warehouse, t, days, run_id=run_id)
     except PlanOutdated:
         with warehouse.connect() as con:
-            stale = records.latest(con, t, list(days))
-            if stale is None or stale.run_id != run_id or stale.force_stale is not None:
+            stale = records.latest(con, t, days, run_id=run_id)
+            if stale is None or stale.force_stale is not None:
                 raise
-            now = datetime.now(UTC).replace(tzinfo=None)
             passed = {g.name: g.let_through for g in stale.guards if g.let_through}
-            build_plan(
+            again = build_plan(
                 con,
                 warehouse,
                 t,
                 days,
                 run_id=run_id,
-                now=now,
+                now=datetime.now(UTC),
                 let_through=tuple(passed),
                 reason=next(iter(passed.values()), None),
                 preflight=stale.preflight,
             )
-        return _plan_to_send(warehouse, t, days)
+        say(f"Another run came first: planned again, with {again.planned_users:,} users to send.")
+        return _plan_to_send(warehouse, t, days, run_id=run_id)
 
 
-def _plan_to_send(warehouse: Warehouse, t: TemplateSettings, days: Sequence[date]) -> PlanSummary:
+def _plan_to_send(
+    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
+) -> PlanSummary:
+    """The plan that this run made, or the newest of the days where it only sends."""
     from braze_pipeline.core.ledger.fold import fold
     from braze_pipeline.core.plan import records
 
     with warehouse.connect() as con:
         fold(con, warehouse, t.destination.name)
-        plan = records.latest(con, t, list(days))
+        plan = records.latest(con, t, days, run_id=run_id) or records.latest(con, t, days)
         if plan is None:
             raise PlanOutdated(
                 f"There is no plan of {t.name} for {days[0]}"

@@ -1,6 +1,8 @@
-"""One run in figures: what ``run --json`` prints and the demo tells.
+"""One run in figures: what ``run --json`` prints and the demo shows.
 
-The figures come from the tables that the run wrote, not from the steps that wrote them.
+The figures come from the tables that the run wrote, not from the steps that wrote them. Plan and
+send are the run's own; customers, audience and profiles are the day's, which another run of the
+same day may have written since.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.core.audience import RULES
+from braze_pipeline.core.plan import records
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,8 +28,8 @@ class Report:
 
     Attributes:
         left_out: Customers left out of the audience, by the first rule that excluded them.
-        plan: The plan; None when the run ended before there was one.
-        accepted_users, rejected_users: What became of the plan's users so far.
+        plan: The run's own plan; None when it ended before there was one.
+        accepted_users, rejected_users: Users of that plan, by Braze's answer so far.
     """
 
     days: tuple[date, ...]
@@ -119,7 +122,7 @@ def report(
         f"WHERE stage = 'profiles' AND as_of IN ({shown}) AND destination = ? AND template = ?",
         [t.destination.name, t.name],
     )
-    plan = _plan(con, t, days, run_id=run_id)
+    plan = records.latest(con, t, days, run_id=run_id)
     sent = (
         _rows(
             con,
@@ -147,16 +150,6 @@ def report(
         accepted_users=int(sent[0][0]) if sent else 0,
         rejected_users=int(sent[0][1]) if sent else 0,
     )
-
-
-def _plan(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date], *, run_id: str
-) -> PlanSummary | None:
-    """The run's own plan, else none: figures of another run would mislead."""
-    from braze_pipeline.core.plan import records
-
-    plan = records.latest(con, t, list(days))
-    return plan if plan is not None and plan.run_id == run_id else None
 
 
 def _rows(

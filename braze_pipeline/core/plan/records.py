@@ -230,15 +230,23 @@ def load(con: duckdb.DuckDBPyConnection, plan_id: str) -> PlanSummary:
 
 
 def latest(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date] | None = None
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    days: Sequence[date] | None = None,
+    *,
+    run_id: str | None = None,
 ) -> PlanSummary | None:
-    """The newest plan of a template, of the given days or of any; None where there is none."""
+    """The newest plan of a template, of the given days and run or of any; None if there is none."""
     ensure(con)
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
-        "AND (? IS NULL OR days = ?::DATE[]) ORDER BY created_at DESC, rowid DESC LIMIT 1",
-        [tables.ledger_name(t), t.name, *([None, None] if days is None else [1, sorted(days)])],
-    ).fetchone()
+        "AND (? IS NULL OR days = ?::DATE[]) AND run_id = coalesce(?, run_id) "
+        "ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        [
+            tables.ledger_name(t), t.name,
+            *([None, None] if days is None else [1, sorted(days)]), run_id,
+        ],
+    ).fetchone()  # fmt: skip
     return None if row is None else load(con, row[0])
 
 

@@ -166,10 +166,11 @@ def sent_of(
     """What the run's plan got answers for, by the journal; nothing where there was no plan."""
     keys = TemplateKeys.of(t)
     made = facts.materialized.get(keys.plan, {})
-    plan = _text(made, PLAN_METADATA) or plan_of_run(journal, facts.run.run_id)
+    # A send plans again where another run came first: what it began to send is the run's plan.
+    plan = plan_of_run(journal, facts.run.run_id) or _text(made, PLAN_METADATA)
     if plan is None:
         return NOTHING
-    planned = _number(made, ROWS_METADATA)
+    planned = _number(made, ROWS_METADATA) if _text(made, PLAN_METADATA) == plan else None
     if planned is None:  # only the send was run again: the plan is an earlier run's
         last = instance.get_latest_materialization_event(keys.plan)
         earlier = last.asset_materialization.metadata if last and last.asset_materialization else {}

@@ -44,6 +44,22 @@ def test_a_failed_run_becomes_one_action_with_class_steps_and_what_was_sent(worl
     assert len(engine) == 1
 
 
+def test_of_a_plan_that_was_made_again_by_the_send_the_action_counts_what_that_one_sent(
+    world: World,
+) -> None:
+    world.before_failing = 600
+    world.sends = "plan-made-again"
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run()
+    world.tick()
+
+    sent = world.one().sent
+    assert sent is not None
+    assert sent.sentence() == (
+        "600 users accepted by Braze, 0 refused, an unknown number not attempted."
+    )
+
+
 def test_repeats_of_a_cause_are_folded_into_one_action(world: World) -> None:
     for day, seconds in ((DAY, 300), (NEXT_DAY, 1_301.5)):
         world.raises["braze_send"] = errors.BrazeUnavailable(f"Failed for {seconds} s.", fix="")

@@ -1,0 +1,88 @@
+"""Two runs of one day take turns with the ledger; each sends, and reports, its own plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core import flow
+from braze_pipeline.core.flow import Overrides, SendOutcome
+from braze_pipeline.core.plan.records import PlanSummary
+from braze_pipeline.core.report import Report, report
+from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.settings import TemplateSettings
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+DAYS = [day(1)]
+USERS = {f"u{n:03}": {"Tier": "gold"} for n in range(100)}
+KEY = {"BRAZE_API_KEY": SANDBOX_API_KEY}
+
+
+class Runs:
+    """Steps of runs of one day, by the name of the run."""
+
+    def __init__(self, world: World, t: TemplateSettings) -> None:
+        self.world, self.t = world, t
+        self.said: list[str] = []
+
+    def plan(self, run: str) -> PlanSummary:
+        return flow.plan_days(
+            self.world.warehouse, self.t, DAYS, run_id=run, now=datetime(2026, 6, 1),  # noqa: DTZ001
+            environ=KEY, overrides=Overrides(), say=self.said.append,
+        )  # fmt: skip
+
+    def send(self, run: str) -> SendOutcome:
+        return flow.send_days(
+            self.world.warehouse, self.t, DAYS, run_id=run, environ=KEY, say=self.said.append
+        )
+
+    def report(self, run: str) -> Report:
+        with self.world.warehouse.connect() as con:
+            return report(con, self.t, DAYS, run_id=run)
+
+
+def figures(found: Report) -> tuple[int, int, int, int]:
+    assert found.plan is not None
+    return (
+        found.plan.planned_users,
+        found.plan.unchanged_users,
+        found.accepted_users,
+        found.not_attempted_users,
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    made = template(attribute("Tier"))
+    world = World(tmp_path, made)
+    world.profiles(day(1), USERS)
+    world.close()
+    return Runs(world, made)
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_each_run_of_a_day_reports_what_it_planned_and_sent_itself(runs: Runs, first: str) -> None:
+    second = {"a": "b", "b": "a"}[first]
+    with Sandbox(users=list(USERS)) as sandbox:
+        runs.t = replace(runs.t, destination=replace(runs.t.destination, endpoint=sandbox.endpoint))
+        runs.plan("a")
+        runs.plan("b")
+        sent = [runs.send(first), runs.send(second)]
+        assert {user: sandbox.objects_sent(user) for user in USERS} == dict.fromkeys(USERS, 1)
+
+    assert [outcome.plan.run_id for outcome in sent] == [first, second]
+    assert figures(runs.report(first)) == (100, 0, 100, 0)
+    assert figures(runs.report(second)) == (0, 100, 0, 0)
+    assert all(outcome.account.holds for outcome in sent)
+
+
+def test_a_run_that_only_sends_carries_out_the_newest_plan_of_its_day(runs: Runs) -> None:
+    with Sandbox(users=list(USERS)) as sandbox:
+        runs.t = replace(runs.t, destination=replace(runs.t.destination, endpoint=sandbox.endpoint))
+        runs.plan("a")
+        outcome = runs.send("rerun of a")
+    assert outcome.plan.run_id == "a"
+    assert figures(runs.report("a")) == (100, 0, 100, 0)
