@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import usersql, warehouse
 from braze_pipeline.core.daytables import Fitted, replace_day
-from braze_pipeline.core.warehouse import quote
+from braze_pipeline.core.warehouse import OURS, fold, quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 
 if TYPE_CHECKING:
@@ -166,16 +166,17 @@ def read_by(t: TemplateSettings) -> dict[str, str]:
 
 
 def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
-    there = {name.casefold(): name for name in names}
-    ours = sorted(name for name in there.values() if name.startswith("__"))
+    there = {fold(name): name for name in names}
+    ours = sorted(name for name in there.values() if name.startswith(OURS))
     if ours:
         raise ConfigurationError(
-            f"{t.attributes_sql} gives columns that begin with two underscores: {', '.join(ours)}.",
-            fix="Name them otherwise: such names are the pipeline's own.",
+            f"{t.attributes_sql} gives columns that begin with two underscores: {', '.join(ours)}. "
+            "Such names are the pipeline's own.",
+            fix="Give them another name (`AS`), or exclude them (`SELECT * EXCLUDE (name)`).",
         )
     for column, reader in read_by(t).items():
-        if column.casefold() not in there:
-            near = difflib.get_close_matches(column.casefold(), there, n=1)
+        if fold(column) not in there:
+            near = difflib.get_close_matches(fold(column), there, n=1)
             hint = f" Did you mean '{there[near[0]]}'?" if near else ""
             raise ConfigurationError(
                 f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "

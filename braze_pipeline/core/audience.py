@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.daytables import columns_of, replace_day
 from braze_pipeline.core.usersql import reason
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import AccountingError, ConfigurationError, ContractBroken
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def build_audience(
     )
     query = (
         f"SELECT {quote(t.customer_column)}::VARCHAR AS customer_id, CASE {left_out} END "
-        f"AS left_out_by, groups FROM (SELECT *, {groups} AS groups FROM ({source}))"
+        f"AS left_out_by, __groups AS groups FROM (SELECT *, {groups} AS __groups FROM ({source}))"
     )
     replace_day(con, t, TABLE, as_of, query, now=now)
     return _counted(con, t, as_of, customers, tuple(rules))
@@ -145,7 +145,7 @@ def _rules(
         "contactable": f"({' OR '.join(reachable)})",
     }
     if t.kind == "campaign":
-        rules[RECIPIENTS] = "len(groups) > 0"
+        rules[RECIPIENTS] = "len(__groups) > 0"
     return rules
 
 
@@ -186,7 +186,7 @@ def _high_value(
 
 
 def _column(t: TemplateSettings, name: str, columns: dict[str, str]) -> str:
-    if name.casefold() not in {column.casefold() for column in columns}:
+    if fold(name) not in map(fold, columns):
         raise ConfigurationError(
             f"The audience reads the column '{name}', which {t.attributes_sql} does not give.",
             fix=f"Select {name} there, or take the rule that reads it out of `audience:`.",

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core import warehouse
-from braze_pipeline.core.warehouse import quote
+from braze_pipeline.core.warehouse import fold, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def replace_day(
         fitted = _fit(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
         con.execute(
-            f"INSERT INTO {name} BY NAME SELECT ?::DATE AS __as_of, rows.* FROM ({query}) AS rows",
+            f"INSERT INTO {name} BY NAME SELECT ?::DATE AS __as_of, * FROM ({query})",
             [as_of],
         )
         con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
@@ -130,12 +130,12 @@ def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query:
         columns = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         con.execute(f"CREATE TABLE IF NOT EXISTS {name} (__as_of DATE NOT NULL, {columns})")
         return Fitted()
-    # SQL does not tell cases apart, but a name that is shown should be as the SQL has it.
-    named = {column.casefold(): column for column in there}
-    added = tuple(c for c in wanted if c.casefold() not in named)
-    removed = tuple(c for c in there if c.casefold() not in {w.casefold() for w in wanted})
+    # SQL does not distinguish cases, but a name that is shown should be as the SQL has it.
+    named = {fold(column): column for column in there}
+    added = tuple(c for c in wanted if fold(c) not in named)
+    removed = tuple(c for c in there if fold(c) not in {fold(w) for w in wanted})
     retyped = tuple(
-        c for c, kind in wanted.items() if there.get(named.get(c.casefold(), ""), kind) != kind
+        c for c, kind in wanted.items() if there.get(named.get(fold(c), ""), kind) != kind
     )
     for column in added:
         con.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {wanted[column]}")
@@ -144,7 +144,7 @@ def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query:
     for column in retyped:
         _retype(con, name, column, wanted[column])
     for column in wanted:
-        old = named.get(column.casefold(), column)
+        old = named.get(fold(column), column)
         if old != column:
             con.execute(f"ALTER TABLE {name} RENAME COLUMN {quote(old)} TO {quote(column)}")
     return Fitted(added=added, removed=removed, retyped=retyped)

@@ -6,12 +6,13 @@ Texts of errors that come from data quote the data; those are told by their kind
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.masking import mask
-from braze_pipeline.core.warehouse import disk_full, quote
+from braze_pipeline.core.warehouse import disk_full, fold, quote
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: d
     sql = _checked(con, file)
     try:
         # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
+        _check_names(file, con.execute(f"DESCRIBE {sql}", {"as_of": as_of}).fetchall())
         con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}", {"as_of": as_of})
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
@@ -41,6 +43,20 @@ def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: d
         raise damaged(error) from error
     except duckdb.Error as error:
         raise _told(file, error) from error
+
+
+def _check_names(file: Path, described: Sequence[tuple[str, ...]]) -> None:
+    """Two columns of one name would become ``name`` and ``name_1``, and one be sent as the other."""
+    first: dict[str, str] = {}
+    for name, *_ in described:
+        if fold(name) in first:
+            raise ConfigurationError(
+                f"{file} gives two columns that SQL cannot tell apart: {first[fold(name)]} and "
+                f"{name}.",
+                fix="Give one of them another name (`AS`), or exclude it (`SELECT c.* EXCLUDE "
+                "(name)`).",
+            )
+        first[fold(name)] = name
 
 
 def damaged(error: Exception) -> Exception:

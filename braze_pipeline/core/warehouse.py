@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import random
 import re
+import string
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,19 @@ LOCK_WAIT_SECONDS = 60.0
 
 # What SQLite and DuckDB say; the last of DuckDB's temporary files, which may take most of the disk.
 _FULL = ("No space left on device", "database or disk is full", "max_temp_directory_size")
+
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+OURS = "__"
+"""What the names of our own columns begin with, where they stand beside columns that a brand named.
+A brand's own column may not begin so, so that no name that it chooses means one of ours."""
+
+
+def fold(name: str) -> str:
+    """A name of a column, equal for all names that DuckDB takes for the same: ``A`` and ``a`` are,
+    ``Ä`` and ``ä`` are not."""
+    return name.translate(_LOWER)
 
 
 def quote(identifier: str) -> str:

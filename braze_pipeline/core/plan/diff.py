@@ -154,10 +154,10 @@ def _still_in_audience(con: duckdb.DuckDBPyConnection, q: Question, *, leaving: 
         column = quote(q.t.identifier_column)
         customer = quote(q.t.customer_column)
         source = (
-            f"SELECT DISTINCT c.{column}::VARCHAR AS user_id FROM {q.t.table('audience')} a "
-            f"JOIN {q.t.table('customer_attributes')} c ON c.{customer}::VARCHAR = a.customer_id "
-            f"AND c.__as_of = a.__as_of WHERE a.left_out_by IS NULL AND a.__as_of = "
-            f"{_day(q.newest)}"
+            f"SELECT DISTINCT __c.{column}::VARCHAR AS user_id FROM {q.t.table('audience')} __a "
+            f"JOIN {q.t.table('customer_attributes')} __c "
+            f"ON __c.{customer}::VARCHAR = __a.customer_id AND __c.__as_of = __a.__as_of "
+            f"WHERE __a.left_out_by IS NULL AND __a.__as_of = {_day(q.newest)}"
         )
     else:
         source = f"SELECT user_id FROM {tables.wide(q.layout.ledger)}"

@@ -9,7 +9,7 @@ from braze_pipeline.core import rejections
 from braze_pipeline.core.profiles import cache, contract, staging, store
 from braze_pipeline.core.profiles.schema import build_schema
 from braze_pipeline.core.profiles.store import STAGE, TABLE
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import AccountingError, MissingRequiredField
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def build_profiles(
 
 
 def _check_identifier(t: TemplateSettings, types: dict[str, str]) -> None:
-    if t.identifier_column.lower() not in {name.lower() for name in types}:
+    if fold(t.identifier_column) not in map(fold, types):
         where = "the recipient groups'" if t.kind == "campaign" else "the customer attributes"
         raise MissingRequiredField(
             f"{t.destination.identifier} is missing: {where} table has no column "
@@ -151,8 +151,8 @@ def _summarise(
 
 def _dropped(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:
     """Consent values that the template names and that stay here."""
-    there = {name.lower() for name in staging.source_types(con, t)}
-    counts = [f"count({quote(name)})" for name in t.dropped if name.lower() in there]
+    there = set(map(fold, staging.source_types(con, t)))
+    counts = [f"count({quote(name)})" for name in t.dropped if fold(name) in there]
     if not counts:
         return 0
     query = f"SELECT {' + '.join(counts)} FROM {t.table('customer_attributes')} WHERE __as_of = ?"

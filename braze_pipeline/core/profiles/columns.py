@@ -296,7 +296,7 @@ def _array(source: Source) -> ColumnMapping:
         # Of equal elements the last stays, as in Braze; too many are left for the schema to judge.
         back = f"list_reverse({items})"
         ordered = (
-            f"list_reverse(list_filter({back}, lambda item, n: list_position({back}, item) = n))"
+            f"list_reverse(list_filter({back}, lambda __item, __n: list_position({back}, __item) = __n))"
         )
         value = (
             f"CASE WHEN len({unique}) = len({items}) OR len({unique}) > {limits.MAX_ARRAY} "

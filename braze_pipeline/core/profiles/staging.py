@@ -16,7 +16,7 @@ from braze_pipeline.core.profiles.columns import ColumnMapping, Source, map_colu
 from braze_pipeline.core.profiles.normalise import KINDS
 from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.core.profiles.schema import attributes_of
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.settings import ValueType
 
@@ -86,7 +86,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
     Raises:
         SourceChanged: the customer attributes table lacks a column of the template.
     """
-    known = {name.lower(): (name, type_) for name, type_ in types.items()}
+    known = {fold(name): (name, type_) for name, type_ in types.items()}
     staged = []
     for number, attribute in enumerate(attributes_of(t)):
         column, type_ = _find(known, attribute.column, t)
@@ -105,7 +105,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
 
 
 def _find(known: dict[str, tuple[str, str]], column: str, t: TemplateSettings) -> tuple[str, str]:
-    found = known.get(column.lower())
+    found = known.get(fold(column))
     if found is None:
         raise SourceChanged(
             f"The customer attributes of template {t.name!r} have no column {column!r}.",
@@ -132,12 +132,13 @@ def stage(
 ) -> None:
     """Make ``BASE``: one row for each row of the day's audience.
 
-    The layers of the query keep each expression from being computed more than once.
+    The layers of the query keep each expression from being computed more than once. In all but the
+    last the brand's columns stand beside ours, whose names begin with two underscores.
     """
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
     values = [
-        f"({c.mapping.value})::{c.attribute.type.duckdb} AS v{c.number}, "
-        f"({c.mapping.problem or 'NULL'})::VARCHAR AS e{c.number}"
+        f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}, "
+        f"({c.mapping.problem or 'NULL'})::VARCHAR AS __e{c.number}"
         for c in columns
     ]
     kept = [part for c in columns for part in _kept(c)]
@@ -151,18 +152,18 @@ def stage(
         FROM (
             SELECT {", ".join(["*", *values])}
             FROM (
-                SELECT {", ".join(["attributes.*", "audience.__groups", *texts])}
+                SELECT {", ".join(["__attributes.*", "__audience.__groups", *texts])}
                 FROM (
                     SELECT * FROM {t.table("customer_attributes")} WHERE __as_of = ?
-                ) AS attributes
+                ) AS __attributes
                 JOIN (
                     SELECT customer_id AS __audience_id, any_value(groups) AS __groups
                     FROM {t.table("audience")}
                     WHERE __as_of = ? AND left_out_by IS NULL
                     GROUP BY customer_id
-                ) AS audience
-                ON attributes.{quote(t.customer_column)} IS NOT DISTINCT FROM
-                    audience.__audience_id
+                ) AS __audience
+                ON __attributes.{quote(t.customer_column)} IS NOT DISTINCT FROM
+                    __audience.__audience_id
             )
         )
         """,
@@ -173,10 +174,10 @@ def stage(
 def _kept(one: Staged) -> list[str]:
     k = one.number
     if one.mapping.kind is None:
-        raw = f"CASE WHEN e{k} IS NOT NULL THEN {quote(one.attribute.column)}::VARCHAR END"
+        raw = f"CASE WHEN __e{k} IS NOT NULL THEN {quote(one.attribute.column)}::VARCHAR END"
     else:
-        raw = f"CASE WHEN v{k} IS NULL THEN __t{k} END"
-    columns = [f"v{k}", f"e{k}", f"{raw} AS r{k}"]
+        raw = f"CASE WHEN __v{k} IS NULL THEN __t{k} END"
+    columns = [f"__v{k} AS v{k}", f"__e{k} AS e{k}", f"{raw} AS r{k}"]
     if one.mapping.params is None:
         columns.append(f"{one.region or 'NULL::VARCHAR'} AS h{k}")
     return columns
