@@ -46,7 +46,7 @@ def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: d
 
 
 def _check_names(file: Path, described: Sequence[tuple[str, ...]]) -> None:
-    """Two columns of one name would become ``name`` and ``name_1``, and one be sent as the other."""
+    """Of two columns of one name DuckDB would make ``name`` and ``name_1``."""
     first: dict[str, str] = {}
     for name, *_ in described:
         if fold(name) in first:

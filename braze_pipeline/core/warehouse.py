@@ -36,8 +36,9 @@ A brand's own column may not begin so, so that no name that it chooses means one
 
 
 def fold(name: str) -> str:
-    """A name of a column, equal for all names that DuckDB takes for the same: ``A`` and ``a`` are,
-    ``Ä`` and ``ä`` are not."""
+    """The same for all names that DuckDB takes for one: it does for ``A`` and ``a``, not for ``Ä``
+    and ``ä``.
+    """
     return name.translate(_LOWER)
 
 

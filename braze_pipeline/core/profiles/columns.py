@@ -295,9 +295,8 @@ def _array(source: Source) -> ColumnMapping:
     else:
         # Of equal elements the last stays, as in Braze; too many are left for the schema to judge.
         back = f"list_reverse({items})"
-        ordered = (
-            f"list_reverse(list_filter({back}, lambda __item, __n: list_position({back}, __item) = __n))"
-        )
+        last = f"lambda __item, __n: list_position({back}, __item) = __n"
+        ordered = f"list_reverse(list_filter({back}, {last}))"
         value = (
             f"CASE WHEN len({unique}) = len({items}) OR len({unique}) > {limits.MAX_ARRAY} "
             f"THEN {items} ELSE {ordered} END"

@@ -11,15 +11,13 @@ from braze_pipeline.core.masking import mask
 from braze_pipeline.core.sources.find import Found, find, unreadable
 from braze_pipeline.core.sources.tables import TABLES, SourceTable
 from braze_pipeline.core.sources.values import Reading, reading, what_is_read
-from braze_pipeline.core.warehouse import quote
+from braze_pipeline.core.warehouse import fold, quote
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import SourceSettings
-
-_FLAG = "__unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,31 +96,32 @@ def _readings(
 def _load(con: duckdb.DuckDBPyConnection, name: str, found: Found, readings: list[Reading]) -> None:
     """The view; every value that has to be read is looked at once before anything relies on it."""
     checked = [one for one in readings if one.unreadable is not None]
-    selected = [f"{one.value} AS {quote(one.column.name)}" for one in readings]
-    selected += [quote(other) for other in _others(found, readings)]
-    flags = [f"({one.unreadable}) AS {quote(_FLAG + str(n))}" for n, one in enumerate(checked)]
+    others = _others(found, readings)
+    names = [*(one.column.name for one in readings), *others]
+    values = [*(one.value for one in readings), *map(quote, others)]
+    flags = [f"({one.unreadable}) AS f{n}" for n, one in enumerate(checked)]
+    source = found.relation
     if not found.text:
-        _check_values(
-            con, name, found, checked, f"(SELECT {', '.join(flags)} FROM {found.relation})"
+        _check_values(con, name, found, checked, f"(SELECT {', '.join(flags)} FROM {source})")
+    else:
+        # Numbered, because a column of theirs may have any name.
+        con.execute(f"DROP VIEW IF EXISTS temp.{quote(name)}")
+        stored = [*(f"{value} AS c{n}" for n, value in enumerate(values)), *flags]
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {quote('__' + name)} AS "
+            f"SELECT {', '.join(stored)} FROM {source}"
         )
-        _view(con, name, f"SELECT {', '.join(selected)} FROM {found.relation}")
-        return
-    stored = f"temp.{quote('__' + name)}"
-    con.execute(f"DROP VIEW IF EXISTS temp.{quote(name)}")
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {quote('__' + name)} AS "
-        f"SELECT {', '.join([*selected, *flags])} FROM {found.relation}"
-    )
-    _check_values(con, name, found, checked, stored)
-    shown = f"* EXCLUDE ({', '.join(quote(_FLAG + str(n)) for n in range(len(checked)))})"
-    _view(con, name, f"SELECT {shown if checked else '*'} FROM {stored}")
+        source, values = f"temp.{quote('__' + name)}", [f"c{n}" for n in range(len(values))]
+        _check_values(con, name, found, checked, source)
+    shown = [f"{value} AS {quote(one)}" for value, one in zip(values, names, strict=True)]
+    _view(con, name, f"SELECT {', '.join(shown)} FROM {source}")
 
 
 def _others(found: Found, readings: list[Reading]) -> list[str]:
     """Further columns of theirs, which pass through."""
     taken = {one.theirs for one in readings}
-    ours = {one.column.name.casefold() for one in readings}
-    return [name for name in found.columns if name not in taken and name.casefold() not in ours]
+    ours = {fold(one.column.name) for one in readings}
+    return [name for name in found.columns if name not in taken and fold(name) not in ours]
 
 
 def _check_values(
@@ -134,17 +133,18 @@ def _check_values(
 ) -> None:
     if not checked:
         return
-    counts = ", ".join(f"count_if({quote(_FLAG + str(n))})" for n in range(len(checked)))
+    counts = ", ".join(f"count_if(f{n})" for n in range(len(checked)))
     # With the filter, a Parquet file's statistics can show that nothing is wrong: no row is read.
-    anyone = " OR ".join(quote(_FLAG + str(n)) for n in range(len(checked)))
+    anyone = " OR ".join(f"f{n}" for n in range(len(checked)))
     found_bad = con.execute(f"SELECT {counts} FROM {flagged} WHERE {anyone}").fetchone() or ()
     for bad, one in zip(found_bad, checked, strict=True):
         if not bad:
             continue
         # Only now the row is looked for: numbering all rows costs more than the check itself.
         first = con.execute(
-            f"SELECT n, {quote(one.theirs or '')}::VARCHAR FROM (SELECT *, row_number() OVER () "
-            f"AS n FROM {found.relation}) WHERE {one.unreadable} ORDER BY n LIMIT 1"
+            f"SELECT n, value FROM (SELECT row_number() OVER () AS n, ({one.unreadable}) AS bad, "
+            f"{quote(one.theirs or '')}::VARCHAR AS value FROM {found.relation}) "
+            "WHERE bad ORDER BY n LIMIT 1"
         ).fetchone()
         row, value = first or (0, None)
         raise SourceChanged(

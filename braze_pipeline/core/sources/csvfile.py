@@ -10,7 +10,7 @@ import csv
 import gzip
 from pathlib import Path
 
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.core.warehouse import fold, literal
 from braze_pipeline.errors import SourceChanged
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
@@ -28,8 +28,8 @@ def reader(name: str, file: Path) -> str:
     """
     header, delimiter = _header(name, file)
     columns = [column.strip() or f"column{n}" for n, column in enumerate(header)]
-    folded = [column.casefold() for column in columns]
-    twice = sorted({c for c in columns if folded.count(c.casefold()) > 1})
+    folded = [fold(column) for column in columns]
+    twice = sorted({c for c in columns if folded.count(fold(c)) > 1})
     if twice:
         raise SourceChanged(
             f"The source table {name} ({file}) has several columns of one name: "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core import warehouse
 from braze_pipeline.core.sources import csvfile
 from braze_pipeline.core.sources.tables import TABLES
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceError, SourceMissing
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Found:
     text: bool = False
 
     def column(self, name: str) -> str | None:
-        """A column by name, as SQL finds it: the case does not count."""
-        return next((c for c in self.columns if c.casefold() == name.casefold()), None)
+        """A column by name, as SQL finds it."""
+        return next((c for c in self.columns if fold(c) == fold(name)), None)
 
 
 def find_source(folder: Path, name: str) -> Path | None:
@@ -190,7 +190,7 @@ def _in_database(
             {"db": alias},
         ).fetchall()
     ]
-    if f"{schema}.{name}".casefold() not in {one.casefold() for one in there}:
+    if fold(f"{schema}.{name}") not in map(fold, there):
         if source.optional:
             return None
         raise SourceMissing(

@@ -105,9 +105,13 @@ def in_sql(given: Any) -> str:
 def campaign(names: Sequence[str], kinds: Sequence[str], sql: Path) -> TemplateSettings:
     attributes = tuple(
         AttributeSettings(
-            column=name, name=f"Attribute {number}", type=ValueType(kind), is_field=False,
-            pii=False, on_leave="clear",
-        )  # fmt: skip
+            column=name,
+            name=f"Attribute {number}",
+            type=ValueType(kind),
+            is_field=False,
+            pii=False,
+            on_leave="clear",
+        )
         for number, (name, kind) in enumerate(zip(names, kinds, strict=True))
     )
     everything = tuple(a.name for a in attributes)

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -401,3 +402,43 @@ def test_an_id_of_spaces_is_missing_and_any_other_is_letter_by_letter_as_it_was(
         found = con.execute("SELECT customer_id FROM orders ORDER BY order_id::INTEGER").fetchall()
     wanted = [None if all(sign in _SPACES for sign in one) else one for one in ids]
     assert [one for (one,) in found] == wanted
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_of_the_source_keep_their_values_whatever_their_names(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str
+) -> None:
+    names = ["c0", "f0", "F1", "n", "bad", "value", "__unreadable0", "__orders", 'a"b', "ä", "Ä"]
+    header = CSV["orders"].splitlines()[0].split(",")
+    rows = [["A", "1", "2011-01-01", "P", "BAG", "1", "1", *(f"<{name}>" for name in names)]]
+    table = pa.Table.from_pylist([dict(zip([*header, *names], row, strict=True)) for row in rows])
+    file = tmp_path / f"orders.{kind}"
+    if kind == "csv":
+        pa.csv.write_csv(table, file)
+    else:
+        pq.write_table(table, file)
+    load(con, "orders", file)
+    quoted = ", ".join(warehouse.quote(name) for name in names)
+    found = con.execute(f"SELECT {quoted} FROM orders").fetchall()
+    assert found == [tuple(f"<{name}>" for name in names)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_row_of_an_unreadable_value_is_its_own_whatever_the_columns_are_called(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str
+) -> None:
+    table = pa.table(
+        {
+            "customer_id": ["1", "2"], "channel": ["email", "email"], "opted_in": ["yes", "?"],
+            "changed_at": ["2011-01-01", "2011-01-02"], "n": ["secret", "secret"],
+            "bad": ["true", "true"],
+        }
+    )  # fmt: skip
+    file = tmp_path / f"consents.{kind}"
+    if kind == "csv":
+        pa.csv.write_csv(table, file)
+    else:
+        pq.write_table(table, file)
+    with pytest.raises(SourceChanged, match=f"the first in row {3 if kind == 'csv' else 2}") as e:
+        load(con, "consents", file)
+    assert "secret" not in str(e.value)
