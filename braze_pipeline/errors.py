@@ -7,11 +7,15 @@ only a developer can act on (those stay ordinary Python exceptions and become th
 ::
 
     PipelineError
+    ├── UsageError
+    │   └── CannotRetry
     ├── ConfigurationError
     │   └── MissingRequiredField
     ├── SourceError
     │   ├── SourceMissing
     │   └── SourceChanged
+    ├── NotBuilt
+    ├── AudienceEmpty
     ├── ContractBroken
     ├── BrazeError
     │   ├── InvalidCredentials
@@ -62,6 +66,23 @@ class PipelineError(Exception):
         self.fix = fix
 
 
+class UsageError(PipelineError):
+    """A command cannot be carried out as it was given: an option, a date, a file, a number.
+
+    Only commands raise it, so no run becomes a workflow action of this class.
+    """
+
+    action = "usage"
+    title = "Invalid input"
+    exit_code = 2
+
+
+class CannotRetry(UsageError):
+    """The run of a workflow action cannot be retried, or not from here."""
+
+    title = "Cannot retry"
+
+
 class ConfigurationError(PipelineError):
     """The configuration cannot be used as it is."""
 
@@ -81,7 +102,7 @@ class SourceError(PipelineError):
     """A source table cannot be used."""
 
     action = "source_changed"
-    title = "Source missing or changed"
+    title = "Source unusable"
     exit_code = 2
 
 
@@ -90,11 +111,26 @@ class SourceMissing(SourceError):
 
     action = "source_missing"
     title = "Source missing"
-    transient = False
 
 
 class SourceChanged(SourceError):
-    """A source table lacks a column, or a column has a type that cannot be read."""
+    """A source table lacks a column, or holds what cannot be read or used."""
+
+
+class NotBuilt(PipelineError):
+    """What a step or command works on is not there: an earlier step has to make it first."""
+
+    action = "not_built"
+    title = "Earlier step missing"
+    exit_code = 2
+
+
+class AudienceEmpty(PipelineError):
+    """Nobody is in the audience: to the ledger it would look as if everybody had left."""
+
+    action = "audience_empty"
+    title = "Audience empty"
+    exit_code = 2
 
 
 class ContractBroken(PipelineError):
@@ -189,10 +225,10 @@ class AccountingError(PipelineError):
 
 
 class LedgerError(PipelineError):
-    """The ledger or its journal cannot be used as it is."""
+    """The database, its journal or the store of actions cannot be used as it is."""
 
     action = "ledger"
-    title = "Ledger unusable"
+    title = "Database unusable"
     exit_code = 2
 
 

@@ -12,8 +12,8 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.core.actions import Action, ActionStore
-from braze_pipeline.core.actions.resolutions import REFINED
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.core.actions.kinds import REFINED
+from braze_pipeline.errors import CannotRetry, UsageError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -62,7 +62,7 @@ def resolve(session: Session, number: int) -> None:
     store = _store(session)
     action = _open_one(store, number)
     if not action.resolution.retry:
-        raise ConfigurationError(
+        raise CannotRetry(
             f"Action {number} ({action.resolution.title}) has no run to retry.",
             fix=" ".join(_steps(session, action)),
         )
@@ -115,21 +115,24 @@ def _open_one(store: ActionStore, number: int) -> Action:
     """An open action.
 
     Raises:
-        ConfigurationError: there is none of that number, or it is closed.
+        UsageError: there is none of that number, or it is closed.
     """
     action = store.get(number)
     if action is not None and action.resolved_at is None:
         return action
     problem = "is closed already" if action else "does not exist"
-    numbers = ", ".join(str(one.number) for one in store.open_ones()) or "none"
-    raise ConfigurationError(f"Action {number} {problem}.", fix=f"Open are: {numbers}.")
+    numbers = ", ".join(str(one.number) for one in store.open_ones())
+    raise UsageError(
+        f"Action {number} {problem}.",
+        fix=f"Open actions: {numbers}." if numbers else "There are no open actions.",
+    )
 
 
 def _template(session: Session, action: Action) -> TemplateSettings:
     for template in session.templates:
         if (template.destination.name, template.name) == (action.destination, action.template):
             return template
-    raise ConfigurationError(
+    raise UsageError(
         f"Action {action.number} is about {action.destination} / {action.template}, which is not "
         f"in {session.config_file}.",
         fix="Give the file that it is in with --config.",

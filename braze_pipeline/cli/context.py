@@ -13,7 +13,7 @@ from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.warehouse import Warehouse
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import TemplateSettings
 
 DATABASE_VARIABLE = "BRAZE_PIPELINE_DATABASE"
@@ -56,7 +56,7 @@ class Session:
         """The chosen template.
 
         Raises:
-            ConfigurationError: there is no template of that name.
+            UsageError: there is no template of that name.
         """
         if self.template_name is None:
             return self.templates[0]
@@ -64,7 +64,7 @@ class Session:
             if template.name == self.template_name:
                 return template
         names = ", ".join(template.name for template in self.templates)
-        raise ConfigurationError(
+        raise UsageError(
             f"{self.config_file} has no template {self.template_name!r}.",
             fix=f"Its templates are: {names}.",
         )

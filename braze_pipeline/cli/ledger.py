@@ -11,7 +11,7 @@ from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import UsageError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -128,8 +128,8 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
     from braze_pipeline.core.ledger import commands
 
     if bool(attributes) == everything:
-        raise LedgerError(
-            "Name attributes with --attribute, or take --all.",
+        raise UsageError(
+            "Pass --attribute NAME or --all.",
             fix="A full resend costs one data point for each billable attribute of each user.",
         )
     with session.warehouse.connect() as con:

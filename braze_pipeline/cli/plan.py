@@ -11,7 +11,7 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
-from braze_pipeline.errors import PlanOutdated
+from braze_pipeline.errors import NotBuilt
 
 
 @click.command()
@@ -31,7 +31,7 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
     with session.warehouse.connect() as con:
         found = records.latest(con, session.template, [day] if day else None)
         if found is None:
-            raise PlanOutdated(
+            raise NotBuilt(
                 "There is no plan yet" + (f" for {day}." if day else "."),
                 fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
             )

@@ -14,7 +14,7 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.progress import progress_bar
-from braze_pipeline.errors import ConfigurationError, CredentialsMissing
+from braze_pipeline.errors import CredentialsMissing, UsageError
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
@@ -48,7 +48,7 @@ def run(
     """Build, plan and send the customer attributes of one day."""
     days = days_between(as_of, until)
     if (let_through or force_stale) and not reason:
-        raise ConfigurationError(
+        raise UsageError(
             "--let-through and --force-stale need --reason.",
             fix="Say why in a few words; it is recorded with the run.",
         )
@@ -71,12 +71,12 @@ def days_between(as_of: str, until: str | None) -> list[date]:
     """The days from one to another, both included.
 
     Raises:
-        ConfigurationError: one of them is no day, or they are the wrong way round.
+        UsageError: one of them is not a valid date, or they are the wrong way round.
     """
     first = day_of(as_of, "--as-of")
     last = day_of(until, "--until") if until else first
     if last < first:
-        raise ConfigurationError(f"--until {last} lies before --as-of {first}.", fix="Swap them.")
+        raise UsageError(f"--until {last} lies before --as-of {first}.", fix="Swap them.")
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
@@ -84,13 +84,14 @@ def day_of(text: str, option: str) -> date:
     """A day as YYYY-MM-DD.
 
     Raises:
-        ConfigurationError: it is none.
+        UsageError: it is not a valid date.
     """
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
     except ValueError as error:
-        raise ConfigurationError(
-            f"{option} {text!r} is no day.", fix="Write it as YYYY-MM-DD, such as 2011-12-09."
+        raise UsageError(
+            f"{option} {text!r} is not a valid date.",
+            fix="Write it as YYYY-MM-DD, such as 2011-12-09.",
         ) from error
 
 

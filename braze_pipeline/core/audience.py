@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.core.daytables import columns_of, replace_day
 from braze_pipeline.core.usersql import reason
 from braze_pipeline.core.warehouse import fold, literal, quote
-from braze_pipeline.errors import AccountingError, ConfigurationError, ContractBroken
+from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,7 +74,7 @@ def build_audience(
         now: When this is, for dropping old days; for tests.
 
     Raises:
-        ContractBroken: the customer attributes table does not have the day.
+        NotBuilt: the customer attributes table does not have the day.
         ConfigurationError: it lacks a column that a rule reads, or a recipient group's condition
             cannot be run.
         AccountingError: customers are not audience plus left out.
@@ -83,7 +83,7 @@ def build_audience(
     source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = DATE '{as_of.isoformat()}'"
     customers = _number(con, f"SELECT count(*) FROM ({source})") if columns else 0
     if not customers:
-        raise ContractBroken(
+        raise NotBuilt(
             f"The customer attributes table of template {t.name!r} has no customers of {as_of}.",
             fix="Materialize customer_attributes for this day first; if it did run, the source "
             "table customers was empty.",
@@ -108,7 +108,8 @@ def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
     To whoever compares with the ledger, both look as if everybody had left.
 
     Raises:
-        ContractBroken: the audience of the day was not built, or has nobody.
+        NotBuilt: the audience of the day was not built.
+        AudienceEmpty: it has nobody.
     """
     day = f"__as_of = DATE '{as_of.isoformat()}'"
     built = members = 0
@@ -117,13 +118,13 @@ def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
         built = _number(con, f"SELECT count(*) FROM {table} WHERE {day}")
         members = _number(con, f"SELECT count_if(left_out_by IS NULL) FROM {table} WHERE {day}")
     if not built:
-        raise ContractBroken(
+        raise NotBuilt(
             f"There is no audience of {as_of} for template {t.name!r}.",
             fix=f"Run {as_of} in full, from customer_attributes on; days before the last "
             f"{t.history_days} are not kept (`history_days`).",
         )
     if not members:
-        raise ContractBroken(
+        raise AudienceEmpty(
             f"Nobody of {built:,} customers is in the audience of {as_of}.", fix=NOBODY
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
 from braze_pipeline.core.accounting import Account
-from braze_pipeline.errors import BrazeError, PipelineError, PlanOutdated
+from braze_pipeline.errors import BrazeError, NotBuilt, PipelineError, PlanOutdated
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
@@ -91,7 +91,7 @@ def plan_days(
     """Learn which users Braze has, where the destination says how, and plan the days.
 
     Raises:
-        ContractBroken: the newest day has no audience, or an empty one.
+        NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
         PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
     from braze_pipeline.core.audience import require_somebody
@@ -162,7 +162,8 @@ def send_days(
     the ledger all the same, and a rerun goes on from there.
 
     Raises:
-        PlanOutdated: there is no plan of these days, or the ledger changed since it was made.
+        NotBuilt: there is no plan of these days, or its snapshot is gone.
+        PlanOutdated: the ledger changed since it was made.
         GuardStopped: a guard holds the plan back.
         SendBusy: another send to the destination is under way.
         InvalidCredentials: no key is set though there is something to send.
@@ -204,7 +205,7 @@ def _plan_or_again(
 
     try:
         return _plan_to_send(warehouse, t, days, run_id=run_id)
-    except PlanOutdated:
+    except (NotBuilt, PlanOutdated):
         with warehouse.connect() as con:
             stale = records.latest(con, t, days, run_id=run_id)
             if stale is None or stale.force_stale is not None:
@@ -236,7 +237,7 @@ def _plan_to_send(
         fold(con, warehouse, t.destination.name)
         plan = records.latest(con, t, days, run_id=run_id) or records.latest(con, t, days)
         if plan is None:
-            raise PlanOutdated(
+            raise NotBuilt(
                 f"There is no plan of {t.name} for {days[0]}"
                 + (f" to {days[-1]}." if days[1:] else "."),
                 fix="Materialize braze_plan for these days first.",

@@ -6,7 +6,7 @@ import time
 
 import dagster as dg
 
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.errors import CannotRetry
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import QUIET
 from braze_pipeline.orchestration.watch.runs import (
@@ -38,16 +38,16 @@ def failed_run(instance: dg.DagsterInstance, run_id: str | None) -> dg.DagsterRu
     """The run of an action.
 
     Raises:
-        ConfigurationError: this instance does not know it, or it is still going.
+        CannotRetry: this instance does not know it, or it is still going.
     """
     run = instance.get_run_by_id(run_id) if run_id else None
     if run is None:
-        raise ConfigurationError(
+        raise CannotRetry(
             "The Dagster instance here does not know the run of this action.",
             fix="Set DAGSTER_HOME to the instance that it ran on (`make ui` uses .dagster_home).",
         )
     if not run.is_finished:
-        raise ConfigurationError(
+        raise CannotRetry(
             f"Run {run.run_id[:8]} is still under way.", fix="Wait until it has ended."
         )
     return run
@@ -71,12 +71,12 @@ def rerun_here(
         whole: Do all steps up to the run's last one again.
 
     Raises:
-        ConfigurationError: it has nothing left to do.
+        CannotRetry: it has nothing left to do.
     """
     facts = facts_of(instance, run, [t])
     left = up_to(facts.goal(t), t) if whole else left_undone(facts, t)
     if not left:
-        raise ConfigurationError(
+        raise CannotRetry(
             f"Run {run.run_id[:8]} has nothing left to do.", fix="Start a new run of the day."
         )
     job = definitions.resolve_job_def(TemplateKeys.of(t).job("braze_daily"))
@@ -129,7 +129,7 @@ def rerun_through(
         whole: Do all steps of the run again; those of the first run, where it was a retry itself.
 
     Raises:
-        ConfigurationError: the UI cannot be reached, or refused.
+        CannotRetry: the UI cannot be reached, or refused.
     """
     run_id = _submit(ui, (run.root_run_id or run.run_id) if whole else run.run_id, whole=whole)
     while True:
@@ -158,13 +158,11 @@ def _submit(ui: str, run_id: str, *, whole: bool) -> str:
         )
         launched = answer.json()["data"]["launchRunReexecution"]
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
+        raise CannotRetry(
             f"Dagster's UI did not take the retry ({type(error).__name__}).", fix=fix
         ) from error
     if "run" not in launched:
-        raise ConfigurationError(
-            f"Dagster refused the retry: {launched.get('__typename')}.", fix=fix
-        )
+        raise CannotRetry(f"Dagster refused the retry: {launched.get('__typename')}.", fix=fix)
     return str(launched["run"]["runId"])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.errors import ConfigurationError, PipelineError, SendInterrupted
+from braze_pipeline.errors import PipelineError, SendInterrupted, UsageError
 from braze_pipeline.orchestration import failures
 from braze_pipeline.orchestration.checks import AUDIENCE, CONTRACT
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -82,7 +82,7 @@ def run_days(
     A dry run stops at the plan.
 
     Raises:
-        ConfigurationError: a day lies before the first partition or after the last.
+        UsageError: a day lies before the first partition or after the last.
     """
     keys = TemplateKeys.of(t)
     job = definitions.resolve_job_def(keys.job("braze_daily"))
@@ -127,7 +127,7 @@ def _check_days(job: dg.JobDefinition, days: Sequence[date]) -> None:
         if partitions is not None and not partitions.has_partition_key(day.isoformat()):
             first = partitions.get_first_partition_key()
             last = partitions.get_last_partition_key()
-            raise ConfigurationError(
+            raise UsageError(
                 f"There is no partition {day.isoformat()}; they go from {first} to {last}.",
                 fix="Give a day within them, or an earlier `start_date` in defs.yaml.",
             )
@@ -178,15 +178,15 @@ def _told(metadata: Mapping[str, dg.MetadataValue]) -> Failed:
 
 def _held(check: str, description: str) -> Failed:
     from braze_pipeline.core.audience import NOBODY
-    from braze_pipeline.errors import AccountingError, ContractBroken, GuardStopped
+    from braze_pipeline.errors import AccountingError, AudienceEmpty, GuardStopped
 
     if check == AUDIENCE:
         return Failed(
-            action=ContractBroken.action,
-            title=ContractBroken.title,
+            action=AudienceEmpty.action,
+            title=AudienceEmpty.title,
             what=f"Nothing was sent. {description}",
             fix=NOBODY,
-            exit_code=ContractBroken.exit_code,
+            exit_code=AudienceEmpty.exit_code,
         )
 
     kind = GuardStopped if check.startswith("guard_") else AccountingError

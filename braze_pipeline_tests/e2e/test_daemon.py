@@ -172,7 +172,7 @@ def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mend
     stopped = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
     assert place.dagster.ended(stopped).status is dg.DagsterRunStatus.FAILURE
     action = wait_for(place.open_action, "the action")
-    assert action.action == "contract_broken"
+    assert action.action == "audience_empty"
 
     consents.write_text(good)
     place.brand.buy_again(hour=22)

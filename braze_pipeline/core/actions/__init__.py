@@ -4,8 +4,9 @@ What belongs here: the store of actions and notifications, the classes with thei
 a run did and did not send. What does not: Dagster, and the network.
 """
 
+from braze_pipeline.core.actions.kinds import Resolution
 from braze_pipeline.core.actions.outbox import Message, Outbox
-from braze_pipeline.core.actions.resolutions import RESOLUTIONS, Resolution, resolution_of
+from braze_pipeline.core.actions.resolutions import RESOLUTIONS, resolution_of
 from braze_pipeline.core.actions.sent import (
     NOTHING,
     Sent,

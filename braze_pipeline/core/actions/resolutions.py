@@ -1,8 +1,7 @@
-"""The classes of workflow actions as data: what each means, and the steps that resolve it.
+"""The steps that resolve each class of workflow action, as data.
 
-One table that the command line, the notifications and the documentation read. ``section`` names
-the section of the product documentation ("Send data to Braze", "Workflow actions") that a class
-answers to, where there is one.
+One table that the command line, the notifications and the documentation read. The product's own
+classes ("Send data to Braze", "Workflow actions") name their ``section`` there.
 
 A step may name ``{template}``, ``{destination}``, ``{api_key_env}``, ``{config}``, ``{sql}``,
 ``{day}``, ``{guard}`` and ``{number}``; ``Resolution.steps_for`` fills them in.
@@ -11,26 +10,21 @@ A step may name ``{template}``, ``{destination}``, ``{api_key_env}``, ``{config}
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-STATUS_401_TRANSIENT = "status_401_transient"
-STATUS_401_PERSISTENT = "status_401_persistent"
-MISSING_FIELD_ORCHESTRATION = "missing_required_field_orchestration"
-MISSING_FIELD_CAMPAIGN = "missing_required_field_campaign"
-PARTIAL_SUCCESS = "partial_success"
-SOURCE_STALE = "source_stale"
-SLOW_RUN = "slow_run"
-SEND_OVERDUE = "send_overdue"
-PROCESS_DIED = "process_died"
-UNKNOWN = "unknown"
-
-REFINED: Mapping[str, str] = {
-    STATUS_401_TRANSIENT: "invalid_credentials",
-    STATUS_401_PERSISTENT: "invalid_credentials",
-    MISSING_FIELD_ORCHESTRATION: "missing_required_field",
-    MISSING_FIELD_CAMPAIGN: "missing_required_field",
-}
-"""Classes that are told apart here, to the class of the error that they come from."""
+from braze_pipeline import errors
+from braze_pipeline.core.actions.kinds import (
+    MISSING_FIELD_CAMPAIGN,
+    MISSING_FIELD_ORCHESTRATION,
+    PARTIAL_SUCCESS,
+    PROCESS_DIED,
+    SEND_OVERDUE,
+    SLOW_RUN,
+    SOURCE_STALE,
+    STATUS_401_PERSISTENT,
+    STATUS_401_TRANSIENT,
+    UNKNOWN,
+    Resolution,
+)
 
 _RETRY = (
     'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
@@ -54,49 +48,14 @@ _KEY_STEPS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
-    """One class of workflow action.
-
-    Attributes:
-        title: The class in words.
-        meaning: What it means, in a sentence or two, with ``{placeholders}``.
-        steps: What to do, in order, with ``{placeholders}``.
-        section: The documented workflow action that it answers to; empty where there is none.
-        retry: Whether "resolve" can retry the run.
-        whole: Whether a retry does all steps of the run again: what went wrong is in the data that
-            its earlier steps made.
-    """
-
-    title: str
-    meaning: str
-    steps: tuple[str, ...]
-    section: str = ""
-    retry: bool = True
-    whole: bool = False
-
-    def steps_for(self, facts: Mapping[str, str]) -> tuple[str, ...]:
-        """The steps with their placeholders filled in; an unknown one stays readable."""
-        return tuple(step.format_map(_Facts(facts)) for step in self.steps)
-
-    def meaning_for(self, facts: Mapping[str, str]) -> str:
-        """The meaning with its placeholders filled in."""
-        return self.meaning.format_map(_Facts(facts))
-
-
-class _Facts(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return key.upper()
-
-
 def resolution_of(action: str) -> Resolution:
     """The resolution of a class; an unlisted class is told like an unexpected failure."""
     return RESOLUTIONS.get(action, RESOLUTIONS[UNKNOWN])
 
 
 RESOLUTIONS: Mapping[str, Resolution] = {
-    "credentials_missing": Resolution(
-        title="No credentials",
+    errors.CredentialsMissing.action: Resolution(
+        title=errors.CredentialsMissing.title,
         meaning="The environment of the code server holds no API key for {destination}.",
         steps=(
             "In Braze, open Settings > APIs and Identifiers; make a key that may users.track.",
@@ -105,8 +64,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         ),
         section="Invalid credentials",
     ),
-    "invalid_credentials": Resolution(
-        title="Invalid credentials",
+    errors.InvalidCredentials.action: Resolution(
+        title=errors.InvalidCredentials.title,
         meaning="Braze refuses the API key of {destination}, and never accepted it.",
         steps=_KEY_STEPS,
         section="Invalid credentials",
@@ -135,8 +94,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=_KEY_STEPS,
         section="Status 401 error",
     ),
-    "missing_permission": Resolution(
-        title="Missing permission (status 403)",
+    errors.MissingPermission.action: Resolution(
+        title=errors.MissingPermission.title,
         meaning="The key is valid but may not do this, or the Braze account is not active.",
         steps=(
             (
@@ -147,8 +106,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "wrong_instance": Resolution(
-        title="Wrong instance",
+    errors.WrongInstance.action: Resolution(
+        title=errors.WrongInstance.title,
         meaning="What answers at the REST endpoint is not Braze's API, or not your instance's.",
         steps=(
             (
@@ -186,8 +145,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         ),
         section="Missing required field, for campaigns",
     ),
-    "invalid_configuration": Resolution(
-        title="Invalid configuration",
+    errors.ConfigurationError.action: Resolution(
+        title=errors.ConfigurationError.title,
         meaning="The configuration cannot be used as it is.",
         steps=(
             "Open {config}; the message above names what is wrong.",
@@ -195,8 +154,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "source_missing": Resolution(
-        title="Source missing",
+    errors.SourceMissing.action: Resolution(
+        title=errors.SourceMissing.title,
         meaning="A source table was not there when the run wanted it.",
         steps=(
             "Deliver the file or table that is named above, or correct its place in {config}.",
@@ -204,17 +163,40 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "source_changed": Resolution(
-        title="Source changed",
-        meaning="A source table has lost a column, or a column changed its type.",
+    errors.SourceChanged.action: Resolution(
+        title=errors.SourceChanged.title,
+        meaning="A source table has lost a column, or holds values or rows that cannot be used.",
         steps=(
             "Ask the owner of the source whether the change is meant.",
             "If it is, map the column under `sources` in {config}, or change {sql}.",
             _RETRY,
         ),
     ),
-    "contract_broken": Resolution(
-        title="Contract broken",
+    errors.NotBuilt.action: Resolution(
+        title=errors.NotBuilt.title,
+        meaning="What the run was to work on is not there: an earlier step has to make it first.",
+        steps=(
+            (
+                "Run the whole day: "
+                "`braze-pipeline --template {template} run --as-of {day}`. Users that Braze "
+                "acknowledged are not sent again."
+            ),
+        ),
+        retry=False,
+    ),
+    errors.AudienceEmpty.action: Resolution(
+        title=errors.AudienceEmpty.title,
+        meaning="Nobody is in the audience. An empty one is not planned, since to the ledger it "
+        "would look as if everybody had left.",
+        steps=(
+            "Look at the funnel of braze_audience in the UI: which rule excludes everybody.",
+            "Fix the source table or {sql} that the rule reads, or `audience` in {config}.",
+            _RETRY_WHOLE,
+        ),
+        whole=True,
+    ),
+    errors.ContractBroken.action: Resolution(
+        title=errors.ContractBroken.title,
         meaning="The profiles as a whole do not satisfy the template's contract.",
         steps=(
             "`braze-pipeline rejections --as-of {day}` lists what failed and why, masked.",
@@ -223,8 +205,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         ),
         whole=True,
     ),
-    "guard_stopped": Resolution(
-        title="Stopped by a guard",
+    errors.GuardStopped.action: Resolution(
+        title=errors.GuardStopped.title,
         meaning="The plan looked unlike the last ones, so nothing of it was sent.",
         steps=(
             "Look at the failed check of the plan in the UI: what it saw, what is allowed.",
@@ -242,8 +224,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         ),
         whole=True,
     ),
-    "plan_outdated": Resolution(
-        title="Plan outdated",
+    errors.PlanOutdated.action: Resolution(
+        title=errors.PlanOutdated.title,
         meaning="The ledger moved on after the plan was made; carrying it out could send older "
         "values.",
         steps=(
@@ -254,17 +236,20 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         ),
         retry=False,
     ),
-    "accounting": Resolution(
-        title="Rows unaccounted for",
+    errors.AccountingError.action: Resolution(
+        title=errors.AccountingError.title,
         meaning="Two independent counts of the same rows differ: some row has no known outcome.",
         steps=(
             "Look at the counts of the check every_user_is_accounted_for in the UI.",
             "Retry: `braze-pipeline actions resolve {number}`. A second failure is a defect.",
         ),
     ),
-    "ledger": Resolution(
-        title="Ledger unusable",
-        meaning="The database or the journal of acknowledgements cannot be read as it is.",
+    errors.LedgerError.action: Resolution(
+        title=errors.LedgerError.title,
+        meaning=(
+            "The database, the journal of acknowledgements or the store of actions cannot be read "
+            "as it is."
+        ),
         steps=(
             "Check BRAZE_PIPELINE_DATABASE and the DuckDB version that wrote the file.",
             (
@@ -274,8 +259,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "braze_unavailable": Resolution(
-        title="Braze unavailable",
+    errors.BrazeUnavailable.action: Resolution(
+        title=errors.BrazeUnavailable.title,
         meaning="Braze could not be reached, or kept failing after all retries.",
         steps=(
             (
@@ -285,8 +270,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "rate_limit_exhausted": Resolution(
-        title="Rate limit exhausted",
+    errors.RateLimitExhausted.action: Resolution(
+        title=errors.RateLimitExhausted.title,
         meaning="Braze kept answering 429: somebody else uses up the same limit, or ours is set "
         "higher than the contract's.",
         steps=(
@@ -298,24 +283,24 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "database_locked": Resolution(
-        title="Database locked",
+    errors.DatabaseLocked.action: Resolution(
+        title=errors.DatabaseLocked.title,
         meaning="Another process keeps the DuckDB file open.",
         steps=(
             "End it: a DuckDB shell, a notebook, another run outside this Dagster instance.",
             _RETRY,
         ),
     ),
-    "disk_full": Resolution(
-        title="Disk full",
+    errors.DiskFull.action: Resolution(
+        title=errors.DiskFull.title,
         meaning="No room is left where the database, its journal or its snapshots lie.",
         steps=(
             "Free some room. `history_days` in {config} bounds what the database keeps.",
             _RETRY,
         ),
     ),
-    "out_of_memory": Resolution(
-        title="Out of memory",
+    errors.OutOfMemory.action: Resolution(
+        title=errors.OutOfMemory.title,
         meaning="DuckDB needed more memory than it may use, for what it cannot move to disk.",
         steps=(
             (
@@ -325,8 +310,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "send_interrupted": Resolution(
-        title="Send interrupted",
+    errors.SendInterrupted.action: Resolution(
+        title=errors.SendInterrupted.title,
         meaning="The run was terminated; what Braze had acknowledged by then is kept.",
         steps=(
             (
@@ -336,8 +321,8 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
-    "send_busy": Resolution(
-        title="Another send is under way",
+    errors.SendBusy.action: Resolution(
+        title=errors.SendBusy.title,
         meaning="Two sends to the same destination never run at once; this one gave way.",
         steps=("Wait until the other one has ended.", _RETRY),
     ),
@@ -402,7 +387,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         retry=False,
     ),
     UNKNOWN: Resolution(
-        title="Unexpected failure",
+        title=errors.PipelineError.title,
         meaning="Nothing that is known to go wrong; perhaps a defect.",
         steps=(
             "Look at the run in the UI: the failed step says where it arose.",

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 from braze_pipeline.core.actions.database import reading, writing
-from braze_pipeline.core.actions.resolutions import (
+from braze_pipeline.core.actions.kinds import (
     STATUS_401_PERSISTENT,
     STATUS_401_TRANSIENT,
     Resolution,
-    resolution_of,
 )
+from braze_pipeline.core.actions.resolutions import resolution_of
 from braze_pipeline.core.actions.sent import Sent
 
 _DIGITS = re.compile(r"\d[\d,.:]*")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core.ledger import columns, tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.warehouse import literal
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def import_export(
     """Take over what Braze export files (``.json``, ``.json.gz``, ``.zip``) say.
 
     Raises:
-        LedgerError: a file is missing or is no such file, or none has a user.
+        UsageError: a file is missing or is no such file, or none has a user.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     fold(con, warehouse, t.destination.name)
@@ -98,7 +98,7 @@ def import_export(
         unreadable = _read(con, t.destination.identifier, layout.columns, plain)
     users = tables.count(con, f"SELECT count(*) FROM {RAW}")
     if not users:
-        raise LedgerError(
+        raise UsageError(
             f"No user with {t.destination.identifier} was found in "
             f"{', '.join(path.name for path in files)}.",
             fix="Export with fields_to_export that include the identifier and custom_attributes.",
@@ -126,7 +126,7 @@ def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
             try:
                 plain += _unpack(path, Path(folder), len(plain))
             except (OSError, EOFError, zipfile.BadZipFile) as error:
-                raise LedgerError(
+                raise UsageError(
                     f"The export file {path} is missing or broken.",
                     fix="Give files as Braze wrote them: JSON lines, .gz or .zip.",
                 ) from error

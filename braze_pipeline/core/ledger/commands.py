@@ -13,7 +13,7 @@ from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan import payload, records
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def reset(
     the names that were reset.
 
     Raises:
-        LedgerError: a name that the ledger does not have.
+        UsageError: a name that the ledger does not have.
     """
     fold(con, warehouse, t.destination.name)
     records.ensure(con)
@@ -150,7 +150,7 @@ def reset(
     }
     missing = [name for name in attributes or () if name not in have]
     if missing:
-        raise LedgerError(
+        raise UsageError(
             f"The ledger {ledger} has no attribute {', '.join(missing)}.",
             fix=f"It has: {', '.join(sorted(have)) or 'none yet'}.",
         )

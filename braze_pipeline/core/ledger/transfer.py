@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,12 +29,12 @@ def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> in
     Fold the journal first: what is not in the ledger yet is not in the file.
 
     Raises:
-        LedgerError: there is no such ledger.
+        UsageError: there is no such ledger.
     """
     tables.ensure(con)
     if ledger not in tables.ledgers(con):
         names = ", ".join(tables.ledgers(con)) or "none yet"
-        raise LedgerError(f"There is no ledger {ledger}.", fix=f"There are: {names}.")
+        raise UsageError(f"There is no ledger {ledger}.", fix=f"There are: {names}.")
     small: dict[str, Any] = {name: _rows(con, name, ledger) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
     small["schema_version"] = len(tables.MIGRATIONS)
@@ -52,7 +52,7 @@ def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool =
     """Restore an exported ledger, in one transaction; returns its name.
 
     Raises:
-        LedgerError: the file is no exported ledger, or one of a newer version, or the ledger has
+        UsageError: the file is no exported ledger, or one of a newer version, or the ledger has
             users already and ``replace`` is not set.
     """
     tables.ensure(con)
@@ -61,9 +61,9 @@ def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool =
     wide = tables.wide(ledger)
     exists, before = ledger in tables.ledgers(con), tables.version(con, ledger)
     if exists and not replace and tables.count(con, f"SELECT count(*) FROM {wide}"):
-        raise LedgerError(
+        raise UsageError(
             f"The ledger {ledger} is not empty.",
-            fix="Say --replace to give up what it says now.",
+            fix="Use --replace to overwrite it.",
         )
     with tables.transaction(con):
         con.execute(
@@ -118,7 +118,7 @@ def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: list[Any]) -> None:
 def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
     import duckdb
 
-    problem = LedgerError(
+    problem = UsageError(
         f"{path} is not an exported ledger.",
         fix="Give a file that `braze-pipeline ledger export` wrote.",
     )
@@ -135,7 +135,7 @@ def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
         raise problem
     small: dict[str, Any] = json.loads(bytes(row[0]))
     if small["schema_version"] > len(tables.MIGRATIONS):
-        raise LedgerError(
+        raise UsageError(
             f"{path} was written with schema version {small['schema_version']}; this version of "
             f"the package knows {len(tables.MIGRATIONS)}.",
             fix="Use the version of braze_pipeline that wrote it, or a newer one.",

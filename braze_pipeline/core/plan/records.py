@@ -13,7 +13,7 @@ from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.forecast import AttributeCost, Forecast, History
 from braze_pipeline.core.plan.guards import GuardResult
 from braze_pipeline.core.preflight import Preflight
-from braze_pipeline.errors import GuardStopped, PlanOutdated
+from braze_pipeline.errors import GuardStopped, NotBuilt, PlanOutdated
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -216,14 +216,14 @@ def load(con: duckdb.DuckDBPyConnection, plan_id: str) -> PlanSummary:
     """A stored plan, with its status and its guards as they are now.
 
     Raises:
-        PlanOutdated: there is no such plan.
+        NotBuilt: there is no such plan.
     """
     ensure(con)
     row = con.execute(
         "SELECT summary, status FROM records.plans WHERE plan_id = ?", [plan_id]
     ).fetchone()
     if row is None:
-        raise PlanOutdated(
+        raise NotBuilt(
             f"There is no plan {plan_id} in records.plans.", fix="Materialize braze_plan again."
         )
     return replace(_summary(json.loads(row[0])), status=row[1])
@@ -275,6 +275,7 @@ def check_sendable(con: duckdb.DuckDBPyConnection, t: TemplateSettings, plan_id:
 
     Raises:
         PlanOutdated: the ledger changed since, other than by this plan's own send.
+        NotBuilt: the plan's snapshot is gone.
         GuardStopped: a guard holds it back.
     """
     plan = load(con, plan_id)
@@ -287,7 +288,7 @@ def check_sendable(con: duckdb.DuckDBPyConnection, t: TemplateSettings, plan_id:
             fix="Materialize braze_plan again, and send that.",
         )
     if not plan.snapshot.exists():
-        raise PlanOutdated(
+        raise NotBuilt(
             f"The snapshot {plan.snapshot.name} of the plan is gone.",
             fix="Materialize braze_plan again, and send that.",
         )

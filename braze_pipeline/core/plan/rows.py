@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core.masking import mask
 from braze_pipeline.core.plan import payload
 from braze_pipeline.core.warehouse import literal
-from braze_pipeline.errors import PlanOutdated
+from braze_pipeline.errors import NotBuilt
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,10 +37,10 @@ def rows_sql(plan: PlanSummary) -> str:
     reason (``new user``, ``changed``, ``cleared``, ``left audience``, ``resend``).
 
     Raises:
-        PlanOutdated: the snapshot is gone.
+        NotBuilt: the snapshot is gone.
     """
     if not plan.snapshot.exists():
-        raise PlanOutdated(
+        raise NotBuilt(
             f"The snapshot {plan.snapshot.name} of the plan is gone.",
             fix="Materialize braze_plan again.",
         )

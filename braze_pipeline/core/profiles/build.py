@@ -58,7 +58,7 @@ def build_profiles(
 
     Raises:
         MissingRequiredField: the customer attributes table has no column for the identifier.
-        SourceChanged: it lacks a column of the template.
+        ConfigurationError: it lacks a column of the template.
         ContractBroken: the mapping itself does not fit the schema.
         AccountingError: audience is not profiles plus rejected rows.
     """

@@ -17,7 +17,7 @@ from braze_pipeline.core.profiles.normalise import KINDS
 from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.core.profiles.schema import attributes_of
 from braze_pipeline.core.warehouse import fold, literal, quote
-from braze_pipeline.errors import SourceChanged
+from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
     """How each attribute that may leave is mapped.
 
     Raises:
-        SourceChanged: the customer attributes table lacks a column of the template.
+        ConfigurationError: the customer attributes table lacks a column of the template.
     """
     known = {fold(name): (name, type_) for name, type_ in types.items()}
     staged = []
@@ -107,7 +107,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
 def _find(known: dict[str, tuple[str, str]], column: str, t: TemplateSettings) -> tuple[str, str]:
     found = known.get(fold(column))
     if found is None:
-        raise SourceChanged(
+        raise ConfigurationError(
             f"The customer attributes of template {t.name!r} have no column {column!r}.",
             fix=f"Add it to {t.attributes_sql.name} or take it out of the template.",
         )

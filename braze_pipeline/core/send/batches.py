@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import NotBuilt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,7 @@ def batches(snapshot: Path, done: Mapping[int, Sequence[tuple[int, int]]]) -> It
     """The requests of a snapshot, less the ranges that have their answer.
 
     Raises:
-        LedgerError: the file is damaged, or its rows are not in the order of their numbers.
+        NotBuilt: the file is damaged, or its rows are not in the order of their numbers.
     """
     for whole in _requests(snapshot):
         for begin, end in _open_ranges(0, len(whole), done.get(whole.request_no, ())):
@@ -106,7 +106,7 @@ def _requests(snapshot: Path) -> Iterator[Batch]:
                 continue
             if held is not None:
                 if found.request_no < held.request_no:
-                    raise LedgerError(
+                    raise NotBuilt(
                         f"The snapshot {snapshot.name} is not in the order of its requests.",
                         fix="Materialize braze_plan again.",
                     )
@@ -140,6 +140,6 @@ def _arrow(snapshot: Path) -> Iterator[tuple[Any, pa.BinaryArray]]:
                 if batch.num_rows:
                     yield batch.column(0).to_numpy(), batch.column(1).cast(pa.binary())
     except (OSError, pa.ArrowException) as error:
-        raise LedgerError(
+        raise NotBuilt(
             f"The snapshot {snapshot.name} cannot be read.", fix="Materialize braze_plan again."
         ) from error

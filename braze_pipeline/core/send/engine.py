@@ -62,7 +62,8 @@ def send_plan(
         did: a typed error is returned and not raised, because what was acknowledged counts.
 
     Raises:
-        LedgerError: snapshot or journal cannot be read.
+        NotBuilt: the snapshot cannot be read.
+        LedgerError: the journal cannot be read.
         BaseException: an interrupt is passed on, after what is in flight was drained and noted.
     """
     earlier = journal.progress(plan_id)

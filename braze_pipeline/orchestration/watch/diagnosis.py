@@ -21,7 +21,7 @@ from braze_pipeline.core.actions import (
     plan_of_run,
     sent_under,
 )
-from braze_pipeline.core.actions.resolutions import (
+from braze_pipeline.core.actions.kinds import (
     MISSING_FIELD_CAMPAIGN,
     MISSING_FIELD_ORCHESTRATION,
     PROCESS_DIED,
@@ -31,6 +31,7 @@ from braze_pipeline.core.actions.resolutions import (
 from braze_pipeline.core.audience import NOBODY
 from braze_pipeline.errors import (
     AccountingError,
+    AudienceEmpty,
     ConfigurationError,
     ContractBroken,
     GuardStopped,
@@ -132,7 +133,7 @@ def _of_check(check: dg.AssetCheckEvaluation) -> _Cause:
     if check.check_name == ACCOUNTING:
         return _Cause(action=AccountingError.action, what=f"{check.check_name}: {said}")
     if check.check_name == AUDIENCE:
-        return _Cause(action=ContractBroken.action, what=f"Nothing was sent. {said}", fix=NOBODY)
+        return _Cause(action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=NOBODY)
     # Somebody else's check: its description is not ours to pass on.
     return _Cause(
         action=ContractBroken.action, what=f"The blocking check {check.check_name} did not pass."

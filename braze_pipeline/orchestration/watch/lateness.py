@@ -9,7 +9,7 @@ from statistics import median
 import dagster as dg
 
 from braze_pipeline.core.actions import ActionStore, Found
-from braze_pipeline.core.actions.resolutions import SEND_OVERDUE, SLOW_RUN
+from braze_pipeline.core.actions.kinds import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
 from braze_pipeline.settings import TemplateSettings

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from braze_pipeline.core.actions import Action, ActionStore, Found
-from braze_pipeline.core.actions.resolutions import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
+from braze_pipeline.core.actions.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration.checks import FRESH_SOURCES
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from braze_pipeline.core.actions import ActionStore, Found, Noted
-from braze_pipeline.core.actions.resolutions import UNKNOWN
+from braze_pipeline.core.actions.kinds import UNKNOWN
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
 from braze_pipeline.orchestration.watch.outcomes import settle

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from braze_pipeline.cli.main import cli
 from braze_pipeline.core.actions import ActionStore, Found
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.errors import UsageError
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
@@ -43,7 +43,7 @@ def command(brand: SmallBrand, *words: str) -> str:
     """Standard output of a command; typed errors and exit codes come through as they are."""
     runner = CliRunner()
     result = runner.invoke(cli, ["--config", str(brand.config), *words], catch_exceptions=True)
-    if isinstance(result.exception, ConfigurationError):
+    if isinstance(result.exception, UsageError):
         raise result.exception
     return f"{result.exit_code}\n{result.output}"
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_resolved_says_why(
 ) -> None:
     if found is not None:
         store_of(brand).note(_found(**found))
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(UsageError, match=said):
         command(brand, "actions", *words)
 
 

@@ -14,7 +14,7 @@ import pytest
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.audience import Funnel
-from braze_pipeline.errors import ContractBroken
+from braze_pipeline.errors import AudienceEmpty
 from braze_pipeline.orchestration.build import build_definitions
 from braze_pipeline.orchestration.checks import AUDIENCE, FRESH_SOURCES, audience_result
 from braze_pipeline.orchestration.failures import WHAT
@@ -84,7 +84,7 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
     definitions, t = built(brand)
     outcome = run_days(definitions, t, [brand.last], dry_run=True, tags={})
     assert outcome.failed is not None
-    assert outcome.failed.action == ContractBroken.action
+    assert outcome.failed.action == AudienceEmpty.action
     assert "Saw 0 of 30 customers" in outcome.failed.what
     with dg.DagsterInstance.get() as instance:
         keys = TemplateKeys.of(t)

@@ -23,7 +23,7 @@ import pytest
 from braze_pipeline.core import flow
 from braze_pipeline.core.ledger.commands import release_refused
 from braze_pipeline.core.warehouse import Warehouse
-from braze_pipeline.errors import PlanOutdated
+from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
 from braze_pipeline_tests.integration.core.send.plans import destination
@@ -116,7 +116,7 @@ def child(folder: Path, endpoint: str, as_of: date, from_failure: bool) -> None:
         plan()
     try:
         out = send()
-    except PlanOutdated:
+    except (NotBuilt, PlanOutdated):
         plan()
         out = send()
     a = out.account

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.daytables import replace_day
-from braze_pipeline.errors import ConfigurationError, ContractBroken
+from braze_pipeline.errors import ConfigurationError, NotBuilt
 from braze_pipeline.settings import AudienceRules, RecipientGroup, TemplateSettings
 from braze_pipeline_tests.shop import template
 
@@ -162,7 +162,7 @@ def test_a_day_that_was_not_built_is_refused(
     t = template()
     if prepared:
         put(con, t, [Row()], DAY - timedelta(days=1))
-    with pytest.raises(ContractBroken, match="no customers of 2011-12-09"):
+    with pytest.raises(NotBuilt, match="no customers of 2011-12-09"):
         build_audience(con, t, DAY)
 
 

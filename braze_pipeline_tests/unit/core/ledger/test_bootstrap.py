@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from braze_pipeline.core.ledger.bootstrap import import_export
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -137,7 +137,7 @@ def test_files_that_are_no_export_are_named(world: Make, tmp_path: Path) -> None
     w = world(T)
     for name, content in (("a.zip", b"no"), ("b.gz", b"no"), ("c.json", b'{"x": 1}\n')):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(LedgerError, match=name):
+        with pytest.raises(UsageError, match=name):
             import_export(w.con, w.warehouse, T, [tmp_path / name], now=w.now)
-    with pytest.raises(LedgerError, match="missing"):
+    with pytest.raises(UsageError, match="missing"):
         import_export(w.con, w.warehouse, T, [tmp_path / "none.json"], now=w.now)

@@ -11,7 +11,7 @@ import pytest
 
 from braze_pipeline.core.ledger import commands
 from braze_pipeline.core.plan import records
-from braze_pipeline.errors import LedgerError, PlanOutdated
+from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -76,7 +76,7 @@ def test_a_reset_outdates_plans_and_knows_its_names(world: Make) -> None:
     commands.reset(w.con, w.warehouse, T)
     with pytest.raises(PlanOutdated):
         records.check_sendable(w.con, T, plan.plan_id)
-    with pytest.raises(LedgerError, match="Spent"):
+    with pytest.raises(UsageError, match="Spent"):
         commands.reset(w.con, w.warehouse, T, ["Spent"])
 
 

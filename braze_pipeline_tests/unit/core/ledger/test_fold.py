@@ -10,7 +10,7 @@ import pytest
 
 from braze_pipeline.core.ledger import journal, settle
 from braze_pipeline.core.plan import records
-from braze_pipeline.errors import LedgerError, PlanOutdated
+from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
@@ -142,7 +142,7 @@ def test_a_plan_is_sendable_until_something_else_changes_the_ledger(world: Make)
     w.fold()
     with pytest.raises(PlanOutdated, match="version"):
         records.check_sendable(w.con, T, old.plan_id)
-    with pytest.raises(PlanOutdated, match="no plan"):
+    with pytest.raises(NotBuilt, match="no plan"):
         records.check_sendable(w.con, T, "none")
 
 

@@ -15,7 +15,7 @@ from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.warehouse import prepare
-from braze_pipeline.errors import LedgerError, PlanOutdated
+from braze_pipeline.errors import LedgerError, PlanOutdated, UsageError
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -82,7 +82,7 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
         w.run(day(number))
     w.profiles(day(5), {"a": {"S": "5"}})
     old = w.plan(day(5))
-    with pytest.raises(LedgerError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         import_ledger(w.con, file)
     import_ledger(w.con, file, replace=True)
     with pytest.raises(PlanOutdated):
@@ -94,12 +94,12 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
 def test_other_files_and_unknown_ledgers_are_refused(world: Make, tmp_path: Path) -> None:
     w = world(T)
     tables.ensure(w.con)
-    with pytest.raises(LedgerError, match="no ledger nope"):
+    with pytest.raises(UsageError, match="no ledger nope"):
         export_ledger(w.con, "nope", tmp_path / "x.parquet")
     w.con.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path}/plain.parquet' (FORMAT parquet)")
     (tmp_path / "text.parquet").write_text("no", encoding="utf-8")
     for name in ("plain", "text", "none"):
-        with pytest.raises(LedgerError, match=rf"{name}\.parquet"):
+        with pytest.raises(UsageError, match=rf"{name}\.parquet"):
             import_ledger(w.con, tmp_path / f"{name}.parquet")
 
 

@@ -12,7 +12,7 @@ import pytest
 from braze_pipeline.braze.data_points import data_points_of_text
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.plan.rows import export_plan, plan_preview, rows_sql
-from braze_pipeline.errors import GuardStopped, PlanOutdated
+from braze_pipeline.errors import GuardStopped, NotBuilt
 from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
@@ -207,7 +207,7 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
     assert "ana@" not in str(shown)
     assert "xxx@xxxxxxx.xxx" in str(shown)
     plan.snapshot.unlink()
-    with pytest.raises(PlanOutdated):
+    with pytest.raises(NotBuilt):
         rows_sql(plan)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from braze_pipeline.core.profiles import forget_raw, preview, rule_for
-from braze_pipeline.errors import AccountingError, MissingRequiredField, SourceChanged
+from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
 from braze_pipeline.settings import RecipientGroup, ValueType
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
@@ -212,7 +212,7 @@ def test_consent_columns_are_counted_and_stay(world: World) -> None:
 def test_a_column_that_is_gone_is_named(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING, column="tier"))
     world.give(t, "SELECT 'a' AS customer_id")
-    with pytest.raises(SourceChanged, match="'tier'"):
+    with pytest.raises(ConfigurationError, match="'tier'"):
         world.build(t)
 
 
