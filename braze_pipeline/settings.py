@@ -8,9 +8,13 @@ of the environment variable that does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+FIRST_DAY: Final = date(2020, 1, 1)
+"""The first day that can be materialized, unless the brand says otherwise."""
 
 
 class ValueType(StrEnum):
@@ -342,6 +346,7 @@ class TemplateSettings:
         groups: Recipient groups of a campaign; empty for an orchestration.
         restricted_pii: Attributes marked PII are neither shown nor sent.
         time_zone: IANA zone whose midnight ends the as-of date.
+        first_day, last_day: The days that there are; None for no end.
         history_days: How many as-of dates the day tables keep.
         default_region: Country of national phone numbers where the customer has none.
         owners: Who answers for it (an e-mail address, or ``team:name``), shown in the UI.
@@ -367,6 +372,8 @@ class TemplateSettings:
     restricted_pii: bool = False
     guards: Guards = field(default_factory=Guards)
     time_zone: str = "UTC"
+    first_day: date = FIRST_DAY
+    last_day: date | None = None
     history_days: int = 35
     default_region: str | None = None
     owners: tuple[str, ...] = ()

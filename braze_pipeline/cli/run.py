@@ -138,6 +138,13 @@ def carry_out(
         for config, place in session.configs
         if config.destination.name == template.destination.name
     )
+    if template.last_day is not None and days[-1] > template.last_day:
+        # The end is what the UI offers and the schedule does; a day given here is meant.
+        console.warn(
+            f"Warning: {days[-1]} is after `end_date` {template.last_day} in "
+            f"{session.config_file}. Remove that line if your data goes on."
+        )
+        config = config.model_copy(update={"end_date": None})
     definitions = build_definitions(
         config=config,
         folder=session.config_file.parent,

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from braze_pipeline.config.base import Part, one_of
+from braze_pipeline.settings import FIRST_DAY
 
 Identifier = Annotated[Literal["external_id", "braze_id"], one_of("external_id", "braze_id")]
 Channel = Annotated[Literal["email", "sms"], one_of("email", "sms")]
@@ -321,8 +322,10 @@ class PipelineConfig(Part):
     """IANA zone whose midnight ends the as-of date."""
     history_days: Annotated[int, Field(ge=1, le=1000)] = 35
     """How many as-of dates the day tables keep."""
-    start_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2020-01-01"
+    start_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] = FIRST_DAY.isoformat()
     """The first day that can be materialized."""
+    end_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    """The last day that the UI offers and the schedule sends. Default: no end."""
     schedule: SchedulePart | None = SchedulePart()
     """`null` for no schedule."""
     alerts: AlertsPart = AlertsPart()

@@ -66,10 +66,18 @@ def resolve(
             Problem(("time_zone",), f"{config.time_zone!r} is no IANA time zone.{hint}")
         )
     problems += _destination_problems(config.destination, environ)
-    problems += _date_problems(config)
+    days = _days(config, problems)
     sources = _sources(config, folder, environ, problems)
     templates = tuple(
-        _template(config, index, sources=sources, folder=folder, environ=environ, problems=problems)
+        _template(
+            config,
+            index,
+            sources=sources,
+            days=days,
+            folder=folder,
+            environ=environ,
+            problems=problems,
+        )
         for index in range(len(config.templates))
     )
     problems += _overlaps(templates)
@@ -77,22 +85,30 @@ def resolve(
     return templates
 
 
-def start_of(config: PipelineConfig) -> date:
-    """The first partition's day."""
-    return date.fromisoformat(config.start_date)
-
-
 def zone_of(template: TemplateSettings) -> ZoneInfo:
     """The zone whose midnight ends the as-of date."""
     return ZoneInfo(template.time_zone)
 
 
-def _date_problems(config: PipelineConfig) -> list[Problem]:
+def _days(config: PipelineConfig, problems: list[Problem]) -> tuple[date, date | None]:
+    """The first and the last day that can be materialized."""
+    first = _day(config.start_date, "start_date", problems)
+    if config.end_date is None:
+        return first, None
+    last = _day(config.end_date, "end_date", problems)
+    if last < first:
+        problems.append(
+            Problem(("end_date",), f"{last} is before the `start_date`, {first}: swap them.")
+        )
+    return first, last
+
+
+def _day(text: str, key: str, problems: list[Problem]) -> date:
     try:
-        date.fromisoformat(config.start_date)
+        return date.fromisoformat(text)
     except ValueError:
-        return [Problem(("start_date",), f"{config.start_date!r} is no day of the calendar.")]
-    return []
+        problems.append(Problem((key,), f"{text!r} is not a valid date."))
+        return date.max if key == "end_date" else date.min
 
 
 def _destination_problems(part: DestinationPart, environ: Mapping[str, str]) -> list[Problem]:
@@ -197,6 +213,7 @@ def _template(
     index: int,
     *,
     sources: tuple[SourceSettings, ...],
+    days: tuple[date, date | None],
     folder: Path,
     environ: Mapping[str, str],
     problems: list[Problem],
@@ -230,6 +247,8 @@ def _template(
         restricted_pii=part.restricted_pii,
         guards=Guards(**part.guards.model_dump()),
         time_zone=config.time_zone,
+        first_day=days[0],
+        last_day=days[1],
         history_days=config.history_days,
         default_region=_region(part, key, problems),
         owners=config.destination.owners,

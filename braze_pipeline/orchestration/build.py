@@ -6,13 +6,14 @@ Production, the command line and the tests all come through ``build_definitions`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
-from braze_pipeline.config.resolve import resolve, start_of
+from braze_pipeline.config.resolve import resolve
 from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WAREHOUSE
@@ -42,13 +43,10 @@ def build_definitions(
         ConfigurationError: the configuration cannot be used; names file, line and key.
     """
     templates = resolve(config, folder=folder, place=place, environ=environ)
-    partitions = dg.DailyPartitionsDefinition(
-        start_date=start_of(config).isoformat(), timezone=config.time_zone
-    )
+    partitions = daily_partitions(templates[0])
     jobs = [daily_job(template) for template in templates]
     schedules = [
-        build_schedule(template, job=job, first_day=start_of(config))
-        for template, job in zip(templates, jobs, strict=True)
+        build_schedule(template, job=job) for template, job in zip(templates, jobs, strict=True)
     ]
     return dg.Definitions(
         assets=[
@@ -61,6 +59,16 @@ def build_definitions(
         sensors=build_sensors(templates),
         resources={"warehouse": WAREHOUSE, **(resources or {})},
         executor=dg.in_process_executor,
+    )
+
+
+def daily_partitions(t: TemplateSettings) -> dg.DailyPartitionsDefinition:
+    """One partition for each as-of date, up to the last day where there is one."""
+    end = t.last_day + timedelta(days=1) if t.last_day else None  # Dagster's is exclusive
+    return dg.DailyPartitionsDefinition(
+        start_date=t.first_day.isoformat(),
+        end_date=end.isoformat() if end else None,
+        timezone=t.time_zone,
     )
 
 

@@ -129,7 +129,7 @@ def _check_days(job: dg.JobDefinition, days: Sequence[date]) -> None:
             last = partitions.get_last_partition_key()
             raise UsageError(
                 f"There is no partition {day.isoformat()}; they go from {first} to {last}.",
-                fix="Give a day within them, or an earlier `start_date` in defs.yaml.",
+                fix="Give a day within them, or change `start_date` or `end_date` in defs.yaml.",
             )
 
 

@@ -21,7 +21,6 @@ def build_schedule(
     t: TemplateSettings,
     *,
     job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
-    first_day: date,
     environ: Mapping[str, str] = os.environ,
 ) -> dg.ScheduleDefinition | None:
     """The schedule of a template's partitioned job; None where it has none.
@@ -29,7 +28,6 @@ def build_schedule(
     Args:
         t: The template.
         job: Its daily job.
-        first_day: The first partition's day.
         environ: Where the API key is looked for, at each tick.
     """
     settings = t.schedule
@@ -58,8 +56,10 @@ def build_schedule(
                 "server runs, and the next tick sends."
             )
         day = day_for(context.scheduled_execution_time, settings, t.time_zone)
-        if day < first_day:
-            return dg.SkipReason(f"{day} lies before the first day, {first_day}.")
+        if day < t.first_day:
+            return dg.SkipReason(f"{day} is before the first day, {t.first_day} (start_date).")
+        if ended(t, context.scheduled_execution_time):
+            return dg.SkipReason(f"{day} is after the last day, {t.last_day} (end_date).")
         # The run key is the day: a tick that comes again starts nothing new.
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
@@ -72,12 +72,22 @@ def day_for(tick: datetime, settings: ScheduleSettings, time_zone: str) -> date:
     return local.date() - timedelta(days=1 + settings.lag_days)
 
 
+def ended(t: TemplateSettings, now: datetime) -> bool:
+    """Whether a template's last day is over, so that its schedule has nothing more to send."""
+    return (
+        t.schedule is not None
+        and t.last_day is not None
+        and day_for(now, t.schedule, t.time_zone) > t.last_day
+    )
+
+
 def freshness(t: TemplateSettings) -> dg.FreshnessPolicy | None:
     """How old the last acknowledged send may be before the UI warns, and fails at twice that.
 
-    For the send asset: a send that failed materializes nothing, so it does not count.
+    For the send asset: a send that failed materializes nothing, so it does not count. None where
+    days have an end: from then on nothing is late, and a policy is for ever.
     """
-    if t.schedule is None:
+    if t.schedule is None or t.last_day is not None:
         return None
     age = timedelta(hours=t.schedule.max_age_hours)
     return dg.FreshnessPolicy.time_window(warn_window=age, fail_window=2 * age)

@@ -63,7 +63,6 @@ class Ui:
         self.page.get_by_role("link", name="braze_daily").first.click()
         self.page.get_by_role("button", name="Materialize all").click()
         dialog = self.page.get_by_role("dialog").filter(has_text="Launch runs to materialize")
-        dialog.get_by_text("Show all partitions").click()
         days = dialog.get_by_placeholder("ex: 2009-12-01")
         days.fill(day)
         days.press("Enter")

@@ -82,9 +82,13 @@ def _write(folder: Path) -> None:
     declared = PROJECT / "braze_pipeline" / "defs" / "braze"
     shutil.copy(declared / "customer_attributes.sql", folder)
     text = (declared / "defs.yaml").read_text(encoding="utf-8")
-    scheduled = '  schedule: {at: "03:30", lag_days: 0}\n'
-    assert scheduled in text
-    (folder / "defs.yaml").write_text(text.replace(scheduled, "  schedule: null\n"))
+    for theirs, ours in (
+        ('  schedule: {at: "03:30", lag_days: 0}\n', "  schedule: null\n"),
+        (f'  end_date: "{DAY}"', f'  end_date: "{WEEK_LATER}"'),
+    ):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    (folder / "defs.yaml").write_text(text)
     (folder / "location.py").write_text(LOCATION)
     (folder / "workspace.yaml").write_text(
         "load_from:\n  - python_file: {relative_path: location.py, location_name: braze_pipeline}\n"

@@ -116,6 +116,13 @@ def test_a_dry_run_needs_no_key_and_sends_nothing(tmp_path: Path, sandbox: Sandb
     assert len(sandbox.requests) == requests
 
 
+def test_a_day_after_the_end_date_is_run_when_asked_for_with_a_warning(tmp_path: Path) -> None:
+    done = call(tmp_path, "run", "--as-of", "2011-12-10", "--dry-run", "--json")
+    assert done.returncode == 0, told(done)
+    assert json.loads(done.stdout.splitlines()[-1])["planned_users"] > 1000
+    assert "2011-12-10 is after `end_date` 2011-12-09" in done.stderr
+
+
 def test_a_wrong_key_is_told_once_without_the_key(tmp_path: Path, sandbox: Sandbox) -> None:
     with Sandbox(api_key="the-right-one") as strict:
         done = call(

@@ -11,6 +11,7 @@ import dagster as dg
 from braze_pipeline.core.actions import ActionStore, Found
 from braze_pipeline.core.actions.kinds import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.schedule import ended
 from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
 from braze_pipeline.settings import TemplateSettings
 
@@ -121,11 +122,16 @@ def note_overdue_sends(
 ) -> list[str]:
     """Note the templates whose last acknowledged send is older than allowed.
 
-    Only where a schedule should have sent: it is configured, there is a key, and there was a send.
+    Only where a schedule should have sent: it is configured, its last day is not over, there is a
+    key, and there was a send.
     """
     said = []
     for t in templates:
-        if t.schedule is None or not environ.get(t.destination.api_key_env, "").strip():
+        if (
+            t.schedule is None
+            or ended(t, now)
+            or not environ.get(t.destination.api_key_env, "").strip()
+        ):
             continue
         send = TemplateKeys.of(t).send
         last = instance.get_latest_materialization_event(send)

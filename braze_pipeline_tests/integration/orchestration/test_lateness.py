@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -115,20 +116,21 @@ def test_only_a_send_that_went_through_ends_the_silence(make_world: MakeWorld) -
     assert world.open_ones() == []
 
 
-def test_nothing_is_overdue_without_a_schedule_a_key_or_a_first_send(
+def test_nothing_is_overdue_without_a_schedule_a_key_or_a_first_send_or_after_the_last_day(
     make_world: MakeWorld, tmp_path: Path
 ) -> None:
-    for folder, environ, schedule, sends in (
-        ("a", {}, ScheduleSettings(), True),
-        ("b", {"BRAZE_API_KEY": "key"}, None, True),
-        ("c", {"BRAZE_API_KEY": "key"}, ScheduleSettings(), False),
+    for folder, environ, schedule, sends, last_day in (
+        ("a", {}, ScheduleSettings(), True, None),
+        ("b", {"BRAZE_API_KEY": "key"}, None, True, None),
+        ("c", {"BRAZE_API_KEY": "key"}, ScheduleSettings(), False, None),
+        ("d", {"BRAZE_API_KEY": "key"}, ScheduleSettings(), True, date(2026, 3, 9)),
     ):
         with dg.DagsterInstance.ephemeral() as instance:
             world = make_world(
                 instance=instance,
                 folder=tmp_path / folder,
                 environ=environ,
-                templates=(template(schedule=schedule),),
+                templates=(template(schedule=schedule, last_day=last_day),),
             )
             if sends:
                 world.run()

@@ -115,7 +115,14 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         ),
         (document(attributes="- {column: b, as: a.b, type: string}"), "as: a.b", "full stop"),
         (document(more="time_zone: Europe/Londom"), "time_zone", "Did you mean 'Europe/London'?"),
-        (document(more="start_date: '2024-02-30'"), "start_date", "no day of the calendar"),
+        (document(more="start_date: '2024-02-30'"), "start_date", "not a valid date"),
+        (document(more="end_date: '2024-02-30'"), "end_date", "not a valid date"),
+        (document(more="end_date: 9 December 2011"), "end_date", "pattern"),
+        (
+            document(more="end_date: '2019-12-31'"),
+            "end_date",
+            "before the `start_date`, 2020-01-01",
+        ),
         (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
         (document(template="attributes_sql: other.sql"), "attributes_sql", "There is no file"),
         (

@@ -12,6 +12,7 @@ import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from braze_pipeline.orchestration.build import daily_partitions
 from braze_pipeline.orchestration.schedule import build_schedule, freshness
 from braze_pipeline.settings import ScheduleSettings
 from braze_pipeline_tests.watched_world import template
@@ -34,20 +35,24 @@ def load(
     lag_days: int = 0,
     environ: dict[str, str] | None = None,
     first_day: date = date(2026, 1, 1),
+    last_day: date | None = None,
 ) -> Loaded:
-    t = template(time_zone=zone, schedule=ScheduleSettings(at=at, lag_days=lag_days))
+    t = template(
+        time_zone=zone,
+        schedule=ScheduleSettings(at=at, lag_days=lag_days),
+        first_day=first_day,
+        last_day=last_day,
+    )
 
     @dg.asset(
         key="braze_send",
-        partitions_def=dg.DailyPartitionsDefinition(first_day.isoformat(), timezone=zone),
+        partitions_def=daily_partitions(t),
     )
     def send() -> None:
         """Stand in."""
 
     job = dg.define_asset_job("braze_daily", selection=[send])
-    built = build_schedule(
-        t, job=job, first_day=first_day, environ=KEY if environ is None else environ
-    )
+    built = build_schedule(t, job=job, environ=KEY if environ is None else environ)
     assert built is not None
     definitions = dg.Definitions(assets=[send], jobs=[job], schedules=[built])
     return Loaded(built, definitions.get_repository_def())
@@ -143,15 +148,34 @@ def test_the_key_is_looked_for_at_each_tick() -> None:
 def test_before_the_first_day_a_tick_is_skipped() -> None:
     loaded = load(first_day=date(2026, 3, 10))
     ticked = evaluate(loaded, datetime(2026, 3, 10, 3, 30, tzinfo=UTC))
-    assert "lies before the first day" in str(ticked.skip_message)
+    assert "2026-03-09 is before the first day, 2026-03-10" in str(ticked.skip_message)
+
+
+def test_the_last_day_is_sent_and_a_tick_after_it_is_skipped_and_says_why() -> None:
+    loaded = load(last_day=date(2026, 3, 9))
+    assert asked_for(loaded, datetime(2026, 3, 10, 3, 30, tzinfo=UTC)) == "2026-03-09"
+    ticked = evaluate(loaded, datetime(2026, 3, 11, 3, 30, tzinfo=UTC))
+    assert not ticked.run_requests
+    assert "2026-03-10 is after the last day, 2026-03-09" in str(ticked.skip_message)
+
+
+def test_the_last_day_is_the_latest_partition_and_without_one_yesterday_is() -> None:
+    until = daily_partitions(template(last_day=date(2026, 3, 9)))
+    assert until.get_last_partition_key() == "2026-03-09"
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert daily_partitions(template()).get_last_partition_key() == yesterday.isoformat()
 
 
 def test_the_schedule_is_on_by_default_and_can_be_left_out() -> None:
     assert load().schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     job = dg.define_asset_job("braze_daily")
     t = template(schedule=None)
-    assert build_schedule(t, job=job, first_day=date(2026, 1, 1), environ=KEY) is None
+    assert build_schedule(t, job=job, environ=KEY) is None
     assert freshness(t) is None
+
+
+def test_days_that_end_are_not_expected_to_stay_fresh() -> None:
+    assert freshness(template(last_day=date(2026, 3, 9))) is None
 
 
 def test_freshness_warns_at_the_configured_age_and_fails_at_twice_that() -> None:
