@@ -40,6 +40,7 @@ _NEVER = {
     "user_alias",
     "email_subscribe",
     "push_subscribe",
+    "subscription_groups",
 }
 _TIME_FORMATS = (
     "%Y-%m-%dT%H:%M:%S:%f%z",
@@ -144,16 +145,6 @@ def _record(value: Any, types: dict[str, type]) -> str | None:
     return None if fits else "types"
 
 
-def _groups(value: Any) -> str | None:
-    for one in value:
-        optional = {"use_double_opt_in_logic"}
-        if set(one) - optional != {"subscription_group_id", "subscription_state"}:
-            return "shape"
-        if one["subscription_state"] not in {"subscribed", "unsubscribed"}:
-            return "state"
-    return None
-
-
 def _tokens(value: Any) -> str | None:
     for one in value:
         if set(one) - {"device_id"} != {"app_id", "token"}:
@@ -175,7 +166,6 @@ _STANDARD: dict[str, Callable[[Any], str | None]] = {
     "image_url": _image,
     "facebook": _facebook,
     "twitter": _twitter,
-    "subscription_groups": _groups,
     "push_tokens": _tokens,
 }
 

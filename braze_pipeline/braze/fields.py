@@ -18,6 +18,8 @@ from braze_pipeline.settings import ValueType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from braze_pipeline.settings import AttributeSettings, TemplateSettings
+
 STANDARD_PAGE: Final = "/user_guide/data/activation/attributes/standard_attributes"
 OBJECT_PAGE: Final = "/api/objects_filters/user_attributes_object"
 TRACK_PAGE: Final = "/api/endpoints/user_data/post_user_track"
@@ -34,11 +36,11 @@ class ProfileField:
         name: As Braze spells it.
         type: The type of its values.
         rule: What a value must be, in words; for a field that cannot be set, why not.
-        access: ``settable``; ``excluded`` (settable, but never in an object that names its user
-            by external_id or braze_id, as ours do); ``read_only``; ``export_only``; ``refused``
-            (Braze rejects the object).
+        access: What Braze does with it: ``settable``; ``excluded`` (settable, but never in an
+            object that names its user by external_id or braze_id, as ours do); ``read_only``;
+            ``export_only``; ``refused`` (Braze rejects the object).
         identifier: Whether it can name the user of an object.
-        consent: Whether it is a subscription state: never sent unless asked for by name.
+        consent: Whether it is a subscription state: consent belongs to Braze and is never sent.
         pii: Whether values are personal data unless the template says otherwise.
         billable: Whether setting it counts as a data point. What the docs do not list counts.
         free_keys: Keys of an object field that do not count.
@@ -65,8 +67,13 @@ class ProfileField:
 
     @property
     def settable(self) -> bool:
-        """Whether a template may map a column to it."""
+        """Whether Braze takes a value for it."""
         return self.access == "settable"
+
+    @property
+    def sendable(self) -> bool:
+        """Whether a template may map a column to it."""
+        return self.settable and not self.identifier and not self.consent
 
 
 _SUBSCRIPTION_STATES = ("opted_in", "subscribed", "unsubscribed")
@@ -86,7 +93,7 @@ def _state(name: str) -> ProfileField:
     return ProfileField(
         name=name,
         type=ValueType.STRING,
-        rule="opted_in, subscribed or unsubscribed; consent is not this pipeline's to send",
+        rule="consent belongs to Braze; opted_in, subscribed or unsubscribed there",
         allowed=_SUBSCRIPTION_STATES,
         consent=True,
         pii=False,
@@ -207,8 +214,8 @@ _SETTABLE = (
         name="subscription_groups",
         type=ValueType.OBJECTS,
         rule=(
-            "objects of subscription_group_id and subscription_state (subscribed or "
-            "unsubscribed), optionally use_double_opt_in_logic; sent only when asked for by name"
+            "consent belongs to Braze, and a change would reach every user with the same e-mail "
+            "address"
         ),
         consent=True,
         pii=False,
@@ -286,14 +293,22 @@ FIELDS: Final[Mapping[str, ProfileField]] = MappingProxyType(
 )
 """Every standard profile field by name, settable or not, in the order of the docs."""
 
-EXPORT_ONLY_PREFIXES: Final = ("attributed_",)
-"""Names that begin so are attribution data: exported, never set."""
-
 CONTROL_KEYS: Final = ("_update_existing_only", "_merge_objects", "push_token_import")
 """Keys of an attributes object that steer Braze and are neither fields nor attributes."""
 
-SETTABLE: Final = tuple(name for name, field in FIELDS.items() if field.settable)
-"""The names that a template may map a column to."""
+SENDABLE: Final = tuple(name for name, field in FIELDS.items() if field.sendable)
+"""The fields that a template may map a column to."""
 
-CONSENT: Final = tuple(name for name, field in FIELDS.items() if field.consent)
-"""Subscription states: dropped with a warning unless a template asks for one by name."""
+LEFT_OUT: Final = ("email_subscribe", "push_subscribe")
+"""Consent that tables often hold: a template may list it; it is left out, and reported. Other
+fields that are not sendable are refused."""
+
+
+def sendable(t: TemplateSettings) -> tuple[AttributeSettings, ...]:
+    """The attributes of a template that may leave: profiles and plan go by this alone."""
+    return tuple(
+        attribute
+        for attribute in t.attributes
+        if not (attribute.is_field and not FIELDS[attribute.name].sendable)
+        and not (t.restricted_pii and attribute.pii)
+    )

@@ -3,125 +3,30 @@
 What belongs here: whether a name may be used, and what to use instead. What does not: where the
 name stands in a file; the configuration turns these problems into errors with file and line.
 
+A name that Braze has must be usable. So what Braze itself would change or misread is refused, and
+what is probably a mistake is refused unless the template says ``custom: true``.
+
 Sources: Braze docs, "Custom attributes" (length, trimming, case) and "Standard attributes" (a
 mis-cased field name becomes a custom attribute). For characters of top-level names the docs state
-no rule; `$` and `.` are what Braze forbids in nested keys, so they are avoided here as well.
+no rule.
 """
 
 from __future__ import annotations
 
-import difflib
+import re
 import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from braze_pipeline.braze import limits
-from braze_pipeline.braze.fields import CONTROL_KEYS, EXPORT_ONLY_PREFIXES, FIELDS, SETTABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
+from braze_pipeline.wordlists import meanings
 
 RESERVED_PREFIX: Final = "__"
 """Names that begin so are columns of our own tables."""
-
-_FORBIDDEN: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "$": "a dollar sign, which Braze reads as an operator",
-        ".": "a full stop, which Braze reads as a path",
-        '"': "a double quote",
-        "'": "a single quote",
-        "`": "a back quote",
-        "\\": "a backslash",
-    }
-)
-
-ALIASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "external_id": ("external user id", "ext id"),
-        "braze_id": ("appboy id", "braze user id"),
-        "user_alias": ("alias", "alias name", "alias label"),
-        "first_name": (
-            "given name",
-            "given names",
-            "forename",
-            "fname",
-            "first",
-            "christian name",
-            "customer first name",
-            "vorname",
-            "prénom",
-            "prenom",
-        ),
-        "last_name": (
-            "surname",
-            "family name",
-            "lname",
-            "last",
-            "customer last name",
-            "nachname",
-            "nom de famille",
-        ),
-        "email": ("e-mail", "mail", "email address", "e-mail address", "mail address", "emailaddr"),
-        "phone": (
-            "mobile",
-            "phone number",
-            "mobile number",
-            "mobile phone",
-            "telephone",
-            "telephone number",
-            "tel",
-            "cell",
-            "cellphone",
-            "cell phone",
-            "msisdn",
-            "sms number",
-            "contact number",
-            "handy",
-        ),
-        "dob": (
-            "birthday",
-            "birthdate",
-            "birth date",
-            "date of birth",
-            "birth day",
-            "born",
-            "born on",
-            "day of birth",
-            "geburtsdatum",
-        ),
-        "gender": ("sex",),
-        "country": (
-            "nation",
-            "country code",
-            "country name",
-            "iso country",
-            "country iso",
-            "home country",
-            "country of residence",
-        ),
-        "home_city": ("city", "town", "home town", "hometown", "city name"),
-        "language": ("lang", "locale", "preferred language", "language code", "user language"),
-        "time_zone": ("tz", "timezone", "user timezone", "time zone name"),
-        "current_location": (
-            "location",
-            "geo",
-            "geolocation",
-            "coordinates",
-            "lat long",
-            "lat lon",
-            "latlng",
-            "most recent location",
-        ),
-        "image_url": ("avatar", "avatar url", "profile picture", "profile image", "picture url"),
-        "email_subscribe": ("email subscription", "email subscription state", "email opt in"),
-        "push_subscribe": ("push subscription", "push subscription state", "push opt in"),
-        "subscription_groups": ("subscription group",),
-        "push_tokens": ("push token",),
-        "twitter": ("twitter handle",),
-    }
-)
-"""What tables call a profile field, in any case and spacing, to what Braze calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +34,16 @@ class NameProblem:
     """Why a name cannot be used.
 
     Attributes:
-        code: Which rule it breaks, e.g. ``shadows_field``.
+        code: Which rule it breaks, e.g. ``near_field``.
         message: What is wrong, in a sentence.
-        suggestion: The name to use instead, None where none can be told.
+        suggestion: The name to use instead, None where there is none.
+        optional: It is probably a mistake, and none where the template says ``custom: true``.
     """
 
     code: str
     message: str
     suggestion: str | None = None
+    optional: bool = False
 
 
 def comparison_key(name: str) -> str:
@@ -148,65 +55,73 @@ def comparison_key(name: str) -> str:
     return unicodedata.normalize("NFKC", kept)
 
 
+FIELD_WORDS: Final = MappingProxyType(meanings(Path(__file__).with_name("field_words.txt")))
+"""What tables call a profile field, to what Braze calls it."""
+
 _BY_KEY: Final[Mapping[str, str]] = MappingProxyType(
     {comparison_key(name): name for name in FIELDS}
-    | {comparison_key(alias): field for field, all_ in ALIASES.items() for alias in all_}
+    | {comparison_key(word): field for word, field in FIELD_WORDS.items()}
 )
-
 _CONTROL_BY_KEY: Final = MappingProxyType({comparison_key(key): key for key in CONTROL_KEYS})
+_OWNER: Final = re.compile(
+    "^(customer|client|user|member|contact|subscriber|shopper|buyer|guest|person|personal|profile|"
+    "primary|main|current|my)"
+)
+_SHORTEST_TYPO: Final = 5
+"""Letters of the shortest field name of which a misspelling is still recognisable."""
 
 
 def field_for(name: str) -> str | None:
-    """The profile field that a name is, or means; None for a name of the brand's own."""
+    """The profile field that a name is, means or nearly spells; None for a name of one's own."""
     if name in FIELDS:
         return name
-    return _BY_KEY.get(comparison_key(name))
+    key = comparison_key(name)
+    bare = _OWNER.sub("", key)
+    meant = (_BY_KEY.get(one) or _misspelled(one) for one in (key, bare, bare.removeprefix("s")))
+    return next((field for field in meant if field), None)
 
 
-def nearest_field(name: str) -> str | None:
-    """The settable profile field spelled most like ``name``; None where none is near."""
-    near = difflib.get_close_matches(name.strip().lower(), SETTABLE, n=1, cutoff=0.75)
-    return near[0] if near else None
+def _misspelled(key: str) -> str | None:
+    """The field from whose name one letter is missing or added, or two are swapped."""
+    for name, field in FIELDS.items():
+        right = comparison_key(name)
+        if field.sendable and len(right) >= _SHORTEST_TYPO and _one_slip(key, right):
+            return name
+    return None
 
 
-def check_name(name: str) -> tuple[NameProblem, ...]:
+def _one_slip(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    # A digit is no slip: `Phone 2` is another number.
+    if len(long) == len(short) + 1:
+        return any(
+            long[:n] + long[n + 1 :] == short and long[n].isalpha() for n in range(len(long))
+        )
+    swapped = (one[:n] + one[n + 1] + one[n] + one[n + 2 :] for n in range(len(one) - 1))
+    return len(one) == len(other) and other in swapped
+
+
+def check_name(name: str, *, custom: bool = False) -> tuple[NameProblem, ...]:
     """All that is wrong with a Braze name, a profile field's or a custom attribute's.
 
-    An exact, settable profile field has no problem. Consent fields are settable here; that they
-    are dropped unless asked for is the configuration's to say.
+    Args:
+        name: The name.
+        custom: Whether the template says that it is a custom attribute of the brand's own.
     """
     if name in FIELDS:
         return _field_problems(name)
-    return (*_spelling_problems(name), *_shadow_problems(name))
-
-
-def collisions(names: Iterable[str]) -> tuple[NameProblem, ...]:
-    """Names that are equal when case and spacing do not count, each told beside the first one."""
-    first: dict[str, str] = {}
-    problems = []
-    for name in names:
-        # Names of signs alone have no key of their own to compare by.
-        key = comparison_key(name) or name.strip()
-        other = first.get(key)
-        if other is None:
-            first[key] = name
-            continue
-        how = "is there twice" if other == name else f"differs from {other!r} in case or spacing"
-        problems.append(
-            NameProblem(
-                code="duplicate_name",
-                message=f"The name {name!r} {how}; Braze would make two attributes of it.",
-                suggestion=other if other != name else None,
-            )
-        )
-    return tuple(problems)
+    problems = (*_spelling_problems(name), *_near_problems(name))
+    return tuple(problem for problem in problems if not (custom and problem.optional))
 
 
 def _field_problems(name: str) -> tuple[NameProblem, ...]:
     field = FIELDS[name]
-    if field.settable:
+    if field.sendable:
         return ()
     what = {
+        "settable": "names the user, and an object names its user once"
+        if field.identifier
+        else "is never sent",
         "excluded": "cannot stand in an object that names its user by another identifier",
         "read_only": "is read-only",
         "export_only": "is only exported by Braze",
@@ -215,14 +130,14 @@ def _field_problems(name: str) -> tuple[NameProblem, ...]:
     instead = "current_location" if name == "last_coordinates" else None
     return (
         NameProblem(
-            code=f"field_{field.access}",
+            code=f"field_{'unsent' if field.settable else field.access}",
             message=f"The profile field {name!r} {what}: {field.rule}.",
             suggestion=instead,
         ),
     )
 
 
-def _spelling_problems(name: str) -> Iterable[NameProblem]:
+def _spelling_problems(name: str) -> Iterator[NameProblem]:
     if not name.strip():
         yield NameProblem(code="name_empty", message="A name must not be empty.")
         return
@@ -244,64 +159,43 @@ def _spelling_problems(name: str) -> Iterable[NameProblem]:
             "for itself.",
             suggestion=name.lstrip("_") or None,
         )
-    yield from _sign_problems(name)
-
-
-def _sign_problems(name: str) -> Iterable[NameProblem]:
-    clean = "".join(sign for sign in name if sign not in _FORBIDDEN and not _unprintable(sign))
-    for sign, what in _FORBIDDEN.items():
-        if sign in name:
+    clean = "".join(sign for sign in name if not _unprintable(sign)).strip()
+    for code, optional in (("name_control", False), ("name_invisible", True)):
+        if any(_unprintable(sign) == code for sign in name):
             yield NameProblem(
-                code="name_sign",
-                message=f"The name {name!r} holds {what}.",
-                suggestion=clean.strip() or None,
+                code=code,
+                message=f"The name {name!r} holds a control or invisible character.",
+                suggestion=clean or None,
+                optional=optional,
             )
-    if any(_unprintable(sign) for sign in name):
-        yield NameProblem(
-            code="name_control",
-            message=f"The name {name!r} holds a control or invisible character.",
-            suggestion=clean.strip() or None,
-        )
 
 
-def _unprintable(sign: str) -> bool:
-    """Control, format, surrogate, private and unassigned characters, and separators but a space."""
+def _unprintable(sign: str) -> str | None:
+    """The code for control characters and surrogates, or for all else that is not seen."""
     category = unicodedata.category(sign)
-    return category[0] == "C" or category in {"Zl", "Zp"} or (category == "Zs" and sign != " ")
+    if category in {"Cc", "Cs"}:
+        return "name_control"
+    seen = category[0] != "C" and category not in {"Zl", "Zp"} and (category != "Zs" or sign == " ")
+    return None if seen else "name_invisible"
 
 
-def _shadow_problems(name: str) -> Iterable[NameProblem]:
-    key = comparison_key(name)
-    control = _CONTROL_BY_KEY.get(key) if key else None
-    if control is not None:
+def _near_problems(name: str) -> Iterator[NameProblem]:
+    if name in CONTROL_KEYS:
         yield NameProblem(
             code="control_key",
-            message=f"{name!r} is a key that steers Braze ({control}), not an attribute.",
+            message=f"{name!r} is a key that steers Braze, not an attribute.",
         )
         return
-    field = field_for(name)
-    if field is not None:
-        yield _shadow(name, field)
-    elif name.strip().lower().startswith(EXPORT_ONLY_PREFIXES):
-        yield NameProblem(
-            code="field_export_only",
-            message=f"{name!r} is one of Braze's attribution fields, which are only exported.",
-        )
-
-
-def _shadow(name: str, field: str) -> NameProblem:
-    problem = _field_problems(field)
-    if problem:
-        return NameProblem(
-            code="shadows_field",
-            message=f"A custom attribute {name!r} would shadow a profile field. "
-            f"{problem[0].message}",
-            suggestion=problem[0].suggestion,
-        )
-    miscased = comparison_key(name) == comparison_key(field)
-    why = "is a profile field misspelled" if miscased else "means a profile field"
-    return NameProblem(
-        code="shadows_field",
-        message=f"{name!r} {why}: Braze would make a custom attribute of it. Use {field!r}.",
-        suggestion=field,
+    field = _CONTROL_BY_KEY.get(comparison_key(name)) or field_for(name)
+    if field is None:
+        return
+    usable = field in FIELDS and FIELDS[field].settable and not FIELDS[field].consent
+    yield NameProblem(
+        code="near_field",
+        message=f"{name!r} is not Braze's {field!r} but close to it: Braze would store it as a "
+        f"custom attribute and leave {field!r} as it is. "
+        + (f"Use {field!r}, or add" if usable else f"{field!r} cannot be sent; add")
+        + " `custom: true` if you mean a custom attribute of that name.",
+        suggestion=field if usable else None,
+        optional=True,
     )

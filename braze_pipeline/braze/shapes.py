@@ -70,12 +70,6 @@ def _count(value: Json) -> int:
     return _whole(value)
 
 
-def _flag(value: Json) -> bool:
-    if not isinstance(value, bool):
-        raise NestedProblem("field_shape")
-    return value
-
-
 def _degrees(most: float) -> Callable[[Json], Json]:
     def check(value: Json) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -85,12 +79,6 @@ def _degrees(most: float) -> Callable[[Json], Json]:
         return float(value) + 0.0
 
     return check
-
-
-def _state(value: Json) -> str:
-    if value not in {"subscribed", "unsubscribed"}:
-        raise NestedProblem("field_shape")
-    return str(value)
 
 
 def _device(value: Json) -> str:
@@ -109,10 +97,6 @@ def _location(value: Json) -> Json:
     return _record(value, {"longitude": _degrees(180.0), "latitude": _degrees(90.0)})
 
 
-def _alias(value: Json) -> Json:
-    return _record(value, {"alias_name": _words, "alias_label": _words})
-
-
 def _facebook(value: Json) -> Json:
     return _record(value, {}, id=_words, likes=_likes, num_friends=_count)
 
@@ -129,24 +113,14 @@ def _twitter(value: Json) -> Json:
     )
 
 
-def _subscription(value: Json) -> Json:
-    return _record(
-        value,
-        {"subscription_group_id": _words, "subscription_state": _state},
-        use_double_opt_in_logic=_flag,
-    )
-
-
 def _token(value: Json) -> Json:
     return _record(value, {"app_id": _words, "token": _push_token}, device_id=_device)
 
 
 _SHAPES: Final[dict[str, Callable[[Json], Json]]] = {
     "current_location": _location,
-    "user_alias": _alias,
     "facebook": _facebook,
     "twitter": _twitter,
-    "subscription_groups": lambda value: _records(value, _subscription),
     "push_tokens": lambda value: _records(value, _token),
 }
 

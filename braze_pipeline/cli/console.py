@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
@@ -17,6 +19,11 @@ USAGE = 2
 def say(text: str = "") -> None:
     """One line for a person, on standard output."""
     click.echo(text)
+
+
+def table(shown: Table) -> None:
+    """A table whose cells are names and values as they are: `[b]` is no markup here."""
+    Console(markup=False).print(shown)
 
 
 def warn(text: str) -> None:

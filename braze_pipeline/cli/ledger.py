@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from braze_pipeline.cli import console
@@ -52,7 +51,7 @@ def show(session: Session, user: str) -> None:
                 f"{entry.acknowledged_at:%Y-%m-%d %H:%M:%S}",
                 entry.how,
             )
-        Console().print(table)
+        console.table(table)
 
 
 @ledger.command("export")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from braze_pipeline.cli import console
@@ -45,7 +44,7 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
             table.add_row(
                 row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
             )
-        Console().print(table)
+        console.table(table)
         if out is not None:
             console.say(f"{rows.export_plan(con, found, out):,} rows written to {out}.")
 
@@ -65,7 +64,7 @@ def _costs(found: object) -> None:
             f"{cost.data_points:,}",
             f"{cost.full_data_points:,}",
         )
-    Console().print(table)
+    console.table(table)
 
 
 @click.command("retry-rejected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from braze_pipeline.cli import console
@@ -62,7 +61,7 @@ def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> N
     table = Table("as of", "stage", "attribute", "reason", third, "value (masked)", "why")
     for line in found:
         table.add_row(*("" if cell is None else str(cell) for cell in line))
-    Console().print(table)
+    console.table(table)
 
 
 @click.command()

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from braze_pipeline.braze.fields import FIELDS
@@ -41,7 +40,7 @@ def describe(session: Session) -> None:
         )  # fmt: skip
         for attribute in t.attributes:
             shown.add_row(*_line(attribute), rule_for(attribute))
-        Console().print(shown)
+        console.table(shown)
         for column in t.dropped:
             console.say(f"{column}: consent belongs to Braze; never sent.")
         _leavers(t)

@@ -1,8 +1,8 @@
 """Which columns go out under which names: the part of a template that is checked hardest.
 
 A name that is only almost a profile field makes Braze create a custom attribute and leave the
-field as it was, with no error. So every name is a field, or a clean name of the brand's own, or
-refused.
+field as it was, with no error. So every name is a field, or a name of the brand's own that cannot
+be mistaken for one, or says ``custom: true``, or is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from braze_pipeline.braze import names
-from braze_pipeline.braze.fields import FIELDS, ProfileField
+from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
 from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
@@ -44,11 +44,12 @@ def resolve_attributes(
     dropped: list[str] = []
     for index, item in enumerate(part.attributes):
         here = (*key, "attributes", index)
-        name = item.braze_name or FIELD_OF_COLUMN.get(item.column, item.column)
+        usual = item.column if item.custom else FIELD_OF_COLUMN.get(item.column, item.column)
+        name = item.braze_name or usual
         field = FIELDS.get(name)
         if name == destination.identifier:
             identifier_column = item.column
-        elif field is not None and field.consent and name != "subscription_groups":
+        elif name in LEFT_OUT:
             dropped.append(item.column)
         elif field is not None:
             _field_problems(field, item, here, problems)
@@ -106,7 +107,7 @@ def _custom(name: str, item: AttributePart) -> AttributeSettings:
         name=name,
         type=ValueType(item.type or "string"),
         is_field=False,
-        pii=bool(item.pii),
+        pii=_is_personal(name) if item.pii is None else item.pii,
         required=item.required,
         precision=item.precision,
         array_as=item.array_as,
@@ -115,6 +116,12 @@ def _custom(name: str, item: AttributePart) -> AttributeSettings:
         leave_value=value,
         date_order=item.date_order,
     )
+
+
+def _is_personal(name: str) -> bool:
+    """Whether a custom attribute is personal by default: named nearly like a field that is."""
+    near = names.field_for(name)
+    return near is not None and FIELDS[near].pii
 
 
 def _leave(item: AttributePart) -> tuple[Literal["keep", "clear", "set"], Json]:
@@ -126,16 +133,15 @@ def _leave(item: AttributePart) -> tuple[Literal["keep", "clear", "set"], Json]:
 def _field_problems(
     field: ProfileField, item: AttributePart, key: Key, problems: list[Problem]
 ) -> None:
-    if field.name in {"external_id", "braze_id"}:
+    problems += _name_problems(field.name, item, key)
+    if item.custom:
         problems.append(
             Problem(
-                (*key, "as"),
-                f"{field.name!r} identifies users and is not the destination's user_identifier; "
-                "an object may carry one identifier only.",
+                (*key, "custom"),
+                f"{field.name!r} is the exact name of a profile field: Braze stores it there, "
+                "whatever this says. Leave `custom` out, or use another name.",
             )
         )
-        return
-    problems += _name_problems(field.name, key)
     if item.type is not None and item.type != field.type.value:
         problems.append(
             Problem(
@@ -152,23 +158,18 @@ def _custom_problems(name: str, item: AttributePart, key: Key, problems: list[Pr
             Problem(
                 (*key, "type"),
                 f"The custom attribute {name!r} needs a type: {allowed}. "
-                f"Braze keeps the first type it sees.{_near_field(name)}",
+                "Braze keeps the first type it sees.",
             )
         )
     if item.precision is not None and item.type != "float":
         problems.append(Problem((*key, "precision"), "Only a float has decimal places."))
-    problems += _name_problems(name, key)
+    problems += _name_problems(name, item, key)
 
 
-def _near_field(name: str) -> str:
-    field = names.nearest_field(name)
-    return f" Did you mean the profile field '{field}'?" if field else ""
-
-
-def _name_problems(name: str, key: Key) -> list[Problem]:
+def _name_problems(name: str, item: AttributePart, key: Key) -> list[Problem]:
     return [
         Problem((*key, "as"), problem.message + _instead(problem))
-        for problem in names.check_name(name)
+        for problem in names.check_name(name, custom=item.custom)
     ]
 
 
@@ -184,7 +185,8 @@ def _duplicates(
     """Names that differ only in case or spacing are two attributes in Braze and one in a mind."""
     first: dict[str, str] = {}
     for attribute in attributes:
-        folded = names.comparison_key(attribute.name)
+        # Names without a letter or digit have no key of their own to compare by.
+        folded = names.comparison_key(attribute.name) or attribute.name
         if folded in first:
             index = next(
                 i

@@ -182,10 +182,13 @@ class AttributePart(Part):
     """The column of the customer attributes table."""
     braze_name: str | None = Field(default=None, alias="as")
     """The Braze name: a profile field, or a custom attribute under your own name."""
+    custom: bool = False
+    """A custom attribute although its name is close to a profile field's (`Location`, `Avatar`)."""
     type: TypeName | None = None
     """Required for custom attributes; profile fields have their own."""
     pii: bool | None = None
-    """Personal data: masked wherever shown. Default: profile fields are, custom ones are not."""
+    """Personal data: masked wherever shown. Default: profile fields are, and attributes named
+    like one."""
     required: bool = False
     """A customer without a good value here is not sent at all."""
     precision: Annotated[int, Field(ge=0, le=12)] | None = None

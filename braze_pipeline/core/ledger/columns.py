@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.core import warehouse
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.settings import ValueType
@@ -108,20 +109,6 @@ def kind(type_: ValueType) -> str:
     Source: Braze docs, "Custom attribute data types".
     """
     return _KIND.get(type_, type_.value)
-
-
-def sendable(t: TemplateSettings) -> list[AttributeSettings]:
-    """The attributes of a template that can leave: no identifier, no consent, no barred PII."""
-    from braze_pipeline.braze.fields import FIELDS
-
-    kept = []
-    for attribute in t.attributes:
-        field = FIELDS.get(attribute.name) if attribute.is_field else None
-        if field is not None and (field.identifier or field.consent):
-            continue
-        if not (t.restricted_pii and attribute.pii):
-            kept.append(attribute)
-    return kept
 
 
 def ensure_layout(

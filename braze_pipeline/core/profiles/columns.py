@@ -180,7 +180,7 @@ def _text_field(source: Source) -> ColumnMapping:
         value = f"CASE WHEN {good} THEN {raw} END"
         return ColumnMapping(value=value, text=source.plain(), kind=name, params=None)
     value = raw
-    if name != "image_url" and not FIELDS[name].consent:
+    if name != "image_url":
         value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
     return ColumnMapping(value=value, text=source.plain(), problem="NULL")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.braze.fields import FIELDS, sendable
 from braze_pipeline.braze.values import TYPE_WORDS
 from braze_pipeline.core.masking import mask_sql
-from braze_pipeline.core.profiles.schema import attributes_of, rules_of
+from braze_pipeline.core.profiles.schema import rules_of
 from braze_pipeline.core.profiles.store import TABLE
 from braze_pipeline.core.warehouse import quote
 
@@ -39,7 +39,7 @@ def preview(
 ) -> list[dict[str, str | None]]:
     """Some profiles as a person may see them: identifiers and personal data as masks."""
     shown = [f"{mask_sql('__user_id')} AS {quote(t.destination.identifier)}"]
-    for attribute in attributes_of(t):
+    for attribute in sendable(t):
         name = quote(attribute.name)
         value = mask_sql(name) if attribute.pii else f"{name}::VARCHAR"
         shown.append(f"{value} AS {name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.braze.values import CUSTOM_RULES, Rule, field_rules, identifier_rules
 from braze_pipeline.core.profiles.columns import codes_of
 from braze_pipeline.settings import ValueType
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 USER_ID: Final = "__user_id"
 """The column of the user identifier in the frames that are validated."""
-
-
-def attributes_of(t: TemplateSettings) -> tuple[AttributeSettings, ...]:
-    """The attributes that may leave: without those marked PII under ``restricted_pii``."""
-    return tuple(a for a in t.attributes if not (t.restricted_pii and a.pii))
 
 
 def rules_of(attribute: AttributeSettings, *, today: date | None = None) -> tuple[Rule, ...]:
@@ -53,7 +49,7 @@ def build_schema(t: TemplateSettings, *, today: date | None = None) -> DataFrame
             _dtype(ValueType.STRING), _checks(identifier_rules(t.destination.identifier))
         )
     }
-    for attribute in attributes_of(t):
+    for attribute in sendable(t):
         columns[attribute.name] = Column(
             _dtype(attribute.type),
             _checks(rules_of(attribute, today=today)),

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.core import warehouse
 from braze_pipeline.core.profiles import cache
 from braze_pipeline.core.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.core.profiles.normalise import KINDS
 from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
-from braze_pipeline.core.profiles.schema import attributes_of
 from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import ValueType
@@ -88,7 +88,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
     """
     known = {fold(name): (name, type_) for name, type_ in types.items()}
     staged = []
-    for number, attribute in enumerate(attributes_of(t)):
+    for number, attribute in enumerate(sendable(t)):
         column, type_ = _find(known, attribute.column, t)
         there = replace(attribute, column=column)
         mapping = map_column(Source(attribute=there, type=type_, number=number, zone=t.time_zone))

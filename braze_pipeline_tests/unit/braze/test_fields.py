@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, SENDABLE, sendable
 from braze_pipeline.braze.instances import INSTANCES, endpoint_for, instance_of
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.profiles_world import custom, field_of, template
 
 
 def test_the_table_has_every_standard_field_of_the_docs() -> None:
@@ -29,6 +30,13 @@ def test_subscription_states_and_identifiers_cost_no_data_points() -> None:
     assert free == {
         "external_id", "email_subscribe", "push_subscribe", "subscription_groups", "push_tokens",
     }  # fmt: skip
+
+
+def test_consent_and_identifiers_are_never_attributes_that_leave() -> None:
+    settable = {name for name, field in FIELDS.items() if field.settable}
+    assert settable - set(SENDABLE) == {"external_id", *LEFT_OUT, "subscription_groups"}
+    t = template(*(field_of(name) for name in FIELDS), custom("Tier", ValueType.STRING))
+    assert [attribute.name for attribute in sendable(t)] == [*SENDABLE, "Tier"]
 
 
 def test_every_field_has_a_rule_in_words_and_the_page_that_states_it() -> None:

@@ -169,18 +169,6 @@ def test_times_that_are_none_are_refused(text: str) -> None:
         ("twitter", {"id": 1, "screen_name": "x", "followers_count": 0}, True),
         ("twitter", {"id": "1"}, False),
         ("twitter", {"followers_count": -1}, False),
-        ("user_alias", {"alias_name": "a", "alias_label": "b"}, True),
-        ("user_alias", {"alias_name": "a"}, False),
-        (
-            "subscription_groups",
-            [{"subscription_group_id": "a", "subscription_state": "subscribed"}],
-            True,
-        ),
-        (
-            "subscription_groups",
-            [{"subscription_group_id": "a", "subscription_state": "opted_in"}],
-            False,
-        ),
         ("push_tokens", [{"app_id": "a", "token": "t" * 300, "device_id": "12345678"}], True),
         ("push_tokens", [{"app_id": "a", "token": "t", "device_id": "1234567"}], False),
         ("push_tokens", {"app_id": "a", "token": "t"}, False),

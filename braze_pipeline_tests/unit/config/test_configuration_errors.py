@@ -113,7 +113,23 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
             "type: integer",
             "is of type string",
         ),
-        (document(attributes="- {column: b, as: a.b, type: string}"), "as: a.b", "full stop"),
+        (
+            document(attributes="- {column: b, as: Customer DOB, type: date}"),
+            "Customer DOB",
+            "add `custom: true`",
+        ),
+        (
+            document(attributes="- {column: country, type: string, custom: true}"),
+            "custom: true",
+            "the exact name of a profile field",
+        ),
+        (
+            document(attributes="- {column: groups, as: subscription_groups}"),
+            "subscription_groups",
+            "consent belongs to Braze",
+        ),
+        (document(attributes="- {column: b, as: braze_id}"), "braze_id", "read-only"),
+        (document(attributes='- {column: b, as: "a\\tb", type: string}'), "tb", "control"),
         (document(more="time_zone: Europe/Londom"), "time_zone", "Did you mean 'Europe/London'?"),
         (document(more="start_date: '2024-02-30'"), "start_date", "not a valid date"),
         (document(more="end_date: '2024-02-30'"), "end_date", "not a valid date"),
@@ -139,6 +155,31 @@ def test_a_mistake_is_told_with_its_line_and_the_way_out(
         load(tmp_path, text)
     assert f"defs.yaml:{line_of(text, at)}: " in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_name_that_is_close_to_a_profile_field_is_usable_where_it_is_meant(
+    tmp_path: Path,
+) -> None:
+    attributes = """
+        - {column: a, as: Location, type: string, custom: true}
+        - {column: b, as: Email, type: string, custom: true}
+        - {column: birthdate, type: date, custom: true}
+        - {column: c, as: Customer's Tier, type: string}
+        - {column: d, as: Loyalty.Tier, type: string}
+        - {column: e, as: "!!", type: string}
+        - {column: f, as: "??", type: string, pii: true}
+        """
+    (template,) = load(tmp_path, document(attributes=attributes))
+    assert [(a.name, a.pii) for a in template.attributes] == [
+        ("Location", True),
+        ("Email", True),
+        ("birthdate", True),
+        ("Customer's Tier", False),
+        ("Loyalty.Tier", False),
+        ("!!", False),
+        ("??", True),
+    ]
+    assert not any(a.is_field for a in template.attributes)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

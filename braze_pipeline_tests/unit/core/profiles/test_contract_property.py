@@ -140,7 +140,6 @@ FIELD_NAMES = (
     "time_zone",
     "current_location",
     "image_url",
-    "subscription_groups",
     "email_open_tracking_disabled",
     "marked_email_as_spam_at",
     "push_tokens",

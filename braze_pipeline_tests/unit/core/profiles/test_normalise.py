@@ -289,7 +289,7 @@ PARAMS = {
     "array": ("list", "set"),
     "object": ("UTC",),
     "objects": ("UTC",),
-    "field": ("current_location", "facebook", "twitter", "push_tokens", "subscription_groups"),
+    "field": ("current_location", "facebook", "twitter", "push_tokens"),
 }
 
 
