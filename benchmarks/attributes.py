@@ -110,9 +110,8 @@ def attach(folder: Path) -> dict[str, Any]:
 
 def attributes(folder: Path, day: date) -> dict[str, Any]:
     t = template(folder)
-    with Warehouse(folder / "warehouse.duckdb").connect() as con:
-        attach_sources(con, t.sources, time_zone=t.time_zone)
-        return {"rows": build_attributes(con, t, day, now=_now()).rows}
+    _, (built,) = build_attributes(Warehouse(folder / "warehouse.duckdb"), t, [day], now=_now())
+    return {"rows": built.rows}
 
 
 def audience(folder: Path, day: date) -> dict[str, Any]:

@@ -17,8 +17,14 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from braze_pipeline.core.attributes import AttributesSummary, compute, keep
 from braze_pipeline.core.sources import TABLES
-from braze_pipeline.settings import AudienceRules, DestinationSettings, TemplateSettings
+from braze_pipeline.settings import (
+    AudienceRules,
+    DestinationSettings,
+    SourceSettings,
+    TemplateSettings,
+)
 
 SQL_FILE = Path(__file__).parent.parent / "braze_pipeline" / "defs" / "braze" / (
     "customer_attributes.sql"
@@ -98,9 +104,24 @@ def template(sql: Path = SQL_FILE, **more: Any) -> TemplateSettings:
         destination=DestinationSettings(name="braze", endpoint="http://127.0.0.1:1"),
         schema="braze",
         attributes_sql=sql,
-        sources=(),
+        sources=tuple(SourceSettings(name=name) for name in TABLES),
         **more,
     )
+
+
+def build(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    day: date,
+    *,
+    now: datetime | None = None,
+) -> AttributesSummary:
+    """A day of the attributes, where sources and warehouse are one connection."""
+    computed = compute(con, t, day, "computed", now=now)
+    try:
+        return keep(con, t, computed, now=now)
+    finally:
+        con.execute("DROP TABLE computed")
 
 
 @dataclass

@@ -106,19 +106,16 @@ def _try(t: TemplateSettings, day: date) -> None:
     from braze_pipeline.core.audience import build_audience
     from braze_pipeline.core.profiles import build_profiles
     from braze_pipeline.core.sourcecheck import judge_sources
-    from braze_pipeline.core.sources import attach_sources
     from braze_pipeline.core.warehouse import Warehouse
 
     now = datetime.now(UTC).replace(tzinfo=None)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Warehouse(Path(folder) / "check.duckdb").connect() as con,
-    ):
-        rejections.ensure(con)
-        sources = attach_sources(con, t.sources, time_zone=t.time_zone)
-        attributes = build_attributes(con, t, day)
-        funnel = build_audience(con, t, day)
-        profiles = build_profiles(con, t, day, run_id="template check", now=now)
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Warehouse(Path(folder) / "check.duckdb")
+        sources, (attributes,) = build_attributes(warehouse, t, [day])
+        with warehouse.connect() as con:
+            rejections.ensure(con)
+            funnel = build_audience(con, t, day)
+            profiles = build_profiles(con, t, day, run_id="template check", now=now)
     console.say(
         f"{t.name} as of {day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
         f"audience, {profiles.profiles:,} profiles, {profiles.rejected_rows:,} rows and "

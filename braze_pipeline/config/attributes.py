@@ -14,6 +14,8 @@ from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
 from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
+from braze_pipeline.core.reach import condition
+from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
     AttributeSettings,
     DestinationSettings,
@@ -224,6 +226,7 @@ def resolve_groups(
     known = [attribute.name for attribute in attributes]
     groups = []
     for index, group in enumerate(part.recipient_groups):
+        problems += _condition_problems(group.where, (*key, "recipient_groups", index, "where"))
         here = (*key, "recipient_groups", index, "attributes")
         listed = [name for name in group.attributes if name != destination.identifier]
         if len(listed) == len(group.attributes):
@@ -242,3 +245,11 @@ def resolve_groups(
         ]
         groups.append(RecipientGroup(name=group.name, where=group.where, attributes=tuple(listed)))
     return tuple(groups)
+
+
+def _condition_problems(where: str, key: Key) -> list[Problem]:
+    try:
+        condition(where)
+    except ConfigurationError as error:
+        return [Problem(key, f"{error.what} {error.fix}")]
+    return []

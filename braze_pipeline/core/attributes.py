@@ -7,14 +7,15 @@ columns that the template sends are there, and there is one row per customer, wi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import usersql, warehouse
+from braze_pipeline.core import usersql
 from braze_pipeline.core.daytables import Fitted, replace_day
-from braze_pipeline.core.warehouse import OURS, fold, quote
+from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
+from braze_pipeline.core.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 TABLE = "customer_attributes"
-_NEW = "__new_attributes"
 
 _LINES = """
 SELECT
@@ -89,51 +89,99 @@ class _Lines:
     newest_consent: date | None
 
 
+@dataclass(frozen=True)
+class Computed:
+    """One day of the customer attributes table, not yet in it; see ``AttributesSummary``.
+
+    Attributes:
+        relation: Where its rows are.
+    """
+
+    day: date
+    relation: str
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+    nulls: Mapping[str, int]
+    lines: _Lines
+
+
 def build_attributes(
-    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
     t: TemplateSettings,
-    as_of: date,
+    days: Sequence[date],
     *,
     now: datetime | None = None,
-) -> AttributesSummary:
-    """Run the template's SQL for a day, and replace that day in the table.
+) -> tuple[tuple[SourceInfo, ...], list[AttributesSummary]]:
+    """Run the template's SQL for each day, and replace these days in the table.
 
-    The sources must be attached (``core.sources.attach_sources``).
+    The SQL runs in a database of its own, which has the sources and nothing else; the warehouse is
+    open only while the results are taken over.
 
     Args:
-        con: The warehouse.
+        warehouse: Where the table is.
         t: The template.
-        as_of: The day whose end the attributes describe.
+        days: The days whose end the attributes describe.
         now: When this is (the default), for dropping old days and telling how new the sources are.
 
     Raises:
-        ConfigurationError: the SQL cannot be run, or lacks a column that the template reads; names
-            the file and the line.
+        SourceError: see ``attach_sources``.
+        ConfigurationError: the SQL cannot be run, reads more than the sources, or lacks a column
+            that the template reads; names the file and the line.
         ContractBroken: a customer has two rows, or a row has no customer.
         SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
-    lines = _lines(con, as_of, now or datetime.now(UTC))
-    usersql.create_table(con, t.attributes_sql, _NEW, as_of)
-    try:
-        columns = warehouse.columns(con, _NEW)
-        _check_columns(t, [name for name, _ in columns])
-        rows, nulls = _check_rows(con, t, [name for name, _ in columns])
-        customer = quote(t.customer_column)
-        fitted = replace_day(
-            con,
-            t,
-            TABLE,
-            as_of,
-            f"SELECT * REPLACE ({customer}::VARCHAR AS {customer}) FROM {_NEW}",
-            now=now,
-        )
-    finally:
-        con.execute(f"DROP TABLE IF EXISTS {_NEW}")
+    with warehouse.scratch() as scratch:
+        with sealed(t.sources, time_zone=t.time_zone, scratch=scratch) as (con, sources):
+            computed = [
+                compute(con, t, day, f"{BUILT}.{quote(day.isoformat())}", now=now) for day in days
+            ]
+        with warehouse.connect() as con:
+            con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
+            return sources, [keep(con, t, one, now=now) for one in computed]
+
+
+def compute(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    day: date,
+    relation: str,
+    *,
+    now: datetime | None = None,
+) -> Computed:
+    """Make a table of one day's result, on a connection that has the sources."""
+    lines = _lines(con, day, now or datetime.now(UTC))
+    tables = [source.name for source in t.sources]
+    usersql.create_table(con, t.attributes_sql, relation, day, tables=tables)
+    found = columns(con, relation)
+    names = [name for name, _ in found]
+    _check_columns(t, names)
+    rows, nulls = _check_rows(con, t, names, relation)
+    return Computed(day, relation, rows, found, nulls, lines)
+
+
+def keep(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    computed: Computed,
+    *,
+    now: datetime | None = None,
+) -> AttributesSummary:
+    """Put a day's result into the customer attributes table, in the place of what was there."""
+    customer = quote(t.customer_column)
+    fitted = replace_day(
+        con,
+        t,
+        TABLE,
+        computed.day,
+        f"SELECT * REPLACE ({customer}::VARCHAR AS {customer}) FROM {computed.relation}",
+        now=now,
+    )
+    lines = computed.lines
     return AttributesSummary(
-        day=as_of,
-        rows=rows,
-        columns=columns,
-        nulls=nulls,
+        day=computed.day,
+        rows=computed.rows,
+        columns=computed.columns,
+        nulls=computed.nulls,
         lines=lines.used,
         lines_without_customer=lines.without_customer,
         lines_of_unknown_customers=lines.of_unknown,
@@ -186,13 +234,13 @@ def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
 
 
 def _check_rows(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, names: list[str]
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, names: list[str], relation: str
 ) -> tuple[int, dict[str, int]]:
     counts = ", ".join(f"count({quote(name)})" for name in names)
     customer = quote(t.customer_column)
     row = con.execute(
         f"SELECT count(*), count({customer}), count(DISTINCT {customer}::VARCHAR), {counts} "
-        f"FROM {_NEW}"
+        f"FROM {relation}"
     ).fetchone()
     rows, with_id, distinct, *filled = row or (0, 0, 0)
     if with_id < rows:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.daytables import columns_of, replace_day
+from braze_pipeline.core.reach import condition
 from braze_pipeline.core.usersql import reason
 from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
@@ -201,10 +202,9 @@ def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) ->
 
     listed = []
     for group in t.groups:
-        # A comment at the end of the condition must not swallow what follows.
-        condition = f"({group.where}\n)::BOOLEAN"
+        holds = f"{condition(group.where)}::BOOLEAN"
         try:
-            _number(con, f"SELECT count_if({condition}) FROM ({source})")
+            _number(con, f"SELECT count_if({holds}) FROM ({source})")
         except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
             raise ConfigurationError(
                 f"The condition of the recipient group {group.name!r} cannot be run: "
@@ -212,8 +212,8 @@ def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) ->
                 fix="`where:` is a SQL condition over the columns of the customer attributes "
                 "table.",
             ) from error
-        listed.append(f"CASE WHEN {condition} THEN {literal(group.name)} END")
-    return f"list_filter([{', '.join(listed)}]::VARCHAR[], name -> name IS NOT NULL)"
+        listed.append(f"CASE WHEN {holds} THEN {literal(group.name)} END")
+    return f"list_filter([{', '.join(listed)}]::VARCHAR[], lambda name: name IS NOT NULL)"
 
 
 def _counted(

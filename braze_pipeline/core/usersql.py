@@ -6,37 +6,47 @@ Texts of errors that come from data quote the data; those are told by their kind
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.core import reach
 from braze_pipeline.core.masking import mask
-from braze_pipeline.core.warehouse import disk_full, fold, quote
+from braze_pipeline.core.sources.find import nearest
+from braze_pipeline.core.warehouse import disk_full, fold
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
 
 if TYPE_CHECKING:
     import duckdb
 
-_FIX = (
-    "Mend the SQL; it is DuckDB's dialect over the views customers, orders, consents, predictions."
-)
+_FIX = "Fix the SQL; it is DuckDB's dialect, one SELECT over the source tables."
 
 
-def create_table(con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date) -> None:
-    """Make a temporary table of the result of a SQL file, for a day.
+def create_table(
+    con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date, *, tables: Collection[str]
+) -> None:
+    """Make a table of the result of a SQL file, for a day.
+
+    Args:
+        con: A connection with the source tables and nothing else (``core.sources.sealed``).
+        file: The SQL file.
+        name: The table, quoted as SQL has it.
+        as_of: The value of ``$as_of``.
+        tables: The source tables that the SQL may read.
 
     Raises:
-        ConfigurationError: the file is not one SELECT, does not use ``$as_of``, or cannot be run.
+        ConfigurationError: the file is not one SELECT, reads something else than the tables, does
+            not use ``$as_of``, or cannot be run.
         SourceChanged: a source file turned out damaged while it was read.
     """
     import duckdb
 
-    sql = _checked(con, file)
+    sql = _checked(con, file, tables)
     try:
         # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
         _check_names(file, con.execute(f"DESCRIBE {sql}", {"as_of": as_of}).fetchall())
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}", {"as_of": as_of})
+        con.execute(f"CREATE TABLE {name} AS {sql}", {"as_of": as_of})
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
     except duckdb.IOException as error:
@@ -70,7 +80,7 @@ def damaged(error: Exception) -> Exception:
     )
 
 
-def _checked(con: duckdb.DuckDBPyConnection, file: Path) -> str:
+def _checked(con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]) -> str:
     import duckdb
 
     try:
@@ -88,6 +98,7 @@ def _checked(con: duckdb.DuckDBPyConnection, file: Path) -> str:
             f"{file} is not one SELECT statement.",
             fix="Put what leads up to it into WITH; the pipeline makes the table itself.",
         )
+    _check_reach(con, file, sql, tables)
     parameters = set(statements[0].named_parameters)
     if "as_of" not in parameters:
         raise ConfigurationError(
@@ -101,6 +112,25 @@ def _checked(con: duckdb.DuckDBPyConnection, file: Path) -> str:
             fix="$as_of is the only parameter.",
         )
     return sql
+
+
+def _check_reach(
+    con: duckdb.DuckDBPyConnection, file: Path, sql: str, tables: Collection[str]
+) -> None:
+    try:
+        found = reach.beyond(reach.parse(con, sql)[0], tables)
+    except ValueError as error:
+        raise ConfigurationError(f"{file} cannot be run: {error}", fix=_FIX) from error
+    if found is None:
+        return
+    before = sql.encode()[: found.at]
+    line = f" (line {before.count(10) + 1})" if found.at < len(sql.encode()) else ""
+    raise ConfigurationError(
+        f"{file} uses {found.what}{line}, which is out of its reach: it sees the source tables and "
+        f"its own WITH.{nearest(found.what, tables)}",
+        fix=f"The source tables are {', '.join(tables)}; table functions that may be used are "
+        f"{', '.join(sorted(reach.TABLE_FUNCTIONS))}.",
+    )
 
 
 def _told(file: Path, error: Exception) -> PipelineError:

@@ -7,12 +7,16 @@ held elsewhere is waited for, then named.
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import random
 import re
+import shutil
 import string
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,16 +97,28 @@ class Warehouse:
             OutOfMemory: a statement needs more memory than DuckDB may use.
             LedgerError: the file is not a DuckDB file this version can read.
         """
-        connection = self._open(read_only=read_only)
-        try:
+        with lacking(self.path), closing(self._open(read_only=read_only)) as connection:
             yield connection
-        except Exception as error:
-            lacking = disk_full(error, self.path) or out_of_memory(error)
-            if lacking is not None:
-                raise lacking from error
-            raise
-        finally:
-            connection.close()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder beside the file, gone at the end.
+
+        Those of processes that were killed are removed first: each holds its folder's lock.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f"{self.path.stem}.scratch-"
+        for left in self.path.parent.glob(f"{prefix}*"):
+            with suppress(BlockingIOError, FileNotFoundError), _locked(left):
+                shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
+        with _locked(folder):
+            # Under the name that others look for only once it is locked.
+            folder = folder.rename(folder.with_name(folder.name.removeprefix(".")))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder)
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -128,6 +144,33 @@ class Warehouse:
                 return connection
 
 
+@contextmanager
+def lacking(path: Path) -> Iterator[None]:
+    """Errors of DuckDB as ``DiskFull`` (of the disk of ``path``) or ``OutOfMemory``, if so."""
+    try:
+        yield
+    except Exception as error:
+        found = disk_full(error, path) or out_of_memory(error)
+        if found is not None:
+            raise found from error
+        raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; the system frees it when the process ends, however it ends.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(opened)
+
+
 def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
     """Name and DuckDB type of each column of a table, view or query."""
     found = con.execute(f"DESCRIBE {relation}").fetchall()
@@ -139,6 +182,8 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET enable_progress_bar = false")
+    # A table's name in SQL is never a variable of the program.
+    connection.execute("SET python_enable_replacements = false")
 
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:

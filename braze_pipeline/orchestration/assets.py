@@ -109,17 +109,18 @@ def build_assets(
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.attributes import build_attributes
         from braze_pipeline.core.lineage import kept_origins
-        from braze_pipeline.core.sources import attach_sources
 
-        with told(context), warehouse.warehouse().connect() as con:
-            sources = attach_sources(con, t.sources, time_zone=t.time_zone)
-            summaries = [build_attributes(con, t, day) for day in days_of(context)]
+        with told(context):
+            ours = warehouse.warehouse()
+            sources, summaries = build_attributes(ours, t, days_of(context))
             for source in sources:
                 context.log_event(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
+            with ours.connect() as con:
+                origins = kept_origins(con, t, sources)
             return dg.MaterializeResult(
-                metadata=metadata.attributes(t, sources, summaries, kept_origins(con, t, sources)),
+                metadata=metadata.attributes(t, sources, summaries, origins),
                 check_results=[source_result(t, sources, summaries[-1])],
             )
 

@@ -7,13 +7,17 @@ column and row; nothing becomes NULL in silence.
 
 from braze_pipeline.core.sources.attach import SourceInfo, attach_sources
 from braze_pipeline.core.sources.find import find_source
+from braze_pipeline.core.sources.seal import BUILT, result_file, sealed
 from braze_pipeline.core.sources.tables import TABLES, SourceColumn, SourceTable
 
 __all__ = [
+    "BUILT",
     "TABLES",
     "SourceColumn",
     "SourceInfo",
     "SourceTable",
     "attach_sources",
     "find_source",
+    "result_file",
+    "sealed",
 ]

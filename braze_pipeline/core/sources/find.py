@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import SourceSettings
 
-_PARQUET = {".parquet", ".pq"}
+PARQUET = {".parquet", ".pq"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def find(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Found | None
     """
     if source.database is not None:
         return _in_database(con, source, source.database)
-    path = _path(source)
+    path = place_of(source)
     if path is None:
         return None
     if path.is_dir():
@@ -70,7 +70,7 @@ def find(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Found | None
         found = _described(con, source, f"read_parquet({files})", str(path))
         _check_files(con, source, found, files)
         return found
-    if path.suffix.lower() in _PARQUET:
+    if path.suffix.lower() in PARQUET:
         return _described(con, source, f"read_parquet({literal(str(path))})", str(path))
     if not csvfile.SUFFIXES.isdisjoint(suffix.lower() for suffix in path.suffixes):
         return _described(con, source, csvfile.reader(source.name, path), str(path), text=True)
@@ -111,8 +111,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{by_fold[close[0]]}'?" if close else ""
 
 
-def _path(source: SourceSettings) -> Path | None:
-    """The file or folder that holds the source itself, None when it is optional and not there."""
+def place_of(source: SourceSettings) -> Path | None:
+    """The file or folder that holds the source itself, None when it is optional and not there.
+
+    Raises:
+        SourceMissing: it is not there.
+    """
     given = source.path
     found = find_source(given, source.name) if given is not None and given.is_dir() else given
     if found is None and given is not None and _is_parquet_folder(given):

@@ -77,10 +77,10 @@ borders AS (
 scores AS (
     SELECT
         customer_id,
-        1 + len(list_filter(recency, border -> last_order_date > border)) AS recency_score,
-        1 + len(list_filter(frequency, border -> lifetime_orders > border)) AS frequency_score,
-        1 + len(list_filter(monetary, border -> lifetime_value > border)) AS monetary_score,
-        CASE len(list_filter(tier, border -> lifetime_value > border))
+        1 + len(list_filter(recency, lambda border: last_order_date > border)) AS recency_score,
+        1 + len(list_filter(frequency, lambda border: lifetime_orders > border)) AS frequency_score,
+        1 + len(list_filter(monetary, lambda border: lifetime_value > border)) AS monetary_score,
+        CASE len(list_filter(tier, lambda border: lifetime_value > border))
             WHEN 3 THEN 'Platinum'
             WHEN 2 THEN 'Gold'
             WHEN 1 THEN 'Silver'
@@ -116,7 +116,7 @@ favourites AS (
                 max(product_name) FILTER (place = 4),
                 max(product_name) FILTER (place = 5)
             ],
-            name -> name IS NOT NULL
+            lambda name: name IS NOT NULL
         ) AS favourite_products
     FROM (
         SELECT

@@ -14,7 +14,7 @@ import phonenumbers
 import pytest
 
 from braze_pipeline.core import warehouse
-from braze_pipeline.core.attributes import AttributesSummary, build_attributes
+from braze_pipeline.core.attributes import AttributesSummary
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.sources import SourceInfo, attach_sources
 from braze_pipeline.sample.phones import FICTIONAL, UNROUTABLE
@@ -47,7 +47,7 @@ def sources(con: duckdb.DuckDBPyConnection) -> dict[str, SourceInfo]:
 def days(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> dict[date, AttributesSummary]:
-    return {day: build_attributes(con, shop.template(), day) for day in (MIDDLE, LAST)}
+    return {day: shop.build(con, shop.template(), day) for day in (MIDDLE, LAST)}
 
 
 def one(con: duckdb.DuckDBPyConnection, query: str) -> Any:

@@ -355,3 +355,25 @@ def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.yaml"):
         load_configs(tmp_path / "nothing.yaml")
+
+
+def test_a_recipient_group_whose_condition_is_more_than_one_is_told_with_its_line(
+    tmp_path: Path,
+) -> None:
+    where = "true); COPY (SELECT 1) TO '/tmp/written.csv'; SELECT (true"
+    text = document(
+        template=f"""
+        kind: campaign
+        recipient_groups:
+          - {{name: good, where: "lifetime_value > 1", attributes: [external_id, email]}}
+          - name: bad
+            attributes: [external_id, email]
+            where: "{where}"
+        """
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    here = f"defs.yaml:{line_of(text, where)}: templates[0].recipient_groups[1].where: "
+    assert here in str(caught.value)
+    assert "is not one SQL condition" in str(caught.value)
+    assert "recipient_groups[0]" not in str(caught.value)

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.core.profiles import build_profiles, preview
@@ -22,7 +21,7 @@ from braze_pipeline.core.warehouse import Warehouse, literal, quote
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AttributeSettings, RecipientGroup, TemplateSettings, ValueType
 from braze_pipeline_tests.ledger_world import NO_GUARDS
-from braze_pipeline_tests.shop import Line, Shop, template
+from braze_pipeline_tests.shop import Line, Shop, build, template
 
 DAY = date(2011, 12, 9)
 NOW = datetime(2011, 12, 10)  # noqa: DTZ001 - tables hold UTC without saying so
@@ -137,7 +136,7 @@ def planned(names: Sequence[str], kinds: Sequence[str], folder: Path) -> dict[st
         SHOP.attach(con)
         # Twice, so that the second run finds the tables of the first.
         for _ in range(2):
-            build_attributes(con, t, DAY)
+            build(con, t, DAY)
             build_audience(con, t, DAY)
             build_profiles(con, t, DAY, run_id="run", now=NOW)
         assert len(preview(con, t, DAY)) == len(CUSTOMERS)
@@ -211,4 +210,4 @@ def test_two_columns_of_one_name_are_refused(
     sql = tmp_path / "mine.sql"
     sql.write_text(sql_of(["tier", second], ["string", "string"]), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=f"two columns .* tier and {second}"):
-        build_attributes(con, template(sql), DAY)
+        build(con, template(sql), DAY)

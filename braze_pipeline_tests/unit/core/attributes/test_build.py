@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.sources import attach_sources
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 from braze_pipeline.settings import (
@@ -21,7 +20,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
-from braze_pipeline_tests.shop import Line, Shop, template
+from braze_pipeline_tests.shop import Line, Shop, build, template
 
 DAY = date(2011, 12, 9)
 NOW = datetime(2026, 1, 1)
@@ -76,7 +75,7 @@ def test_every_order_line_is_counted_where_it_went(con: duckdb.DuckDBPyConnectio
             one("E", "1", noon + timedelta(hours=12), 100),
         ],
     ).attach(con)
-    found = build_attributes(con, template(), DAY)
+    found = build(con, template(), DAY)
     assert (found.rows, found.lines, found.lines_without_customer) == (2, 5, 1)
     assert (found.lines_of_unknown_customers, found.lines_incomplete) == (1, 2)
     assert found.lines_after == 1
@@ -91,7 +90,7 @@ def test_ids_that_never_meet_are_an_error_and_not_customers_who_never_bought(
         con
     )
     with pytest.raises(SourceChanged, match="None of the 1 order lines"):
-        build_attributes(con, template(), DAY)
+        build(con, template(), DAY)
 
 
 def test_a_rerun_replaces_its_day_and_no_other(
@@ -99,7 +98,7 @@ def test_a_rerun_replaces_its_day_and_no_other(
 ) -> None:
     t = write("customer_id, 1 AS a")
     for day in (DAY - timedelta(days=1), DAY, DAY):
-        build_attributes(con, t, day)
+        build(con, t, day)
     assert con.execute(
         "SELECT __as_of, count(*) FROM braze.customer_attributes GROUP BY ALL ORDER BY 1"
     ).fetchall() == [(DAY - timedelta(days=1), 2), (DAY, 2)]
@@ -109,8 +108,8 @@ def test_the_tables_columns_follow_the_sql_and_it_is_told(
     con: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     before = DAY - timedelta(days=1)
-    build_attributes(con, write("customer_id, 1 AS a, '12' AS b, [1] AS c, 1 AS d"), before)
-    found = build_attributes(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
+    build(con, write("customer_id, 1 AS a, '12' AS b, [1] AS c, 1 AS d"), before)
+    found = build(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
     assert found.fitted.added == ("e",)
     assert found.fitted.removed == ("a",)
     assert found.fitted.retyped == ("b", "c")
@@ -127,7 +126,7 @@ def test_the_tables_columns_follow_the_sql_and_it_is_told(
 def test_a_customer_id_of_another_type_becomes_text(
     con: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
-    build_attributes(con, write("customer_id::INTEGER AS customer_id"), DAY)
+    build(con, write("customer_id::INTEGER AS customer_id"), DAY)
     assert columns(con)["customer_id"] == "VARCHAR"
 
 
@@ -136,7 +135,7 @@ def test_days_beyond_history_are_dropped_counted_from_the_newest(
 ) -> None:
     t = write("customer_id", history_days=3)
     for ago in range(6, -1, -1):
-        build_attributes(con, t, DAY - timedelta(days=ago), now=NOW - timedelta(days=ago * 2))
+        build(con, t, DAY - timedelta(days=ago), now=NOW - timedelta(days=ago * 2))
     assert days(con) == [DAY - timedelta(days=ago) for ago in (2, 1, 0)]
 
 
@@ -146,9 +145,9 @@ def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
     t = write("customer_id", history_days=3)
     past = [DAY - timedelta(days=ago) for ago in (300, 200, 100)]
     for day in [DAY, *past]:
-        build_attributes(con, t, day, now=NOW)
+        build(con, t, day, now=NOW)
     assert days(con) == [*past, DAY]
-    build_attributes(con, t, DAY, now=NOW + timedelta(days=2))
+    build(con, t, DAY, now=NOW + timedelta(days=2))
     assert days(con) == [DAY]
 
 
@@ -157,7 +156,8 @@ def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
     [
         ("SELECT customer_id,\n  nosuch\nFROM customers WHERE $as_of > '2000-01-01'", "line 2"),
         ("SELECT 1,\n2,\nFROM WHERE $as_of", "line 3"),
-        ("SELECT * FROM nowhere WHERE $as_of > '2000-01-01'", "nowhere does not exist"),
+        ("SELECT * FROM nowhere WHERE $as_of > '2000-01-01'", "uses nowhere (line 1)"),
+        ("SELECT *\nFROM custmers WHERE $as_of > '2000-01-01'", "Did you mean 'customers'?"),
         ("SELECT * FROM customers", "does not use $as_of"),
         ("SELECT * FROM customers -- $as_of", "does not use $as_of"),
         ("SELECT * FROM customers WHERE $as_of > $since", "uses $since"),
@@ -170,7 +170,7 @@ def test_sql_that_cannot_be_run_is_told_with_file_and_line(
     con: duckdb.DuckDBPyConnection, write: Write, sql: str, told: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        build_attributes(con, write("", sql=sql), DAY)
+        build(con, write("", sql=sql), DAY)
     assert "mine.sql" in str(caught.value)
     assert told in str(caught.value)
     assert caught.value.exit_code == 2
@@ -188,7 +188,7 @@ def test_an_error_that_comes_from_data_does_not_show_the_data(
     con: duckdb.DuckDBPyConnection, write: Write, expression: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        build_attributes(con, write(f"customer_id, {expression} AS a"), DAY)
+        build(con, write(f"customer_id, {expression} AS a"), DAY)
     assert "mine.sql" in str(caught.value)
     assert "07700" not in str(caught.value)
 
@@ -197,7 +197,7 @@ def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) ->
     t = write("customer_id")
     t.attributes_sql.unlink()
     with pytest.raises(ConfigurationError, match=r"mine\.sql cannot be read"):
-        build_attributes(con, t, DAY)
+        build(con, t, DAY)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_what_breaks_the_contract_is_refused_and_leaves_the_day_as_it_was(
     error: type[Exception],
     told: str,
 ) -> None:
-    build_attributes(con, write("customer_id, 7 AS kept"), DAY)
+    build(con, write("customer_id, 7 AS kept"), DAY)
     with pytest.raises(error, match=told) as caught:
-        build_attributes(con, write(select), DAY)
+        build(con, write(select), DAY)
     assert "mine.sql" in str(caught.value)
     assert con.execute("SELECT sum(kept) FROM braze.customer_attributes").fetchone() == (14,)
     assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchone() == (4,)
@@ -231,7 +231,7 @@ def test_a_column_that_the_template_sends_must_be_there(
         column="shoe_sise", name="Shoe Size", type=ValueType.INTEGER, is_field=False, pii=False
     )
     with pytest.raises(ConfigurationError) as caught:
-        build_attributes(con, write("customer_id, 1 AS shoe_size", attributes=(sent,)), DAY)
+        build(con, write("customer_id, 1 AS shoe_size", attributes=(sent,)), DAY)
     assert "'shoe_sise', which the attribute 'Shoe Size'" in str(caught.value)
     assert "Did you mean 'shoe_size'?" in str(caught.value)
 
@@ -241,14 +241,14 @@ def test_a_failure_while_writing_leaves_the_table_as_it_was(
 ) -> None:
     from braze_pipeline.core import daytables
 
-    build_attributes(con, write("customer_id, 1 AS a"), DAY)
+    build(con, write("customer_id, 1 AS a"), DAY)
 
     def fail(*_: object) -> None:
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(daytables, "_drop_old", fail)
     with pytest.raises(RuntimeError, match="power cut"):
-        build_attributes(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
+        build(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
     assert "b" not in columns(con)
     assert con.execute("SELECT sum(a) FROM braze.customer_attributes").fetchone() == (2,)
 
@@ -270,7 +270,7 @@ def test_a_file_of_another_type_is_told_without_its_values(
 ) -> None:
     orders_folder(con, tmp_path, "'ada@example.com'")
     with pytest.raises(SourceChanged, match="could not be read to its end") as caught:
-        build_attributes(con, write("customer_id"), DAY)
+        build(con, write("customer_id"), DAY)
     assert "ada@" not in str(caught.value)
 
 
@@ -281,4 +281,4 @@ def test_a_file_that_goes_away_while_it_is_read_is_told(
     for file in (tmp_path / "orders").iterdir():
         file.unlink()
     with pytest.raises(SourceChanged, match="could not be read to its end"):
-        build_attributes(con, write("customer_id"), DAY)
+        build(con, write("customer_id"), DAY)

@@ -14,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braze_pipeline.core import warehouse
-from braze_pipeline.core.attributes import build_attributes
-from braze_pipeline_tests.shop import Consent, Line, Prediction, Shop, expected, same, template
+from braze_pipeline_tests.shop import (
+    Consent,
+    Line,
+    Prediction,
+    Shop,
+    build,
+    expected,
+    same,
+    template,
+)
 
 AS_OF = date(2012, 2, 29)
 CUSTOMERS = ("1", "2", "3", "4")
@@ -23,7 +31,7 @@ CUSTOMERS = ("1", "2", "3", "4")
 
 def built(con: duckdb.DuckDBPyConnection, shop: Shop, as_of: date) -> dict[str, dict[str, Any]]:
     shop.attach(con)
-    build_attributes(con, template(), as_of)
+    build(con, template(), as_of)
     found = con.execute("SELECT * FROM braze.customer_attributes WHERE __as_of = ?", [as_of])
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -242,7 +250,7 @@ def test_a_customer_who_never_ordered_has_zeros_and_nulls(con: duckdb.DuckDBPyCo
 
 def test_the_types_are_those_that_a_template_expects(con: duckdb.DuckDBPyConnection) -> None:
     Shop(customers=["1"], lines=[line("A", datetime(2012, 1, 1))]).attach(con)
-    types = dict(build_attributes(con, template(), AS_OF).columns)
+    types = dict(build(con, template(), AS_OF).columns)
     doubles = (
         "l12m_monetary", "lifetime_value", "average_order_value", "return_rate",
         "days_between_orders", "predicted_clv",

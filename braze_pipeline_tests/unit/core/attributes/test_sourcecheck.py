@@ -11,11 +11,10 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.sourcecheck import judge_sources
 from braze_pipeline.core.sources import SourceInfo
 from braze_pipeline.settings import SourceChecks, SourceSettings
-from braze_pipeline_tests.shop import Consent, Line, Shop, template
+from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
 
 DAY = date(2011, 12, 9)
 NOW = datetime(2011, 12, 10, 3, 30)
@@ -43,7 +42,7 @@ def judged(
     consent = Consent("1", "email", True, NOON - timedelta(days=consent_days_ago))
     Shop(customers=["1"], lines=list(lines), consents=[consent]).attach(con)
     t = replace(template(), sources=SOURCES, source_checks=checks or SourceChecks())
-    found = build_attributes(con, t, as_of, now=NOW)
+    found = build(con, t, as_of, now=NOW)
     infos = [
         SourceInfo(
             name=source.name,
