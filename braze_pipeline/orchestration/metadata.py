@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from braze_pipeline.orchestration import columns, pictures
-from braze_pipeline.orchestration.pictures import AttributeBar, Figures
+from braze_pipeline.orchestration import charts, columns
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
@@ -76,7 +75,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         "dagster/row_count": newest.audience,
         **columns.audience(t),
         "funnel": dg.MetadataValue.md(
-            pictures.funnel(customers=newest.customers, left_out=newest.left_out)
+            charts.funnel(customers=newest.customers, left_out=newest.left_out)
         ),
         "customers": newest.customers,
         "left out": table(
@@ -174,22 +173,11 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
 
 
 def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
-    """Data points by attribute, or users where the contract counts none, as pictures."""
+    """A chart of data points by attribute, or of users where the contract counts none."""
+    if not plan.planned_attributes:
+        return {}
     points = t.destination.pricing.model == "data_points"
-    bars = [
-        AttributeBar(
-            name=c.name,
-            now=c.data_points if points else c.users,
-            full=c.full_data_points if points else c.full_users,
-        )
-        for c in plan.forecast.by_attribute
-    ]
-    unit = "data points" if points else "users"
-    whole = pictures.cost_card(bars, unit=unit, subject=f"as of {plan.days[-1]}")
-    return {
-        "cost": dg.MetadataValue.md(pictures.cost(bars, unit=unit)),
-        "cost in full": dg.MetadataValue.md(whole),
-    }
+    return {"cost": dg.MetadataValue.md(charts.cost(plan.forecast.by_attribute, points=points))}
 
 
 def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
@@ -211,25 +199,10 @@ def rejections(outcome: SendOutcome) -> Metadata:
 def send(outcome: SendOutcome) -> Metadata:
     """What became of every planned user, and how it went."""
     result = outcome.result
-    figures = Figures(
-        accepted=result.accepted_users,
-        rejected=result.rejected_users,
-        not_attempted=result.not_attempted_users,
-        reasons=result.refused,
-        timeline=result.timeline,
-        seconds=result.seconds,
-        p50=result.latency_p50,
-        p95=result.latency_p95,
-        p99=result.latency_p99,
-        stopped=result.stopped_by.title if result.stopped_by else "",
-    )
     found: Metadata = {
         "dagster/row_count": outcome.account.accepted,
         columns.SCHEMA: columns.plain(outcome.outcome_columns),
-        "send": dg.MetadataValue.md(pictures.send(figures)),
-        "send in full": dg.MetadataValue.md(
-            pictures.send_card(figures, subject=f"as of {outcome.plan.days[-1]}")
-        ),
+        "send": dg.MetadataValue.md(charts.send(result)),
         "accepted users": outcome.account.accepted,
         "rejected users": outcome.account.rejected,
         "not attempted users": outcome.account.not_attempted,

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from braze_pipeline.orchestration.pictures.card import length, number, share
-from braze_pipeline.orchestration.pictures.sketch import BLUE, Sketch, short
+from braze_pipeline.orchestration.charts.svg import BLUE, EDGE, Chart, length, number, share, short
 
 _ROW: Final = 34
 _BAR: Final = 22
 _TOP: Final = 14
-_MIDDLE: Final = 142
-_WIDEST: Final = 100
-_TOLD: Final = 204
-_LARGE: Final = 10_000_000
-"""From here on exact counts would not fit on a line; they stand beside the picture anyway."""
+_MIDDLE: Final = 118
+_WIDEST: Final = 68
+_NUMBERS: Final = 160
+_LARGE: Final = 100_000
+"""From here on exact counts would not fit on a line; they stand beside the chart anyway."""
 
 
 def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
@@ -25,25 +24,25 @@ def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
         customers: All customers of the day.
         left_out: Rule to the customers it excluded first, in the order in which rules are asked.
     """
-    sketch = Sketch("Audience funnel", len(left_out) * _ROW + _BAR + 2 * _TOP)
+    chart = Chart("Audience funnel", len(left_out) * _ROW + _BAR + 2 * _TOP)
     left = customers
     steps = [left]
     shown = "{:,}".format if customers < _LARGE else short
-    _step(sketch, 0, "Customers", f"{customers:,}")
+    _step(chart, 0, "Customers", f"{customers:,}")
     for row, (rule, count) in enumerate(left_out.items(), start=1):
         left -= count
         steps.append(left)
-        told = f"{shown(left)} · {share(left, customers)} · left out {shown(count)}"
-        _step(sketch, row, _named(rule), told)
+        numbers = f"{shown(left)} ({share(left, customers)}), excluded {shown(count)}"
+        _step(chart, row, rule.replace("_", " ").capitalize(), numbers)
     if customers:
-        sketch.path(_silhouette([length(step, customers, _WIDEST) / 2 for step in steps]), BLUE)
-    return sketch.markdown()
+        chart.path(_silhouette([length(step, customers, _WIDEST) / 2 for step in steps]), BLUE)
+    return chart.markdown()
 
 
-def _step(sketch: Sketch, row: int, name: str, told: str) -> None:
+def _step(chart: Chart, row: int, name: str, numbers: str) -> None:
     line = _TOP + row * _ROW + 15
-    sketch.text(12, line, name)
-    sketch.text(_TOLD, line, told)
+    chart.text(EDGE, line, name)
+    chart.text(_NUMBERS, line, numbers)
 
 
 def _silhouette(halves: list[float]) -> str:
@@ -57,8 +56,3 @@ def _silhouette(halves: list[float]) -> str:
         for half, top in zip(reversed(halves), reversed(tops), strict=True)
     )
     return f"M{right}L{left}z"
-
-
-def _named(rule: str) -> str:
-    words = rule.replace("_", " ")
-    return words[:1].upper() + words[1:]
