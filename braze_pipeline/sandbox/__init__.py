@@ -8,27 +8,19 @@ against it. It imports starlette and uvicorn: import it where it is used.
 
 from __future__ import annotations
 
-from braze_pipeline.sandbox.answers import ErrorShape
-from braze_pipeline.sandbox.faults import ABORTS_RUN, WRITES, Fault, FaultKind, FaultPlan
-from braze_pipeline.sandbox.running import HOST
+from braze_pipeline.sandbox.coercion import DataType
+from braze_pipeline.sandbox.faults import Fault, FaultKind, FaultPlan
 from braze_pipeline.sandbox.sandbox import SANDBOX_API_KEY, Sandbox
-from braze_pipeline.sandbox.server import Latency
-from braze_pipeline.sandbox.serving import serve
+from braze_pipeline.sandbox.serve import serve
 from braze_pipeline.sandbox.throttle import Limits
 from braze_pipeline.sandbox.traffic import Overlap, RequestRecord
-from braze_pipeline.sandbox.values import DataType
 
 __all__ = [
-    "ABORTS_RUN",
-    "HOST",
     "SANDBOX_API_KEY",
-    "WRITES",
     "DataType",
-    "ErrorShape",
     "Fault",
     "FaultKind",
     "FaultPlan",
-    "Latency",
     "Limits",
     "Overlap",
     "RequestRecord",

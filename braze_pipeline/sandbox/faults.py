@@ -1,8 +1,8 @@
 """What can go wrong between us and Braze, on demand and repeatable.
 
-A fault is one odd answer. A *script* says which fault each of the next requests meets; a
-``FaultPlan`` draws them from a seed, so that the n-th request of a campaign always meets the same
-one. How an answer is made of it is in ``api``; how a connection breaks is in ``server``.
+A *script* says which fault each of the next requests meets; a ``FaultPlan`` draws them from a
+seed, so that the n-th request of a campaign always meets the same one. What a fault does to a
+response is in ``fault_responses``; how a connection breaks is in ``server``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
-from typing import Final
 
 
 class FaultKind(StrEnum):
-    """The faults. Those in ``WRITES`` apply the objects before they go wrong, others do not."""
+    """The faults. From ``RESET_AFTER`` on, but for ``REFUSED_ALL``, the objects are applied."""
 
     THROTTLED = "429 with X-Ratelimit-Retry-After"
     THROTTLED_PLAINLY = "429 with Retry-After"
@@ -31,8 +30,9 @@ class FaultKind(StrEnum):
     FORBIDDEN = "403"
     TOO_LARGE = "413"
     RESET_BEFORE = "reset before the write"
-    RESET_AFTER = "reset after the write"
     STALLED = "no answer, nothing written"
+    FATAL_MESSAGE = "201 with a fatal message, nothing written"
+    RESET_AFTER = "reset after the write"
     SLOW = "slow answer after the write"
     TRUNCATED = "truncated body after the write"
     EMPTY_BODY = "201 with an empty body"
@@ -40,7 +40,6 @@ class FaultKind(StrEnum):
     STATUS_200 = "200"
     STATUS_202 = "202"
     NO_MESSAGE = "201 without message"
-    FATAL_MESSAGE = "201 with a fatal message, nothing written"
     REFUSED = "one object refused"
     REFUSED_BARE = "one object refused, errors are bare strings"
     REFUSED_NO_INDEX = "one object refused, no index"
@@ -51,38 +50,13 @@ class FaultKind(StrEnum):
     REFUSED_ALL = "400 that names one object, nothing written"
 
 
-WRITES: Final = frozenset(
-    {
-        FaultKind.RESET_AFTER,
-        FaultKind.SLOW,
-        FaultKind.TRUNCATED,
-        FaultKind.EMPTY_BODY,
-        FaultKind.HTML_BODY,
-        FaultKind.STATUS_200,
-        FaultKind.STATUS_202,
-        FaultKind.NO_MESSAGE,
-        FaultKind.REFUSED,
-        FaultKind.REFUSED_BARE,
-        FaultKind.REFUSED_NO_INDEX,
-        FaultKind.REFUSED_NO_ARRAY,
-        FaultKind.REFUSED_TWICE,
-        FaultKind.REFUSED_OUT_OF_RANGE,
-        FaultKind.REFUSED_NO_MESSAGE,
-    }
-)
-"""Faults after the write: the objects (but for one that is refused) are applied."""
-
-ABORTS_RUN: Final = frozenset({FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN})
-"""Faults that a sender does not retry."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One odd answer.
+    """One odd response.
 
     Attributes:
         kind: Which.
-        seconds: What a 429 asks to wait, or how long a slow or stalled answer takes.
+        seconds: What a 429 asks to wait, or how long a slow or stalled response takes.
         victim: Which object a refusal is about, counted from 0, modulo the request's objects.
     """
 
@@ -99,15 +73,12 @@ class FaultPlan:
         seed: Two plans of one seed and mix give the same faults in the same order.
         mix: Probability by kind; what is left up to 1 is no fault.
         seconds: ``Fault.seconds`` of what is drawn.
-        most: How many faults at most, None for no end.
     """
 
     seed: int
     mix: Mapping[FaultKind, float]
     seconds: float = 1.0
-    most: int | None = None
     _random: random.Random = field(init=False, repr=False)
-    _drawn: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if sum(self.mix.values()) > 1.0 + 1e-9:
@@ -117,11 +88,8 @@ class FaultPlan:
     def draw(self) -> Fault | None:
         """The fault of the next request."""
         chance, victim = self._random.random(), self._random.randrange(1 << 16)
-        if self.most is not None and self._drawn >= self.most:
-            return None
         for kind, probability in self.mix.items():
             if chance < probability:
-                self._drawn += 1
                 return Fault(kind=kind, seconds=self.seconds, victim=victim)
             chance -= probability
         return None
@@ -140,7 +108,7 @@ class Faults:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def script(self, faults: Iterable[Fault | FaultKind | None], path: str) -> None:
-        """Add to the script of a path; None lets a request through unharmed."""
+        """Add to the script of a path; None lets a request through."""
         made = [Fault(kind=one) if isinstance(one, FaultKind) else one for one in faults]
         with self._lock:
             self._scripts.setdefault(path, deque()).extend(made)

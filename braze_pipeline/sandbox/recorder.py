@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from braze_pipeline.sandbox.api import Request
+from braze_pipeline.sandbox.endpoints import Request
 from braze_pipeline.sandbox.traffic import RequestRecord
 
 _SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie"})

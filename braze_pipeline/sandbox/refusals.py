@@ -1,7 +1,9 @@
-"""Which objects Braze refuses by name in ``errors``, and in which words.
+"""Which objects of ``attributes`` are refused by name in ``errors``, and in which words.
 
 A refused object writes nothing. The sentences marked measured are those of a live workspace; of
-the others Braze documents only the code, so the words here are ours.
+the others Braze documents only the code, so the words are ours. What Braze takes and this pipeline
+never sends (aliases, merges, increments, array operators) is refused too: here it can only be a
+bug of ours.
 
 Source: Braze docs, "Create and update users" (endpoint-specific errors).
 """
@@ -9,19 +11,17 @@ Source: Braze docs, "Create and update users" (endpoint-specific errors).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
+from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
 from braze_pipeline.braze.limits import MAX_EXTERNAL_ID_BYTES
 from braze_pipeline.settings import Json
 
 PRIMARY: Final = ("external_id", "user_alias", "braze_id")
 """The primary identifiers: exactly one to an object."""
 
-SECONDARY: Final = ("email", "phone")
-"""Identifiers that look a user up where no primary one is there."""
-
-STATES: Final = ("opted_in", "subscribed", "unsubscribed")
+UPDATE_ONLY: Final = "_update_existing_only"
 
 ONE_PRIMARY: Final = "You must specify only one of 'external_id', 'user_alias' or 'braze_id'"
 """Measured."""
@@ -29,98 +29,74 @@ ONE_PRIMARY: Final = "You must specify only one of 'external_id', 'user_alias' o
 SUBSCRIBE: Final = "'{}' must be 'subscribed', 'unsubscribed', or 'opted_in'"
 """Measured, for ``email_subscribe`` and ``push_subscribe``."""
 
-NO_IDENTIFIER: Final = "'external_id', 'user_alias', 'braze_id', 'email' or 'phone' is required"
-BAD_EMAIL: Final = "'email' is not a valid email address"
-LONG_ID: Final = f"'external_id' may not exceed {MAX_EXTERNAL_ID_BYTES} bytes"
+NOT_AN_OBJECT: Final = "each entry must be an object"
+NO_IDENTIFIER: Final = "'external_id' or 'braze_id' is required"
 BAD_ID: Final = "'{}' must be a non-empty string"
-BAD_ALIAS: Final = "'user_alias' must have a string 'alias_name' and a string 'alias_label'"
-BLOCKED_ID: Final = "provided external_id is blacklisted and disallowed"
+LONG_ID: Final = f"'external_id' may not exceed {MAX_EXTERNAL_ID_BYTES} bytes"
+BAD_EMAIL: Final = "'email' is not a valid email address"
 BAD_LOCATION: Final = "'current_location' must have a numeric 'latitude' and 'longitude'"
 BAD_GROUPS: Final = "'subscription_groups' must be an array of objects with an id and a state"
-SUBSCRIPTION_INFO: Final = "'email_subscription_info' is not a valid attribute"
-NOT_AN_OBJECT: Final = "each entry must be an object"
-BAD_IMPORT: Final = "'push_token_import' needs a push token and no 'external_id' or 'braze_id'"
-MISSING_PART: Final = "'{}' is required"
+BAD_FIELD: Final = "'{}' is not a valid attribute"
+NEVER_SENT: Final = "'{}' is not known to the sandbox, because this pipeline never sends it"
 
-_EMAIL = re.compile(
+_OPERATORS: Final = frozenset({"$add", "$remove", "$update", "add", "remove", "inc"})
+
+_EMAIL: Final = re.compile(
     r"[^@\s,;<>()\[\]\\\"]{1,64}@[^@\s,;<>()\[\]\\\"_]+\.[^@\s.,;<>()\[\]\\\"_]{2,}"
 )
 
-REQUIRED_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "attributes": (),
-    "events": ("name", "time"),
-    "purchases": ("product_id", "currency", "price", "time"),
-}
 
-
-def refusal(entry: Json, array: str, blocked_users: Collection[str]) -> str | None:
-    """The sentence with which Braze refuses an object; None for one that it takes.
-
-    Args:
-        entry: One entry of an input array.
-        array: ``attributes``, ``events`` or ``purchases``.
-        blocked_users: External ids that Braze blocked as dummy users.
-    """
+def refusal(entry: Json) -> str | None:
+    """The sentence with which an entry of ``attributes`` is refused; None for one that is taken."""
     if not isinstance(entry, dict):
         return NOT_AN_OBJECT
-    found = _identity(entry, blocked_users)
-    if found is not None:
-        return found
-    for part in REQUIRED_PARTS[array]:
-        if entry.get(part) is None:
-            return MISSING_PART.format(part)
-    return _values(entry) if array == "attributes" else None
+    return _identity(entry) or _fields(entry) or _never_sent(entry)
 
 
-def _identity(entry: Mapping[str, Json], blocked_users: Collection[str]) -> str | None:
+def _identity(entry: Mapping[str, Json]) -> str | None:
     given = [name for name in PRIMARY if entry.get(name) is not None]
     if len(given) > 1:
         return ONE_PRIMARY
-    if entry.get("push_token_import") is True:
-        return BAD_IMPORT if given or not entry.get("push_tokens") else None
     if not given:
-        known = any(entry.get(name) for name in SECONDARY)
-        return None if known else NO_IDENTIFIER
-    if given[0] == "user_alias":
-        return None if _is_alias(entry["user_alias"]) else BAD_ALIAS
-    return _id(given[0], entry[given[0]], blocked_users)
-
-
-def _id(name: str, value: Json, blocked_users: Collection[str]) -> str | None:
+        return NO_IDENTIFIER
+    name, value = given[0], entry[given[0]]
+    if name == "user_alias":
+        return NEVER_SENT.format(name)
     if not isinstance(value, str) or not value.strip():
         return BAD_ID.format(name)
-    if name == "external_id" and len(value.encode()) > MAX_EXTERNAL_ID_BYTES:
-        return LONG_ID
-    return BLOCKED_ID if value in blocked_users else None
+    too_long = name == "external_id" and len(value.encode()) > MAX_EXTERNAL_ID_BYTES
+    return LONG_ID if too_long else None
 
 
-def _is_alias(value: Json) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(part), str) and value[part] for part in ("alias_name", "alias_label")
-    )
-
-
-def _values(entry: Mapping[str, Json]) -> str | None:
+def _fields(entry: Mapping[str, Json]) -> str | None:
     for name in ("email_subscribe", "push_subscribe"):
-        if entry.get(name) is not None and entry[name] not in STATES:
+        if entry.get(name) not in (None, *(FIELDS[name].allowed or ())):
             return SUBSCRIBE.format(name)
-    email = entry.get("email")
+    email, location, groups = (
+        entry.get(name) for name in ("email", "current_location", "subscription_groups")
+    )
     if email is not None and not (isinstance(email, str) and _EMAIL.fullmatch(email)):
         return BAD_EMAIL
-    if "email_subscription_info" in entry:
-        return SUBSCRIPTION_INFO
-    location = entry.get("current_location")
     if location is not None and not _is_location(location):
         return BAD_LOCATION
-    groups = entry.get("subscription_groups")
-    return None if groups is None or _are_groups(groups) else BAD_GROUPS
+    if groups is not None and not _are_groups(groups):
+        return BAD_GROUPS
+    refused = (n for n in entry if n in FIELDS and FIELDS[n].access == "refused")
+    return next((BAD_FIELD.format(name) for name in refused), None)
+
+
+def _never_sent(entry: Mapping[str, Json]) -> str | None:
+    for name, value in entry.items():
+        operator = isinstance(value, dict) and value and value.keys() <= _OPERATORS
+        if operator or (name in CONTROL_KEYS and name != UPDATE_ONLY):
+            return NEVER_SENT.format(name)
+    return None
 
 
 def _is_location(value: Json) -> bool:
     if not isinstance(value, dict):
         return False
-    bounds = {"latitude": 90, "longitude": 180}
-    for part, bound in bounds.items():
+    for part, bound in (("latitude", 90), ("longitude", 180)):
         degrees = value.get(part)
         if isinstance(degrees, bool) or not isinstance(degrees, int | float):
             return False

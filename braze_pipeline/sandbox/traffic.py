@@ -27,13 +27,12 @@ class RequestRecord:
         method: HTTP method.
         path: Path without the query.
         size: Bytes of its body.
-        users: Whom its attribute objects are about, in order.
-        status: HTTP status of the answer; 0 while there is none, and after a reset.
+        users: Whom its objects are about, in order.
+        status: HTTP status of the response; 0 while there is none, and after a reset.
         fault: The fault it met, in words.
         refused: Objects that were named in ``errors``.
         ignored: Objects of unknown users.
-        attributes: Attributes that were written.
-        disconnected: The client went away before the answer.
+        disconnected: The client went away before the response.
     """
 
     number: int
@@ -46,13 +45,15 @@ class RequestRecord:
     fault: str | None = None
     refused: int = 0
     ignored: int = 0
-    attributes: int = 0
     disconnected: bool = False
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """A user that was in two requests in flight: ``first`` had no answer when ``second`` came."""
+    """A user that was in two requests in flight: ``first`` had no response when ``second`` came.
+
+    One that stands in a single request twice is an overlap as well.
+    """
 
     user: str
     first: int
@@ -65,52 +66,44 @@ class Traffic:
 
     Attributes:
         requests: The last records, oldest first.
-        totals: Requests, bytes, answers by status and faults by kind.
+        totals: Requests, bytes, responses by status and faults by kind.
+        in_flight: Requests that have no response yet.
         peak_in_flight: Most requests that were in flight at once.
-        repeated_users: Users that stood in one request twice, counted by request.
     """
 
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     totals: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
     peak_in_flight: int = 0
-    repeated_users: int = 0
     _overlaps: list[tuple[Overlap, float]] = field(default_factory=list)
-    _in_flight: dict[str, int] = field(default_factory=dict)
-    _open: int = 0
+    _request_of: dict[str, int] = field(default_factory=dict)
 
     def enter(self, method: str, path: str, size: int, users: Iterable[str]) -> RequestRecord:
-        """A request is complete and has no answer yet."""
+        """A request is complete and has no response yet."""
         self.totals["requests"] += 1
         self.totals["bytes"] += size
-        record = RequestRecord(
-            number=self.totals["requests"],
-            received_at=datetime.now(UTC),
-            method=method,
-            path=path,
-            size=size,
-            users=tuple(users),
-        )
+        number = self.totals["requests"]
+        record = RequestRecord(number, datetime.now(UTC), method, path, size, tuple(users))
         self.requests.append(record)
-        self._open += 1
-        self.peak_in_flight = max(self.peak_in_flight, self._open)
-        self.repeated_users += len(record.users) - len(set(record.users))
-        for user in set(record.users):
-            other = self._in_flight.get(user)
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        for user in record.users:
+            other = self._request_of.get(user)
             if other is not None:
-                self._overlaps.append((Overlap(user, other, record.number), monotonic()))
-            self._in_flight[user] = record.number
+                self._overlaps.append((Overlap(user, other, number), monotonic()))
+            self._request_of[user] = number
         return record
 
     def leave(self, record: RequestRecord) -> None:
-        """The answer is on its way, or the client went away."""
-        self._open -= 1
-        self.totals[f"status {record.status}" if record.status else "no answer"] += 1
+        """The response is on its way, or the client went away."""
+        self.in_flight -= 1
+        self.totals[f"status {record.status or 'no answer'}"] += 1
         if record.fault is not None:
             self.totals[f"fault {record.fault}"] += 1
         for user in record.users:
-            if self._in_flight.get(user) == record.number:
-                del self._in_flight[user]
-        if record.disconnected and self._overlaps:
+            if self._request_of.get(user) == record.number:
+                del self._request_of[user]
+        if record.disconnected:
             since = monotonic() - DISCONNECT_GRACE
             self._overlaps = [
                 (overlap, at)
@@ -119,19 +112,22 @@ class Traffic:
             ]
 
     @property
-    def in_flight(self) -> int:
-        """Requests that have no answer yet."""
-        return self._open
-
-    @property
     def overlaps(self) -> list[Overlap]:
         """Every time that a user was in two requests in flight."""
         return [overlap for overlap, _ in self._overlaps]
+
+    def counted(self, kind: str) -> dict[str, int]:
+        """The totals of a kind (``status`` or ``fault``) by what was counted."""
+        start = f"{kind} "
+        return {
+            name.removeprefix(start): count
+            for name, count in sorted(self.totals.items())
+            if name.startswith(start)
+        }
 
     def clear(self) -> None:
         """Forget what was; requests in flight still count as such."""
         self.requests.clear()
         self.totals.clear()
         self._overlaps.clear()
-        self.repeated_users = 0
-        self.peak_in_flight = self._open
+        self.peak_in_flight = self.in_flight

@@ -1,7 +1,7 @@
 """The sandbox's workspace: what Braze does with the objects of a ``/users/track`` request.
 
 What belongs here: which objects are taken, whom they are about and what is written. What does
-not: HTTP, keys, limits and faults (``api``, ``server``).
+not: HTTP, keys, limits and faults (``endpoints``, ``server``).
 
 Sources: Braze docs, "Create and update users" and "User attributes object".
 """
@@ -9,34 +9,23 @@ Sources: Braze docs, "Create and update users" and "User attributes object".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Final
 
+from braze_pipeline.braze.data_points import data_points
 from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
 from braze_pipeline.braze.limits import MAX_NAME
-from braze_pipeline.sandbox.nested import DROPPED
-from braze_pipeline.sandbox.points import data_points
-from braze_pipeline.sandbox.profiles import Profile, ProfileStore
-from braze_pipeline.sandbox.refusals import PRIMARY, refusal
-from braze_pipeline.sandbox.standard import take_field
-from braze_pipeline.sandbox.values import CustomAttribute
+from braze_pipeline.sandbox.coercion import DROPPED, CustomAttribute, coerce_field
+from braze_pipeline.sandbox.profiles import ProfileStore, external_id, key_of
+from braze_pipeline.sandbox.refusals import PRIMARY, UPDATE_ONLY, refusal
 from braze_pipeline.settings import Json
 
-ARRAYS: Final = ("attributes", "events", "purchases")
-"""The input arrays, in the order in which Braze works through them."""
+User = str | Mapping[str, Any]
+"""An external id, or an object in the form of an ``attributes`` entry."""
 
-_NOT_VALUES: Final = frozenset(CONTROL_KEYS) | frozenset(PRIMARY)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An object that Braze names in ``errors``."""
-
-    array: str
-    index: int
-    sentence: str
+_NOT_VALUES: Final = frozenset({*CONTROL_KEYS, *PRIMARY})
 
 
 @dataclass
@@ -44,18 +33,16 @@ class Tracked:
     """What became of one request's objects.
 
     Attributes:
-        taken: Objects by input array that were queued; unknown users' are among them.
-        refused: Objects that wrote nothing and are named.
-        ignored: Attribute objects of unknown users under update-only: nothing was written.
-        created: Profiles that came into being.
+        taken: Objects that were queued; unknown users' are among them.
+        refused: Objects that wrote nothing: their index, and the sentence that names them.
+        ignored: Objects of unknown users under update-only: nothing was written.
         attributes: Attributes written, dropped values included.
         data_points: What they cost.
     """
 
-    taken: Counter[str] = field(default_factory=Counter)
-    refused: list[Refused] = field(default_factory=list)
+    taken: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
     ignored: int = 0
-    created: int = 0
     attributes: int = 0
     data_points: int = 0
 
@@ -66,165 +53,129 @@ class Workspace:
 
     Attributes:
         assume_all: Every external id and braze id counts as a user that Braze has.
-        blocked_users: External ids that Braze refuses as dummy users.
         refusals: Users whose objects are always refused, with the sentence: to test the sender.
     """
 
     assume_all: bool = False
-    blocked_users: Collection[str] = frozenset()
     refusals: dict[str, str] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock, repr=False)
     profiles: ProfileStore = field(default_factory=ProfileStore, repr=False)
     attributes: dict[str, CustomAttribute] = field(default_factory=dict, repr=False)
     totals: Counter[str] = field(default_factory=Counter)
 
-    def seed(self, users: Iterable[str | Mapping[str, Any]]) -> int:
+    def seed(self, users: Iterable[User]) -> int:
         """Let users exist, as if Braze had them all along; returns how many profiles there are.
 
         Args:
-            users: External ids, or objects in the form of ``attributes`` entries (any identifier,
-                any values; an ``external_id`` and a ``braze_id`` may stand together here).
+            users: External ids, or objects in the form of ``attributes`` entries (any values; an
+                ``external_id`` and a ``braze_id`` may stand together here).
         """
         with self.lock:
             for user in users:
-                if isinstance(user, str):
-                    self.profiles.add(user)
-                else:
-                    self._seed_one(user)
+                entry = {"external_id": user} if isinstance(user, str) else user
+                key = self._create(entry.get("external_id"), entry.get("braze_id"))
+                profile = self.profiles.get(key)
+                self._write(profile.values, entry, Tracked())
+                self.profiles.put(key, profile)
             return len(self.profiles)
 
-    def _seed_one(self, user: Mapping[str, Any]) -> None:
-        braze_id, external = user.get("braze_id"), user.get("external_id")
-        alias = _alias(user)
-        if external is not None:
-            self.profiles.add(external, braze_id=braze_id)
-            key = external
-        elif braze_id is not None:
-            key = self.profiles.add_by_braze_id(braze_id)
-        else:
-            key = self.profiles.add_anonymous() if alias is None else self.profiles.add_alias(alias)
-        if alias is not None:
-            self.profiles.add_alias(alias, key)
-        profile = self.profiles.get(key) or Profile()
-        self._write(profile, user, Tracked())
-        self.profiles.put(key, profile)
-
     def attribute(self, name: str) -> CustomAttribute:
-        """A custom attribute by its trimmed name, made where it is not there yet."""
+        """A custom attribute by its trimmed name, created if absent."""
         name = name.strip()
-        found = self.attributes.get(name)
-        if found is None:
-            found = self.attributes[name] = CustomAttribute(name)
-        return found
+        return self.attributes.setdefault(name, CustomAttribute(name))
 
-    def track(self, document: Mapping[str, Json], *, refuse: Mapping[int, str] = {}) -> Tracked:
-        """Take the objects of a request in; what is refused writes nothing.
+    def track(self, entries: Sequence[Json], *, refuse: Mapping[int, str] = {}) -> Tracked:
+        """Apply the objects of a request; what is refused writes nothing.
 
         Args:
-            document: The request's body; each input array in it is a list.
-            refuse: Objects of ``attributes`` to refuse besides those that deserve it, by index.
+            entries: The ``attributes`` of the request.
+            refuse: Objects to refuse besides those that deserve it, by index.
         """
         tracked = Tracked()
         with self.lock:
-            for array in ARRAYS:
-                entries = document.get(array)
-                for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-                    sentence = self._refusal(entry, array)
-                    if sentence is None and array == "attributes":
-                        sentence = refuse.get(index)
-                    if sentence is not None:
-                        tracked.refused.append(Refused(array, index, sentence))
-                        continue
-                    tracked.taken[array] += 1
-                    if isinstance(entry, dict) and array == "attributes":
-                        self._apply(entry, tracked)
-            self._count(tracked)
+            for index, entry in enumerate(entries):
+                sentence = self._refusal(entry) or refuse.get(index)
+                if sentence is not None:
+                    tracked.refused[index] = sentence
+                elif isinstance(entry, dict):
+                    tracked.taken += 1
+                    self._apply(entry, tracked)
+            self.totals["objects_taken"] += tracked.taken
+            self.totals["objects_refused"] += len(tracked.refused)
+            self.totals["objects_ignored"] += tracked.ignored
+            self.totals["attributes_sent"] += tracked.attributes
+            self.totals["data_points"] += tracked.data_points
         return tracked
 
-    def _refusal(self, entry: Json, array: str) -> str | None:
-        if self.refusals and isinstance(entry, dict):
-            for name in PRIMARY:
-                identifier = entry.get(name)
-                if isinstance(identifier, str) and identifier in self.refusals:
-                    return self.refusals[identifier]
-        return refusal(entry, array, self.blocked_users)
+    def exported(self, key: str) -> dict[str, Any]:
+        """A profile as an export shows it; the lock is held."""
+        values = self.profiles.get(key).values
+        custom = {name: value for name, value in values.items() if name not in FIELDS}
+        return {
+            "external_id": external_id(key),
+            "braze_id": self.profiles.braze_id(key),
+            **{name: value for name, value in values.items() if name in FIELDS},
+            **({"custom_attributes": custom} if custom else {}),
+        }
 
-    def _count(self, tracked: Tracked) -> None:
-        totals = self.totals
-        for array, count in tracked.taken.items():
-            totals[f"{array}_taken"] += count
-        totals["refused"] += len(tracked.refused)
-        totals["ignored"] += tracked.ignored
-        totals["created"] += tracked.created
-        totals["attributes"] += tracked.attributes
-        totals["data_points"] += tracked.data_points
+    def reset(self) -> None:
+        """Forget profiles, attributes and counts."""
+        with self.lock:
+            self.profiles = ProfileStore()
+            self.attributes.clear()
+            self.totals.clear()
+            self.refusals.clear()
+
+    def _refusal(self, entry: Json) -> str | None:
+        ids = [entry.get(name) for name in PRIMARY] if isinstance(entry, dict) else []
+        wanted = (self.refusals.get(one) for one in ids if isinstance(one, str))
+        return next((sentence for sentence in wanted if sentence), None) or refusal(entry)
 
     def _apply(self, entry: Mapping[str, Json], tracked: Tracked) -> None:
-        before = len(self.profiles)
         key = self._find(entry)
         if key is None:
             tracked.ignored += 1
             return
-        tracked.created += len(self.profiles) - before
-        profile = self.profiles.get(key) or Profile()
-        sent = self._write(profile, entry, tracked)
+        profile = self.profiles.get(key)
+        sent = self._write(profile.values, entry, tracked)
         profile.objects += 1
         profile.attributes += sent
         self.profiles.put(key, profile)
 
-    def _find(self, entry: Mapping[str, Json]) -> str | None:
-        """The key of the user that is meant, made where Braze makes one; None to ignore it."""
+    def _find(self, entry: Mapping[str, Any]) -> str | None:
+        """The key of the user that is meant, created where Braze creates one; None to ignore it."""
         external, braze_id = entry.get("external_id"), entry.get("braze_id")
-        may_create = entry.get("_update_existing_only") is not True
-        if isinstance(external, str):
-            if external not in self.profiles and (may_create or self.assume_all):
-                self.profiles.add(external)
-            return external if external in self.profiles else None
-        if isinstance(braze_id, str):
-            found = self.profiles.by_braze_id(braze_id)
-            return self.profiles.add_by_braze_id(braze_id) if self.assume_all else found
-        alias = _alias(entry)
-        if alias is None:
-            return self._find_secondary(entry, may_create=may_create)
-        found = self.profiles.by_alias(alias)
-        creates = found is None and entry.get("_update_existing_only") is False
-        return self.profiles.add_alias(alias) if creates else found
+        known = external if external is not None else self.profiles.by_braze_id(braze_id or "")
+        if known is not None and known in self.profiles:
+            return known
+        creates = external is not None and entry.get(UPDATE_ONLY) is not True
+        return self._create(external, braze_id) if creates or self.assume_all else None
 
-    def _find_secondary(self, entry: Mapping[str, Json], *, may_create: bool) -> str | None:
-        for name in ("email", "phone"):
-            if entry.get(name):
-                found = self.profiles.by_value(name, entry[name])
-                return self.profiles.add_anonymous() if found is None and may_create else found
-        return self.profiles.add_anonymous() if entry.get("push_token_import") is True else None
+    def _create(self, external: str | None, braze_id: str | None) -> str:
+        found = None if external is not None else self.profiles.by_braze_id(braze_id or "")
+        key = found or key_of(external, braze_id or "")
+        self.profiles.add(key, braze_id=braze_id)
+        return key
 
-    def _write(self, profile: Profile, entry: Mapping[str, Json], tracked: Tracked) -> int:
-        """Write an object's values into a profile; returns how many attributes it carried."""
-        values, merge, sent = profile.values, entry.get("_merge_objects") is True, 0
-        for given, value in entry.items():
-            if given in _NOT_VALUES:
-                continue
-            sent += 1
-            name = given if given in FIELDS else given.strip()
-            if given in FIELDS:
-                stored = take_field(name, value)
+    def _write(self, values: dict[str, Json], entry: Mapping[str, Json], tracked: Tracked) -> int:
+        """Write an object's values into a profile's; returns how many attributes it carried."""
+        sent = [name for name in entry if name not in _NOT_VALUES]
+        for given in sent:
+            value, is_field = entry[given], given in FIELDS
+            name = given if is_field else given.strip()
+            if is_field:
+                stored = coerce_field(name, value)
             else:
                 if not 0 < len(name) <= MAX_NAME:
                     continue
                 attribute = self.attribute(name)
                 if attribute.blocklisted:
                     continue
-                stored = value
-                if value is not None:
-                    stored = attribute.take(values.get(name), value, merge=merge)
-            tracked.data_points += data_points(name, value)
+                stored = attribute.coerce(value)
+            tracked.data_points += data_points(name, value, is_field=is_field)
             if stored is None:
                 values.pop(name, None)
             elif stored is not DROPPED:
                 values[name] = stored
-        tracked.attributes += sent
-        return sent
-
-
-def _alias(entry: Mapping[str, Any]) -> tuple[str, str] | None:
-    alias = entry.get("user_alias")
-    return None if alias is None else (alias["alias_label"], alias["alias_name"])
+        tracked.attributes += len(sent)
+        return len(sent)

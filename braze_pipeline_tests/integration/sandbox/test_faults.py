@@ -9,18 +9,11 @@ from typing import Any
 import pytest
 import requests
 
-from braze_pipeline.sandbox import (
-    WRITES,
-    Fault,
-    FaultKind,
-    FaultPlan,
-    Latency,
-    Overlap,
-    Sandbox,
-)
+from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Overlap, Sandbox
 from braze_pipeline_tests.integration.sandbox.conftest import Post, objects
 
 TRACK = "/users/track"
+WRITES = {FaultKind.RESET_AFTER, FaultKind.SLOW}
 
 
 def meet(sandbox: Sandbox, post: Post, fault: Fault | FaultKind, **how: Any) -> requests.Response:
@@ -50,7 +43,6 @@ def test_an_answer_before_the_write_writes_nothing(
 ) -> None:
     answer = meet(sandbox, post, kind)
     assert answer.status_code == status
-    assert kind not in WRITES
     assert sandbox.counts()["objects_applied"] == 0
     assert sandbox.requests[-1].fault == kind
     assert post(sandbox, TRACK, objects("1", tier="gold")).status_code == 201
@@ -160,12 +152,6 @@ def test_a_400_that_names_one_object_writes_none(sandbox: Sandbox, post: Post) -
     assert sandbox.counts()["objects_applied"] == 0
 
 
-def test_a_smaller_body_limit_than_documented_is_enforced(post: Post) -> None:
-    with Sandbox(users=["1"], max_body_bytes=100, too_large_status=400) as sandbox:
-        assert post(sandbox, TRACK, objects("1", tier="gold")).status_code == 201
-        assert post(sandbox, TRACK, objects("1", tier="g" * 100)).status_code == 400
-
-
 def test_one_seed_brings_the_same_answers(post: Post) -> None:
     mix = {FaultKind.THROTTLED: 0.3, FaultKind.UNAVAILABLE: 0.3}
 
@@ -194,7 +180,7 @@ def test_a_user_in_two_requests_at_once_is_recorded(sandbox: Sandbox, post: Post
 
 
 def test_latency_does_not_keep_a_sandbox_from_stopping() -> None:
-    sandbox = Sandbox(users=["1"], latency=Latency(seconds=600, jitter=60)).start()
+    sandbox = Sandbox(users=["1"], latency=600).start()
     key = {"Authorization": f"Bearer {sandbox.api_key}"}
 
     def send() -> None:

@@ -1,9 +1,6 @@
-"""The reading endpoints and the export file."""
+"""The reading endpoints."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import pytest
 import requests
@@ -57,16 +54,12 @@ def test_users_that_all_count_as_there_are_exported_as_well(post: Post) -> None:
         assert user == {"external_id": None, "braze_id": "0123"}
 
 
-def test_users_are_found_by_every_identifier(sandbox: Sandbox, post: Post) -> None:
-    alias = {"alias_label": "l", "alias_name": "n"}
-    sandbox.seed([{"external_id": "a", "braze_id": "b1", "user_alias": alias, "phone": "+4420"}])
-    sandbox.seed([{"external_id": "e", "email": "e@example.com"}])
-    fields = {"fields_to_export": ["external_id", "user_aliases"]}
-    by_alias = post(sandbox, EXPORT, {"user_aliases": [alias, {"alias_name": "x"}]} | fields)
-    assert by_alias.json()["users"] == [{"external_id": "a", "user_aliases": [alias]}]
-    for asked in ({"braze_id": "b1"}, {"phone": "+4420"}, {"email_address": "e@example.com"}):
-        [user] = post(sandbox, EXPORT, asked | fields).json()["users"]
-        assert user["external_id"] == ("e" if "email_address" in asked else "a")
+def test_users_are_found_by_one_braze_id_at_a_time(sandbox: Sandbox, post: Post) -> None:
+    sandbox.seed([{"external_id": "a", "braze_id": "b1"}])
+    fields = {"fields_to_export": ["external_id"]}
+    found = post(sandbox, EXPORT, {"braze_id": "b1"} | fields).json()
+    assert found["users"] == [{"external_id": "a"}]
+    assert post(sandbox, EXPORT, {"braze_id": ["b1"]} | fields).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -81,12 +74,6 @@ def test_users_are_found_by_every_identifier(sandbox: Sandbox, post: Post) -> No
 )
 def test_a_bad_export_is_refused(sandbox: Sandbox, post: Post, body: dict[str, object]) -> None:
     assert post(sandbox, EXPORT, body).status_code == 400
-
-
-def test_older_customers_export_all_fields_by_default(post: Post) -> None:
-    with Sandbox(users=["1"], fields_required=False) as sandbox:
-        [user] = post(sandbox, EXPORT, {"external_ids": ["1"]}).json()["users"]
-    assert user == {"external_id": "1", "braze_id": sandbox.workspace.profiles.braze_id("1")}
 
 
 def test_exports_have_a_limit_of_their_own(post: Post) -> None:
@@ -111,8 +98,7 @@ def test_custom_attributes_come_in_pages_of_50(sandbox: Sandbox, post: Post) -> 
 
 def test_a_custom_attribute_is_described(sandbox: Sandbox, post: Post) -> None:
     sandbox.define_attribute("flag", DataType.BOOLEAN)
-    old = sandbox.define_attribute("old", blocklisted=True)
-    old.description, old.tags = "not used any more", ("one",)
+    sandbox.define_attribute("old", blocklisted=True)
     post(sandbox, "/users/track", objects("1", tags=["a"], flag="t", old=1))
     answer = listed(sandbox)
     assert (answer.status_code, answer.json()["message"]) == (200, "success")
@@ -128,10 +114,10 @@ def test_a_custom_attribute_is_described(sandbox: Sandbox, post: Post) -> None:
         {
             "array_length": None,
             "data_type": "String",
-            "description": "not used any more",
+            "description": None,
             "name": "old",
             "status": "Blocklisted",
-            "tag_names": ["one"],
+            "tag_names": [],
         },
         {
             "array_length": 500,
@@ -143,15 +129,3 @@ def test_a_custom_attribute_is_described(sandbox: Sandbox, post: Post) -> None:
         },
     ]
     assert sandbox.profile("1") == {"flag": True, "tags": ["a"]}
-
-
-def test_all_profiles_can_be_written_as_an_export_file(
-    sandbox: Sandbox, post: Post, tmp_path: Path
-) -> None:
-    post(sandbox, "/users/track", objects("1", email="a@example.com", tier="gold"))
-    assert sandbox.write_export(tmp_path / "export.jsonl") == 9
-    lines = (tmp_path / "export.jsonl").read_text(encoding="utf-8").splitlines()
-    users = [json.loads(line) for line in lines]
-    assert users[0]["custom_attributes"] == {"tier": "gold"}
-    assert users[0]["email"] == "a@example.com"
-    assert [user["external_id"] for user in users] == [str(number) for number in range(1, 10)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,12 +154,24 @@ def test_an_endpoint_that_is_not_there_ends_the_run_soon(tmp_path: Path) -> None
     assert outcome(result) == (0, 0, 300)
 
 
+def once_under_way(sandbox: Sandbox, act: Callable[[], None]) -> threading.Thread:
+    """Act when Braze has answered a few requests, whatever the machine's speed."""
+
+    def wait() -> None:
+        while sum(one.status == 201 for one in sandbox.requests) < 4:
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
 def test_braze_down_in_the_middle_ends_cleanly_and_a_rerun_goes_on(tmp_path: Path) -> None:
     ids = users(3000)
     sandbox = Sandbox(users=ids, latency=0.05)
     with sandbox:
-        stopper = threading.Timer(0.3, sandbox.stop)
-        stopper.start()
+        stopper = once_under_way(sandbox, sandbox.stop)
         first = send(tmp_path, sandbox.endpoint, ids, retry_budget_seconds=0.5, max_in_flight=2)
         stopper.join()
         assert isinstance(first.stopped_by, BrazeUnavailable)
@@ -172,7 +186,7 @@ def test_a_stop_drains_and_leaves_the_rest_for_a_rerun(tmp_path: Path) -> None:
     ids = users(3000)
     stop = threading.Event()
     with Sandbox(users=ids, latency=0.05) as sandbox:
-        threading.Timer(0.15, stop.set).start()
+        once_under_way(sandbox, stop.set)
         first = send(tmp_path, sandbox.endpoint, ids, stop=stop, max_in_flight=4)
         assert isinstance(first.stopped_by, SendInterrupted)
         assert 0 < first.accepted_users < 3000
@@ -224,7 +238,9 @@ def test_a_server_that_is_not_braze_is_told_apart(tmp_path: Path) -> None:
 
 def test_when_braze_refuses_everybody_the_run_stops(tmp_path: Path) -> None:
     ids = users(1500)
-    with Sandbox(users=ids, blocked_users=ids) as sandbox:
+    with Sandbox(users=ids) as sandbox:
+        for user in ids:
+            sandbox.refuse(user)
         result = send(tmp_path, sandbox.endpoint, ids)
     assert isinstance(result.stopped_by, ContractBroken)
     assert result.accepted_users == 0

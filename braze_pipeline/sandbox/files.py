@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from braze_pipeline.sandbox.coercion import DataType
 from braze_pipeline.sandbox.profiles import external_id
-from braze_pipeline.sandbox.values import DataType
-from braze_pipeline.sandbox.workspace import Workspace
-
-User = str | Mapping[str, Any]
-"""An external id, or an object in the form of an ``attributes`` entry."""
+from braze_pipeline.sandbox.workspace import User, Workspace
 
 _HEADINGS: Final = frozenset({"user_id", "external_id"})
 _ATTRIBUTES: Final = "custom_attributes"
 
 
-def read(path: Path) -> Iterator[User]:
+def read_users(path: Path) -> Iterator[User]:
     """The users of a file: one external id a line (a heading is skipped), or JSON lines."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file):
@@ -42,22 +39,16 @@ def save(workspace: Workspace, path: Path) -> None:
             for one in workspace.attributes.values()
         }
         file.write(json.dumps({_ATTRIBUTES: attributes}) + "\n")
-        store = workspace.profiles
-        for key, profile in store.items():
-            user: dict[str, Any] = {"braze_id": store.braze_id(key)}
-            if external_id(key) is not None:
-                user["external_id"] = key
-            for label, name in store.aliases(key)[:1]:
-                user["user_alias"] = {"alias_label": label, "alias_name": name}
-            file.write(json.dumps(user | profile.values, ensure_ascii=False) + "\n")
+        for key, profile in workspace.profiles.items():
+            ids = {"external_id": external_id(key), "braze_id": workspace.profiles.braze_id(key)}
+            file.write(json.dumps(ids | profile.values, ensure_ascii=False) + "\n")
     unfinished.replace(path)
 
 
 def load(workspace: Workspace, path: Path) -> None:
     """Read what ``save`` wrote into a workspace."""
     with workspace.lock, path.open(encoding="utf-8") as file:
-        attributes = json.loads(file.readline())[_ATTRIBUTES]
-        for name, known in attributes.items():
+        for name, known in json.loads(file.readline())[_ATTRIBUTES].items():
             attribute = workspace.attribute(name)
             attribute.type = None if known["type"] is None else DataType(known["type"])
             attribute.blocklisted = known["blocklisted"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sandbox import files
 from braze_pipeline.sandbox.sandbox import Sandbox
 
 
@@ -42,8 +43,8 @@ def serve(
         api_key=api_key, assume_all=assume_all, record=record, port=port, latency=latency
     )
     try:
-        if state is not None:
-            sandbox.load(state)
+        if state is not None and state.exists():
+            files.load(sandbox.workspace, state)
         if users is not None:
             sandbox.seed(users)
     except (OSError, ValueError, LookupError) as error:
@@ -60,12 +61,12 @@ def serve(
             fix="End what listens there, or give another --port.",
         ) from error
     try:
-        announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.url})")
+        announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.endpoint}/)")
         _wait_for_end()
     finally:
         sandbox.stop()
         if state is not None:
-            sandbox.save(state)
+            files.save(sandbox.workspace, state)
     announce("The sandbox has stopped.")
 
 

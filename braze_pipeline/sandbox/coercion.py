@@ -1,0 +1,229 @@
+"""What Braze stores of a value, after its 201: as it came, coerced to the attribute's type, or not.
+
+What belongs here: one value of one field or custom attribute. What does not: objects that are
+refused by name (``refusals``), which user is meant (``workspace``).
+
+Sources: Braze docs, "Custom attribute data types", "Managing custom data" (forced types),
+"Arrays", "Nested custom attributes", "Standard attributes" and "User attributes object".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum, StrEnum
+from functools import cache
+from typing import Final, Literal
+
+from braze_pipeline.braze.fields import FIELDS, ProfileField
+from braze_pipeline.braze.limits import MAX_ARRAY, MAX_NAME, MAX_OBJECT_BYTES, MAX_STRING
+from braze_pipeline.braze.values import READS_AS_TIME
+from braze_pipeline.settings import Json, ValueType
+
+
+class _Sentinel(Enum):
+    DROPPED = "dropped"
+
+
+DROPPED: Final = _Sentinel.DROPPED
+"""What arrived is not stored, and what was there stays: Braze does not report it."""
+Dropped = Literal[_Sentinel.DROPPED]
+
+
+class DataType(StrEnum):
+    """The type of a custom attribute, in the words of ``GET /custom_attributes``."""
+
+    STRING = "String"
+    NUMBER = "Number"
+    BOOLEAN = "Boolean"
+    TIME = "Time"
+    ARRAY = "Array"
+    OBJECT = "Object"
+    OBJECTS = "Object Array"
+
+
+@dataclass
+class CustomAttribute:
+    """One custom attribute of the workspace.
+
+    Attributes:
+        name: Exact, case sensitive.
+        type: Set by the first value that arrived, or by hand; None until then.
+        blocklisted: Values are ignored and cost no data points.
+    """
+
+    name: str
+    type: DataType | None = None
+    blocklisted: bool = False
+
+    def coerce(self, value: Json) -> Json | Dropped:
+        """The value to store, None to remove it, ``DROPPED`` to leave what is there."""
+        if value is None:
+            return None
+        if self.type is None:
+            self.type = detect(value)
+        return _COERCE[self.type](value)
+
+
+def detect(value: Json) -> DataType:
+    """The type that a first value gives to its attribute."""
+    match value:
+        case bool():
+            return DataType.BOOLEAN
+        case str():
+            return DataType.TIME if _is_time(value) else DataType.STRING
+        case [dict(), *_]:
+            return DataType.OBJECTS
+        case list():
+            return DataType.ARRAY
+        case dict():
+            return DataType.OBJECT
+        case _:
+            return DataType.NUMBER
+
+
+def coerce_field(name: str, value: Json) -> Json | Dropped:
+    """The value to store for a profile field, None to remove it, ``DROPPED`` to leave it alone."""
+    field = FIELDS[name]
+    if not field.settable:
+        return DROPPED
+    if value is None:
+        return None
+    match field.type:
+        case ValueType.STRING:
+            fits = isinstance(value, str) and _is_field_text(field, value)
+            # The documented exception: a country that Braze cannot map is stored as null.
+            return value if fits else None if name == "country" else DROPPED
+        case ValueType.BOOLEAN:
+            return value if isinstance(value, bool) else DROPPED
+        case ValueType.DATE:
+            return value if isinstance(value, str) and _is_date(value) else DROPPED
+        case ValueType.TIME:
+            return _time(value)
+        case _:
+            return value
+
+
+def _is_field_text(field: ProfileField, text: str) -> bool:
+    codes = field.allowed or _codes(field.name)
+    return (
+        len(text) <= (field.max_chars or MAX_STRING)
+        and (field.pattern is None or re.fullmatch(field.pattern, text) is not None)
+        and (codes is None or text in codes)
+    )
+
+
+@cache
+def _codes(name: str) -> frozenset[str] | None:
+    """The codes there are for a field, where they are too many for its table."""
+    if name == "country":
+        import pycountry
+
+        return frozenset(country.alpha_2 for country in pycountry.countries)
+    if name == "time_zone":
+        from zoneinfo import available_timezones
+
+        return frozenset(available_timezones())
+    return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_time(text: str) -> bool:
+    return re.fullmatch(READS_AS_TIME, text) is not None
+
+
+def _time(value: Json) -> Json | Dropped:
+    return value if isinstance(value, str) and _is_time(value) else DROPPED
+
+
+def _string(value: Json) -> Json | Dropped:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_STRING else DROPPED
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return DROPPED
+
+
+def _number(value: Json) -> Json | Dropped:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return DROPPED
+    return number if math.isfinite(number) else DROPPED
+
+
+def _boolean(value: Json) -> Json | Dropped:
+    words = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+    return words.get(str(value).lower(), DROPPED)
+
+
+def _array(value: Json) -> Json | Dropped:
+    """Unique values, one sent again at the end; the oldest beyond the longest length fall off."""
+    if not isinstance(value, list) or not all(_is_element(item) for item in value):
+        return DROPPED
+    unique = {(type(item), item): item for item in reversed(value)}
+    kept = list(reversed(unique.values()))[-MAX_ARRAY:]
+    return kept if _fits(kept) else DROPPED
+
+
+def _is_element(item: Json) -> bool:
+    return isinstance(item, int | float) or (isinstance(item, str) and len(item) <= MAX_STRING)
+
+
+def _object(value: Json) -> Json | Dropped:
+    return value if isinstance(value, dict) and _is_nested(value) and _fits(value) else DROPPED
+
+
+def _objects(value: Json) -> Json | Dropped:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        return DROPPED
+    return value if _is_nested(value) and _fits(value) else DROPPED
+
+
+def _is_nested(value: Json) -> bool:
+    """Whether a nested value is stored: one null or bad ``$time`` in it and nothing is."""
+    match value:
+        case None:
+            return False
+        case str():
+            return len(value) <= MAX_STRING
+        case list():
+            return all(_is_nested(item) for item in value)
+        case {"$time": str(text), **others}:
+            return not others and _is_time(text)
+        case dict():
+            return all(_is_key(key) and _is_nested(item) for key, item in value.items())
+        case _:
+            return True
+
+
+def _is_key(key: str) -> bool:
+    return 0 < len(key) <= MAX_NAME and not any(character in key for character in ".$ ")
+
+
+def _fits(value: dict[str, Json] | Sequence[Json]) -> bool:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode()) <= MAX_OBJECT_BYTES
+
+
+_COERCE: Final[Mapping[DataType, Callable[[Json], Json | Dropped]]] = {
+    DataType.STRING: _string,
+    DataType.NUMBER: _number,
+    DataType.BOOLEAN: _boolean,
+    DataType.TIME: _time,
+    DataType.ARRAY: _array,
+    DataType.OBJECT: _object,
+    DataType.OBJECTS: _objects,
+}

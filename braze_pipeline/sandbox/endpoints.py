@@ -1,0 +1,257 @@
+"""The endpoints of Braze that the sandbox has, as a function from request to response.
+
+What belongs here: what is checked, in which order, and what each endpoint answers. What does not:
+sockets and delays (``server``), what is written (``workspace``).
+
+Sources: Braze docs, "Create and update users", "Export users by identifier", "Export custom
+attributes", "Errors and responses".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, TypeGuard
+from urllib.parse import parse_qs
+
+from braze_pipeline.braze.limits import (
+    CUSTOM_ATTRIBUTES_PAGE,
+    EXPORT_IDS,
+    MAX_ARRAY,
+    MAX_BODY_BYTES,
+    MAX_OBJECTS,
+)
+from braze_pipeline.sandbox import responses
+from braze_pipeline.sandbox.coercion import CustomAttribute, DataType
+from braze_pipeline.sandbox.fault_responses import corrupt, errors, instead, refused_by
+from braze_pipeline.sandbox.faults import Fault, FaultKind
+from braze_pipeline.sandbox.profiles import key_of
+from braze_pipeline.sandbox.responses import Response, json_response, message
+from braze_pipeline.sandbox.throttle import Throttle
+from braze_pipeline.sandbox.traffic import RequestRecord
+from braze_pipeline.sandbox.workspace import Workspace
+from braze_pipeline.settings import Json
+
+TRACK: Final = "/users/track"
+EXPORT: Final = "/users/export/ids"
+LIST: Final = "/custom_attributes"
+
+ENDPOINTS: Final[Mapping[tuple[str, str], str]] = {
+    ("POST", TRACK): "users.track",
+    ("POST", EXPORT): "users.export.ids",
+    ("GET", LIST): "custom_attributes.get",
+}
+"""Method and path of each endpoint, and the permission that it takes."""
+
+PERMISSIONS: Final = frozenset(ENDPOINTS.values())
+
+
+@dataclass
+class Request:
+    """A request as it arrived.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without the query.
+        query: The query string.
+        headers: Header names in lower case.
+        body: The whole body.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def document(self) -> Json:
+        """The body as JSON; None where it is not."""
+        try:
+            document: Json = json.loads(self.body, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return None
+        return document
+
+    @property
+    def key(self) -> str | None:
+        """The API key it carries; None for no or a malformed ``Authorization``."""
+        scheme, _, key = self.headers.get("authorization", "").partition(" ")
+        return key.strip() or None if scheme == "Bearer" else None
+
+    def users(self) -> Iterator[str]:
+        """Whom its objects are about."""
+        document = self.document if self.path == TRACK else None
+        entries = document.get("attributes") if isinstance(document, dict) else None
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                yield str(entry.get("external_id") or entry.get("braze_id"))
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass
+class Endpoints:
+    """The endpoints over one workspace.
+
+    Attributes:
+        workspace: The profiles.
+        throttle: The request limits.
+        keys: Permissions by API key; None lets any key do everything.
+    """
+
+    workspace: Workspace
+    throttle: Throttle
+    keys: Mapping[str, Collection[str]] | None = field(default=None, repr=False)
+
+    def answer(self, request: Request, fault: Fault | None, record: RequestRecord) -> Response:
+        """The response to a request, its objects applied where the response or the fault says so.
+
+        Args:
+            request: The request.
+            fault: What goes wrong with it, if it gets as far as being worked on.
+            record: Where to note what became of it.
+        """
+        refused = self._not_admitted(request)
+        if refused is not None:
+            return refused
+        passes, headers = self.throttle.check(request.path)
+        if not passes:
+            response = message(429, "Rate limit exceeded")
+            response.headers.update(headers)
+            return response
+        response = self._work(request, fault, record)
+        if response.status != 429:  # noqa: PLR2004 - known by its number
+            response.headers.update(headers)
+        return response
+
+    def _not_admitted(self, request: Request) -> Response | None:
+        permission = ENDPOINTS.get((request.method, request.path.rstrip("/")))
+        if permission is None:
+            return message(404, "Invalid URL")
+        key = request.key or ""
+        allowed = PERMISSIONS if self.keys is None else self.keys.get(key)
+        if not key or allowed is None:
+            return responses.unauthorized(key)
+        if request.path.endswith("/"):
+            return message(403, "Forbidden")
+        if permission not in allowed:
+            text = f"Access Denied: this API key does not have the permission {permission}"
+            return message(403, text)
+        return None
+
+    def _work(self, request: Request, fault: Fault | None, record: RequestRecord) -> Response:
+        if fault is not None:
+            record.fault = str(fault.kind)
+            response = instead(fault, request.key or "")
+            if response is not None:
+                return response
+        if request.path == LIST:
+            response = self._list(request)
+        else:
+            response = self._post(request, fault, record)
+        return response if fault is None else corrupt(response, fault)
+
+    def _post(self, request: Request, fault: Fault | None, record: RequestRecord) -> Response:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            return message(415, "Unsupported Media Type")
+        if len(request.body) > MAX_BODY_BYTES:
+            return message(413, "Request body exceeds the size limit")
+        document = request.document
+        if not isinstance(document, dict):
+            return json_response(400, {"error": responses.PARSE_ERROR})
+        if request.path == EXPORT:
+            return self._export(document)
+        return self._track(document, fault, record)
+
+    def _track(
+        self, document: Mapping[str, Json], fault: Fault | None, record: RequestRecord
+    ) -> Response:
+        entries = document.get("attributes")
+        if document.keys() - {"attributes"}:
+            return message(400, "The sandbox takes 'attributes' alone; this pipeline sends no more")
+        if not isinstance(entries, list) or not entries:
+            return message(400, responses.NO_VALID_DATA)
+        if len(entries) > MAX_OBJECTS:
+            return message(400, responses.TOO_MANY)
+        refuse = refused_by(fault, len(entries))
+        if fault is not None and fault.kind is FaultKind.REFUSED_ALL:
+            return _fatal(errors(refuse, fault, len(entries)))
+        tracked = self.workspace.track(entries, refuse=refuse)
+        record.refused, record.ignored = len(tracked.refused), tracked.ignored
+        named = errors(tracked.refused, fault, len(entries))
+        if not tracked.taken:
+            return _fatal(named)
+        body = {"attributes_processed": tracked.taken} | ({"errors": named} if named else {})
+        return json_response(201, body | {"message": "success"})
+
+    def _export(self, document: Mapping[str, Any]) -> Response:
+        """The users that are known, and the ids that are not."""
+        ids, braze_id = document.get("external_ids", []), document.get("braze_id")
+        fields = document.get("fields_to_export")
+        if not _are_strings(ids) or not (ids or braze_id):
+            return message(
+                400, "'external_ids' must be an array of strings, or 'braze_id' a string"
+            )
+        if braze_id is not None and not isinstance(braze_id, str):
+            return message(400, "'braze_id' must be a string")
+        if not _are_strings(fields):
+            return message(400, "'fields_to_export' must be an array of strings")
+        if len(ids) > EXPORT_IDS:
+            return message(400, responses.TOO_MANY)
+        with self.workspace.lock:
+            store, everybody = self.workspace.profiles, self.workspace.assume_all
+            keys = [one for one in dict.fromkeys(ids) if everybody or one in store]
+            if braze_id is not None:
+                key = store.by_braze_id(braze_id) or key_of(None, braze_id)
+                keys += [key] if everybody or key in store else []
+            users = [self.workspace.exported(key) for key in keys]
+        body: dict[str, Any] = {
+            "message": "success",
+            "users": [{name: user.get(name) for name in fields} for user in users],
+        }
+        unknown = [one for one in ids if one not in keys]
+        if unknown:
+            body["invalid_user_ids"] = unknown
+        return json_response(201, body)
+
+    def _list(self, request: Request) -> Response:
+        """A page of 50 custom attributes in alphabetical order, the next one in ``Link``."""
+        cursor = parse_qs(request.query).get("cursor", ["0"])[0]
+        if not cursor.isdecimal():
+            return message(400, "Invalid cursor")
+        start, end = int(cursor), int(cursor) + CUSTOM_ATTRIBUTES_PAGE
+        with self.workspace.lock:
+            known = sorted(self.workspace.attributes.values(), key=lambda one: one.name)
+            page = [_described(one) for one in known[start:end]]
+        response = json_response(200, {"attributes": page, "message": "success"})
+        address = f"http://{request.headers.get('host', '127.0.0.1')}{LIST}?cursor="
+        links = [f'<{address}{max(0, start - CUSTOM_ATTRIBUTES_PAGE)}>; rel="prev"'] * (start > 0)
+        links += [f'<{address}{end}>; rel="next"'] * (end < len(known))
+        if links:
+            response.headers["Link"] = ",".join(links)
+        return response
+
+
+def _fatal(named: list[Any]) -> Response:
+    return json_response(400, {"message": responses.NO_VALID_DATA, "errors": named})
+
+
+def _are_strings(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _described(attribute: CustomAttribute) -> dict[str, Any]:
+    return {
+        "array_length": MAX_ARRAY if attribute.type is DataType.ARRAY else None,
+        "data_type": str(attribute.type or DataType.STRING),
+        "description": None,
+        "name": attribute.name,
+        "status": "Blocklisted" if attribute.blocklisted else "Active",
+        "tag_names": [],
+    }
