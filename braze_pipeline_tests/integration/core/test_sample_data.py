@@ -12,14 +12,16 @@ from typing import Any, Self
 import duckdb
 import phonenumbers
 import pytest
+from click.testing import CliRunner
 
 from braze_pipeline.core import warehouse
 from braze_pipeline.core.attributes import AttributesSummary
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.sources import SourceInfo, attach_sources
-from braze_pipeline.sample.phones import FICTIONAL, UNROUTABLE
 from braze_pipeline.settings import AudienceRules, SourceSettings
 from braze_pipeline_tests import shop
+from scripts.sample_data.__main__ import make
+from scripts.sample_data.phones import FICTIONAL, UNROUTABLE
 
 DATA = Path(__file__).parents[3] / "data"
 LAST = date(2011, 12, 9)
@@ -252,10 +254,6 @@ def test_the_made_part_is_as_messy_as_it_says(
 
 
 def test_the_generator_makes_the_same_people_again_from_a_few_lines(tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from braze_pipeline.sample.__main__ import make
-
     lines, names = tmp_path / "lines.parquet", tmp_path / "names"
     names.mkdir()
     duckdb.sql(

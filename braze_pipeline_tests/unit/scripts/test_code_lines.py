@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "code_lines.py"
+from scripts.code_lines import main
 
 MODULE = '''"""What the module is for,
 in two lines."""
@@ -43,7 +42,6 @@ def package(tmp_path: Path) -> Path:
 def test_only_code_is_counted_and_a_room_has_its_share(
     package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main = runpy.run_path(str(SCRIPT))["main"]
     assert main(package, 6) == 0
     assert capsys.readouterr().out.splitlines() == [
         "      6 100.0%  room",
@@ -52,4 +50,4 @@ def test_only_code_is_counted_and_a_room_has_its_share(
 
 
 def test_one_line_above_the_ceiling_fails(package: Path) -> None:
-    assert runpy.run_path(str(SCRIPT))["main"](package, 5) == 1
+    assert main(package, 5) == 1

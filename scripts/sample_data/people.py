@@ -12,8 +12,8 @@ from random import Random
 
 import phonenumbers
 
-from braze_pipeline.sample.phones import FICTIONAL, number_for
-from braze_pipeline.sample.places import CITIES, COUNTRIES, LANGUAGE_OF
+from scripts.sample_data.phones import FICTIONAL, number_for
+from scripts.sample_data.places import CITIES, COUNTRIES, LANGUAGE_OF
 
 HEADER = (
     "customer_id", "given_name", "surname", "email", "phone", "city", "country", "birthdate",

@@ -1,4 +1,4 @@
-"""Makes the sample data: ``python -m braze_pipeline.sample --help``."""
+"""Makes the sample data: ``python -m scripts.sample_data --help``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 import duckdb
 
 from braze_pipeline.core.warehouse import literal
-from braze_pipeline.sample.people import HEADER, Names, person
+from scripts.sample_data.people import HEADER, Names, person
 
 SEED = 20111209
 LAST_DAY = date(2011, 12, 9)

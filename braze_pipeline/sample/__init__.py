@@ -1,5 +1,0 @@
-"""How the sample data in ``data/`` is made: real orders, and people who do not exist.
-
-``python -m braze_pipeline.sample --lines FILE --names FOLDER --out data`` makes it anew; the same
-inputs give the same files. ``data/README.md`` says what is real and what is made.
-"""
