@@ -7,8 +7,6 @@ object; null counts one. Some profile fields, and some keys of others, are not b
 
 from __future__ import annotations
 
-import json
-
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.settings import Json, ValueType
 
@@ -44,8 +42,3 @@ def data_points(name: str, value: Json, *, is_field: bool) -> int:
     if isinstance(value, list) and not is_field:
         return max(1, sum(len(item) for item in value if isinstance(item, dict)))
     return 1
-
-
-def data_points_of_text(name: str, text: str | None, *, is_field: bool) -> int:
-    """The same for a value as JSON text; None is null."""
-    return data_points(name, None if text is None else json.loads(text), is_field=is_field)

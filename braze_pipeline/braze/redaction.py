@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -133,29 +132,6 @@ def _forms(key: str) -> set[str]:
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             forms.add(encode(padded).decode()[first:last])
     return {form for form in forms if form}
-
-
-class RedactingFilter(logging.Filter):
-    """Takes the secret out of log records: message, arguments, traceback."""
-
-    def __init__(self, redact: Redactor) -> None:
-        super().__init__()
-        self._redact = redact
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record where it holds the secret; never drop it."""
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):
-            message = f"{record.msg} {record.args!r}"
-        record.msg, record.args = self._redact(message), ()
-        if record.exc_info:
-            record.exc_text = self._redact(_FORMATTER.formatException(record.exc_info))
-            record.exc_info = None
-        return True
-
-
-_FORMATTER: Final = logging.Formatter()
 
 
 def safe_text(text: str, redact: Redactor, *, values: Iterable[str] = ()) -> str:

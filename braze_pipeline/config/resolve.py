@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from braze_pipeline.braze import instances
 from braze_pipeline.config.attributes import resolve_attributes, resolve_groups
@@ -83,11 +83,6 @@ def resolve(
     problems += _overlaps(templates)
     refuse(problems, place)
     return templates
-
-
-def zone_of(template: TemplateSettings) -> ZoneInfo:
-    """The zone whose midnight ends the as-of date."""
-    return ZoneInfo(template.time_zone)
 
 
 def _days(config: PipelineConfig, problems: list[Problem]) -> tuple[date, date | None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.daytables import columns_of, replace_day
@@ -51,12 +50,6 @@ class Funnel:
     left_out: dict[str, int]
     audience: int
     groups: dict[str, int]
-
-    @property
-    def passing(self) -> dict[str, int]:
-        """Customers left after each rule, cumulatively."""
-        gone = accumulate(self.left_out.values())
-        return {rule: self.customers - n for rule, n in zip(self.left_out, gone, strict=True)}
 
 
 def build_audience(

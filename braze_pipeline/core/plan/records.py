@@ -307,32 +307,6 @@ def guard_stopped(guards: Iterable[GuardResult]) -> GuardStopped:
     )
 
 
-def let_through(
-    con: duckdb.DuckDBPyConnection,
-    plan_id: str,
-    guards: Sequence[str],
-    *,
-    reason: str,
-    now: datetime,
-) -> PlanSummary:
-    """Let a held plan pass the named guards, once and on record; ready when none stops it."""
-    plan = load(con, plan_id)
-    passed = tuple(
-        replace(g, let_through=reason) if g.name in guards and g.stops else g for g in plan.guards
-    )
-    status = plan.status
-    if status == "held" and not any(g.stops for g in passed):
-        status = "ready"
-    changed = replace(plan, guards=passed, status=status)
-    with tables.transaction(con):
-        record_let_through(con, changed, now=now)
-        con.execute(
-            "UPDATE records.plans SET status = ?, summary = ? WHERE plan_id = ?",
-            [status, json.dumps(asdict(changed), default=str), plan_id],
-        )
-    return changed
-
-
 def record_let_through(con: duckdb.DuckDBPyConnection, plan: PlanSummary, *, now: datetime) -> None:
     """Note which guards a plan passed by somebody's word."""
     con.execute("DELETE FROM records.guards_let_through WHERE plan_id = ?", [plan.plan_id])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-import logging
 import pickle
 import traceback
 from urllib.parse import quote
@@ -16,7 +14,6 @@ from hypothesis import strategies as st
 
 from braze_pipeline.braze.redaction import (
     REDACTED,
-    RedactingFilter,
     Redactor,
     Secret,
     safe_text,
@@ -96,35 +93,6 @@ def test_a_secret_shows_in_no_repr_and_in_no_traceback() -> None:
 def test_a_secret_cannot_be_pickled() -> None:
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(Secret(KEY))
-
-
-def test_a_log_record_loses_the_key_in_message_arguments_and_traceback() -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(RedactingFilter(redact))
-    logger = logging.Logger("redacted")
-    logger.addHandler(handler)
-    logger.warning("plain %s and %r", KEY, {"Authorization": f"Bearer {KEY}"})
-    try:
-        raise RuntimeError(f"Bearer {KEY}")
-    except RuntimeError:
-        logger.exception("it failed with %s", KEY)
-    written = stream.getvalue()
-    assert "plain" in written
-    assert "RuntimeError" in written
-    assert KEY not in written
-    assert KEY[:12] not in written
-
-
-def test_the_filter_never_drops_a_record() -> None:
-    record = logging.LogRecord("x", logging.INFO, "f", 1, "all is well", (), None)
-    assert RedactingFilter(redact).filter(record)
-    assert record.getMessage() == "all is well"
-
-
-def test_a_record_whose_arguments_do_not_fit_is_not_broken_by_the_filter() -> None:
-    record = logging.LogRecord("x", logging.INFO, "f", 1, "%d of them", ("no number",), None)
-    assert RedactingFilter(redact).filter(record)
 
 
 # -- values in Braze's sentences ---------------------------------------------------------------
