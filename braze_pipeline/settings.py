@@ -116,6 +116,8 @@ class AttributeSettings:
         type: Its type in Braze.
         is_field: Whether ``name`` is a profile field (else a custom attribute).
         pii: Whether values are personal data: masked wherever shown.
+        pii_open: Neither the template nor a name says so: ``pii`` holds until the lineage of the
+            SQL shows that it is not (``core.personal``).
         required: A row whose value is missing or rejected is rejected whole.
         precision: Decimal places that floats are rounded to, None for as they are.
         array_as: Whether order counts in arrays (``list``) or not (``set``: sorted, unique).
@@ -131,6 +133,7 @@ class AttributeSettings:
     type: ValueType
     is_field: bool
     pii: bool
+    pii_open: bool = False
     required: bool = False
     precision: int | None = None
     array_as: Literal["list", "set"] = "list"
@@ -343,8 +346,10 @@ class TemplateSettings:
         identifier_column: The column that carries ``destination.identifier``.
         attributes: In order; names are unique without regard to case and spacing.
         dropped: Columns of attributes that were configured but never leave (consent).
+        withheld: Names of personal attributes that `restricted_pii` keeps from leaving.
+        personal_columns: Columns that some template over this SQL sends as personal data.
         groups: Recipient groups of a campaign; empty for an orchestration.
-        restricted_pii: Attributes marked PII are neither shown nor sent.
+        restricted_pii: Personal attributes are neither shown nor sent.
         time_zone: IANA zone whose midnight ends the as-of date.
         first_day, last_day: The days that there are; None for no end.
         history_days: How many as-of dates the day tables keep.
@@ -368,6 +373,8 @@ class TemplateSettings:
     kind: Literal["orchestration", "campaign"] = "orchestration"
     key_prefix: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+    personal_columns: tuple[str, ...] = ()
     groups: tuple[RecipientGroup, ...] = ()
     restricted_pii: bool = False
     guards: Guards = field(default_factory=Guards)

@@ -14,6 +14,8 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
+from braze_pipeline.core.lineage import follow
+from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
@@ -29,7 +31,8 @@ def describe(session: Session) -> None:
     """The mapping: column, Braze name, type, personal data, billable, rule."""
     from braze_pipeline.core.profiles import rule_for
 
-    for t in session.templates if session.template_name is None else (session.template,):
+    for one in session.templates if session.template_name is None else (session.template,):
+        t = settled(one, follow(one.attributes_sql.read_text(encoding="utf-8-sig")))
         shown = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
             title=f"{t.destination.name}: {t.name}",
@@ -43,6 +46,8 @@ def describe(session: Session) -> None:
         console.table(shown)
         for column in t.dropped:
             console.say(f"{column}: consent belongs to Braze; never sent.")
+        for name in t.withheld:
+            console.say(f"{name}: personal data; not sent (`restricted_pii`).")
         _leavers(t)
 
 

@@ -7,13 +7,16 @@ be mistaken for one, or says ``custom: true``, or is refused.
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
 from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
+from braze_pipeline.core.lineage import Lineage
+from braze_pipeline.core.personal import field_named_by, is_known, why_personal
 from braze_pipeline.core.reach import condition
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
@@ -34,20 +37,31 @@ FIELD_OF_COLUMN = {
 }
 
 
+class Resolved(NamedTuple):
+    """What becomes of a template's attributes; see ``TemplateSettings``."""
+
+    attributes: tuple[AttributeSettings, ...]
+    dropped: tuple[str, ...]
+    withheld: tuple[str, ...]
+    identifier_column: str
+
+
 def resolve_attributes(
     part: TemplatePart,
     key: Key,
     destination: DestinationSettings,
     problems: list[Problem],
-) -> tuple[tuple[AttributeSettings, ...], tuple[str, ...], str]:
-    """The attributes of a template, the columns dropped from it, and the identifier's column."""
+    *,
+    personal_columns: tuple[str, ...],
+    lineage: Lineage,
+) -> Resolved:
+    """The attributes of a template; ``lineage`` of its SQL is needed for a restricted one."""
     identifier_column = part.identifier_column or _default_identifier(destination)
     attributes: list[AttributeSettings] = []
     dropped: list[str] = []
     for index, item in enumerate(part.attributes):
         here = (*key, "attributes", index)
-        usual = item.column if item.custom else FIELD_OF_COLUMN.get(item.column, item.column)
-        name = item.braze_name or usual
+        name = _name(item)
         field = FIELDS.get(name)
         if name == destination.identifier:
             identifier_column = item.column
@@ -58,13 +72,82 @@ def resolve_attributes(
             attributes.append(_of_field(field, item, part))
         else:
             _custom_problems(name, item, here, problems)
-            attributes.append(_custom(name, item))
+            attributes.append(_custom(name, item, personal_columns))
     _duplicates(attributes, part, key, problems)
+    everything = [attribute.name for attribute in attributes]
     if part.restricted_pii:
-        attributes = [attribute for attribute in attributes if not attribute.pii]
+        problems += _identifier_problems(identifier_column, key, personal_columns)
+        attributes = _restricted(attributes, part, key, personal_columns, lineage, problems)
     if not attributes and not dropped:
         problems.append(Problem((*key, "attributes"), "No attribute would be sent."))
-    return tuple(attributes), tuple(dropped), identifier_column
+    kept = {attribute.name for attribute in attributes}
+    withheld = tuple(name for name in everything if name not in kept)
+    return Resolved(tuple(attributes), tuple(dropped), withheld, identifier_column)
+
+
+def personal_columns(part: TemplatePart) -> tuple[str, ...]:
+    """The columns of a template that feed profile fields of personal data, or say `pii: true`."""
+    return tuple(item.column for item in part.attributes if item.pii or _feeds_field(_name(item)))
+
+
+def _feeds_field(name: str) -> bool:
+    return name in FIELDS and field_named_by(name) is not None
+
+
+def _name(item: AttributePart) -> str:
+    usual = item.column if item.custom else FIELD_OF_COLUMN.get(item.column, item.column)
+    return item.braze_name or usual
+
+
+def _identifier_problems(column: str, key: Key, personal: tuple[str, ...]) -> list[Problem]:
+    why = why_personal(column, personal, Lineage())
+    if why is None:
+        return []
+    return [
+        Problem(
+            (*key, "identifier_column"),
+            f"{why[0].upper()}{why[1:]}: a template with `restricted_pii` cannot identify users by "
+            "it. Name a column with an id of your own.",
+        )
+    ]
+
+
+def _restricted(
+    attributes: list[AttributeSettings],
+    part: TemplatePart,
+    key: Key,
+    personal: tuple[str, ...],
+    lineage: Lineage,
+    problems: list[Problem],
+) -> list[AttributeSettings]:
+    """What a template with `restricted_pii` sends: nothing personal, whatever `pii` says."""
+    said = {_name(item): (index, item.pii) for index, item in enumerate(part.attributes)}
+    kept = []
+    for attribute in attributes:
+        index, pii = said[attribute.name]
+        here = (*key, "attributes", index, "pii")
+        why = why_personal(attribute.column, personal, lineage)
+        if why is not None and pii is False:
+            problems.append(
+                Problem(
+                    here,
+                    f"{attribute.name!r} is personal data ({why}), which a template with "
+                    "`restricted_pii` does not send. Remove this attribute, or send it from a "
+                    "template without `restricted_pii`.",
+                )
+            )
+        elif attribute.pii_open and why is None and not is_known(attribute.column, lineage):
+            problems.append(
+                Problem(
+                    here,
+                    f"Whether {attribute.name!r} is made from personal data cannot be determined: "
+                    f"the parser does not follow {part.attributes_sql}. Add `pii: true` (it is "
+                    "not sent) or `pii: false`.",
+                )
+            )
+        elif why is None and (attribute.pii_open or not attribute.pii):
+            kept.append(replace(attribute, pii=False, pii_open=False))
+    return kept
 
 
 def _default_identifier(destination: DestinationSettings) -> str:
@@ -102,14 +185,16 @@ def _region_column(field: ProfileField, item: AttributePart, part: TemplatePart)
     return countries[0] if countries else None
 
 
-def _custom(name: str, item: AttributePart) -> AttributeSettings:
+def _custom(name: str, item: AttributePart, personal: tuple[str, ...]) -> AttributeSettings:
     leave, value = _leave(item)
+    told = field_named_by(name) or why_personal(item.column, personal, Lineage())
     return AttributeSettings(
         column=item.column,
         name=name,
         type=ValueType(item.type or "string"),
         is_field=False,
-        pii=_is_personal(name) if item.pii is None else item.pii,
+        pii=item.pii is not False,
+        pii_open=item.pii is None and told is None,
         required=item.required,
         precision=item.precision,
         array_as=item.array_as,
@@ -118,12 +203,6 @@ def _custom(name: str, item: AttributePart) -> AttributeSettings:
         leave_value=value,
         date_order=item.date_order,
     )
-
-
-def _is_personal(name: str) -> bool:
-    """Whether a custom attribute is personal by default: named nearly like a field that is."""
-    near = names.field_for(name)
-    return near is not None and FIELDS[near].pii
 
 
 def _leave(item: AttributePart) -> tuple[Literal["keep", "clear", "set"], Json]:
@@ -210,6 +289,7 @@ def resolve_groups(
     key: Key,
     destination: DestinationSettings,
     attributes: tuple[AttributeSettings, ...],
+    withheld: tuple[str, ...],
     problems: list[Problem],
 ) -> tuple[RecipientGroup, ...]:
     """The recipient groups of a campaign; none for an orchestration."""
@@ -223,7 +303,7 @@ def resolve_groups(
         problems.append(
             Problem((*key, "recipient_groups"), "`kind: campaign` needs at least one group.")
         )
-    known = [attribute.name for attribute in attributes]
+    known = [*(attribute.name for attribute in attributes), *withheld]
     groups = []
     for index, group in enumerate(part.recipient_groups):
         problems += _condition_problems(group.where, (*key, "recipient_groups", index, "where"))
@@ -243,7 +323,8 @@ def resolve_groups(
             for name in listed
             if name not in known
         ]
-        groups.append(RecipientGroup(name=group.name, where=group.where, attributes=tuple(listed)))
+        sent = tuple(name for name in listed if name not in withheld)
+        groups.append(RecipientGroup(name=group.name, where=group.where, attributes=sent))
     return tuple(groups)
 
 

@@ -187,8 +187,8 @@ class AttributePart(Part):
     type: TypeName | None = None
     """Required for custom attributes; profile fields have their own."""
     pii: bool | None = None
-    """Personal data: masked wherever shown. Default: profile fields are, and attributes named
-    like one."""
+    """Personal data: masked wherever shown. By default what is a profile field, comes from a column
+    that feeds one or is named like one, or is made from one in the SQL."""
     required: bool = False
     """A customer without a good value here is not sent at all."""
     precision: Annotated[int, Field(ge=0, le=12)] | None = None
@@ -297,7 +297,7 @@ class TemplatePart(Part):
     recipient_groups: tuple[GroupPart, ...] = ()
     """For `kind: campaign`."""
     restricted_pii: bool = False
-    """Attributes marked PII are neither shown nor sent."""
+    """Personal attributes are neither shown nor sent, whatever `pii` says."""
     default_region: str | None = None
     """Country of national phone numbers where the customer has none, such as `GB`."""
     guards: GuardsPart = GuardsPart()

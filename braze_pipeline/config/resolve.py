@@ -13,7 +13,11 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from braze_pipeline.braze import instances
-from braze_pipeline.config.attributes import resolve_attributes, resolve_groups
+from braze_pipeline.config.attributes import (
+    personal_columns,
+    resolve_attributes,
+    resolve_groups,
+)
 from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import (
     DestinationPart,
@@ -22,6 +26,7 @@ from braze_pipeline.config.models import (
     TemplatePart,
 )
 from braze_pipeline.config.problems import Place, Problem, refuse
+from braze_pipeline.core.lineage import Lineage, follow
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
     AlertSettings,
@@ -219,7 +224,15 @@ def _template(
     sql = folder / part.attributes_sql
     if not sql.is_file():
         problems.append(Problem((*key, "attributes_sql"), f"There is no file {sql}."))
-    attributes, dropped, identifier = resolve_attributes(part, key, destination, problems)
+    personal = tuple(
+        column
+        for other in config.templates
+        if other.attributes_sql == part.attributes_sql
+        for column in personal_columns(other)
+    )
+    attributes, dropped, withheld, identifier = resolve_attributes(
+        part, key, destination, problems, personal_columns=personal, lineage=_lineage(part, sql)
+    )
     prefix = _prefix(config, index)
     if config.templates.index(part) != index or part.name in {
         other.name for other in config.templates[:index]
@@ -238,7 +251,9 @@ def _template(
         attributes=attributes,
         identifier_column=identifier,
         dropped=dropped,
-        groups=resolve_groups(part, key, destination, attributes, problems),
+        withheld=withheld,
+        personal_columns=personal,
+        groups=resolve_groups(part, key, destination, attributes, withheld, problems),
         restricted_pii=part.restricted_pii,
         guards=Guards(**part.guards.model_dump()),
         time_zone=config.time_zone,
@@ -251,6 +266,13 @@ def _template(
         alerts=AlertSettings(**config.alerts.model_dump()),
         source_checks=SourceChecks(**config.source_checks.model_dump()),
     )
+
+
+def _lineage(part: TemplatePart, sql: Path) -> Lineage:
+    """Of the template's SQL, where it has to be known before anything runs."""
+    if not part.restricted_pii or not sql.is_file():
+        return Lineage()
+    return follow(sql.read_text(encoding="utf-8-sig"))
 
 
 def _region(part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]) -> str | None:

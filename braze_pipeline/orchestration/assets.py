@@ -108,7 +108,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.attributes import build_attributes
-        from braze_pipeline.core.lineage import kept_origins
+        from braze_pipeline.core.lineage import kept_lineage
 
         with told(context):
             ours = warehouse.warehouse()
@@ -118,7 +118,7 @@ def build_assets(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
             with ours.connect() as con:
-                origins = kept_origins(con, t, sources)
+                origins = kept_lineage(con, t, sources).origins
             return dg.MaterializeResult(
                 metadata=metadata.attributes(t, sources, summaries, origins),
                 check_results=[source_result(t, sources, summaries[-1])],
@@ -156,6 +156,8 @@ def build_assets(
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
+        from braze_pipeline.core.lineage import last_lineage
+        from braze_pipeline.core.personal import settled
         from braze_pipeline.core.profiles import build_profiles, preview
 
         with told(context), warehouse.warehouse().connect() as con:
@@ -165,8 +167,9 @@ def build_assets(
             ]
             if t.dropped:
                 context.log.warning(metadata.dropped_text(t, summaries))
+            shown = settled(t, last_lineage(con, t))
             return dg.MaterializeResult(
-                metadata=metadata.profiles(t, summaries, preview(con, t, days[-1])),
+                metadata=metadata.profiles(shown, summaries, preview(con, shown, days[-1])),
                 check_results=[contract_result(summaries)],
             )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from braze_pipeline.core.sources.tables import TABLES
+from braze_pipeline.core.warehouse import fold
 from braze_pipeline.orchestration.keys import TemplateKeys
 
 if TYPE_CHECKING:
@@ -56,14 +57,18 @@ def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) ->
     keys = TemplateKeys.of(t)
     return {
         SCHEMA: described(
-            (name, kind, _from(f"{table}.{column}" for table, column in origins.get(name, ())))
+            (
+                name,
+                kind,
+                _from(f"{table}.{column}" for table, column in origins.get(fold(name), ())),
+            )
             for name, kind in day.columns
         ),
         LINEAGE: dg.TableColumnLineage(
             {
                 name: [dg.TableColumnDep(keys.source(table), column) for table, column in found]
                 for name, _ in day.columns
-                if (found := origins.get(name))
+                if (found := origins.get(fold(name)))
             }
         ),
     }

@@ -39,6 +39,14 @@ EVERYTHING = """        - {column: given_name}
         - {column: country}
         - {column: birthdate}
         - {column: city, as: Town Of Mine, type: string, pii: true}
+        - {column: email, as: Contact Line, type: string}
+        - {column: loud_name, as: Greeting, type: string}
+        - {column: has_email, as: Reachable, type: boolean}
+"""
+
+MADE_OF_IT = """
+    upper(c.surname) || ', ' || c.given_name AS loud_name,
+    c.email IS NOT NULL AS has_email,
 """
 
 
@@ -51,6 +59,9 @@ def plant(brand: SmallBrand, *, restricted: bool = False) -> None:
             "    - name: loyal\n", "    - name: loyal\n      restricted_pii: true\n"
         )
     brand.config.write_text(text)
+    sql = brand.folder / "customer_attributes.sql"
+    first = "    c.customer_id,\n"
+    sql.write_text(sql.read_text().replace(first, f"    c.customer_id,{MADE_OF_IT}"))
     sources = brand.folder / "sources"
     with (sources / "customers.csv").open("a") as file:
         file.write(PEOPLE)
@@ -122,7 +133,10 @@ def test_nothing_a_run_writes_or_says_names_a_person_or_the_key(
     assert code == 0, said["run"]
     for user in ("c900", "c901"):
         assert sandbox.profile(user), "the people must have been sent for this to show anything"
-    assert sandbox.profile("c900")["email"] == "zeb.planted@example.com"  # type: ignore[index]
+    sent = sandbox.profile("c900")
+    assert sent is not None
+    assert sent["email"] == sent["Contact Line"] == "zeb.planted@example.com"
+    assert sent["Greeting"] == "QUACKENBOSCH, Zebulonia"
     sandbox.script([FaultKind.UNAUTHORIZED] * 4)
     code, said["failed run"] = call(brand, sandbox, "run", "--as-of", brand.day(1))
     assert code == 3, said["failed run"]
@@ -161,7 +175,7 @@ def test_restricted_personal_data_is_neither_sent_nor_kept_nor_shown(
     code, said = call(brand, sandbox, "run", "--as-of", brand.day(1))
     assert code == 0, said
     assert sandbox.profile("c900") == {
-        "Lifetime Orders": 1, "Lifetime Value": 500.0
+        "Lifetime Orders": 1, "Lifetime Value": 500.0, "Reachable": True
     }  # fmt: skip
     with duckdb.connect(str(brand.folder / "warehouse.duckdb"), read_only=True) as con:
         tables = con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()

@@ -15,6 +15,8 @@ from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import columns, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan, fold
+from braze_pipeline.core.lineage import last_lineage
+from braze_pipeline.core.personal import settled
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
@@ -67,6 +69,7 @@ def build_plan(
     rejections.ensure(con)
     records.ensure(con)
     fold(con, warehouse, t.destination.name)
+    t = settled(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
     layout = columns.ensure_layout(con, t, _stopped(preflight))
     if t.destination.known_users.source == "list" and not standing.trusted(t):

@@ -69,7 +69,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
     assert template.destination.update_only
     assert template.destination.rate_limit.requests == 3000
     assert [a.name for a in template.attributes] == ["email", "Value Tier"]
-    assert [a.pii for a in template.attributes] == [True, False]
+    assert [a.pii_open for a in template.attributes] == [False, True]
     assert template.identifier_column == "customer_id"
     assert template.schema == "braze"
     assert template.key_prefix == ()
@@ -170,7 +170,7 @@ def test_a_name_that_is_close_to_a_profile_field_is_usable_where_it_is_meant(
         - {column: f, as: "??", type: string, pii: true}
         """
     (template,) = load(tmp_path, document(attributes=attributes))
-    assert [(a.name, a.pii) for a in template.attributes] == [
+    assert [(a.name, a.pii and not a.pii_open) for a in template.attributes] == [
         ("Location", True),
         ("Email", True),
         ("birthdate", True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,14 @@ import duckdb
 import pytest
 
 from braze_pipeline.core import lineage
-from braze_pipeline.core.lineage import Origins, kept_origins, origins
+from braze_pipeline.core.lineage import (
+    Columns,
+    Lineage,
+    Origins,
+    follow,
+    kept_lineage,
+    last_lineage,
+)
 from braze_pipeline.core.sources import TABLES, SourceInfo
 from braze_pipeline_tests.shop import SQL_FILE, template
 
@@ -26,16 +33,18 @@ SOURCES = [
 ]
 
 
+COLUMNS = {source.name: source.columns for source in SOURCES}
+
 Of = Callable[[str], Origins]
 
 
 @pytest.fixture
 def of() -> Of:
-    return lambda sql: origins(sql, SOURCES)
+    return lambda sql: follow(sql, COLUMNS).origins
 
 
 def test_the_sample_tells_where_each_of_its_columns_comes_from() -> None:
-    found = origins(SQL_FILE.read_text(encoding="utf-8"), SOURCES)
+    found = follow(SQL_FILE.read_text(encoding="utf-8"), COLUMNS).origins
     assert found["email"] == [("customers", "email")]
     assert found["lifetime_value"] == [("orders", "quantity"), ("orders", "unit_price")]
     assert found["email_opted_in"] == [
@@ -84,25 +93,72 @@ def test_it_is_followed_again_only_where_something_changed(
 ) -> None:
     followed: list[str] = []
 
-    def counted(sql: str, sources: Sequence[SourceInfo]) -> Origins:
+    def counted(sql: str, columns: Columns) -> Lineage:
         followed.append(sql)
-        return origins(sql, sources)
+        return follow(sql, columns)
 
-    monkeypatch.setattr(lineage, "origins", counted)
+    monkeypatch.setattr(lineage, "follow", counted)
     file = tmp_path / "mine.sql"
     t = replace(template(), attributes_sql=file)
     customers = [source for source in SOURCES if source.name == "customers"]
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
         file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8-sig")
-        first = kept_origins(con, t, SOURCES)
-        assert kept_origins(con, t, SOURCES) == first
-        assert first["place"] == [("customers", "city")]
+        first = kept_lineage(con, t, SOURCES)
+        assert kept_lineage(con, t, SOURCES) == first
+        assert first.origins["place"] == [("customers", "city")]
         assert len(followed) == 1
+        assert last_lineage(con, t) == first
         file.write_text("SELECT customer_id, country AS place FROM customers", encoding="utf-8")
-        assert kept_origins(con, t, SOURCES)["place"] == [("customers", "country")]
+        assert kept_lineage(con, t, SOURCES).origins["place"] == [("customers", "country")]
         fewer = [replace(customers[0], columns=(("customer_id", "VARCHAR"),))]
-        assert not kept_origins(con, t, fewer).get("place")
+        assert not kept_lineage(con, t, fewer).origins.get("place")
         other = replace(t, name="other")
-        kept_origins(con, other, SOURCES)  # a template of its own, kept beside
-        kept_origins(con, t, fewer)
+        kept_lineage(con, other, SOURCES)  # a template of its own, kept beside
+        kept_lineage(con, t, fewer)
         assert len(followed) == 4
+
+
+@pytest.mark.parametrize(
+    ("made_by", "content"),
+    [
+        ("upper(email)", {"email"}),
+        ("split_part(email, '@', 2)", {"email"}),
+        ("given_name || ' ' || surname", {"given_name", "surname"}),
+        ("md5(lower(email))", {"email"}),
+        ("CASE WHEN gender = 'F' THEN 'Ms' ELSE 'Mr' END", {"gender"}),
+        ("date_diff('year', birthdate::DATE, $as_of)", {"birthdate"}),
+        ("(SELECT max(c2.city) FROM customers AS c2)", {"city"}),
+        ("email IS NOT NULL", set()),
+        ("trim(phone) <> ''", set()),
+        ("CASE WHEN email IS NULL THEN 'sms' ELSE 'mail' END", set()),
+        ("count(email) OVER (PARTITION BY city)", set()),
+        ("row_number() OVER (ORDER BY surname)", set()),
+        ("(SELECT sum(o.quantity) FILTER (c.country = 'GB') FROM orders AS o)", {"quantity"}),
+        ("(SELECT sum(CASE WHEN c.country = 'GB' THEN o.quantity END) FROM orders AS o)",
+         {"quantity"}),
+        ("(SELECT max_by(o.product_name, c.city) FROM orders AS o)", {"product_name"}),
+        ("c.nickname", {"nickname"}),
+        ("(SELECT x.nickname FROM (SELECT * FROM customers) AS x)", {"nickname"}),
+    ],
+)  # fmt: skip
+def test_the_content_of_a_value_is_what_it_says_something_of(
+    made_by: str, content: set[str]
+) -> None:
+    found = follow(f"SELECT {made_by} AS Made FROM customers AS c", COLUMNS)
+    assert {column for _, column in found.content["made"]} == content
+    assert found.complete
+
+
+@pytest.mark.parametrize(
+    "sql", ["nonsense (", "SELECT COLUMNS('e.*') FROM customers", "SELECT * FROM elsewhere"]
+)
+def test_it_is_known_that_some_columns_are_not(sql: str) -> None:
+    assert not follow(sql, COLUMNS).complete
+
+
+def test_what_an_older_version_kept_is_not_read(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        t = template()
+        assert last_lineage(con, t) == Lineage()
+        con.execute(f"INSERT INTO {lineage.TABLE} VALUES ('braze', 'main', 'x', '{{\"a\": []}}')")
+        assert last_lineage(con, t) == Lineage()

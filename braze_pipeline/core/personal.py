@@ -1,0 +1,78 @@
+"""Which attributes are personal where the template does not say so.
+
+Personal is what comes from a column that feeds a profile field of personal data, from one that is
+named like such a field, or from one that the brand's SQL makes of these. What is only counted, or
+asked whether it is there, is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.braze import names
+from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.core.lineage import Lineage
+from braze_pipeline.core.warehouse import fold
+from braze_pipeline.settings import ValueType
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import TemplateSettings
+
+_BARE: Final = frozenset({ValueType.INTEGER, ValueType.FLOAT, ValueType.BOOLEAN})
+"""Types that are not personal where nobody can tell what a value is made from."""
+
+
+def field_named_by(name: str) -> str | None:
+    """The profile field of personal data that a column or attribute is named like.
+
+    Identifiers are none: each user goes out under one, whatever else does.
+    """
+    field = FIELDS.get(names.field_for(name) or "")
+    return field.name if field is not None and field.pii and field.sendable else None
+
+
+def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> str | None:
+    """Why a column of the customer attributes table is personal; None where nothing says that.
+
+    Args:
+        column: The column.
+        declared: Columns that feed profile fields of personal data, or are marked `pii: true`.
+        lineage: Of the SQL that gives the columns.
+    """
+    roots = {fold(one) for one in declared}
+    if fold(column) in roots:
+        return f"the column {column} feeds a profile field or is marked as personal"
+    if field := field_named_by(column):
+        return f"the column {column} is named like the profile field {field!r}"
+    fed = {source for root in roots for source in lineage.values.get(root, ())}
+    for table, source in lineage.content.get(fold(column), ()):
+        if (table, source) in fed or field_named_by(source):
+            where = f"{table}.{source}" if table else source
+            return f"the SQL makes the column {column} from {where}"
+    return None
+
+
+def is_known(column: str, lineage: Lineage) -> bool:
+    """Whether the lineage tells what a column is made from."""
+    return lineage.complete or fold(column) in lineage.content
+
+
+def settled(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
+    """The template, with each attribute decided that its configuration leaves open.
+
+    Where the SQL cannot be followed, text and dates are personal, numbers and booleans are not.
+    """
+    attributes = tuple(
+        replace(
+            a,
+            pii_open=False,
+            pii=why_personal(a.column, t.personal_columns, lineage) is not None
+            or not (is_known(a.column, lineage) or a.type in _BARE),
+        )
+        if a.pii_open
+        else a
+        for a in t.attributes
+    )
+    return replace(t, attributes=attributes)
