@@ -1,7 +1,8 @@
 """The API key, held so that it does not show, and the one point where it is taken out of texts.
 
 Braze echoes the key in the body of a 401 (``Invalid API key: <key>``), so every text that comes
-from Braze or from the HTTP library passes through here before anything else sees it.
+from Braze or from the HTTP library passes through here before anything else sees it. Loggers need
+no filter of their own: what reaches them has been here.
 """
 
 from __future__ import annotations

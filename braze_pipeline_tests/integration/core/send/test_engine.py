@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -74,6 +75,20 @@ def test_every_user_of_a_plan_is_accepted_once(tmp_path: Path) -> None:
         assert not sandbox.overlaps
 
 
+def test_no_log_of_a_send_holds_the_key_though_braze_repeats_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    planted = "planted-key-of-letters-alone"
+    with caplog.at_level(logging.DEBUG), Sandbox(api_key="another") as sandbox:
+        result = send(tmp_path, sandbox.endpoint, users(100), secret=Secret(planted))
+    assert isinstance(result.stopped_by, InvalidCredentials)
+    assert "Invalid API key" in result.stopped_by.what
+    assert any("/users/track" in record.getMessage() for record in caplog.records)
+    for text in (caplog.text, str(result.stopped_by), repr(result)):
+        assert planted not in text
+        assert planted[:8] not in text
+
+
 def test_a_finished_plan_is_not_sent_again(tmp_path: Path) -> None:
     ids = users(100)
     with Sandbox(users=ids) as sandbox:
@@ -118,7 +133,7 @@ def test_no_odd_answer_loses_a_user_or_counts_one_wrongly(tmp_path: Path, kind: 
 
 def test_an_invalid_key_stops_the_run_and_shows_nowhere(tmp_path: Path) -> None:
     ids = users(1000)
-    planted = "planted-key-0123456789"
+    planted = "planted-key-of-letters-alone"
     with Sandbox(users=ids, api_key="another") as sandbox:
         result = send(tmp_path, sandbox.endpoint, ids, secret=Secret(planted))
     assert isinstance(result.stopped_by, InvalidCredentials)
