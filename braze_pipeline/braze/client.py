@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -143,26 +143,42 @@ class BrazeClient:
             verdict.cause,
         )
 
-    def export_ids(self, ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
-        """Read users by ``external_id``, or by ``braze_id`` where that is the identifier.
+    def export_ids(
+        self,
+        ids: Sequence[str],
+        fields: Sequence[str],
+        *,
+        enter: Callable[[], object] = lambda: None,
+    ) -> list[dict[str, Any]]:
+        """The users that Braze has of these, with the fields asked for.
 
-        Users that Braze does not have are absent from the result.
+        Args:
+            ids: At most 50 of the destination's user identifiers.
+            fields: What to read of each user.
+            enter: Called before each request: external ids go in one, braze ids one by one.
 
         Raises:
             BrazeError: see ``failed``.
 
-        Source: Braze docs, "Export user profile by identifier": at most 50 ids a request.
+        Source: Braze docs, "Export user profile by identifier": at most 50 ``external_ids`` in a
+        request; ``braze_id`` is one string.
         """
         if len(ids) > EXPORT_IDS:
             msg = f"At most {EXPORT_IDS} ids in a request."
             raise ValueError(msg)
-        name = "external_ids" if self._destination.identifier == "external_id" else "braze_id"
-        data = self._call(
-            "POST", EXPORT, {name: list(ids), "fields_to_export": list(fields)},
-            permission="users.export.ids",
-        )[0]  # fmt: skip
-        users = data.get("users")
-        return [user for user in users if isinstance(user, dict)] if isinstance(users, list) else []
+        by_external_id = self._destination.identifier == "external_id"
+        named: list[dict[str, object]] = (
+            [{"external_ids": list(ids)}] if by_external_id else [{"braze_id": one} for one in ids]
+        )
+        found: list[dict[str, Any]] = []
+        for who in named:
+            enter()
+            payload = who | {"fields_to_export": list(fields)}
+            data, _ = self._call("POST", EXPORT, payload, permission="users.export.ids")
+            users = data.get("users")
+            listed = users if isinstance(users, list) else []
+            found += [user for user in listed if isinstance(user, dict)]
+        return found
 
     def custom_attributes(self) -> Iterator[dict[str, Any]]:
         """Every custom attribute of the workspace, page by page.

@@ -53,8 +53,7 @@ def look_up_users(
     )
 
     def once(ids: list[str]) -> set[str]:
-        gate.enter(never)
-        users = client.export_ids(ids, [d.identifier])
+        users = client.export_ids(ids, [d.identifier], enter=lambda: gate.enter(never))
         return {str(user.get(d.identifier)) for user in users}
 
     def ask(ids: list[str]) -> set[str]:

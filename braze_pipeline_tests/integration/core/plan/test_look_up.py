@@ -36,14 +36,15 @@ def world(tmp_path: Path, t: TemplateSettings) -> World:
 
 
 @pytest.fixture
-def look_up(world: World, t: TemplateSettings) -> LookUp:
+def look_up(world: World) -> LookUp:
     """Looks up the users of the day; returns what was said."""
 
     def go(sandbox: Sandbox) -> list[str]:
         said: list[str] = []
-        there = replace(
-            t, destination=replace(t.destination, endpoint=sandbox.endpoint, retry_budget_seconds=1)
+        destination = replace(
+            world.t.destination, endpoint=sandbox.endpoint, retry_budget_seconds=1
         )
+        there = replace(world.t, destination=destination)
         lookup.look_up_users(
             world.warehouse,
             there,
@@ -81,6 +82,15 @@ def test_a_lapse_of_braze_is_waited_for(
         sandbox.faults.script([None, *lapse], EXPORT)
         assert look_up(sandbox) == ["Asked Braze for 120 users new to the ledger: it has 100."]
     assert known(world) == (100, 20)
+
+
+def test_users_named_by_braze_id_are_asked_for_one_by_one_as_braze_takes_them(
+    look_up: LookUp, world: World
+) -> None:
+    world.t = replace(world.t, destination=replace(world.t.destination, identifier="braze_id"))
+    with Sandbox(users=[{"braze_id": f"u{n:03}"} for n in range(100)]) as sandbox:
+        assert look_up(sandbox) == ["Asked Braze for 120 users new to the ledger: it has 100."]
+        assert len(sandbox.requests) == 120
 
 
 @pytest.mark.parametrize(
