@@ -66,6 +66,14 @@ class PipelineError(Exception):
         self.fix = fix
 
 
+def error_classes() -> tuple[type[PipelineError], ...]:
+    """Every typed error, a class before those under it."""
+    found: list[type[PipelineError]] = [PipelineError]
+    for kind in found:
+        found += kind.__subclasses__()
+    return tuple(found)
+
+
 class UsageError(PipelineError):
     """A command cannot be carried out as it was given: an option, a date, a file, a number.
 

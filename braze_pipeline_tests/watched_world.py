@@ -13,8 +13,10 @@ import dagster as dg
 
 from braze_pipeline.core.actions import Action, ActionStore
 from braze_pipeline.core.journal import Acknowledgement, Journal
+from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.core.warehouse import Warehouse
-from braze_pipeline.orchestration.checks import FRESH_SOURCES, spec
+from braze_pipeline.orchestration import metadata
+from braze_pipeline.orchestration.checks import FRESH_SOURCES, guard_check, spec
 from braze_pipeline.orchestration.failures import told
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
@@ -28,6 +30,7 @@ from braze_pipeline.settings import (
 
 DAY = "2026-03-01"
 NEXT_DAY = "2026-03-02"
+GUARD = guard_check(AUDIENCE_SIZE)
 
 Body = Callable[[dg.AssetExecutionContext], dg.MaterializeResult[None]]
 
@@ -60,6 +63,7 @@ class World:
         guard: The description of a guard that stops the plan; None: it passes.
         stale: What the check of the sources warns of; None: it passes.
         rejected_rows, refused: What the profiles and the send report, of 1,000 users.
+        silent: The profiles do not report how many rows were rejected.
         before_failing: How many users a failing send gets acknowledged.
         sends: The kind of plan that is sent; another than "plan" is one made by the send.
         minutes: How far the sensors' clock is ahead.
@@ -69,10 +73,11 @@ class World:
     folder: Path
     templates: Sequence[TemplateSettings] = field(default_factory=lambda: (template(),))
     environ: dict[str, str] = field(default_factory=dict)
-    raises: dict[str, Exception] = field(default_factory=dict)
+    raises: dict[str, BaseException] = field(default_factory=dict)
     guard: str | None = None
     stale: str | None = None
     rejected_rows: int = 0
+    silent: bool = False
     refused: int = 0
     before_failing: int = 0
     sends: str = "plan"
@@ -109,8 +114,8 @@ class World:
             "braze_audience": lambda context: dg.MaterializeResult(),
             "braze_profiles": lambda context: dg.MaterializeResult(
                 metadata={
-                    "dagster/row_count": 1000 - self.rejected_rows,
-                    "rejected rows": self.rejected_rows,
+                    metadata.ROWS: 1000 - self.rejected_rows,
+                    **({} if self.silent else {metadata.REJECTED_ROWS: self.rejected_rows}),
                 }
             ),
             "braze_plan": self._plan,
@@ -131,7 +136,7 @@ class World:
     ) -> dg.AssetsDefinition:
         checks = {
             "customer_attributes": [spec(FRESH_SOURCES, key)],
-            "braze_plan": [dg.AssetCheckSpec("guard_audience_size", asset=key, blocking=True)],
+            "braze_plan": [dg.AssetCheckSpec(GUARD, asset=key, blocking=True)],
         }
 
         @dg.asset(
@@ -164,10 +169,10 @@ class World:
 
     def _plan(self, context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         return dg.MaterializeResult(
-            metadata={"plan": f"plan-{context.run.run_id}", "dagster/row_count": 1000},
+            metadata={metadata.PLAN: f"plan-{context.run.run_id}", metadata.ROWS: 1000},
             check_results=[
                 dg.AssetCheckResult(
-                    check_name="guard_audience_size",
+                    check_name=GUARD,
                     passed=self.guard is None,
                     severity=dg.AssetCheckSeverity.ERROR,
                     description=self.guard,
@@ -184,7 +189,10 @@ class World:
                 raise error
             self.acknowledge(t, context.run.run_id, count=1000)
             return dg.MaterializeResult(
-                metadata={"accepted users": 1000 - self.refused, "rejected users": self.refused}
+                metadata={
+                    metadata.ACCEPTED_USERS: 1000 - self.refused,
+                    metadata.REJECTED_USERS: self.refused,
+                }
             )
 
         return send

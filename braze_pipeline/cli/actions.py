@@ -12,7 +12,7 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.core.actions import Action, ActionStore
-from braze_pipeline.core.actions.kinds import REFINED
+from braze_pipeline.core.actions.kinds import error_of
 from braze_pipeline.errors import CannotRetry, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def resolve(session: Session, number: int) -> None:
             fix=" ".join(_steps(session, action)),
         )
     template = _template(session, action)
-    from braze_pipeline.orchestration.runner import exit_code_of, instance
+    from braze_pipeline.orchestration.runner import instance
     from braze_pipeline.orchestration.watch.tick import Watch
 
     with instance() as dagster:
@@ -91,7 +91,7 @@ def resolve(session: Session, number: int) -> None:
         f"(action {failed.number})",
         failed.what,
         failed.fix,
-        code=exit_code_of(REFINED.get(failed.action, failed.action)),
+        code=error_of(failed.action).exit_code,
     )
 
 

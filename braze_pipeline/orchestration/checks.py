@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.core.plan import guards
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 
 if TYPE_CHECKING:
@@ -44,17 +45,19 @@ _PROMISES = {
 }
 _BLOCKING = {AUDIENCE, ACCOUNTING}
 
+_GUARD_PREFIX = "guard_"
+
 _IN_WORDS = {"saw", "allowed"}
 """Metadata that a check's description says as well."""
 
 _GUARDS = {
-    "audience_size": "The audience is about as large as in the last good run.",
-    "changed_share": "No more users change at once than is usual.",
-    "null_share": "No attribute suddenly lost its values.",
-    "rejected_share": "Most of the audience passed the contract.",
-    "new_attributes": "No flood of new attribute names in Braze.",
-    "data_points": "The forecast of data points is below the ceiling.",
-    "requests": "The forecast of requests is below the ceiling.",
+    guards.AUDIENCE_SIZE: "The audience is about as large as in the last good run.",
+    guards.CHANGED_SHARE: "No more users change at once than is usual.",
+    guards.NULL_SHARE: "No attribute suddenly lost its values.",
+    guards.REJECTED_SHARE: "Most of the audience passed the contract.",
+    guards.NEW_ATTRIBUTES: "No flood of new attribute names in Braze.",
+    guards.DATA_POINTS: "The forecast of data points is below the ceiling.",
+    guards.REQUESTS: "The forecast of requests is below the ceiling.",
 }
 
 
@@ -65,10 +68,20 @@ def spec(name: str, asset: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
+def guard_check(name: str) -> str:
+    """The name of a guard's check."""
+    return f"{_GUARD_PREFIX}{name}"
+
+
+def guard_of(check: str) -> str | None:
+    """The guard whose check it is; None for any other check."""
+    return check.removeprefix(_GUARD_PREFIX) if check.startswith(_GUARD_PREFIX) else None
+
+
 def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """One blocking check for each guard that the template has switched on."""
     return [
-        dg.AssetCheckSpec(f"guard_{name}", asset=asset, blocking=True, description=text)
+        dg.AssetCheckSpec(guard_check(name), asset=asset, blocking=True, description=text)
         for name, text in _GUARDS.items()
         if name in switched_on(t)
     ]
@@ -78,13 +91,13 @@ def switched_on(t: TemplateSettings) -> set[str]:
     """The names of the guards that have a threshold."""
     g = t.guards
     thresholds = {
-        "audience_size": (g.min_audience_share, g.max_audience_share),
-        "changed_share": (g.max_changed_share,),
-        "null_share": (g.max_null_share_rise,),
-        "rejected_share": (g.max_rejected_share,),
-        "new_attributes": (g.max_new_attributes,),
-        "data_points": (g.max_data_points,),
-        "requests": (g.max_requests,),
+        guards.AUDIENCE_SIZE: (g.min_audience_share, g.max_audience_share),
+        guards.CHANGED_SHARE: (g.max_changed_share,),
+        guards.NULL_SHARE: (g.max_null_share_rise,),
+        guards.REJECTED_SHARE: (g.max_rejected_share,),
+        guards.NEW_ATTRIBUTES: (g.max_new_attributes,),
+        guards.DATA_POINTS: (g.max_data_points,),
+        guards.REQUESTS: (g.max_requests,),
     }
     return {name for name, found in thresholds.items() if any(one is not None for one in found)}
 
@@ -93,7 +106,7 @@ def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
     """The guards' verdicts on a plan; one let through passes, and says by whose word."""
     return [
         dg.AssetCheckResult(
-            check_name=f"guard_{guard.name}",
+            check_name=guard_check(guard.name),
             passed=not guard.stops,
             severity=dg.AssetCheckSeverity.ERROR,
             description=_verdict(guard.saw, guard.allowed, guard.let_through),

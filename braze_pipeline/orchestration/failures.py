@@ -16,10 +16,8 @@ from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
 
 ACTION = "braze_pipeline/action"
-TITLE = "braze_pipeline/title"
 WHAT = "braze_pipeline/what"
 FIX = "braze_pipeline/fix"
-TRANSIENT = "braze_pipeline/transient"
 
 # Dagster's daemon looks at this tag when a run has failed.
 RETRY_TAG = "dagster/retry_on_asset_or_op_failure"
@@ -48,13 +46,7 @@ def failure_of(error: PipelineError) -> dg.Failure:
     """A typed error as a failure with its class, what happened and what to do."""
     return dg.Failure(
         description=f"{error.title}: {error.what} {error.fix}",
-        metadata={
-            ACTION: error.action,
-            TITLE: error.title,
-            WHAT: error.what,
-            FIX: error.fix,
-            TRANSIENT: error.transient,
-        },
+        metadata={ACTION: error.action, WHAT: error.what, FIX: error.fix},
         allow_retries=False,
     )
 
@@ -66,10 +58,8 @@ def unknown_failure(error: Exception) -> dg.Failure:
         description=f"Unexpected failure: {what}",
         metadata={
             ACTION: PipelineError.action,
-            TITLE: PipelineError.title,
             WHAT: what,
             FIX: "This is a defect or an unforeseen state; report it with the text above.",
-            TRANSIENT: False,
         },
         allow_retries=False,
     )

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 Metadata = dict[str, Any]
 
+# What the sensors read again from the event log; the UI shows it under these names.
+ROWS = "dagster/row_count"
+REJECTED_ROWS = "rejected rows"
+PLAN = "plan"
+ACCEPTED_USERS = "accepted users"
+REJECTED_USERS = "rejected users"
+
 TOP = 15
 """Rows of a table that is only looked at."""
 
@@ -37,7 +44,7 @@ def sql_file(t: TemplateSettings) -> Metadata:
 def source(found: SourceInfo) -> Metadata:
     """What a run found of a source table."""
     return {
-        "dagster/row_count": found.rows,
+        ROWS: found.rows,
         "newest": found.newest or "no date",
         "read from": found.location,
     }
@@ -52,7 +59,7 @@ def attributes(
     """Rows, columns and what was read."""
     newest = summaries[-1]
     return {
-        "dagster/row_count": newest.rows,
+        ROWS: newest.rows,
         **columns.attributes(t, newest, origins),
         "days": len(summaries),
         "order lines": newest.lines,
@@ -72,7 +79,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
     newest = funnels[-1]
     rules = t.audience
     found: Metadata = {
-        "dagster/row_count": newest.audience,
+        ROWS: newest.audience,
         **columns.audience(t),
         "funnel": dg.MetadataValue.md(
             charts.funnel(customers=newest.customers, left_out=newest.left_out)
@@ -105,8 +112,8 @@ def profiles(
     """What passed, what did not and why, and a masked look at some rows."""
     newest = summaries[-1]
     return {
-        "dagster/row_count": newest.profiles,
-        "rejected rows": newest.rejected_rows,
+        ROWS: newest.profiles,
+        REJECTED_ROWS: newest.rejected_rows,
         "rejected values": newest.rejected_values,
         "raw values seen for the first time": newest.new_raw_values,
         "consent columns never sent": ", ".join(t.dropped) or "none in the template",
@@ -131,10 +138,10 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     """What would change, and its cost by attribute."""
     forecast = plan.forecast
     found: Metadata = {
-        "dagster/row_count": plan.planned_users,
+        ROWS: plan.planned_users,
         **columns.plan(t),
         **_cost(t, plan),
-        "plan": plan.plan_id,
+        PLAN: plan.plan_id,
         "status": plan.status,
         "planned attributes": plan.planned_attributes,
         "unchanged users": plan.unchanged_users,
@@ -183,7 +190,7 @@ def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
 def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
     """How many users the ledger has, and of which attributes."""
     return {
-        "dagster/row_count": outcome.ledger_users,
+        ROWS: outcome.ledger_users,
         **columns.ledger(t, outcome.plan.columns),
     }
 
@@ -191,7 +198,7 @@ def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
 def rejections(outcome: SendOutcome) -> Metadata:
     """How many rejections there are of the run's days, of all stages."""
     return {
-        "dagster/row_count": outcome.rejections,
+        ROWS: outcome.rejections,
         columns.SCHEMA: columns.plain(outcome.rejection_columns),
     }
 
@@ -200,13 +207,13 @@ def send(outcome: SendOutcome) -> Metadata:
     """What became of every planned user, and how it went."""
     result = outcome.result
     found: Metadata = {
-        "dagster/row_count": outcome.account.accepted,
+        ROWS: outcome.account.accepted,
         columns.SCHEMA: columns.plain(outcome.outcome_columns),
         "send": dg.MetadataValue.md(charts.send(result)),
-        "accepted users": outcome.account.accepted,
-        "rejected users": outcome.account.rejected,
+        ACCEPTED_USERS: outcome.account.accepted,
+        REJECTED_USERS: outcome.account.rejected,
         "not attempted users": outcome.account.not_attempted,
-        "plan": outcome.plan.plan_id,
+        PLAN: outcome.plan.plan_id,
         "requests": result.requests,
         "bytes": result.bytes,
         "seconds": round(result.seconds, 2),

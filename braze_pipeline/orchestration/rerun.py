@@ -8,7 +8,7 @@ import dagster as dg
 
 from braze_pipeline.errors import CannotRetry
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.runner import QUIET
+from braze_pipeline.orchestration.runner import QUIET, ended
 from braze_pipeline.orchestration.watch.runs import (
     PARTITION_TAG,
     RANGE_END_TAG,
@@ -88,7 +88,7 @@ def rerun_here(
         raise_on_error=False,
         tags={**_kept(run), PARENT_TAG: run.run_id, ROOT_TAG: run.root_run_id or run.run_id},
     )
-    return _ended(instance, result.run_id)
+    return ended(instance, result.run_id)
 
 
 def up_to(goal: dg.AssetKey | None, t: TemplateSettings) -> list[dg.AssetKey]:
@@ -164,11 +164,3 @@ def _submit(ui: str, run_id: str, *, whole: bool) -> str:
     if "run" not in launched:
         raise CannotRetry(f"Dagster refused the retry: {launched.get('__typename')}.", fix=fix)
     return str(launched["run"]["runId"])
-
-
-def _ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
-    run = instance.get_run_by_id(run_id)
-    if run is None:
-        msg = f"run {run_id} was deleted while it ran"
-        raise RuntimeError(msg)
-    return run

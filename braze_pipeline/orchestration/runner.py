@@ -15,33 +15,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.errors import PipelineError, SendInterrupted, UsageError
-from braze_pipeline.orchestration import failures
-from braze_pipeline.orchestration.checks import AUDIENCE, CONTRACT
+from braze_pipeline.errors import UsageError
+from braze_pipeline.orchestration.checks import CONTRACT
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.watch.diagnosis import NOTHING_KNOWN, Cause, cause_of
+from braze_pipeline.orchestration.watch.runs import RANGE_END_TAG, RANGE_START_TAG, facts_of
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
-_INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
-
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """Why a run failed, as the event log has it.
-
-    Attributes:
-        action: The class of workflow action.
-        exit_code: The command line's, by that class.
-    """
-
-    action: str
-    title: str
-    what: str
-    fix: str
-    exit_code: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +37,7 @@ class RunOutcome:
     """
 
     run_id: str
-    failed: Failed | None
+    failed: Cause | None
     warnings: tuple[str, ...] = ()
 
 
@@ -96,19 +79,16 @@ def run_days(
             raise_on_error=False,
             tags={**tags, **_range(days)},
         )
+        facts = facts_of(found, ended(found, result.run_id), [t])
     return RunOutcome(
         run_id=result.run_id,
-        failed=None if result.success else _failed(result),
-        warnings=_warnings(result),
-    )
-
-
-def _warnings(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    """Of checks whose finding is not told by the figures of the run anyway."""
-    return tuple(
-        f"{check.check_name}: {check.description}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and not check.blocking and check.check_name != CONTRACT
+        failed=None if result.success else cause_of(facts, t) or NOTHING_KNOWN,
+        # The contract's finding is told by the figures of the run.
+        warnings=tuple(
+            f"{check.check_name}: {check.description}"
+            for check in facts.warned
+            if check.check_name != CONTRACT
+        ),
     )
 
 
@@ -116,8 +96,8 @@ def _range(days: Sequence[date]) -> dict[str, str]:
     if len(days) == 1:
         return {}
     return {
-        "dagster/asset_partition_range_start": days[0].isoformat(),
-        "dagster/asset_partition_range_end": days[-1].isoformat(),
+        RANGE_START_TAG: days[0].isoformat(),
+        RANGE_END_TAG: days[-1].isoformat(),
     }
 
 
@@ -133,87 +113,14 @@ def _check_days(job: dg.JobDefinition, days: Sequence[date]) -> None:
             )
 
 
-def _failed(result: dg.ExecuteInProcessResult) -> Failed:
-    """The first failure of a step, by its type; else a blocking check that did not pass."""
-    for event in result.all_node_events:
-        if event.is_step_failure:
-            data = event.step_failure_data.user_failure_data
-            if data is not None and failures.ACTION in data.metadata:
-                return _told(data.metadata)
-            error = event.step_failure_data.error
-            if error is not None and error.cls_name in _INTERRUPTS:
-                return _interrupted()
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.blocking:
-            return _held(check.check_name, check.description or "")
-    return Failed(
-        action=PipelineError.action,
-        title=PipelineError.title,
-        what="The run failed outside of any step.",
-        fix="Look at the run in Dagster's UI.",
-        exit_code=PipelineError.exit_code,
-    )
+def ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    """A run that ran in this process.
 
-
-def _interrupted() -> Failed:
-    return Failed(
-        action=SendInterrupted.action,
-        title="Interrupted",
-        what="The run was told to stop. What Braze acknowledged is in the journal.",
-        fix="Run again: it goes on where it stopped.",
-        exit_code=SendInterrupted.exit_code,
-    )
-
-
-def _told(metadata: Mapping[str, dg.MetadataValue]) -> Failed:
-    action = str(metadata[failures.ACTION].value)
-    return Failed(
-        action=action,
-        title=str(metadata[failures.TITLE].value),
-        what=str(metadata[failures.WHAT].value),
-        fix=str(metadata[failures.FIX].value),
-        exit_code=exit_code_of(action),
-    )
-
-
-def _held(check: str, description: str) -> Failed:
-    from braze_pipeline.core.audience import NOBODY
-    from braze_pipeline.errors import AccountingError, AudienceEmpty, GuardStopped
-
-    if check == AUDIENCE:
-        return Failed(
-            action=AudienceEmpty.action,
-            title=AudienceEmpty.title,
-            what=f"Nothing was sent. {description}",
-            fix=NOBODY,
-            exit_code=AudienceEmpty.exit_code,
-        )
-
-    kind = GuardStopped if check.startswith("guard_") else AccountingError
-    name = check.removeprefix("guard_")
-    return Failed(
-        action=kind.action,
-        title=kind.title,
-        what=f"Nothing was sent. {name}: {description}"
-        if kind is GuardStopped
-        else f"{check}: {description}",
-        fix=f'If that is right, run again with --let-through {name} --reason "…".'
-        if kind is GuardStopped
-        else "Look at the counts in the check's metadata; nothing else may be sent until then.",
-        exit_code=kind.exit_code,
-    )
-
-
-def exit_code_of(action: str) -> int:
-    """The exit code of a class of workflow action."""
-    return _exit_codes().get(action, PipelineError.exit_code)
-
-
-def _exit_codes() -> dict[str, int]:
-    found: dict[str, int] = {}
-    kinds: list[type[PipelineError]] = [PipelineError]
-    while kinds:
-        kind = kinds.pop()
-        found.setdefault(kind.action, kind.exit_code)
-        kinds += kind.__subclasses__()
-    return found
+    Raises:
+        RuntimeError: somebody deleted it meanwhile.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        msg = f"run {run_id} was deleted while it ran"
+        raise RuntimeError(msg)
+    return run

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from braze_pipeline.errors import InvalidCredentials, MissingRequiredField, PipelineError
+from braze_pipeline.errors import (
+    InvalidCredentials,
+    MissingRequiredField,
+    PipelineError,
+    error_classes,
+)
 
 STATUS_401_TRANSIENT = "status_401_transient"
 STATUS_401_PERSISTENT = "status_401_persistent"
@@ -29,6 +34,12 @@ REFINED: Mapping[str, str] = {
     MISSING_FIELD_CAMPAIGN: MissingRequiredField.action,
 }
 """Classes that are told apart here, to the class of the error that they come from."""
+
+
+def error_of(action: str) -> type[PipelineError]:
+    """The typed error that a class comes from: its title and exit code; PipelineError for none."""
+    wanted = REFINED.get(action, action)
+    return next((kind for kind in error_classes() if kind.action == wanted), PipelineError)
 
 
 @dataclass(frozen=True, kw_only=True)

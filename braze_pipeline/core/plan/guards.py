@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.forecast import Forecast
     from braze_pipeline.settings import Guards
+
+# The names of the guards: of their checks in the UI, of `--let-through`, in the records.
+AUDIENCE_SIZE: Final = "audience_size"
+CHANGED_SHARE: Final = "changed_share"
+NULL_SHARE: Final = "null_share"
+REJECTED_SHARE: Final = "rejected_share"
+NEW_ATTRIBUTES: Final = "new_attributes"
+DATA_POINTS: Final = "data_points"
+REQUESTS: Final = "requests"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +108,7 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         share = e.audience / last if last else float("inf")
         saw = f"{e.audience:,} customers after {last:,} in the last run"
         passed = low <= share and (high is None or share <= high)
-    yield GuardResult(name="audience_size", passed=passed, saw=saw, allowed=allowed)
+    yield GuardResult(name=AUDIENCE_SIZE, passed=passed, saw=saw, allowed=allowed)
 
 
 def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -108,7 +117,7 @@ def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     share = e.changed / e.in_ledger if e.in_ledger else 0.0
     few = e.in_ledger < g.min_users
     yield GuardResult(
-        name="changed_share",
+        name=CHANGED_SHARE,
         passed=few or share <= g.max_changed_share,
         saw=f"{e.changed:,} of {e.in_ledger:,} users sent before ({share:.0%})"
         + (": too few to judge" if few else ""),
@@ -133,7 +142,7 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     else:
         saw = f"at most {max(0.0, worst[1]) * 100:+.0f} points ({worst[0]})"
     yield GuardResult(
-        name="null_share",
+        name=NULL_SHARE,
         passed=not over,
         saw=saw,
         allowed=f"a rise of at most {g.max_null_share_rise * 100:.0f} points per attribute",
@@ -147,7 +156,7 @@ def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     share = rejected / e.audience if e.audience else 0.0
     few = e.audience < g.min_users
     yield GuardResult(
-        name="rejected_share",
+        name=REJECTED_SHARE,
         passed=few or share <= g.max_rejected_share,
         saw=f"{rejected:,} of {e.audience:,} rows rejected ({share:.0%})"
         + (": too few to judge" if few else ""),
@@ -159,15 +168,15 @@ def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     if g.max_new_attributes is not None:
         number = len(e.new_attributes)
         yield GuardResult(
-            name="new_attributes",
+            name=NEW_ATTRIBUTES,
             passed=e.first_send or number <= g.max_new_attributes,
             saw=f"{number} new names"
             + (" (the first send of this destination: not judged)" if e.first_send else ""),
             allowed=f"at most {g.max_new_attributes}",
         )
     for name, ceiling, found in (
-        ("data_points", g.max_data_points, e.forecast.data_points),
-        ("requests", g.max_requests, e.forecast.requests),
+        (DATA_POINTS, g.max_data_points, e.forecast.data_points),
+        (REQUESTS, g.max_requests, e.forecast.requests),
     ):
         if ceiling is not None:
             yield GuardResult(

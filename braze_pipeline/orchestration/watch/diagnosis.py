@@ -1,15 +1,16 @@
 """Why a run failed, by types and structure and never by the text of an error.
 
 The class comes from the metadata of our own ``dagster.Failure`` (see ``orchestration.failures``),
-else from a blocking check that did not pass, else from how the run's process ended.
+else from a blocking check that did not pass, else from how the run's process ended. The command
+line and the sensors both ask here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -27,6 +28,7 @@ from braze_pipeline.core.actions.kinds import (
     PROCESS_DIED,
     STATUS_401_TRANSIENT,
     UNKNOWN,
+    error_of,
 )
 from braze_pipeline.core.audience import NOBODY
 from braze_pipeline.errors import (
@@ -38,28 +40,47 @@ from braze_pipeline.errors import (
     InvalidCredentials,
     MissingRequiredField,
     SendInterrupted,
+    error_classes,
 )
-from braze_pipeline.orchestration import failures
-from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE
+from braze_pipeline.orchestration import failures, metadata
+from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE, guard_of
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts, StepFailed
+from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts, number_of, text_of
 from braze_pipeline.settings import TemplateSettings
 
-GUARD_PREFIX = "guard_"
-PLAN_METADATA = "plan"
-ROWS_METADATA = "dagster/row_count"
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
 
 _REASON_TAG = "dagster/failure_reason"
 _DIED = frozenset({"UNEXPECTED_TERMINATION", "START_TIMEOUT", "RUN_WORKER_RESTART"})
 _NEVER_LOADED = "JOB_INITIALIZATION_FAILURE"
+_INTERRUPTS = frozenset({"DagsterExecutionInterruptedError", "KeyboardInterrupt"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cause:
+class Cause:
+    """Why a run failed.
+
+    Attributes:
+        action: The class of workflow action, as the typed error has it.
+        what, fix: What happened and what to do, with no personal data.
+        guard: The guard that stopped it.
+    """
+
     action: str
     what: str
     fix: str = ""
     guard: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The class in words."""
+        return error_of(self.action).title
+
+    @property
+    def exit_code(self) -> int:
+        """The command line's."""
+        return error_of(self.action).exit_code
 
 
 def diagnose(
@@ -79,11 +100,9 @@ def diagnose(
         journal: The journal of acknowledgements.
         at: When the run ended.
     """
-    ours = set(TemplateKeys.of(t).all)
-    steps = [step for step in facts.failed if step.asset in ours]
-    if not steps and any(step.asset is not None for step in facts.failed):
-        return None  # it is another template's step that failed
-    cause = _cause(facts, steps)
+    cause = cause_of(facts, t)
+    if cause is None:
+        return None
     goal = facts.goal(t)
     return Found(
         action=_refined(cause.action, t, journal),
@@ -100,55 +119,97 @@ def diagnose(
     )
 
 
-def _cause(facts: RunFacts, steps: Sequence[StepFailed]) -> _Cause:
+NOTHING_KNOWN = Cause(action=UNKNOWN, what="The run failed outside of any step.")
+
+
+def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
+    """Why a run failed or was terminated; None where only another template's step failed."""
+    ours = set(TemplateKeys.of(t).all)
+    steps = [step for step in facts.failed if step.asset in ours]
+    if not steps and any(step.asset is not None for step in facts.failed):
+        return None
     if facts.run.status is dg.DagsterRunStatus.CANCELED:
-        begun = "while it ran" if facts.materialized or facts.failed else "before it did anything"
-        return _Cause(action=SendInterrupted.action, what=f"The run was terminated {begun}.")
+        return _terminated(facts)
     for step in steps:
         if failures.ACTION in step.metadata:
             return _typed(step.metadata)
+        if step.error in _INTERRUPTS:
+            return _terminated(facts)
     for step in steps:
         for check in facts.broken:
             if check.asset_key == step.asset:
                 return _of_check(check)
     for step in facts.failed:
-        return _Cause(action=UNKNOWN, what=f"The step {step.step} failed.")
-    return _of_process(facts.run.tags.get(_REASON_TAG, "UNKNOWN"))
+        return Cause(action=UNKNOWN, what=f"The step {step.step} failed.")
+    return _outside(facts)
 
 
-def _typed(metadata: Metadata) -> _Cause:
-    def text(key: str) -> str:
-        return str(metadata[key].value) if key in metadata else ""
+def _terminated(facts: RunFacts) -> Cause:
+    begun = "while it ran" if facts.materialized or facts.failed else "before it did anything"
+    return Cause(
+        action=SendInterrupted.action,
+        what=f"The run was terminated {begun}.",
+        fix="Run again: it resumes where it stopped.",
+    )
 
-    return _Cause(action=text(failures.ACTION), what=text(failures.WHAT), fix=text(failures.FIX))
+
+def _typed(told: Metadata) -> Cause:
+    return Cause(
+        action=str(told[failures.ACTION].value),
+        what=str(told[failures.WHAT].value),
+        fix=str(told[failures.FIX].value),
+    )
 
 
-def _of_check(check: dg.AssetCheckEvaluation) -> _Cause:
+def _of_check(check: dg.AssetCheckEvaluation) -> Cause:
     said = check.description or ""
-    if check.check_name.startswith(GUARD_PREFIX):
-        guard = check.check_name.removeprefix(GUARD_PREFIX)
-        return _Cause(
-            action=GuardStopped.action, what=f"Nothing was sent. {guard}: {said}", guard=guard
+    guard = guard_of(check.check_name)
+    if guard is not None:
+        return Cause(
+            action=GuardStopped.action,
+            what=f"Nothing was sent. {guard}: {said}",
+            fix=f'If that is right, run again with --let-through {guard} --reason "…".',
+            guard=guard,
         )
     if check.check_name == ACCOUNTING:
-        return _Cause(action=AccountingError.action, what=f"{check.check_name}: {said}")
+        return Cause(
+            action=AccountingError.action,
+            what=f"{check.check_name}: {said}",
+            fix="Look at the counts in the check's metadata; send nothing else until then.",
+        )
     if check.check_name == AUDIENCE:
-        return _Cause(action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=NOBODY)
+        return Cause(action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=NOBODY)
     # Somebody else's check: its description is not ours to pass on.
-    return _Cause(
+    return Cause(
         action=ContractBroken.action, what=f"The blocking check {check.check_name} did not pass."
     )
 
 
-def _of_process(reason: str) -> _Cause:
+def _outside(facts: RunFacts) -> Cause:
+    """Why a run failed outside of any step."""
+    for error in facts.errors:
+        found = _raised(error)
+        if found is not None:
+            return found
+    reason = facts.run.tags.get(_REASON_TAG)
     if reason in _DIED:
-        return _Cause(action=PROCESS_DIED, what="The process of the run ended without a word.")
+        return Cause(action=PROCESS_DIED, what="The run's process exited without an error message.")
     if reason == _NEVER_LOADED:
-        return _Cause(
+        return Cause(
             action=ConfigurationError.action,
             what="The run could not load its definitions, or its resources.",
         )
-    return _Cause(action=UNKNOWN, what="The run failed outside of any step.")
+    return NOTHING_KNOWN
+
+
+def _raised(error: SerializableErrorInfo) -> Cause | None:
+    """The typed error of ours that an error is, or was caused by."""
+    for kind in error_classes():
+        begins = f"{kind.__module__}.{kind.__qualname__}: "
+        if error.message.startswith(begins):
+            return Cause(action=kind.action, what=error.message.removeprefix(begins).strip())
+    before = error.cause or error.context
+    return _raised(before) if before is not None else None
 
 
 def _refined(action: str, t: TemplateSettings, journal: Path) -> str:
@@ -168,22 +229,11 @@ def sent_of(
     keys = TemplateKeys.of(t)
     made = facts.materialized.get(keys.plan, {})
     # A send plans again where another run came first: what it began to send is the run's plan.
-    plan = plan_of_run(journal, facts.run.run_id) or _text(made, PLAN_METADATA)
+    plan = plan_of_run(journal, facts.run.run_id) or text_of(made, metadata.PLAN)
     if plan is None:
         return NOTHING
-    planned = _number(made, ROWS_METADATA) if _text(made, PLAN_METADATA) == plan else None
-    if planned is None:  # only the send was run again: the plan is an earlier run's
+    if text_of(made, metadata.PLAN) != plan:  # only the send was run again: of an earlier run
         last = instance.get_latest_materialization_event(keys.plan)
-        earlier = last.asset_materialization.metadata if last and last.asset_materialization else {}
-        if _text(earlier, PLAN_METADATA) == plan:
-            planned = _number(earlier, ROWS_METADATA)
-    return sent_under(journal, plan, planned=planned)
-
-
-def _text(metadata: Metadata, key: str) -> str | None:
-    return str(metadata[key].value) if key in metadata else None
-
-
-def _number(metadata: Metadata, key: str) -> int | None:
-    value = metadata[key].value if key in metadata else None
-    return value if isinstance(value, int) else None
+        made = last.asset_materialization.metadata if last and last.asset_materialization else {}
+    known = text_of(made, metadata.PLAN) == plan
+    return sent_under(journal, plan, planned=number_of(made, metadata.ROWS) if known else None)

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from braze_pipeline.core.actions import Action, ActionStore, Found
 from braze_pipeline.core.actions.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
+from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts
+from braze_pipeline.orchestration.watch.runs import RunFacts, number_of
 from braze_pipeline.settings import TemplateSettings
 
-ROWS_METADATA = "dagster/row_count"
-REJECTED_ROWS_METADATA = "rejected rows"
-ACCEPTED_METADATA = "accepted users"
-REFUSED_METADATA = "rejected users"
+
+def warnings_of(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> list[Found]:
+    """What a run that succeeded still warns of.
+
+    Raises:
+        PipelineError: it does not report what must be known for that.
+    """
+    found = (partial_success(facts, t, at=at), stale_source(facts, t, at=at))
+    return [one for one in found if one is not None]
 
 
-def settle(store: ActionStore, facts: RunFacts, t: TemplateSettings, *, at: datetime) -> str:
+def settle(
+    store: ActionStore,
+    facts: RunFacts,
+    t: TemplateSettings,
+    warnings: Sequence[Found],
+    *,
+    at: datetime,
+) -> list[str]:
     """Close what a successful run resolved, and note what it warns of.
 
     Returns:
-        What was done, in a few words; empty when nothing was.
+        What was done, in a few words each.
     """
-    warnings = [
-        found
-        for found in (partial_success(facts, t, at=at), stale_source(facts, t, at=at))
-        if found is not None
-    ]
     how = f"Run {facts.run.run_id[:8]} went through."
     said = [
         f"action {action.number} resolved"
@@ -36,8 +44,7 @@ def settle(store: ActionStore, facts: RunFacts, t: TemplateSettings, *, at: date
         if resolves(facts, t, action, still={found.action for found in warnings}, at=at)
         and store.close(action.number, how=how, at=at)
     ]
-    said += [store.note(found).words() for found in warnings]
-    return ", ".join(said)
+    return said + [store.note(found).words() for found in warnings]
 
 
 def resolves(
@@ -72,13 +79,15 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
     keys = TemplateKeys.of(t)
     if limit is None:
         return None
-    profiles = facts.materialized.get(keys.profiles, {})
-    send = facts.materialized.get(keys.send, {})
-    held_back = _number(profiles, REJECTED_ROWS_METADATA)
-    refused = _number(send, REFUSED_METADATA)
+    held_back = audience = refused = sent = 0
     # Of one day each: in a range, the metadata is of its newest day, as what is sent is.
-    audience = held_back + _number(profiles, ROWS_METADATA)
-    users = max(audience, refused + _number(send, ACCEPTED_METADATA))
+    if (profiles := facts.materialized.get(keys.profiles)) is not None:
+        held_back = number_of(profiles, metadata.REJECTED_ROWS)
+        audience = held_back + number_of(profiles, metadata.ROWS)
+    if (send := facts.materialized.get(keys.send)) is not None:
+        refused = number_of(send, metadata.REJECTED_USERS)
+        sent = refused + number_of(send, metadata.ACCEPTED_USERS)
+    users = max(audience, sent)
     if users < t.alerts.min_users or (held_back + refused) <= limit * users:
         return None
     goal = facts.goal(t)
@@ -118,8 +127,3 @@ def stale_source(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Found
                 cause="",
             )
     return None
-
-
-def _number(metadata: Metadata, key: str) -> int:
-    value = metadata[key].value if key in metadata else 0
-    return value if isinstance(value, int) else 0

@@ -1,14 +1,23 @@
-"""What the event log says of one run: one query, read once."""
+"""What the event log says of one run: one query, read once.
+
+Counts are read under the names that ``orchestration.metadata`` gave them. One that is not there is
+an error and never 0: a name that changed on one side only would switch an alert off.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
+
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
 
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -21,6 +30,7 @@ _TYPES = {
     dg.DagsterEventType.ASSET_OBSERVATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ENGINE_EVENT,
 }
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -33,11 +43,13 @@ class StepFailed:
     Attributes:
         asset: The asset of the step, where it is one of the templates'.
         metadata: What the ``dagster.Failure`` carried; empty for any other exception.
+        error: The name of the exception's class; empty where a check failed the step.
     """
 
     step: str
     asset: dg.AssetKey | None
     metadata: Metadata
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +63,7 @@ class RunFacts:
         failed: Steps that failed, in order.
         broken: Blocking checks that failed.
         warned: Other checks that did not pass.
+        errors: What Dagster met outside of any step, such as definitions that cannot be loaded.
     """
 
     run: dg.DagsterRun
@@ -60,6 +73,7 @@ class RunFacts:
     failed: Sequence[StepFailed]
     broken: Sequence[dg.AssetCheckEvaluation]
     warned: Sequence[dg.AssetCheckEvaluation] = ()
+    errors: Sequence[SerializableErrorInfo] = ()
 
     @property
     def days(self) -> tuple[str, str] | None:
@@ -96,6 +110,7 @@ def facts_of(
     failed: list[StepFailed] = []
     broken: list[dg.AssetCheckEvaluation] = []
     warned: list[dg.AssetCheckEvaluation] = []
+    errors: list[SerializableErrorInfo] = []
     for entry in instance.all_logs(run.run_id, of_type=_TYPES):
         event = entry.get_dagster_event()
         key = event.asset_key
@@ -110,13 +125,9 @@ def facts_of(
             if not check.passed:
                 (broken if check.blocking else warned).append(check)
         elif event.is_step_failure:
-            step = event.step_key or ""
-            told = event.step_failure_data.user_failure_data
-            failed.append(
-                StepFailed(
-                    step=step, asset=assets.get(step), metadata=told.metadata if told else {}
-                )
-            )
+            failed.append(_step_failed(event, assets))
+        elif event.event_type is dg.DagsterEventType.ENGINE_EVENT and event.engine_event_data.error:
+            errors.append(event.engine_event_data.error)
     return RunFacts(
         run=run,
         planned=frozenset(planned),
@@ -125,4 +136,37 @@ def facts_of(
         failed=failed,
         broken=broken,
         warned=warned,
+        errors=errors,
     )
+
+
+def _step_failed(event: dg.DagsterEvent, assets: Mapping[str, dg.AssetKey]) -> StepFailed:
+    step, data = event.step_key or "", event.step_failure_data
+    told = data.user_failure_data
+    return StepFailed(
+        step=step,
+        asset=assets.get(step),
+        metadata=told.metadata if told else {},
+        error=(data.error.cls_name or "") if data.error else "",
+    )
+
+
+def number_of(metadata: Metadata, key: str) -> int:
+    """A count that a step reported.
+
+    Raises:
+        PipelineError: it is not there.
+    """
+    value = metadata[key].value if key in metadata else None
+    if not isinstance(value, int):
+        raise PipelineError(
+            f"The run reports no {key!r}.",
+            fix="Its metadata was written by another version of braze_pipeline, or this is a "
+            "defect: look at the run in the UI, and report it.",
+        )
+    return value
+
+
+def text_of(metadata: Metadata, key: str) -> str | None:
+    """A text that a step reported; None where it reported none."""
+    return str(metadata[key].value) if key in metadata else None

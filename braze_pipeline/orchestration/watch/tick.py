@@ -15,9 +15,10 @@ import dagster as dg
 
 from braze_pipeline.core.actions import ActionStore, Found, Noted
 from braze_pipeline.core.actions.kinds import UNKNOWN
+from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
-from braze_pipeline.orchestration.watch.outcomes import settle
+from braze_pipeline.orchestration.watch.outcomes import settle, warnings_of
 from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
 from braze_pipeline.settings import TemplateSettings
 
@@ -68,11 +69,17 @@ class Watch:
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
             return [noted.words() for noted in self.note_failure(run, at=at)]
-        facts = facts_of(self.instance, run, self.templates)
+        return self._succeeded(run, at)
+
+    def _succeeded(self, run: dg.DagsterRun, at: datetime) -> list[str]:
+        try:
+            facts = facts_of(self.instance, run, self.templates)
+            ours = facts.touched(self.templates)
+            found = [(t, warnings_of(facts, t, at=at)) for t in ours]
+        except PipelineError as error:
+            return [self.store.note(self._unread(run, error, at)).words()]
         return [
-            said
-            for t in facts.touched(self.templates)
-            if (said := settle(self.store, facts, t, at=at))
+            said for t, warnings in found for said in settle(self.store, facts, t, warnings, at=at)
         ]
 
     def _failed(self, run_id: str, said: list[str], *, now: datetime) -> bool:
@@ -120,14 +127,15 @@ class Watch:
                 for t in touched
             ]
         except Exception as error:  # noqa: BLE001 - a failure must be told, however odd its events
-            return [self._undiagnosed(run, error, at)]
+            return [self._unread(run, error, at)]
         return [one for one in found if one is not None]
 
-    def _undiagnosed(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Found:
+    def _unread(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Found:
         t = self.templates[0]
+        why = error.what if isinstance(error, PipelineError) else f"{type(error).__name__}."
         return Found(
             action=UNKNOWN,
-            what=f"A run failed, and its events cannot be read ({type(error).__name__}).",
+            what=f"A run ended, and its events cannot be read: {why}",
             fix="Look at the run in Dagster's UI.",
             destination=t.destination.name,
             template=t.name,

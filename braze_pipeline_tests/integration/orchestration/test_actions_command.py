@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from logging import ERROR
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._grpc.impl import core_execute_run
 
 from braze_pipeline.cli.main import cli
 from braze_pipeline.core.actions import ActionStore, Found
-from braze_pipeline.errors import UsageError
+from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
@@ -107,16 +111,12 @@ def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended
 
 def _errors_of_the_last_run() -> list[str]:
     """What its page shows besides Dagster's own events."""
-    import dagster as dg
-
     with dg.DagsterInstance.get() as instance:
         [run] = instance.get_runs(limit=1)
         return [one.user_message for one in instance.all_logs(run.run_id) if one.level == ERROR]
 
 
 def _tick(brand: SmallBrand) -> str:
-    import dagster as dg
-
     from braze_pipeline.cli.context import session
     from braze_pipeline.orchestration.watch.changes import Cursor
     from braze_pipeline.orchestration.watch.tick import Watch
@@ -131,6 +131,46 @@ def _tick(brand: SmallBrand) -> str:
         )
         _, said = watch.look(Cursor(), now=datetime.now(UTC))
     return "; ".join(said)
+
+
+def test_a_run_whose_definitions_do_not_load_any_more_tells_which_line_is_wrong(
+    brand: SmallBrand,
+) -> None:
+    again = brand.folder / "location_again.py"  # one process loads a file once
+    shutil.copy(brand.folder / "location.py", again)
+    loaded, not_yet = (
+        ReconstructableRepository.for_file(str(file), "defs").get_reconstructable_job("braze_daily")
+        for file in (brand.folder / "location.py", again)
+    )
+    with dg.DagsterInstance.get() as instance:
+        run = instance.create_run_for_job(
+            loaded.get_definition(), tags={"dagster/partition": brand.day(0)}
+        )
+        brand.config.write_text(brand.config.read_text().replace("time_zone: UTC", "time_zone: Up"))
+        with pytest.raises(ConfigurationError):
+            list(core_execute_run(not_yet, run, instance, inject_env_vars=False))
+    brand.config.write_text(brand.config.read_text().replace("time_zone: Up", "time_zone: UTC"))
+    _tick(brand)
+    (action,) = store_of(brand).open_ones()
+    assert action.action == "invalid_configuration"
+    assert "time_zone: 'Up'" in action.what
+
+
+def test_what_the_contract_and_braze_refuse_in_a_real_run_is_a_partial_success(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    config = brand.config.read_text()
+    alerts = "  alerts: {min_users: 1, max_rejected_share: 0.06}\n  templates:\n"
+    config = config.replace("  templates:\n", alerts)
+    brand.config.write_text(config.replace("{column: email}", "{column: email, required: true}"))
+    customers = brand.folder / "sources" / "customers.csv"
+    customers.write_text(customers.read_text().replace("ann5@example.com", "ann5 at example"))
+    sandbox.refuse("c3", "not this one")
+    assert command(brand, "run", "--as-of", brand.day(0)).startswith("0\n")
+    assert _tick(brand) == "action 1 opened"
+    (action,) = store_of(brand).open_ones()
+    assert action.action == "partial_success"
+    assert action.what.startswith("1 rows were held back by the contract and 1 users refused")
 
 
 def test_late_sources_are_a_warning_of_the_check_and_of_the_run(brand: SmallBrand) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
 from braze_pipeline.core.actions import RESOLUTIONS
+from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
+from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World, template
 
@@ -131,7 +134,7 @@ def test_a_failed_guard_check_is_told_by_the_check_and_not_by_any_text(world: Wo
 
     action = world.one()
     assert action.action == "guard_stopped"
-    assert action.guard == "audience_size"
+    assert action.guard == AUDIENCE_SIZE
     assert any(f"--as-of {DAY} --let-through audience_size" in step for step in action.steps())
     assert action.sent is not None
     assert action.sent.sentence() == "Nothing was sent; 1,000 users were planned."
@@ -175,6 +178,13 @@ def test_a_terminated_run_becomes_an_action(world: World) -> None:
     assert action.action == "send_interrupted"
     assert action.what == "The run was terminated before it did anything."
     assert (action.run_id, action.goal) == (canceled.run_id, "braze_send")
+
+
+def test_a_run_interrupted_in_its_terminal_is_no_unexpected_failure(world: World) -> None:
+    world.raises["customer_attributes"] = DagsterExecutionInterruptedError()
+    world.run()
+    world.tick()
+    assert world.one().action == "send_interrupted"
 
 
 def test_a_run_whose_process_died_is_told_as_such(world: World) -> None:
@@ -308,6 +318,16 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     assert world.open_ones() == []
 
 
+def test_a_run_that_does_not_report_its_rejections_is_told_and_not_taken_for_a_good_one(
+    world: World,
+) -> None:
+    world.silent = True
+    world.run()
+    world.tick()
+    assert world.one().action == "unknown"
+    assert f"reports no '{metadata.REJECTED_ROWS}'" in world.one().what
+
+
 def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_finds_them_fresh(
     world: World,
 ) -> None:
@@ -334,12 +354,7 @@ def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_find
 
 
 def test_every_class_that_a_run_can_get_has_a_resolution(world: World) -> None:
-    kinds = [errors.PipelineError]
-    actions = set()
-    while kinds:
-        kind = kinds.pop()
-        actions.add(kind.action)
-        kinds += kind.__subclasses__()
+    actions = {kind.action for kind in errors.error_classes()}
     # The one is refined by the kind of template, the other comes from no run.
     assert actions - {"missing_required_field", errors.UsageError.action} <= set(RESOLUTIONS)
 

@@ -6,6 +6,7 @@ import pytest
 
 from braze_pipeline import errors
 from braze_pipeline.core.actions import RESOLUTIONS, resolution_of
+from braze_pipeline.core.actions.kinds import error_of
 
 KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
 
@@ -20,12 +21,7 @@ REQUIRED = {
 
 
 def test_every_required_class_and_every_typed_error_has_its_steps() -> None:
-    kinds: list[type[errors.PipelineError]] = [errors.PipelineError]
-    classes = set(REQUIRED)
-    while kinds:
-        kind = kinds.pop()
-        classes.add(kind.action)
-        kinds += kind.__subclasses__()
+    classes = REQUIRED | {kind.action for kind in errors.error_classes()}
     # The one is only ever noted in one of its two forms, the other never comes from a run.
     never = {errors.MissingRequiredField.action, errors.UsageError.action}
     assert classes - never <= set(RESOLUTIONS)
@@ -57,3 +53,13 @@ def test_a_class_of_a_newer_version_is_told_like_an_unexpected_failure() -> None
 
 def test_a_placeholder_without_a_fact_stays_readable() -> None:
     assert "NUMBER" in RESOLUTIONS["unknown"].steps_for({})[1]
+
+
+def test_a_class_has_the_title_and_the_exit_code_of_its_error() -> None:
+    for kind in errors.error_classes():
+        found = error_of(kind.action)
+        assert found.exit_code == kind.exit_code
+        if kind.action in RESOLUTIONS:
+            assert RESOLUTIONS[kind.action].title == found.title
+    assert error_of("status_401_transient") is errors.InvalidCredentials
+    assert error_of("partial_success") is errors.PipelineError
