@@ -48,4 +48,4 @@ lock: $(READY) ## requirements.lock anew, by name, version and hash
 	    -o requirements.lock
 
 clean: ## the environment and everything a run wrote
-	@rm -rf $(VENV) data/warehouse.*
+	@rm -rf $(VENV) data/warehouse.* data/warehouse-sandbox.*

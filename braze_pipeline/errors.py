@@ -28,6 +28,7 @@ only a developer can act on (those stay ordinary Python exceptions and become th
     ├── PlanOutdated
     ├── AccountingError
     ├── LedgerError
+    │   └── EndpointMismatch
     ├── SendInterrupted
     ├── SendBusy
     ├── DatabaseLocked
@@ -238,6 +239,13 @@ class LedgerError(PipelineError):
     action = "ledger"
     title = "Database unusable"
     exit_code = 2
+
+
+class EndpointMismatch(LedgerError):
+    """The ledger says what another Braze endpoint acknowledged, or does not say which one did."""
+
+    action = "endpoint_mismatch"
+    title = "Ledger of another endpoint"
 
 
 class SendInterrupted(PipelineError):

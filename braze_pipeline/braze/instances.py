@@ -10,6 +10,7 @@ import difflib
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from braze_pipeline.errors import ConfigurationError
 
@@ -36,6 +37,8 @@ INSTANCES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Instance name to REST endpoint, with no trailing slash."""
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 def nearest_instance(name: str) -> str | None:
@@ -65,7 +68,21 @@ def endpoint_for(name: str) -> str:
     )
 
 
+def normal_endpoint(url: str) -> str:
+    """An endpoint's address in one form: case, trailing slash and default port do not matter.
+
+    Raises:
+        ValueError: its port is not a number.
+    """
+    split = urlsplit(url.strip())
+    host = (split.hostname or "").rstrip(".")
+    if ":" in host:
+        host = f"[{host}]"
+    port = "" if split.port in (None, _PORTS.get(split.scheme)) else f":{split.port}"
+    return f"{split.scheme}://{host}{port}"
+
+
 def instance_of(endpoint: str) -> str | None:
     """The name of the instance that an endpoint belongs to; None where it is none of Braze's."""
-    wanted = endpoint.strip().rstrip("/").lower()
+    wanted = normal_endpoint(endpoint)
     return next((name for name, known in INSTANCES.items() if known == wanted), None)

@@ -74,6 +74,12 @@ class Session:
         """The DuckDB file."""
         return Warehouse(Path(self.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE))
 
+    @property
+    def sandbox_database(self) -> Path:
+        """The DuckDB file of runs against the sandbox, beside the other: no real run uses it."""
+        path = self.warehouse.path
+        return path.with_name(f"{path.stem}-sandbox{path.suffix}")
+
 
 def session(config_file: Path | None, template_name: str | None) -> Session:
     """A session over the process's own environment."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline.cli import console
-from braze_pipeline.cli.context import Session, session
+from braze_pipeline.cli.context import DATABASE_VARIABLE, Session
 from braze_pipeline.cli.run import carry_out, finish, told
+from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
     from braze_pipeline.core.report import Report
+    from braze_pipeline.sandbox import Sandbox
 
 DEMO_DAY = date(2011, 12, 9)
 """The last day of the sample data."""
@@ -27,23 +29,45 @@ _UNKNOWN_EVERY = 10
 @click.pass_obj
 def demo(given: Session) -> None:
     """The whole pipeline on the sample data, against a stand-in Braze."""
-    from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+    from braze_pipeline.sandbox import Sandbox
 
     home = Path(".dagster_home")
     if "DAGSTER_HOME" not in os.environ and (home / "dagster.yaml").is_file():
         os.environ["DAGSTER_HOME"] = str(home.resolve())
     with Sandbox(users=known_users(given)) as sandbox:
-        os.environ["BRAZE_REST_ENDPOINT"] = sandbox.endpoint
-        os.environ[given.templates[0].destination.api_key_env] = SANDBOX_API_KEY
-        ours = session(given.config_file, given.template_name)
+        ours = in_sandbox(given, sandbox)
+        os.environ.update(ours.environ)
         console.say(f"A stand-in Braze answers at {sandbox.endpoint}. The pipeline runs ...")
         outcome, found = carry_out(ours, [DEMO_DAY], dry_run=False, tags={})
         for line in told(found, dry_run=False):
             console.say(line)
         if outcome.failed is None:
-            for line in explained(found):
+            for line in explained(found, ours.warehouse.path):
                 console.say(line)
     finish(outcome, found, as_json=False, dry_run=False)
+
+
+def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
+    """The session with its runs sent to a sandbox, and a database that no real run uses.
+
+    Each start of a sandbox has another address: the ledger of the last one goes on with it.
+    """
+    from braze_pipeline.core.ledger import endpoint, tables
+    from braze_pipeline.sandbox import SANDBOX_API_KEY
+
+    own = {
+        ENDPOINT_VARIABLE: sandbox.endpoint,
+        DATABASE_VARIABLE: str(given.sandbox_database),
+        given.templates[0].destination.api_key_env: SANDBOX_API_KEY,
+    }
+    ours = Session(given.config_file, given.template_name, {**given.environ, **own})
+    if ours.warehouse.path.exists():
+        with ours.warehouse.connect() as con:
+            tables.ensure(con)
+            for template in ours.templates:
+                if tables.ledger_name(template) in tables.ledgers(con):
+                    endpoint.adopt(con, ours.warehouse, template, reason="The sandbox, started.")
+    return ours
 
 
 def known_users(given: Session) -> list[str]:
@@ -63,14 +87,14 @@ def known_users(given: Session) -> list[str]:
     return [customer for (customer,) in rows]
 
 
-def explained(found: Report) -> list[str]:
+def explained(found: Report, database: Path) -> list[str]:
     """What a newcomer asks next."""
     lines = [""]
     plan = found.plan
     if plan is not None and plan.planned_users == 0:
         lines += [
             "Nothing was planned: the ledger says that Braze has acknowledged every value already.",
-            "Remove data/warehouse.* to start over, or try the next day:",
+            f"Remove {database.with_suffix('.*')} to start over, or try the next day:",
             "  see README.md, 'A day later'",
         ]
     else:

@@ -55,7 +55,7 @@ def examine(session: Session) -> Iterator[Finding]:
         yield health.fine("configuration", f"{session.config_file}: {names}.")
     yield from health.zones(template.time_zone for template in templates)
     yield from health.disk(session.warehouse)
-    yield from health.database(session.warehouse)
+    yield from health.database(session.warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
     yield from _dagster(session)

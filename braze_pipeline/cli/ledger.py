@@ -78,8 +78,20 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
     from braze_pipeline.core.ledger.transfer import import_ledger
 
     with session.warehouse.connect() as con:
-        name = import_ledger(con, file, replace=replace)
+        name = import_ledger(con, session.templates, file, replace=replace)
     console.say(f"The ledger {name} is restored.")
+
+
+@ledger.command()
+@click.option("--reason", required=True, help="Why it counts for this endpoint; recorded.")
+@click.pass_obj
+def adopt(session: Session, reason: str) -> None:
+    """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
+    from braze_pipeline.core.ledger import endpoint
+
+    with session.warehouse.connect() as con:
+        endpoint.adopt(con, session.warehouse, session.template, reason=reason)
+    console.say(f"The ledger is about {session.template.destination.endpoint} from now on.")
 
 
 @ledger.command()
@@ -123,7 +135,10 @@ def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
 @click.option("--all", "everything", is_flag=True, help="Every attribute of the template.")
 @click.pass_obj
 def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> None:  # noqa: FBT001
-    """Have attributes sent in full again by the next run."""
+    """Have attributes sent in full again by the next run.
+
+    With --all, a ledger that is about another Braze endpoint is emptied.
+    """
     from braze_pipeline.core.ledger import commands
 
     if bool(attributes) == everything:

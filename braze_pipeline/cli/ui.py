@@ -17,7 +17,7 @@ import click
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.cli.demo import known_users
+from braze_pipeline.cli.demo import in_sandbox, known_users
 
 _STOP_SECONDS = 20
 
@@ -32,11 +32,10 @@ def ui(session: Session, port: int) -> None:
     key = session.templates[0].destination.api_key_env
     with ExitStack() as stack:
         if not environment.get(key):
-            from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+            from braze_pipeline.sandbox import Sandbox
 
             sandbox = stack.enter_context(Sandbox(users=known_users(session)))
-            environment["BRAZE_REST_ENDPOINT"] = sandbox.endpoint
-            environment[key] = SANDBOX_API_KEY
+            environment.update(in_sandbox(session, sandbox).environ)
             console.say(f"{key} is not set: a stand-in Braze answers at {sandbox.endpoint}")
         console.say(f"Dagster's UI: http://127.0.0.1:{port} (end it with Ctrl-C)")
         sys.exit(_dagster_dev(environment, port))

@@ -148,14 +148,17 @@ def _endpoint(part: DestinationPart, environ: Mapping[str, str]) -> str:
 
 
 def check_endpoint(url: str, *, named: str) -> str:
-    """A REST endpoint without a trailing slash.
+    """A REST endpoint in its normal form.
 
     Raises:
         ConfigurationError: it is no https address (plain http is for loopback only), holds a path,
             a user or a query, or is a dashboard's address.
     """
-    split = urlsplit(url.strip())
     fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
+    try:
+        split, normal = urlsplit(url.strip()), instances.normal_endpoint(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix) from error
     if split.scheme not in {"http", "https"} or not split.hostname:
         raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix)
     if split.username or split.password or split.query or split.fragment:
@@ -172,7 +175,7 @@ def check_endpoint(url: str, *, named: str) -> str:
             f"{named} uses plain http: the API key and personal data would travel in clear.",
             fix="Use https.",
         )
-    return f"{split.scheme}://{split.netloc}"
+    return normal
 
 
 def _sources(

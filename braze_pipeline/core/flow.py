@@ -92,15 +92,18 @@ def plan_days(
 
     Raises:
         NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
+        EndpointMismatch: the ledger is about another Braze endpoint.
         PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
     from braze_pipeline.core.audience import require_somebody
+    from braze_pipeline.core.ledger import endpoint
     from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
 
     with warehouse.connect() as con:
         require_somebody(con, t, max(days))
+        endpoint.claim(con, warehouse, t)
         last = records.latest(con, t)
     found = pre_flight(t, last, now=now, environ=environ, say=say)
     if t.destination.known_users.source == "lookup":
@@ -164,6 +167,7 @@ def send_days(
     Raises:
         NotBuilt: there is no plan of these days, or its snapshot is gone.
         PlanOutdated: the ledger changed since it was made.
+        EndpointMismatch: the ledger is about another Braze endpoint.
         GuardStopped: a guard holds the plan back.
         SendBusy: another send to the destination is under way.
         InvalidCredentials: no key is set though there is something to send.
@@ -230,11 +234,11 @@ def _plan_to_send(
     warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
 ) -> PlanSummary:
     """The plan that this run made, or the newest of the days where it only sends."""
-    from braze_pipeline.core.ledger.fold import fold
+    from braze_pipeline.core.ledger import endpoint
     from braze_pipeline.core.plan import records
 
     with warehouse.connect() as con:
-        fold(con, warehouse, t.destination.name)
+        endpoint.claim(con, warehouse, t)
         plan = records.latest(con, t, days, run_id=run_id) or records.latest(con, t, days)
         if plan is None:
             raise NotBuilt(

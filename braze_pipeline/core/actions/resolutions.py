@@ -259,6 +259,35 @@ RESOLUTIONS: Mapping[str, Resolution] = {
             _RETRY,
         ),
     ),
+    errors.EndpointMismatch.action: Resolution(
+        title=errors.EndpointMismatch.title,
+        meaning=(
+            "The ledger says what one Braze endpoint acknowledged, and the run was for another, of "
+            "which that proves nothing. Nothing was planned or sent."
+        ),
+        steps=(
+            (
+                "Compare the two addresses above. If the new one is a mistake, correct `instance` "
+                "(or `rest_endpoint`) in {config}, or BRAZE_REST_ENDPOINT."
+            ),
+            (
+                "If it is the same workspace at a new address, or the ledger was made by version "
+                "0.1.0, which did not record the endpoint: "
+                '`braze-pipeline --template {template} ledger adopt --reason "..."`.'
+            ),
+            (
+                "If it is another workspace, give it a database of its own "
+                "(BRAZE_PIPELINE_DATABASE); or empty this ledger, after a `ledger export`, with "
+                "`braze-pipeline --template {template} ledger reset --all`: then all is sent in "
+                "full."
+            ),
+            (
+                'Retry: `braze-pipeline actions resolve {number}`, or "Re-execute all" of the run '
+                "in the UI."
+            ),
+        ),
+        whole=True,
+    ),
     errors.BrazeUnavailable.action: Resolution(
         title=errors.BrazeUnavailable.title,
         meaning="Braze could not be reached, or kept failing after all retries.",

@@ -5,6 +5,7 @@
 ``columns``    which Braze name lies in which column of the wide table
 ``journal``    reading what a send acknowledged
 ``fold``       journal and plan snapshot into the ledger, with ``merge``
+``endpoint``   which Braze the ledger is about
 ``settle``     which day each user was last evaluated for: the stale guard
 ``doubts``     what may be in Braze without an answer
 ``standing``   which users Braze is known to have

@@ -20,8 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import columns, tables
-from braze_pipeline.core.ledger.fold import fold
+from braze_pipeline.core.ledger import columns, endpoint, tables
 from braze_pipeline.core.warehouse import literal
 from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import ValueType
@@ -89,10 +88,11 @@ def import_export(
     """Take over what Braze export files (``.json``, ``.json.gz``, ``.zip``) say.
 
     Raises:
+        EndpointMismatch: the ledger is about another Braze endpoint.
         UsageError: a file is missing or is no such file, or none has a user.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
-    fold(con, warehouse, t.destination.name)
+    endpoint.claim(con, warehouse, t)
     layout = columns.ensure_layout(con, t)
     with _unpacked(files) as plain:
         unreadable = _read(con, t.destination.identifier, layout.columns, plain)

@@ -151,7 +151,8 @@ def ensure_layout(
 def _ensure_ledger(con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: str) -> None:
     if ledger not in tables.ledgers(con):
         con.execute(
-            "INSERT INTO ledger.ledgers VALUES (?, ?, ?, 0)",
+            "INSERT INTO ledger.ledgers (ledger, destination, identifier, version) "
+            "VALUES (?, ?, ?, 0)",
             [ledger, t.destination.name, t.destination.identifier],
         )
     con.execute(

@@ -9,11 +9,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import rejections
-from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.ledger import endpoint, tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan import payload, records
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import UsageError
+from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -132,15 +132,25 @@ def reset(
     """Have the next plan send these attributes (or all of the template) again for everybody.
 
     The values stay, so that older days still cannot overwrite newer ones, and so that what became
-    null is cleared. An attribute that was stopped because its type changed is released. Returns
-    the names that were reset.
+    null is cleared. An attribute that was stopped because its type changed is released. Where the
+    ledger is about another endpoint, all of it is emptied instead. Returns the names that were
+    reset.
 
     Raises:
+        EndpointMismatch: the ledger is about another Braze endpoint, and only some attributes were
+            to be reset.
         UsageError: a name that the ledger does not have.
     """
     fold(con, warehouse, t.destination.name)
     records.ensure(con)
     ledger = tables.ledger_name(t)
+    try:
+        endpoint.check(con, warehouse, t)
+    except EndpointMismatch:
+        if attributes is not None:
+            raise
+        endpoint.start_over(con, t)
+        return tuple(a.name for a in t.attributes)
     wanted = [a.name for a in t.attributes] if attributes is None else list(attributes)
     have = {
         name

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
-from braze_pipeline.core.ledger import columns, tables
+from braze_pipeline.core.ledger import columns, endpoint, tables
 from braze_pipeline.core.warehouse import literal
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 
@@ -119,6 +119,7 @@ def look_up(
     """
     allowed = t.destination.known_users.lookups_per_minute * LOOK_UP_MINUTES * EXPORT_IDS
     with warehouse.connect() as con:
+        endpoint.claim(con, warehouse, t)
         users, left = to_look_up(con, t, days, now=now, limit=allowed)
     asked: list[str] = []
     known: set[str] = set()

@@ -30,7 +30,15 @@ def _first(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(Path(__file__).with_name("tables.sql").read_text(encoding="utf-8"))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _endpoints(con: duckdb.DuckDBPyConnection) -> None:
+    """Which Braze each ledger is about (see ``endpoint``); the newest row of a ledger counts."""
+    con.execute(
+        "CREATE TABLE ledger.endpoints (ledger VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, "
+        "reason VARCHAR, bound_at TIMESTAMP NOT NULL)"  # reason NULL: the ledger was empty
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _endpoints)
 """In order; the schema version is how many have been carried out. Append, never edit."""
 
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.braze.instances import normal_endpoint
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import UsageError
+from braze_pipeline.errors import EndpointMismatch, UsageError
 
 if TYPE_CHECKING:
     import duckdb
 
+    from braze_pipeline.settings import TemplateSettings
+
 KEY = "braze_pipeline_ledger"
-_OF_LEDGER = ("ledgers", "changes", "attributes", "templates", "acks", "refused", "doubts")
+_OF_LEDGER = (
+    "ledgers", "endpoints", "changes", "attributes", "templates", "acks", "refused", "doubts",
+)  # fmt: skip
 _OF_PLANS = ("folded", "folded_ranges", "unsettled")
 
 
@@ -48,16 +54,24 @@ def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> in
     return tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}")
 
 
-def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool = False) -> str:
+def import_ledger(
+    con: duckdb.DuckDBPyConnection,
+    templates: Sequence[TemplateSettings],
+    path: Path,
+    *,
+    replace: bool = False,
+) -> str:
     """Restore an exported ledger, in one transaction; returns its name.
 
     Raises:
-        UsageError: the file is no exported ledger, or one of a newer version, or the ledger has
-            users already and ``replace`` is not set.
+        EndpointMismatch: it is about another endpoint than the templates' destination.
+        UsageError: the file is no exported ledger, or one of a newer version or of no template's
+            destination, or the ledger has users already and ``replace`` is not set.
     """
     tables.ensure(con)
     small = _metadata(con, path)
     ledger = str(small["ledgers"][0]["ledger"])
+    _check_endpoint(small, ledger, templates, path)
     wide = tables.wide(ledger)
     exists, before = ledger in tables.ledgers(con), tables.version(con, ledger)
     if exists and not replace and tables.count(con, f"SELECT count(*) FROM {wide}"):
@@ -71,7 +85,7 @@ def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool =
         )
         for name in _OF_LEDGER:
             con.execute(f"DELETE FROM ledger.{name} WHERE ledger = ?", [ledger])
-            _insert(con, name, small[name])
+            _insert(con, name, small.get(name, []))
         for name in _OF_PLANS:
             plans = sorted({row["plan_id"] for row in small[name]})
             con.execute(
@@ -85,6 +99,26 @@ def import_ledger(con: duckdb.DuckDBPyConnection, path: Path, *, replace: bool =
             )
             tables.bump(con, ledger, "import", None)
     return ledger
+
+
+def _check_endpoint(
+    small: dict[str, Any], ledger: str, templates: Sequence[TemplateSettings], path: Path
+) -> None:
+    """A file that does not say its endpoint is let in: the next plan asks."""
+    here = {tables.ledger_name(t): normal_endpoint(t.destination.endpoint) for t in templates}
+    if ledger not in here:
+        raise UsageError(
+            f"{path} is the ledger {ledger}; the configuration has {', '.join(here)}.",
+            fix="Give the defs.yaml of its destination with --config.",
+        )
+    was = [row["endpoint"] for row in small.get("endpoints", [])][-1:]
+    if was and was[0] != here[ledger]:
+        raise EndpointMismatch(
+            f"{path} is a ledger about {was[0]}; {ledger} is configured for {here[ledger]}. "
+            "Nothing was imported.",
+            fix=f"If that is the same workspace, import it with BRAZE_REST_ENDPOINT={was[0]}, and "
+            'then say so: `braze-pipeline ledger adopt --reason "…"`.',
+        )
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, ledger: str | None) -> list[Any]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
 from braze_pipeline.core import rejections
-from braze_pipeline.core.ledger import columns, settle, standing, tables
+from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
-from braze_pipeline.core.ledger.fold import find_plan, fold
+from braze_pipeline.core.ledger.fold import find_plan
 from braze_pipeline.core.lineage import last_lineage
 from braze_pipeline.core.personal import settled
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
@@ -63,12 +63,13 @@ def build_plan(
 
     Raises:
         AccountingError: the counts do not add up, or the profiles name a user twice.
+        EndpointMismatch: the ledger is about another Braze endpoint.
         LedgerError: the ledger or its journal cannot be used.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     rejections.ensure(con)
     records.ensure(con)
-    fold(con, warehouse, t.destination.name)
+    endpoint.claim(con, warehouse, t)
     t = settled(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
     layout = columns.ensure_layout(con, t, _stopped(preflight))
