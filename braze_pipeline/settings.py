@@ -305,7 +305,8 @@ class DestinationSettings:
         objects_per_request: At most 75 (Braze docs, "Create and update users").
         max_body_bytes: At most 4 MB (Braze docs, "API limits", payload size).
         max_in_flight: Upper bound of requests in flight.
-        connect_timeout, read_timeout: Seconds.
+        connect_timeout, read_timeout: Seconds; ``read_timeout`` between two parts of an answer.
+        answer_timeout: Seconds that a whole answer may take.
         retry_budget_seconds: How long one run may spend on a Braze that fails before it gives up.
         max_throttle_seconds: How long Braze may go on answering 429 before a run gives up: an
             hourly limit is reset on the clock hour.
@@ -329,6 +330,7 @@ class DestinationSettings:
     max_in_flight: int = 200
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
+    answer_timeout: float = 90.0
     retry_budget_seconds: float = 300.0
     max_throttle_seconds: float = 3900.0
     read_back_users: int = 0

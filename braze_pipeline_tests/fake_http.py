@@ -9,13 +9,13 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-Reply = bytes | None
-"""What goes back, byte by byte; None drops the connection without an answer."""
+Reply = bytes | Iterator[bytes] | None
+"""What goes back, byte by byte or part by part; None drops the connection without an answer."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ class FakeHttp:
                     if answer is None:
                         linger = struct.pack("ii", 1, 0)
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                        return
+                    if not isinstance(answer, bytes):
+                        for part in answer:
+                            connection.sendall(part)
                         return
                     connection.sendall(answer)
                     if _cut_short(answer):

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
+from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import Kind, Verdict, judge
-from braze_pipeline.braze.limits import EXPORT_IDS
+from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
 from braze_pipeline.errors import (
     BrazeError,
@@ -30,8 +31,7 @@ from braze_pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
-    from requests.adapters import HTTPAdapter
+    from requests import PreparedRequest
 
     from braze_pipeline.settings import DestinationSettings
 
@@ -75,7 +75,7 @@ class BrazeClient:
             ConfigurationError: the endpoint is plain http to another machine.
         """
         import requests
-        from requests.adapters import HTTPAdapter
+        from urllib3 import exceptions as urllib3
 
         split = urlsplit(destination.endpoint)
         plain = split.scheme == "http" and split.hostname in _LOOPBACK
@@ -86,12 +86,10 @@ class BrazeClient:
             )
         self.redact = Redactor(secret)
         self._destination = destination
-        self._requests = requests
+        self._requests, self._urllib3 = requests, urllib3
         self._secret = secret
         self._timeout = (destination.connect_timeout, destination.read_timeout)
-        self._adapter: HTTPAdapter = HTTPAdapter(
-            pool_connections=1, pool_maxsize=pool, max_retries=0
-        )
+        self._adapter = bounded.adapter(pool=pool, answer_seconds=destination.answer_timeout)
         self._proxies = _proxies(destination.endpoint)
         self._verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._track = self._prepared("POST", TRACK)
@@ -112,7 +110,7 @@ class BrazeClient:
         request = self._track.copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
-        return self._send(request)
+        return self._send(request, MAX_TRACK_ANSWER_BYTES)
 
     def ask(self, method: str, path: str, payload: object = None) -> Answer:
         """One request with a JSON body, or none, and its answer as it came.
@@ -126,7 +124,7 @@ class BrazeClient:
         if payload is not None:
             request.body = json.dumps(payload).encode()
             request.headers["Content-Length"] = str(len(request.body))
-        return self._send(request)
+        return self._send(request, MAX_ANSWER_BYTES)
 
     def judged(self, answer: Answer, *, objects: int) -> Verdict:
         """What an answer to ``track`` means, with the key taken out of its texts."""
@@ -281,26 +279,28 @@ class BrazeClient:
         )
         return request.prepare()
 
-    def _send(self, request: PreparedRequest) -> Answer:
+    def _send(self, request: PreparedRequest, limit: int) -> Answer:
         exceptions = self._requests.exceptions
         cause = ""
         try:
-            response: Response = self._adapter.send(
+            response = self._adapter.send(
                 request,
-                stream=False,
+                stream=True,
                 timeout=self._timeout,
                 verify=self._verify,
                 proxies=self._proxies,
             )
             # Reading is part of the answer: a body cut short is no answer.
-            body = response.content
+            body = bounded.body_of(response, limit)
+        except bounded.AnswerTooLarge:
+            cause = "answer too large"
         except exceptions.SSLError:
             cause = "TLS certificate not accepted"
         except exceptions.ConnectTimeout:
             cause = "connecting timed out"
-        except exceptions.Timeout:
+        except (exceptions.Timeout, self._urllib3.TimeoutError):
             cause = "timeout"
-        except exceptions.RequestException as error:
+        except (exceptions.RequestException, self._urllib3.HTTPError) as error:
             cause = _word(error)
         if cause:
             # Raised out here: inside, it would hold the library's exception as its context, and

@@ -57,3 +57,9 @@ EXPORT_IDS: Final = 50
 
 CUSTOM_ATTRIBUTES_PAGE: Final = 50
 """Attributes on a page of ``GET /custom_attributes`` (docs, "Export custom attributes")."""
+
+MAX_TRACK_ANSWER_BYTES: Final = 4_000_000
+"""Bytes of an answer to ``/users/track`` that are read; 75 refused objects make 20,000."""
+
+MAX_ANSWER_BYTES: Final = 64_000_000
+"""Bytes of any other answer that are read; 50 users with nested attributes make fewer."""

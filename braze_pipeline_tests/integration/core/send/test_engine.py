@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from braze_pipeline.errors import (
 )
 from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.settings import RateLimit
+from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
 from braze_pipeline_tests.integration.core.send.plans import (
     SECRET,
     destination,
@@ -260,6 +261,29 @@ def test_when_braze_refuses_everybody_the_run_stops(tmp_path: Path) -> None:
     assert isinstance(result.stopped_by, ContractBroken)
     assert result.accepted_users == 0
     assert result.not_attempted_users > 0
+
+
+def test_answers_that_never_end_are_no_answers_and_are_retried_like_them(tmp_path: Path) -> None:
+    def drip(answer: bytes) -> Iterator[bytes]:
+        for byte in answer:
+            time.sleep(0.05)
+            yield bytes([byte])
+
+    def answers(request: Request) -> Reply:
+        whole = success(request)
+        first = sum(one.body == request.body for one in server.requests) == 1
+        return drip(whole + b" " * 100) if first else whole
+
+    ids = users(150)
+    with FakeHttp(answer=answers) as server:
+        result = send(tmp_path, server.endpoint, ids, answer_timeout=0.3)
+        assert outcome(result) == (150, 0, 0)
+        assert dict(result.retries) == {"timeout": 2}
+
+        server.answer = lambda request: drip(success(request))
+        stuck = send(tmp_path, server.endpoint, ids, plan_id="stuck", answer_timeout=0.3)
+        assert outcome(stuck) == (0, 0, 150)
+        assert isinstance(stuck.stopped_by, BrazeUnavailable)
 
 
 class _SmallDisk(Journal):
