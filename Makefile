@@ -1,5 +1,6 @@
 # What a newcomer needs; each target sets up all that it needs from Python 3.11 with pip.
 PYTHON ?= python3.11
+PORT ?= 3000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -27,8 +28,8 @@ test: $(READY) ## all tests
 hunt: $(READY) ## the property tests with examples drawn anew, to find what the fixed ones do not
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt
 
-ui: $(READY) ## Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000
-	@DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" $(BIN)/dagster dev --host 127.0.0.1
+ui: $(READY) ## Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000 (or PORT=…)
+	@$(BIN)/braze-pipeline ui --port $(PORT)
 
 check: $(READY) ## lint, types, import rules, lines of code and definitions
 	@$(BIN)/ruff check .

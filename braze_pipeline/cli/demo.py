@@ -58,7 +58,7 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
     own = {
         ENDPOINT_VARIABLE: sandbox.endpoint,
         DATABASE_VARIABLE: str(given.sandbox_database),
-        given.templates[0].destination.api_key_env: SANDBOX_API_KEY,
+        **{t.destination.api_key_env: SANDBOX_API_KEY for t in given.templates},
     }
     ours = Session(given.config_file, given.template_name, {**given.environ, **own})
     if ours.warehouse.path.exists():

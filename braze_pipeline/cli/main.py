@@ -64,8 +64,11 @@ def main() -> None:
     # What Dagster says of its own beta features is the developers' business (docs/decisions).
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    # A terminated command drains what is in flight, as Ctrl-C does.
+    # A terminated command drains what is in flight, as Ctrl-C does; so does one whose terminal is
+    # closed, unless it was started with nohup.
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _interrupt)
     guarded(lambda: cli.main(args=sys.argv[1:], prog_name="braze-pipeline", standalone_mode=False))
 
 

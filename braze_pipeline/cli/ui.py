@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -18,42 +20,89 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.demo import in_sandbox, known_users
+from braze_pipeline.errors import ConfigurationError
 
-_STOP_SECONDS = 20
+_HOST = "127.0.0.1"
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.1
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", default=3000, show_default=True, help=f"Port on {_HOST}.")
 @click.pass_obj
 def ui(session: Session, port: int) -> None:
-    """Dagster's UI with daemon, schedule and sensors, on 127.0.0.1."""
-    environment = dict(os.environ)
-    environment.setdefault("DAGSTER_HOME", str(Path(".dagster_home").resolve()))
-    key = session.templates[0].destination.api_key_env
+    """Dagster's UI with daemon, schedule and sensors, on 127.0.0.1.
+
+    Without an API key it works against a sandbox, with a database of its own.
+    """
+    _check_free(port)
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    environ = session.environ
+    keys = sorted({template.destination.api_key_env for template in session.templates})
     with ExitStack() as stack:
-        if not environment.get(key):
+        if not any(environ.get(key, "").strip() for key in keys):
             from braze_pipeline.sandbox import Sandbox
 
             sandbox = stack.enter_context(Sandbox(users=known_users(session)))
-            environment.update(in_sandbox(session, sandbox).environ)
-            console.say(f"{key} is not set: a stand-in Braze answers at {sandbox.endpoint}")
-        console.say(f"Dagster's UI: http://127.0.0.1:{port} (end it with Ctrl-C)")
-        sys.exit(_dagster_dev(environment, port))
+            sandboxed = in_sandbox(session, sandbox)
+            environ = sandboxed.environ
+            console.say(f"No API key in {' or '.join(keys)}: runs send to a stand-in Braze,")
+            console.say(f"{sandbox.endpoint}, and work on {sandboxed.warehouse.path}.")
+        console.say(f"Dagster's UI: http://{_HOST}:{port} (Ctrl-C ends it)")
+        code = _dagster_dev({**environ, "DAGSTER_HOME": str(home)}, port)
+    sys.exit(code)
+
+
+def _check_free(port: int) -> None:
+    """Dagster would take another port, and say so among a hundred lines."""
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            ours.bind((_HOST, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} on {_HOST} is in use.",
+                fix="End what uses it, or choose another with --port (`make ui PORT=3001`).",
+            ) from error
 
 
 def _dagster_dev(environment: dict[str, str], port: int) -> int:
     command = [
-        str(Path(sys.executable).with_name("dagster")), "dev",
-        "--host", "127.0.0.1", "--port", str(port),
+        str(Path(sys.executable).with_name("dagster")), "dev", "--host", _HOST, "--port", str(port)
     ]  # fmt: skip
-    # Its own process group: Ctrl-C is passed on once, and everything it started ends with it.
+    # In the background of a script Ctrl-C is ignored, and Dagster would inherit that for all
+    # signals; with a handler of ours it does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A process group of its own: a signal of the terminal reaches us alone, and we end the group.
     child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
     try:
         return child.wait()
     except KeyboardInterrupt:
-        os.killpg(child.pid, signal.SIGINT)
-        try:
-            return child.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            return child.wait()
+        return 0
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End Dagster in its own order, then whatever of its group is left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the end is under way
+    child.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=_STOP_SECONDS)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _STOP_SECONDS
+        left = _signal(child.pid, number)
+        while left and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            left = _signal(child.pid, 0)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Whether a process of the group is there to get the signal; 0 is none."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -144,14 +144,14 @@ def dagster_dev(folder: Path, environ: Mapping[str, str]) -> Iterator[Dagster]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _answers(url), f"the UI ({log.read_text(errors='replace')[-2000:]})")
+        wait_for(lambda: answers(url), f"the UI ({log.read_text(errors='replace')[-2000:]})")
         with dg.DagsterInstance.from_config(environ["DAGSTER_HOME"]) as instance:
             yield Dagster(url, instance, log)
     finally:
         _stop(child)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/server_info", timeout=10).ok
     except requests.RequestException:
