@@ -6,12 +6,19 @@ counting.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+
+import pytest
+
+from braze_pipeline.sandbox import Sandbox
 
 PROJECT = Path(__file__).parent.parent
 CUSTOMERS = 30
@@ -80,6 +87,49 @@ class SmallBrand:
             "BRAZE_PIPELINE_DATABASE": str(self.folder / "warehouse.duckdb"),
             "DAGSTER_HOME": str(self.home),
         }
+
+    def enter(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        endpoint: str = "http://127.0.0.1:1",
+        api_key: str = "key",
+    ) -> None:
+        """Set this brand's variables in the environment of the test."""
+        for name, value in self.environ(endpoint, api_key).items():
+            monkeypatch.setenv(name, value)
+
+    def start(
+        self,
+        sandbox: Sandbox,
+        *arguments: str,
+        stderr: int = subprocess.PIPE,
+        environ: Mapping[str, str] = {},
+    ) -> subprocess.Popen[str]:
+        """The command line for this brand, as a process of its own."""
+        command = str(Path(sys.executable).with_name("braze-pipeline"))
+        ours = self.environ(sandbox.endpoint, sandbox.api_key)
+        return subprocess.Popen(
+            [command, "--config", str(self.config), *arguments],
+            cwd=self.folder,
+            env={**os.environ, **ours, **environ},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def call(
+        self, sandbox: Sandbox, *arguments: str, environ: Mapping[str, str] = {}
+    ) -> subprocess.CompletedProcess[str]:
+        """The same, when it has ended."""
+        with self.start(sandbox, *arguments, environ=environ) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def send_slowly(self) -> None:
+        """One user a request, two requests at a time."""
+        less = "    objects_per_request: 1\n    max_in_flight: 2\n"
+        text = self.config.read_text()
+        self.config.write_text(text.replace("    retry_budget", f"{less}    retry_budget"))
 
     def day(self, days_ago: int) -> str:
         """A day, counted back from the last one."""

@@ -6,13 +6,9 @@ their order.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -61,20 +57,9 @@ class Place:
 
     def resolve(self, number: int) -> str:
         """``braze-pipeline actions resolve`` over the running UI; what it said."""
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("braze-pipeline")),
-                *("--config", str(self.brand.config), "actions", "resolve", str(number)),
-            ],
-            env={
-                **os.environ,
-                **self.brand.environ(self.sandbox.endpoint, self.sandbox.api_key),
-                "BRAZE_PIPELINE_UI_URL": self.dagster.url,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        resolve = ("actions", "resolve", str(number))
+        ui = {"BRAZE_PIPELINE_UI_URL": self.dagster.url}
+        done = self.brand.call(self.sandbox, *resolve, environ=ui)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

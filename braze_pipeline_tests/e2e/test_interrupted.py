@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e
 
 
 def slow_brand(folder: Path) -> SmallBrand:
-    """One user a request, two at a time."""
     brand = small_brand(folder)
-    text = brand.config.read_text()
-    less = "    objects_per_request: 1\n    max_in_flight: 2\n"
-    brand.config.write_text(text.replace("    retry_budget", f"{less}    retry_budget"))
+    brand.send_slowly()
     return brand
 
 
 def start(brand: SmallBrand, sandbox: Sandbox) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
-    return subprocess.Popen(
-        [*command, "run", "--as-of", brand.day(0), "--json"],
-        cwd=brand.folder,
-        env={**os.environ, **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return brand.start(sandbox, "run", "--as-of", brand.day(0), "--json")
 
 
 def sends(sandbox: Sandbox) -> int:

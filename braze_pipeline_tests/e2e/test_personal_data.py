@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,15 +72,7 @@ def plant(brand: SmallBrand, *, restricted: bool = False) -> None:
 
 
 def call(brand: SmallBrand, sandbox: Sandbox, *arguments: str) -> tuple[int, str]:
-    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
-    done = subprocess.run(
-        [*command, *arguments],
-        cwd=brand.folder,
-        env={**os.environ, **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = brand.call(sandbox, *arguments)
     return done.returncode, done.stdout + done.stderr
 
 

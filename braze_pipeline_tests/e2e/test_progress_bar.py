@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e
 
 
 def start(brand: SmallBrand, sandbox: Sandbox, *options: str, stderr: int) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
-    return subprocess.Popen(
-        [*command, "run", "--as-of", brand.day(0), *options],
-        cwd=brand.folder,
-        env={**os.environ, "TERM": "xterm", **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    )
+    run = ("run", "--as-of", brand.day(0), *options)
+    return brand.start(sandbox, *run, stderr=stderr, environ={"TERM": "xterm"})
 
 
 def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[str, str]:
@@ -47,13 +39,7 @@ def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[s
 
 def one_user_a_request(folder: Path) -> SmallBrand:
     brand = small_brand(folder)
-    text = brand.config.read_text()
-    brand.config.write_text(
-        text.replace(
-            "    retry_budget_seconds: 1\n",
-            "    retry_budget_seconds: 1\n    objects_per_request: 1\n    max_in_flight: 2\n",
-        )
-    )
+    brand.send_slowly()
     return brand
 
 

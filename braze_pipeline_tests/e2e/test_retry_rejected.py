@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e
 
 
 def call(brand: SmallBrand, sandbox: Sandbox, *arguments: str) -> str:
-    command = [str(Path(sys.executable).with_name("braze-pipeline")), "--config", str(brand.config)]
-    done = subprocess.run(
-        [*command, *arguments],
-        cwd=brand.folder,
-        env={**os.environ, **brand.environ(sandbox.endpoint, SANDBOX_API_KEY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = brand.call(sandbox, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -40,8 +40,7 @@ def test_a_mistyped_command_is_invalid_input_and_what_was_not_made_yet_is_missin
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, title: str
 ) -> None:
     brand = small_brand(tmp_path / "brand")
-    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
-        monkeypatch.setenv(name, value)
+    brand.enter(monkeypatch)
     monkeypatch.chdir(tmp_path)
     error = CliRunner().invoke(cli, ["--config", str(brand.config), *words.split()]).exception
     assert isinstance(error, PipelineError)

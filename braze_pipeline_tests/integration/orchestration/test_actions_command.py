@@ -34,8 +34,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def brand(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> SmallBrand:
     made = small_brand(tmp_path / "brand")
-    for name, value in made.environ(sandbox.endpoint, sandbox.api_key).items():
-        monkeypatch.setenv(name, value)
+    made.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
     return made
 
 

@@ -79,8 +79,7 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
 ) -> None:
     text = brand.config.read_text()
     brand.config.write_text(text.replace("lifetime_value: 0}", "lifetime_value: 1000000000}"))
-    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
-        monkeypatch.setenv(name, value)
+    brand.enter(monkeypatch)
     definitions, t = built(brand)
     outcome = run_days(definitions, t, [brand.last], dry_run=True, tags={})
     assert outcome.failed is not None
@@ -99,8 +98,7 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
 def test_a_plan_alone_is_refused_where_nobody_is_in_the_audience_or_none_was_built(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
-        monkeypatch.setenv(name, value)
+    brand.enter(monkeypatch)
     definitions, t = built(brand)
     keys = TemplateKeys.of(t)
     said = [_plan_alone(definitions, t, brand.day(0))]
@@ -134,8 +132,7 @@ def _plan_alone(definitions: dg.Definitions, t: TemplateSettings, day: str) -> s
 def test_late_sources_are_a_warning_and_each_source_shows_its_rows(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
-        monkeypatch.setenv(name, value)
+    brand.enter(monkeypatch)
     definitions, t = built(brand)
     assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is None
     assert _source_check(t) == (True, True)
@@ -165,8 +162,7 @@ def _source_check(t: TemplateSettings) -> tuple[bool, bool]:
 def test_profiles_tell_the_column_that_each_braze_name_comes_from(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in brand.environ("http://127.0.0.1:1", "key").items():
-        monkeypatch.setenv(name, value)
+    brand.enter(monkeypatch)
     definitions, t = built(brand)
     assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is None
     keys = TemplateKeys.of(t)
@@ -192,8 +188,7 @@ def test_every_asset_shows_its_columns_and_lineage_reaches_from_the_sources_to_b
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Sandbox(assume_all=True) as sandbox:
-        for name, value in brand.environ(sandbox.endpoint, sandbox.api_key).items():
-            monkeypatch.setenv(name, value)
+        brand.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
         definitions, t = built(brand, sandbox.endpoint)
         assert run_days(definitions, t, [brand.last], dry_run=False, tags={}).failed is None
     keys = TemplateKeys.of(t)

@@ -72,8 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     customers.write_text(customers.read_text().replace("ann5@example.com", "ann5 at example"))
     with Sandbox(assume_all=True) as sandbox:
         sandbox.refuse("c3", "not this one")
-        for name, value in brand.environ(sandbox.endpoint, sandbox.api_key).items():
-            monkeypatch.setenv(name, value)
+        brand.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
         yield Place(brand, sandbox)
 
 
