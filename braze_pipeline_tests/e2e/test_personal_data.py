@@ -120,6 +120,9 @@ def test_nothing_a_run_writes_or_says_names_a_person_or_the_key(
     said = {}
     code, said["run"] = call(brand, sandbox, "run", "--as-of", brand.day(2))
     assert code == 0, said["run"]
+    said["its plan"] = call(brand, sandbox, "plan", "--limit", "500")[1]
+    for shown in ("Contact Line", "Greeting", "xxxxxxxxx"):
+        assert shown in said["its plan"], "the people must have been planned"
     for user in ("c900", "c901"):
         assert sandbox.profile(user), "the people must have been sent for this to show anything"
     sent = sandbox.profile("c900")
