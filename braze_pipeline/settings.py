@@ -89,7 +89,6 @@ class AudienceRules:
         min_predicted_value: A predicted value at or above this amount is high value.
         active_within_days: The last order is at most so many days before the as-of date.
         channels: A customer is contactable by one of these: opted in *and* with an address.
-        *_column: The columns of the customer attributes table that the rules read.
     """
 
     min_lifetime_value: float | None = None
@@ -97,13 +96,6 @@ class AudienceRules:
     min_predicted_value: float | None = None
     active_within_days: int = 365
     channels: tuple[Literal["email", "sms"], ...] = ("email", "sms")
-    value_column: str = "lifetime_value"
-    predicted_column: str = "predicted_clv"
-    recency_column: str = "l12m_recency"
-    email_column: str = "email"
-    phone_column: str = "phone"
-    email_opt_in_column: str = "email_opted_in"
-    sms_opt_in_column: str = "sms_opted_in"
 
 
 @dataclass(frozen=True, kw_only=True)

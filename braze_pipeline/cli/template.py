@@ -18,6 +18,7 @@ from braze_pipeline.core.lineage import follow
 from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
+from braze_pipeline.textfile import read_text
 
 
 @click.group()
@@ -32,7 +33,7 @@ def describe(session: Session) -> None:
     from braze_pipeline.core.profiles import rule_for
 
     for one in session.templates if session.template_name is None else (session.template,):
-        t = settled(one, follow(one.attributes_sql.read_text(encoding="utf-8-sig")))
+        t = settled(one, follow(read_text(one.attributes_sql)))
         shown = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
             title=f"{t.destination.name}: {t.name}",

@@ -17,6 +17,7 @@ from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePar
 from braze_pipeline.config.problems import Key, Problem
 from braze_pipeline.core.lineage import Lineage
 from braze_pipeline.core.personal import field_named_by, is_known, why_personal
+from braze_pipeline.core.profiles.leave import leave_value
 from braze_pipeline.core.reach import condition
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
@@ -52,6 +53,7 @@ def resolve_attributes(
     destination: DestinationSettings,
     problems: list[Problem],
     *,
+    zone: str,
     personal_columns: tuple[str, ...],
     lineage: Lineage,
 ) -> Resolved:
@@ -69,10 +71,10 @@ def resolve_attributes(
             dropped.append(item.column)
         elif field is not None:
             _field_problems(field, item, here, problems)
-            attributes.append(_of_field(field, item, part))
+            attributes.append(_left(_of_field(field, item, part), here, zone, problems))
         else:
             _custom_problems(name, item, here, problems)
-            attributes.append(_custom(name, item, personal_columns))
+            attributes.append(_left(_custom(name, item, personal_columns), here, zone, problems))
     _duplicates(attributes, part, key, problems)
     everything = [attribute.name for attribute in attributes]
     if part.restricted_pii:
@@ -209,6 +211,20 @@ def _leave(item: AttributePart) -> tuple[Literal["keep", "clear", "set"], Json]:
     if isinstance(item.on_leave, OnLeavePart):
         return "set", item.on_leave.set
     return item.on_leave, None
+
+
+def _left(
+    attribute: AttributeSettings, key: Key, zone: str, problems: list[Problem]
+) -> AttributeSettings:
+    """The attribute with the value that it is set to on leave in the form that leaves."""
+    if attribute.on_leave == "set":
+        try:
+            return replace(attribute, leave_value=leave_value(attribute, zone=zone))
+        except ValueError as error:
+            problems.append(
+                Problem((*key, "on_leave"), f"{attribute.name!r} cannot be set to this: {error}.")
+            )
+    return attribute
 
 
 def _field_problems(

@@ -67,7 +67,13 @@ class Part(BaseModel):
     """A mapping in the YAML file."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # What is in the wrong place may be a secret.
+        hide_input_in_errors=True,
     )
 
     @model_validator(mode="before")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.textfile import read_text
 
 COMPONENT = "BrazeDestination"
 
@@ -43,13 +44,7 @@ def place_of(file: Path, destination: str) -> Place:
 
 
 def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"The configuration {file} cannot be read: {error.strerror}.",
-            fix="Give the path of a defs.yaml with --config.",
-        ) from error
+    text = read_text(file)
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         values = list(yaml.safe_load_all(text))
@@ -58,11 +53,30 @@ def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigurationError(
             f"{file}{line}: not valid YAML: {getattr(error, 'problem', None) or error}.",
-            fix="Mend the line named above.",
+            fix="Fix the line named above.",
         ) from error
     for node, value in zip(nodes, values, strict=True):
         if isinstance(value, dict) and str(value.get("type", "")).endswith(f".{COMPONENT}"):
+            refuse([*_repeated(node, ())], Place(file, node))
             yield value.get("attributes"), Place(file, _attributes(node))
+
+
+def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
+    """Keys that are in one mapping twice: YAML would take the last one, and say nothing."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, (*path, index))
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for name, value in node.value:
+            line = name.start_mark.line + 1
+            if name.value in seen:
+                yield Problem(
+                    (*path, name.value),
+                    f"This key is there twice (lines {seen[name.value]} and {line}). Remove one.",
+                )
+            seen.setdefault(name.value, line)
+            yield from _repeated(value, (*path, name.value))
 
 
 def _attributes(node: yaml.Node | None) -> yaml.Node | None:

@@ -6,9 +6,10 @@ schema, ``dg check yaml`` and the editor show.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from braze_pipeline.config.base import Part, one_of
 from braze_pipeline.settings import FIRST_DAY
@@ -168,11 +169,16 @@ class AudiencePart(Part):
     contactable: ContactablePart = ContactablePart()
 
 
+def _as_text(value: object) -> object:
+    """YAML makes dates of what looks like one; a value is text until its attribute is known."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
 class OnLeavePart(Part):
     """What happens to an attribute when a user leaves the audience."""
 
-    set: JsonValue
-    """The value to set."""
+    set: Annotated[JsonValue, BeforeValidator(_as_text)]
+    """The value to set, written like a value of the column."""
 
 
 class AttributePart(Part):

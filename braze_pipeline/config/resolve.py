@@ -25,7 +25,7 @@ from braze_pipeline.config.models import (
     SourcePart,
     TemplatePart,
 )
-from braze_pipeline.config.problems import Place, Problem, refuse
+from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.core.lineage import Lineage, follow
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
@@ -41,6 +41,7 @@ from braze_pipeline.settings import (
     SourceSettings,
     TemplateSettings,
 )
+from braze_pipeline.textfile import read_text
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
 SOURCES_VARIABLE = "BRAZE_PIPELINE_SOURCES"
@@ -225,8 +226,7 @@ def _template(
     key = ("templates", index)
     destination = _destination(config, part, index, folder, environ, problems)
     sql = folder / part.attributes_sql
-    if not sql.is_file():
-        problems.append(Problem((*key, "attributes_sql"), f"There is no file {sql}."))
+    text = _sql(sql, (*key, "attributes_sql"), problems)
     personal = tuple(
         column
         for other in config.templates
@@ -234,7 +234,13 @@ def _template(
         for column in personal_columns(other)
     )
     attributes, dropped, withheld, identifier = resolve_attributes(
-        part, key, destination, problems, personal_columns=personal, lineage=_lineage(part, sql)
+        part,
+        key,
+        destination,
+        problems,
+        zone=config.time_zone if config.time_zone in available_timezones() else "UTC",
+        personal_columns=personal,
+        lineage=follow(text) if part.restricted_pii else Lineage(),
     )
     prefix = _prefix(config, index)
     if config.templates.index(part) != index or part.name in {
@@ -271,11 +277,16 @@ def _template(
     )
 
 
-def _lineage(part: TemplatePart, sql: Path) -> Lineage:
-    """Of the template's SQL, where it has to be known before anything runs."""
-    if not part.restricted_pii or not sql.is_file():
-        return Lineage()
-    return follow(sql.read_text(encoding="utf-8-sig"))
+def _sql(file: Path, key: Key, problems: list[Problem]) -> str:
+    """The text of the template's SQL; empty where it cannot be read."""
+    if not file.is_file():
+        problems.append(Problem(key, f"There is no file {file}."))
+        return ""
+    try:
+        return read_text(file)
+    except ConfigurationError as error:
+        problems.append(Problem(key, f"{error.what} {error.fix}"))
+        return ""
 
 
 def _region(part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]) -> str | None:

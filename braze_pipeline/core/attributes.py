@@ -6,15 +6,16 @@ columns that the template sends are there, and there is one row per customer, wi
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import usersql
+from braze_pipeline.core.audience import check_columns
 from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
+from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 
@@ -155,6 +156,7 @@ def compute(
     found = columns(con, relation)
     names = [name for name, _ in found]
     _check_columns(t, names)
+    check_columns(con, t, f"FROM {relation}")
     rows, nulls = _check_rows(con, t, names, relation)
     return Computed(day, relation, rows, found, nulls, lines)
 
@@ -194,18 +196,8 @@ def keep(
 
 
 def read_by(t: TemplateSettings) -> dict[str, str]:
-    """The columns that a template reads, each with what reads it."""
+    """The columns that a template reads beside those of its audience, each with what reads it."""
     found = {t.customer_column: "the pipeline", t.identifier_column: "the user identifier"}
-    rules = t.audience
-    found[rules.recency_column] = "the audience"
-    if rules.min_lifetime_value is not None or rules.top_percent is not None:
-        found[rules.value_column] = "the audience"
-    if rules.min_predicted_value is not None:
-        found[rules.predicted_column] = "the audience"
-    if "email" in rules.channels:
-        found |= {rules.email_column: "the audience", rules.email_opt_in_column: "the audience"}
-    if "sms" in rules.channels:
-        found |= {rules.phone_column: "the audience", rules.sms_opt_in_column: "the audience"}
     for attribute in t.attributes:
         found[attribute.column] = f"the attribute {attribute.name!r}"
         if attribute.region_column:
@@ -224,11 +216,9 @@ def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
         )
     for column, reader in read_by(t).items():
         if fold(column) not in there:
-            near = difflib.get_close_matches(fold(column), there, n=1)
-            hint = f" Did you mean '{there[near[0]]}'?" if near else ""
             raise ConfigurationError(
                 f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "
-                f"{t.name!r} reads.{hint}",
+                f"{t.name!r} reads.{nearest(column, there.values())}",
                 fix="Select it there, or take what reads it out of defs.yaml.",
             )
 

@@ -7,14 +7,17 @@ them, in this order. A campaign asks one more: that the customer belongs to a re
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from braze_pipeline.core.daytables import columns_of, replace_day
 from braze_pipeline.core.reach import condition
+from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.usersql import reason
-from braze_pipeline.core.warehouse import fold, literal, quote
+from braze_pipeline.core.warehouse import columns, family, fold, literal, quote
 from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
 
 if TYPE_CHECKING:
@@ -26,6 +29,13 @@ TABLE = "audience"
 ATTRIBUTES = "customer_attributes"
 RULES: Final = ("high_value", "active", "contactable")
 """In the order in which they are asked."""
+VALUE: Final = "lifetime_value"
+PREDICTED: Final = "predicted_clv"
+RECENCY: Final = "l12m_recency"
+CHANNELS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {"email": ("email_opted_in", "email"), "sms": ("sms_opted_in", "phone")}
+)
+"""Opt-in and address of each channel; columns of the customer attributes table, like the above."""
 RECIPIENTS: Final = "recipient_group"
 """The last rule of a campaign."""
 NOBODY: Final = (
@@ -33,6 +43,28 @@ NOBODY: Final = (
     "threshold or source table is wrong; mend it and run the day again in full."
 )
 """What to do about an empty audience."""
+
+
+class Compared(NamedTuple):
+    """What a column must be that a rule compares.
+
+    Attributes:
+        words: For messages.
+        families: The families of DuckDB's types that are it.
+        conversion: How another column may become one, in SQL.
+    """
+
+    words: str
+    families: frozenset[str]
+    conversion: str
+
+
+_NUMBER: Final = Compared(
+    "a number", frozenset({"integer", "decimal", "double"}), "TRY_CAST({} AS DOUBLE)"
+)
+_FLAG: Final = Compared(
+    "true or false", frozenset({"boolean"}), "lower({}) IN ('true', 'yes', '1')"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +82,45 @@ class Funnel:
     left_out: dict[str, int]
     audience: int
     groups: dict[str, int]
+
+
+def columns_read(rules: AudienceRules) -> dict[str, Compared | None]:
+    """The columns that the rules read; None: whether it holds any text is all that counts."""
+    read: dict[str, Compared | None] = {RECENCY: _NUMBER}
+    if rules.min_lifetime_value is not None or rules.top_percent is not None:
+        read[VALUE] = _NUMBER
+    if rules.min_predicted_value is not None:
+        read[PREDICTED] = _NUMBER
+    for channel in rules.channels:
+        opted, address = CHANNELS[channel]
+        read |= {address: None, opted: _FLAG}
+    return read
+
+
+def check_columns(con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str) -> None:
+    """Make sure that the rules can read what the brand's SQL gives: the query ``rows``.
+
+    Raises:
+        ConfigurationError: a column is missing, or of a type that its rule cannot compare.
+    """
+    there = {fold(name): (name, kind) for name, kind in columns(con, rows)}
+    for column, wanted in columns_read(t.audience).items():
+        if column not in there:
+            raise ConfigurationError(
+                f"{t.attributes_sql} gives no column '{column}', which the audience of the "
+                f"template {t.name!r} reads.{nearest(column, there)}",
+                fix=f"Select {column} there, or remove the rule that reads it from `audience:`.",
+            )
+        name, kind = there[column]
+        if wanted is None or family(kind) in wanted.families:
+            continue
+        # A column of nothing but NULL has whatever type DuckDB gives it.
+        if _number(con, f"SELECT count({quote(name)}) FROM ({rows})"):
+            raise ConfigurationError(
+                f"{t.attributes_sql} gives {name} as {kind}, and the audience of the template "
+                f"{t.name!r} needs {wanted.words} there.",
+                fix=f"Convert it there, such as `{wanted.conversion.format(name)} AS {name}`.",
+            )
 
 
 def build_audience(
@@ -73,17 +144,19 @@ def build_audience(
             cannot be run.
         AccountingError: customers are not audience plus left out.
     """
-    columns = columns_of(con, t, ATTRIBUTES)
     source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = DATE '{as_of.isoformat()}'"
-    customers = _number(con, f"SELECT count(*) FROM ({source})") if columns else 0
+    customers = (
+        _number(con, f"SELECT count(*) FROM ({source})") if columns_of(con, t, ATTRIBUTES) else 0
+    )
     if not customers:
         raise NotBuilt(
             f"The customer attributes table of template {t.name!r} has no customers of {as_of}.",
-            fix="Materialize customer_attributes for this day first; if it did run, the source "
-            "table customers was empty.",
+            fix="Materialize customer_attributes for this day first; if it did run, its SQL "
+            "gave no row.",
         )
     groups = _groups(con, t, source)
-    rules = _rules(con, t, columns, source)
+    check_columns(con, t, source)
+    rules = _rules(con, t, source)
     left_out = " ".join(
         f"WHEN NOT coalesce({condition}, false) THEN {literal(rule)}"
         for rule, condition in rules.items()
@@ -123,20 +196,16 @@ def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
         )
 
 
-def _rules(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: dict[str, str], source: str
-) -> dict[str, str]:
+def _rules(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> dict[str, str]:
     """Each rule as a condition; NULL does not pass."""
-    recency = _column(t, t.audience.recency_column, columns)
     reachable = [
-        f"coalesce({_column(t, opted, columns)} "
-        f"AND trim({_column(t, address, columns)}::VARCHAR) <> '', false)"
-        for opted, address in _channels(t.audience)
+        f"coalesce({quote(opted)} AND trim({quote(address)}::VARCHAR) <> '', false)"
+        for opted, address in (CHANNELS[channel] for channel in t.audience.channels)
     ]
     rules = {
-        "high_value": _high_value(con, t, columns, source),
+        "high_value": _high_value(con, t, source),
         # Negative: an order after the day, which the SQL should not have seen.
-        "active": f"({recency} BETWEEN 0 AND {t.audience.active_within_days})",
+        "active": f"({RECENCY} BETWEEN 0 AND {t.audience.active_within_days})",
         "contactable": f"({' OR '.join(reachable)})",
     }
     if t.kind == "campaign":
@@ -144,49 +213,26 @@ def _rules(
     return rules
 
 
-def _channels(rules: AudienceRules) -> list[tuple[str, str]]:
-    """Opt-in and address of each channel that counts."""
-    pairs = {
-        "email": (rules.email_opt_in_column, rules.email_column),
-        "sms": (rules.sms_opt_in_column, rules.phone_column),
-    }
-    return [pairs[channel] for channel in rules.channels]
-
-
-def _high_value(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: dict[str, str], source: str
-) -> str:
+def _high_value(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
     """Any one of the thresholds that are set; with none, everyone."""
     rules = t.audience
     ways = []
     if rules.min_lifetime_value is not None:
-        ways.append(f"{_column(t, rules.value_column, columns)} >= {rules.min_lifetime_value!r}")
+        ways.append(f"{VALUE} >= {rules.min_lifetime_value!r}")
     if rules.top_percent is not None:
-        value = _column(t, rules.value_column, columns)
         # Of those who are worth anything: who never bought is not among the best, however few buy.
-        worth = f"SELECT {value} FROM ({source}) WHERE {value} > 0"
+        worth = f"SELECT {VALUE} FROM ({source}) WHERE {VALUE} > 0"
         share = _number(con, f"SELECT count(*) FROM ({worth})") * rules.top_percent / 100
         best = math.ceil(round(share, 6))
         if best:
             # Whoever has as much as the last of the best is one of them.
             last = f"({worth} ORDER BY 1 DESC LIMIT 1 OFFSET {best - 1})"
-            ways.append(f"{value} >= {last}")
+            ways.append(f"{VALUE} >= {last}")
         else:
             ways.append("false")
     if rules.min_predicted_value is not None:
-        ways.append(
-            f"{_column(t, rules.predicted_column, columns)} >= {rules.min_predicted_value!r}"
-        )
+        ways.append(f"{PREDICTED} >= {rules.min_predicted_value!r}")
     return f"({' OR '.join(f'coalesce({way}, false)' for way in ways) or 'true'})"
-
-
-def _column(t: TemplateSettings, name: str, columns: dict[str, str]) -> str:
-    if fold(name) not in map(fold, columns):
-        raise ConfigurationError(
-            f"The audience reads the column '{name}', which {t.attributes_sql} does not give.",
-            fix=f"Select {name} there, or take the rule that reads it out of `audience:`.",
-        )
-    return quote(name)
 
 
 def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import fold
+from braze_pipeline.textfile import read_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +76,7 @@ def kept_lineage(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, sources: Sequence[SourceInfo]
 ) -> Lineage:
     """The lineage of a template's SQL, followed only where something changed since."""
-    sql = t.attributes_sql.read_text(encoding="utf-8-sig")
+    sql = read_text(t.attributes_sql)
     columns = {source.name: source.columns for source in sources}
     read = json.dumps([WAY, version("sqlglot"), sql, columns])
     made_from = hashlib.sha256(read.encode()).hexdigest()

@@ -16,6 +16,7 @@ from braze_pipeline.core.masking import mask
 from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.warehouse import disk_full, fold
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
+from braze_pipeline.textfile import read_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,12 +84,7 @@ def damaged(error: Exception) -> Exception:
 def _checked(con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]) -> str:
     import duckdb
 
-    try:
-        sql = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{file} cannot be read as text in UTF-8.", fix="Mend `attributes_sql:` in defs.yaml."
-        ) from error
+    sql = read_text(file)
     try:
         statements = con.extract_statements(sql)
     except duckdb.Error as error:

@@ -56,6 +56,37 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def family(type_: str) -> str:
+    """The sort of a DuckDB type: what its values have in common for a mapping."""
+    bare = type_.upper()
+    if bare.endswith("]"):
+        return "list"
+    if bare.startswith(("STRUCT", "MAP", "UNION")):
+        return "struct"
+    if bare.startswith("DECIMAL"):
+        return "decimal"
+    return _FAMILIES.get(bare, "other")
+
+
+_FAMILIES = {
+    "VARCHAR": "text",
+    "JSON": "json",
+    "BOOLEAN": "boolean",
+    "FLOAT": "double",
+    "DOUBLE": "double",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP_S": "timestamp",
+    "TIMESTAMP_MS": "timestamp",
+    "TIMESTAMP_NS": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "instant",
+} | {
+    f"{sign}{size}INT{end}": "integer"
+    for sign in ("", "U")
+    for size, end in (("TINY", ""), ("SMALL", ""), ("", "EGER"), ("BIG", ""), ("HUGE", ""))
+}
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """The DuckDB file and what lies beside it.

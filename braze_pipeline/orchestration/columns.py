@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.core.audience import columns_read
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import fold
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -76,22 +77,15 @@ def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) ->
 
 def audience(t: TemplateSettings) -> Metadata:
     """Who is in and who is not, from the columns that the rules read."""
-    source, rules = TemplateKeys.of(t).attributes, t.audience
-    read = [rules.recency_column]
-    if rules.min_lifetime_value is not None or rules.top_percent is not None:
-        read.append(rules.value_column)
-    if rules.min_predicted_value is not None:
-        read.append(rules.predicted_column)
-    if "email" in rules.channels:
-        read += [rules.email_column, rules.email_opt_in_column]
-    if "sms" in rules.channels:
-        read += [rules.phone_column, rules.sms_opt_in_column]
+    source = TemplateKeys.of(t).attributes
     return {
         SCHEMA: described(_AUDIENCE),
         LINEAGE: dg.TableColumnLineage(
             {
                 "customer_id": [dg.TableColumnDep(source, t.customer_column)],
-                "left_out_by": [dg.TableColumnDep(source, column) for column in read],
+                "left_out_by": [
+                    dg.TableColumnDep(source, column) for column in columns_read(t.audience)
+                ],
             }
         ),
     }

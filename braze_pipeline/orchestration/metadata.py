@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from braze_pipeline.orchestration import charts, columns
+from braze_pipeline.textfile import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
@@ -34,7 +35,7 @@ TOP = 15
 
 def sql_file(t: TemplateSettings) -> Metadata:
     """The SQL file that defines the customer attributes table, as the UI shows it."""
-    text = t.attributes_sql.read_text(encoding="utf-8")
+    text = read_text(t.attributes_sql)
     return {
         "defined by": t.attributes_sql.name,
         "sql": dg.MetadataValue.md(f"```sql\n{text}\n```"),

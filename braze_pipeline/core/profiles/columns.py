@@ -16,7 +16,7 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.shapes import SHAPED_FIELDS
 from braze_pipeline.core.profiles import numbers
 from braze_pipeline.core.profiles.normalise import contact, places
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.core.warehouse import family, literal, quote
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -98,37 +98,6 @@ def map_column(source: Source) -> ColumnMapping:
     if attribute.is_field and attribute.type is ValueType.STRING:
         return _text_field(source)
     return _BY_TYPE[attribute.type](source)
-
-
-def family(type_: str) -> str:
-    """The sort of a DuckDB type: what its values have in common for a mapping."""
-    bare = type_.upper()
-    if bare.endswith("]"):
-        return "list"
-    if bare.startswith(("STRUCT", "MAP", "UNION")):
-        return "struct"
-    if bare.startswith("DECIMAL"):
-        return "decimal"
-    return _FAMILIES.get(bare, "other")
-
-
-_FAMILIES: Final = {
-    "VARCHAR": "text",
-    "JSON": "json",
-    "BOOLEAN": "boolean",
-    "FLOAT": "double",
-    "DOUBLE": "double",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP_S": "timestamp",
-    "TIMESTAMP_MS": "timestamp",
-    "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "instant",
-} | {
-    f"{sign}{size}INT{end}": "integer"
-    for sign in ("", "U")
-    for size, end in (("TINY", ""), ("SMALL", ""), ("", "EGER"), ("BIG", ""), ("HUGE", ""))
-}
 
 
 def text(column: str, type_: str) -> str:

@@ -51,8 +51,8 @@ def attach_sources(
 
     Raises:
         SourceMissing: a file, folder, database or relation is not there.
-        SourceChanged: a column is missing, a value cannot be read as its type, or a customer has
-            no id or more than one row.
+        SourceChanged: a column is missing, a value cannot be read as its type, a customer has no
+            id or more than one row, or there are no rows at all.
         ConfigurationError: a mapped column is none of ours.
         DatabaseLocked: another process writes a database that a source lies in.
     """
@@ -72,7 +72,14 @@ def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: s
     except _engine_errors() as error:
         raise unreadable(source.name, found.location, error) from error
     _check_key(con, source.name, table, found)
-    return _info(con, source.name, table, found.location)
+    info = _info(con, source.name, table, found.location)
+    if not info.rows and not source.optional:
+        raise SourceChanged(
+            f"The source table {info.name} ({info.location}) has columns and no rows.",
+            fix="Check what writes it: nobody can be in the audience without customers, orders and "
+            "consents, so an empty table is an export that went wrong.",
+        )
+    return info
 
 
 def _readings(

@@ -220,3 +220,35 @@ def test_a_condition_that_cannot_be_run_is_told_with_its_group_and_without_value
     assert "'group 1'" in str(caught.value)
     assert told in str(caught.value)
     assert "ada@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "made", "needs"),
+    [
+        ("email_opted_in", "'yes'", "true or false"),
+        ("sms_opted_in", "1", "true or false"),
+        ("lifetime_value", "'12.50'", "a number"),
+        ("predicted_clv", "'high'", "a number"),
+        ("l12m_recency", "INTERVAL 3 DAY", "a number"),
+    ],
+)
+def test_a_column_of_another_type_than_its_rule_compares_is_refused_with_the_way_out(
+    con: duckdb.DuckDBPyConnection, column: str, made: str, needs: str
+) -> None:
+    t = template(audience=AudienceRules(min_lifetime_value=0, min_predicted_value=1))
+    put(con, t, [Row()])
+    query = f"SELECT * REPLACE ({made} AS {column}) FROM given"
+    replace_day(con, t, "customer_attributes", DAY, query)
+    with pytest.raises(ConfigurationError) as caught:
+        build_audience(con, t, DAY)
+    assert f"gives {column} as " in str(caught.value)
+    assert f"needs {needs} there" in str(caught.value)
+    assert f" AS {column}`" in caught.value.fix
+
+
+def test_a_column_with_no_value_at_all_may_be_of_any_type(con: duckdb.DuckDBPyConnection) -> None:
+    t = template(audience=AudienceRules(min_lifetime_value=0))
+    put(con, t, [Row()])
+    query = "SELECT * REPLACE (NULL AS sms_opted_in, NULL::VARCHAR AS phone) FROM given"
+    replace_day(con, t, "customer_attributes", DAY, query)
+    assert build_audience(con, t, DAY).audience == 1

@@ -247,3 +247,27 @@ def test_a_view_that_does_not_work_is_told_in_duckdbs_words(
 
 def test_the_csv_of_the_fixture_is_what_the_design_says() -> None:
     assert set(CSV) == set(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["customers", "orders", "consents"])
+def test_a_source_table_with_a_header_and_no_rows_is_named(
+    con: duckdb.DuckDBPyConnection, folder: Path, name: str, kind: str
+) -> None:
+    file = folder / f"{name}.csv"
+    file.write_text(CSV[name].splitlines()[0] + "\n", encoding="utf-8")
+    if kind == "parquet":
+        con.execute(f"COPY (FROM read_csv('{file}')) TO '{folder / name}.parquet'")
+        file.unlink()
+    with pytest.raises(SourceChanged) as caught:
+        attach(con, *in_folder(folder))
+    assert f"The source table {name} ({folder}/{name}.{kind}) has columns and no rows" in str(
+        caught.value
+    )
+
+
+def test_predictions_may_have_no_rows(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    header = CSV["predictions"].splitlines()[0]
+    (folder / "predictions.csv").write_text(header + "\n", encoding="utf-8")
+    attach(con, *in_folder(folder))
+    assert rows(con, "predictions") == []

@@ -1,0 +1,81 @@
+"""The value of ``on_leave: {set: ...}``, read and checked as a value of the column would be."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.braze.nested import write
+from braze_pipeline.braze.values import TYPE_WORDS, first_broken
+from braze_pipeline.core.profiles.columns import Source, map_column
+from braze_pipeline.core.profiles.normalise import KINDS
+from braze_pipeline.core.profiles.reasons import message
+from braze_pipeline.core.profiles.schema import rules_of
+from braze_pipeline.settings import ValueType
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import AttributeSettings, Json
+
+_NESTED: Final = frozenset({ValueType.ARRAY, ValueType.OBJECT, ValueType.OBJECTS})
+_PYTHON: Final[dict[ValueType, tuple[type, ...]]] = {
+    ValueType.INTEGER: (int,),
+    ValueType.FLOAT: (int, float),
+    ValueType.BOOLEAN: (bool,),
+}
+"""What YAML gives for a value of the type; text for all others."""
+
+
+def leave_value(attribute: AttributeSettings, *, zone: str) -> Json:
+    """The value that an attribute is set to, in the form that leaves.
+
+    Args:
+        attribute: With the value as the template gives it.
+        zone: The time zone of times with no offset.
+
+    Raises:
+        ValueError: it cannot be sent; says why.
+    """
+    if attribute.leave_value is None:
+        raise ValueError("to remove the value, write `on_leave: clear`")
+    mapping = map_column(Source(attribute=attribute, type="VARCHAR", number=0, zone=zone))
+    if mapping.kind is None:
+        value = _plain(attribute)
+        _check(attribute, value)
+        return value
+    given = attribute.leave_value
+    text = given if isinstance(given, str) else write(given)
+    found = KINDS[mapping.kind].read(text, mapping.params or "")
+    if found.value is None:
+        raise ValueError(message(found.problem or ""))
+    match attribute.type:
+        case ValueType.DATE:
+            _check(attribute, date.fromisoformat(found.value))
+        case ValueType.TIME:
+            _check(attribute, datetime.fromisoformat(found.value))
+        case ValueType.ARRAY:
+            _check(attribute, json.loads(found.value))
+        case _:
+            _check(attribute, found.value)
+    canonical: Json = json.loads(found.value) if attribute.type in _NESTED else found.value
+    return canonical
+
+
+def _plain(attribute: AttributeSettings) -> Json:
+    """A value of a type that YAML has itself."""
+    value, type_ = attribute.leave_value, attribute.type
+    # By the exact type: to Python true is an integer.
+    if type(value) not in _PYTHON.get(type_, (str,)):
+        raise ValueError(f"it must be {TYPE_WORDS[type_]}")
+    if type_ is ValueType.FLOAT and isinstance(value, int | float):
+        places = attribute.precision
+        if places is not None and round(value, places) != value:
+            raise ValueError(f"it has more decimal places than `precision: {places}`")
+        return float(value)
+    return value
+
+
+def _check(attribute: AttributeSettings, value: object) -> None:
+    code = first_broken(rules_of(attribute), value)
+    if code is not None:
+        raise ValueError(message(code))

@@ -1,0 +1,170 @@
+"""Configuration that could not work is refused when it is read, with file, line and fix."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.resolve import resolve
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings import ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.unit.config.test_configuration_errors import (
+    ATTRIBUTES,
+    DESTINATION,
+    document,
+    line_of,
+    load,
+)
+
+
+def on_leave(type_: str, value: str, more: str = "") -> str:
+    return f"- {{column: a, as: Level, type: {type_}, on_leave: {{set: {value}}}{more}}}"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [
+        (on_leave("integer", "x"), "it must be an integer"),
+        (on_leave("integer", "true"), "it must be an integer"),
+        (on_leave("integer", "1.5"), "it must be an integer"),
+        (on_leave("integer", "9007199254740993"), "2^53"),
+        (on_leave("float", "'1'"), "it must be a number"),
+        (on_leave("float", "1.234", ", precision: 2"), "more decimal places than `precision: 2`"),
+        (on_leave("boolean", "'no'"), "it must be true or false"),
+        (on_leave("string", "5"), "it must be text"),
+        (on_leave("string", "'2024-01-02'"), "declare it as date or time"),
+        (on_leave("string", "null"), "on_leave: clear"),
+        (on_leave("date", "soon"), "not a date in a known format"),
+        (on_leave("date", "03/04/2024"), "cannot be told apart"),
+        (on_leave("time", "12:xx"), "not a date and time"),
+        (on_leave("array", "none"), "not valid JSON"),
+        (on_leave("array", "[[a]]"), "not an array of text"),
+        (on_leave("object", "[1]"), "not a JSON object"),
+        (on_leave("object", "{a: null}"), "null inside"),
+        (on_leave("array_of_objects", "[1]"), "not a JSON array of objects"),
+        ("- {column: country, on_leave: {set: Atlantis}}", "no country"),
+        ("- {column: email, on_leave: {set: nobody}}", "not a valid e-mail address"),
+        ("- {column: phone, on_leave: {set: '020 7946 0000'}}", "no country to read it by"),
+        ("- {column: a, as: dob, on_leave: {set: 1899-12-31}}", "after 1900-01-01"),
+        ("- {column: a, as: image_url, on_leave: {set: nothing}}", "http"),
+    ],
+)
+def test_a_value_to_set_on_leave_is_one_that_the_attribute_can_have(
+    tmp_path: Path, attribute: str, said: str
+) -> None:
+    text = document(attributes=f"- {{column: email}}\n{attribute}".replace(
+        "- {column: email}\n- {column: email", "- {column: email"
+    ))  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, 'set:')}: " in str(caught.value)
+    assert "cannot be set to this: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "leaves"),
+    [
+        ("integer", "0", 0),
+        ("float", "5", 5.0),
+        ("float", "0.25", 0.25),
+        ("boolean", "false", False),
+        ("string", "former", "former"),
+        ("date", "2024-02-29", "2024-02-29"),
+        ("date", "'13/04/2024'", "2024-04-13"),
+        ("time", "2024-07-01T12:00:00+02:00", "2024-07-01T10:00:00.000Z"),
+        ("time", "'2024-07-01 12:00:00'", "2024-07-01T11:00:00.000Z"),
+        ("array", "[b, a, b]", ["a", "b"]),
+        ("array", "[]", []),
+        ("object", "{b: 1, a: x}", {"a": "x", "b": 1}),
+        ("array_of_objects", "[{a: 1}]", [{"a": 1}]),
+    ],
+)
+def test_the_value_that_was_accepted_is_what_goes_out_when_somebody_leaves(
+    tmp_path: Path, given: str, value: str, leaves: Any
+) -> None:
+    text = document(attributes=on_leave(given, value), more="time_zone: Europe/London")
+    (loaded,) = load(tmp_path, text)
+    (one,) = loaded.attributes
+    before = {
+        "integer": 7, "float": 7.5, "boolean": True, "string": "x", "date": day(1),
+        "time": day(1), "array": ["z"], "object": "{}", "array_of_objects": "[]",
+    }[given]  # fmt: skip
+    t = template(attribute("Level", ValueType(given), on_leave="set", leave_value=one.leave_value))
+    with closing(World(tmp_path, t, users=["a", "b"])) as w:
+        w.profiles(day(1), {"a": {"Level": before}, "b": {"Level": before}})
+        w.run(day(1))
+        w.profiles(day(2), {"b": {"Level": before}}, left_out=["a"])
+        assert w.sent(w.run(day(2))) == {"a": {"Level": leaves}}
+
+
+@pytest.mark.parametrize(
+    ("text", "repeated", "key"),
+    [
+        (document(destination=DESTINATION + "name: other\n"), "name: other", "destination.name"),
+        (document(more="time_zone: UTC\ntime_zone: Europe/London"), "Europe/London", "time_zone"),
+        (
+            document(attributes=ATTRIBUTES + "- {column: x, as: Y, type: string, as: Z}\n"),
+            "as: Z",
+            "attributes[2].as",
+        ),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(
+    tmp_path: Path, text: str, repeated: str, key: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="twice") as caught:
+        load(tmp_path, text)
+    assert f"{key}: This key is there twice" in str(caught.value)
+    assert f" and {line_of(text, repeated)})" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        document().replace("lifetime_value: 0", "lifetime_value: NUMBER"),
+        document(template="guards: {max_changed_share: NUMBER}"),
+        document(destination=DESTINATION + "retry_budget_seconds: NUMBER\n"),
+        document(more="alerts: {slow_minutes: NUMBER}"),
+        document(attributes=on_leave("float", "NUMBER")),
+        document(attributes=on_leave("object", "{a: NUMBER}")),
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused(tmp_path: Path, text: str, number: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text.replace("NUMBER", number))
+    assert f"defs.yaml:{line_of(text, 'NUMBER')}: " in str(caught.value)
+
+
+def test_a_configuration_in_latin_1_is_refused_by_its_line(tmp_path: Path) -> None:
+    text = document(destination=DESTINATION + "description: Käufer\n")
+    file = tmp_path / "defs.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigurationError) as caught:
+        load_configs(file)
+    assert f"defs.yaml:{line_of(text, 'Käufer')}: not UTF-8" in str(caught.value)
+    assert "Save the file as UTF-8" in caught.value.fix
+    file.write_text(text, encoding="utf-8-sig")
+    assert load_configs(file)[0][0].destination.description == "Käufer"
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+def test_sql_in_latin_1_is_refused_when_the_configuration_is_read(
+    tmp_path: Path, restricted: bool
+) -> None:
+    text = document(template=f"restricted_pii: {str(restricted).lower()}")
+    file = tmp_path / "defs.yaml"
+    file.write_text(text, encoding="utf-8")
+    sql = tmp_path / "customer_attributes.sql"
+    sql.write_bytes("SELECT 1\n-- für alle\n".encode("latin-1"))
+    ((config, place),) = load_configs(file)
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(config, folder=tmp_path, place=place, environ={})
+    assert "customer_attributes.sql:2: not UTF-8" in str(caught.value)
+    assert "attributes_sql" in str(caught.value)
