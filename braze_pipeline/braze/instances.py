@@ -80,9 +80,3 @@ def normal_endpoint(url: str) -> str:
         host = f"[{host}]"
     port = "" if split.port in (None, _PORTS.get(split.scheme)) else f":{split.port}"
     return f"{split.scheme}://{host}{port}"
-
-
-def instance_of(endpoint: str) -> str | None:
-    """The name of the instance that an endpoint belongs to; None where it is none of Braze's."""
-    wanted = normal_endpoint(endpoint)
-    return next((name for name, known in INSTANCES.items() if known == wanted), None)

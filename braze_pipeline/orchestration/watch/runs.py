@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
-BACKFILL_TAG = "dagster/backfill"
 
 _TYPES = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
