@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ SQL_FILE = Path(__file__).parent.parent / "braze_pipeline" / "defs" / "braze" / 
 
 
 class Line(NamedTuple):
-    """An order line; money in pence, so that the oracle is exact."""
+    """An order line; money in pence or parts of one, so that the oracle is exact."""
 
     order_id: str
     customer_id: str | None
@@ -40,13 +40,13 @@ class Line(NamedTuple):
     product_id: str | None
     product_name: str | None
     quantity: int | None
-    pence: int | None
+    pence: int | Decimal | None
 
     @property
     def amount(self) -> Decimal | None:
         if self.quantity is None or self.pence is None:
             return None
-        return Decimal(self.quantity * self.pence) / 100
+        return (self.quantity * Decimal(self.pence) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 class Consent(NamedTuple):
@@ -75,7 +75,8 @@ class Shop:
         """As the loader would: tables with the columns and types of the views."""
         people = [(c, *[None] * (len(TABLES["customers"].columns) - 1)) for c in self.customers]
         lines = [
-            (*line[:6], None if line.pence is None else line.pence / 100) for line in self.lines
+            (*line[:6], None if line.pence is None else float(line.pence) / 100)
+            for line in self.lines
         ]
         rows: dict[str, Sequence[Sequence[Any]]] = {
             "customers": people,
@@ -239,7 +240,8 @@ def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
         "l12m_recency": (as_of - days[-1]).days if days else None,
         "lifetime_value": float(one.value),
         "lifetime_orders": n,
-        "average_order_value": float(paid) / n if n else None,
+        # A quotient of money is as exact as it needs to be for its rounding to whole pence.
+        "average_order_value": float(round(Fraction(paid) / n, 6)) if n else None,
         "first_order_date": days[0] if days else None,
         "last_order_date": days[-1] if days else None,
         "one_and_done": n == 1,

@@ -198,7 +198,7 @@ class AttributePart(Part):
     required: bool = False
     """A customer without a good value here is not sent at all."""
     precision: Annotated[int, Field(ge=0, le=12)] | None = None
-    """Decimal places that a float is rounded to."""
+    """Decimal places that a float is rounded to, half up: 629.925 to 629.93."""
     array_as: Annotated[Literal["list", "set"], one_of("list", "set")] = "list"
     """Whether order counts in an array."""
     send_null: bool = True

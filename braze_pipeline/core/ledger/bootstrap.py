@@ -238,8 +238,6 @@ def _typed(c: Column) -> str:
     else:
         types, cast = _SCALARS[c.settings.type]
         value = cast.format(f"CASE WHEN json_type({j}) IN ({types}) THEN {j} ->> '$' END")
-        if c.settings.type is ValueType.FLOAT and c.settings.precision is not None:
-            value = f"round({value}, {c.settings.precision})"
     return f"CAST({value} AS {c.stored})"
 
 

@@ -175,8 +175,12 @@ def _integer(source: Source) -> ColumnMapping:
 
 
 def _float(source: Source) -> ColumnMapping:
+    column = source.column
+    if source.type == "FLOAT":
+        # As it is written: 1.1 is 1.10000002384185791015625 as a double.
+        column = f"{column}::VARCHAR::DOUBLE"
     value, problem = numbers.floating(
-        source.column, source.text, source.family, source.attribute.precision
+        column, source.text, source.family, source.attribute.precision
     )
     return ColumnMapping(value=value, problem=problem, text=source.plain())
 

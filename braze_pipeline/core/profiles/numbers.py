@@ -46,16 +46,17 @@ def integer(column: str, text: str, family: str) -> tuple[str, str]:
 def floating(column: str, text: str, family: str, precision: int | None) -> tuple[str, str]:
     """A finite number as DOUBLE, rounded to ``precision`` decimal places; never minus zero."""
     if family == "double":
-        good, number = f"isfinite({column})", f"{column}::DOUBLE"
+        good, number = f"isfinite({column})", half_up(column, precision)
         problem = f"CASE WHEN NOT {good} THEN 'number_not_finite' END"
     elif family in {"integer", "decimal"}:
         whole = "true" if family == "integer" else f"{column} = trunc({column})"
         inexact = f"({whole} AND NOT coalesce(TRY_CAST({column} AS HUGEINT) {_EXACT}, false))"
-        good, number = f"NOT {inexact}", f"{column}::DOUBLE"
+        exact = column if precision is None else f"round({column}, {precision})"
+        good, number = f"NOT {inexact}", f"{exact}::DOUBLE"
         problem = f"CASE WHEN {column} IS NOT NULL AND {inexact} THEN 'number_inexact' END"
     else:
         return _floating_text(text, precision)
-    return _rounded(f"CASE WHEN {good} THEN {number} END", precision), problem
+    return _no_minus_zero(f"CASE WHEN {good} THEN {number} END"), problem
 
 
 def _floating_text(text: str, precision: int | None) -> tuple[str, str]:
@@ -67,18 +68,35 @@ def _floating_text(text: str, precision: int | None) -> tuple[str, str]:
         f"TRY_CAST(regexp_extract({text}, '^[+-]?[0-9]+') AS HUGEINT) {_EXACT}, false))"
     )
     finite = f"coalesce(isfinite({number}), false)"
-    value = f"CASE WHEN {written} AND {exact} AND {finite} THEN {number} END"
+    good = f"{written} AND {exact} AND {finite}"
+    value = f"CASE WHEN {good} THEN {half_up(number, precision)} END"
     problem = (
         f"CASE WHEN {text} IS NULL THEN NULL "
         f"WHEN NOT {written} THEN 'not_a_number' "
         f"WHEN NOT {finite} THEN 'number_not_finite' "
         f"WHEN NOT {exact} THEN 'number_inexact' END"
     )
-    return _rounded(value, precision), problem
+    return _no_minus_zero(value), problem
 
 
-def _rounded(value: str, precision: int | None) -> str:
-    number = value if precision is None else f"round({value}, {int(precision)})"
+def half_up(number: str, places: int | None) -> str:
+    """A double rounded on the digits it is written with: 629.925 to 629.93, though it lies below.
+
+    What is halfway between two rounded values is the double nearest to that decimal, so it is
+    compared with that. Doubles hold 15 digits: numbers with more are rounded as they lie.
+    """
+    if places is None:
+        return f"{number}::DOUBLE"
+    below = f"floor(abs({number}) * 1e{places})"
+    halfway = f"({below} * 10 + 5) / 1e{places + 1}"
+    rounded = f"({below} + CASE WHEN abs({number}) >= {halfway} THEN 1 ELSE 0 END) / 1e{places}"
+    return (
+        f"CASE WHEN abs({number}) < 1e{14 - places} THEN sign({number}) * {rounded} "
+        f"ELSE round({number}, {places}) END"
+    )
+
+
+def _no_minus_zero(number: str) -> str:
     return f"CASE WHEN {number} = 0 THEN 0.0::DOUBLE ELSE {number} END"
 
 

@@ -10,8 +10,8 @@ WITH
 
 -- Order lines up to the end of the day. Lines without a customer belong to nobody, and lines
 -- without a quantity or price are worth nothing; the run counts both. A line is charged in whole
--- pence, and money is added exactly: sums of floating point numbers would depend on the order of
--- the lines.
+-- pence. Money is multiplied and added as decimals: 3 * 1.005 is 3.0149999999999997 otherwise, and
+-- sums would depend on the order of the lines.
 lines AS NOT MATERIALIZED (
     SELECT
         customer_id,
@@ -19,7 +19,7 @@ lines AS NOT MATERIALIZED (
         ordered_at,
         trim(product_name) AS product_name,
         quantity,
-        (quantity * unit_price)::DECIMAL(18, 2) AS amount,
+        (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS amount,
         -- Here products have codes that begin with a digit. POST, M, D, BANK CHARGES, gift vouchers
         -- and the like are money, but nobody's favourite and nothing one returns.
         left(product_id, 1) BETWEEN '0' AND '9' AS is_product
@@ -176,8 +176,10 @@ SELECT
     $as_of - t.last_order_date AS l12m_recency,
     coalesce(t.lifetime_value, 0)::DOUBLE AS lifetime_value,
     coalesce(t.lifetime_orders, 0) AS lifetime_orders,
-    -- of purchases as they were made: what came back is in the return rate
-    (t.purchase_value / nullif(t.lifetime_orders, 0))::DOUBLE AS average_order_value,
+    -- of purchases as they were made: what came back is in the return rate; as a decimal, so that
+    -- half a penny is exactly that when it is rounded
+    (t.purchase_value / nullif(t.lifetime_orders, 0))::DECIMAL(18, 6)::DOUBLE
+        AS average_order_value,
     t.first_order_date,
     t.last_order_date,
     coalesce(t.lifetime_orders, 0) = 1 AS one_and_done,

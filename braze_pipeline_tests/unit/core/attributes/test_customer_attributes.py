@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -77,7 +78,8 @@ def lines(when: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[Line]]:
                 ["BAG", "CUP ", "CUP", "TEA", "PEN", "HAT", "BOX", "", None]
             ),
             quantity=st.sampled_from([1, 2, 3, -1, -2, 0, 12, None]),
-            pence=st.sampled_from([0, 1, 125, 333, 1000, -50, None]),
+            pence=st.sampled_from([0, 1, 125, 333, 1000, -50, None])
+            | st.sampled_from(["0.5", "100.5", "28.7"]).map(Decimal),
         ),
         max_size=25,
     )
@@ -169,7 +171,9 @@ def test_the_order_of_rows_changes_nothing(
     assert built(shared, shuffled, AS_OF) == before
 
 
-def line(order: str, when: datetime, quantity: int = 1, pence: int = 1000, **more: Any) -> Line:
+def line(
+    order: str, when: datetime, quantity: int = 1, pence: int | Decimal = 1000, **more: Any
+) -> Line:
     row = {"product_id": "10001", "product_name": "BAG", "customer_id": "1"} | more
     return Line(order_id=order, ordered_at=when, quantity=quantity, pence=pence, **row)
 
@@ -211,6 +215,20 @@ def test_a_cancellation_lowers_the_value_and_is_no_order(con: duckdb.DuckDBPyCon
     assert (found["average_order_value"], found["return_rate"]) == (40.0, 0.25)
     assert found["last_order_date"] == date(2012, 1, 1)
     assert found["one_and_done"] is True
+
+
+def test_the_penny_of_a_line_is_rounded_as_it_is_written(con: duckdb.DuckDBPyConnection) -> None:
+    # As floating point numbers 3 * 1.005 is 3.0149999999999997.
+    found = of_one(con, line("A", datetime(2012, 1, 1), quantity=3, pence=Decimal("100.5")))
+    assert found["lifetime_value"] == 3.02
+
+
+def test_an_average_that_is_half_a_penny_is_exactly_that(con: duckdb.DuckDBPyConnection) -> None:
+    # As floating point numbers 3779.55 / 6 is 629.9250000000001, and 2.15 / 10 less than 0.215.
+    for pence, orders, average in ((377955, 6, 629.925), (215, 10, 0.215)):
+        rest = [line(f"A{n}", datetime(2012, 1, 1), pence=1) for n in range(1, orders)]
+        paid = line("A", datetime(2012, 1, 1), pence=pence - len(rest))
+        assert of_one(con, paid, *rest)["average_order_value"] == average
 
 
 def test_postage_is_money_but_no_product(con: duckdb.DuckDBPyConnection) -> None:

@@ -38,7 +38,7 @@ EXPORTED = {
     "random_bucket": 7,
     "custom_attributes": {
         'a/b~ "c".d': 5.0,
-        "Spend": 1.239,
+        "Spend": 1.24,
         "VIP": True,
         "Seen": "2026-01-02T03:04:05.678Z",
         "Likes": ["b", "a"],
@@ -78,6 +78,20 @@ def test_the_first_run_after_an_import_sends_the_difference_only(
     assert plan.reasons == {"changed": 1, "new user": 1}
     assert (plan.known_users, plan.unknown_users, plan.first_send) == (1, 1, False)
     assert plan.new_attributes == ()
+
+
+def test_a_number_that_braze_has_with_more_decimal_places_is_another_number(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "export.json"
+    exported = ({"external_id": user, "custom_attributes": {"Spend": spend}} for user, spend in (
+        ("a", 10.004), ("b", 10.0), ("c", 10),
+    ))  # fmt: skip
+    file.write_text(lines(*exported), encoding="utf-8")
+    w = world(T, "a b c")
+    import_export(w.con, w.warehouse, T, [file], now=w.now)
+    w.profiles(day(1), {user: {"Spend": 10.0} for user in "abc"})
+    assert w.sent(w.run(day(1))) == {"a": {"Spend": 10.0}}
 
 
 @pytest.mark.parametrize("packed", ["gz", "zip"])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from braze_pipeline.core.profiles.numbers import floating
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.checker import complaints
 from braze_pipeline_tests.profiles_world import World, custom, template
@@ -92,6 +97,12 @@ def test_a_column_of_any_type_leaves_in_form_or_is_told(world: World, source: st
         ("'1_000'", ValueType.FLOAT, None),
         ("'1e2'", ValueType.FLOAT, 100.0),
         ("2.675::DECIMAL(9, 3)", ValueType.FLOAT, 2.68),
+        ("2.675::DOUBLE", ValueType.FLOAT, 2.68),
+        ("629.925::DOUBLE", ValueType.FLOAT, 629.93),
+        ("-629.925::DOUBLE", ValueType.FLOAT, -629.93),
+        ("1.005::FLOAT", ValueType.FLOAT, 1.01),
+        ("'1.005'", ValueType.FLOAT, 1.01),
+        ("0.995::DOUBLE", ValueType.FLOAT, 1.0),
         ("'YES'", ValueType.BOOLEAN, True),
         ("0", ValueType.BOOLEAN, False),
         ("2", ValueType.BOOLEAN, None),
@@ -118,6 +129,25 @@ def test_what_a_source_value_becomes(
     world.give(t, f"SELECT 'a' AS customer_id, {source} AS A")
     world.build(t)
     assert world.profiles(t)["a"]["A"] == expected
+
+
+@given(
+    places=st.integers(0, 12),
+    digits=st.lists(st.integers(-(10**13), 10**13), min_size=1, max_size=20),
+    last=st.sampled_from([5, 0, 4, 6, 49, 51]),
+)
+def test_a_number_is_rounded_half_up_on_the_digits_it_is_written_with(
+    places: int, digits: list[int], last: int
+) -> None:
+    # Around the middle of two, with as many digits as a double holds.
+    shift = places + len(str(last))
+    written = [Decimal(f"{one}{last}").scaleb(-shift) for one in digits]
+    wanted = [float(one.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)) for one in written]
+    for type_, family in (("DOUBLE", "double"), ("DECIMAL(38, 14)", "decimal"), ("VARCHAR", "")):
+        value, _ = floating("x", "x", family, places)
+        query = f"SELECT {value} FROM (SELECT unnest(?::VARCHAR[])::{type_} AS x)"
+        found = duckdb.execute(query, [[format(one, "f") for one in written]]).fetchall()
+        assert [one for (one,) in found] == wanted
 
 
 def test_minus_zero_leaves_as_zero(world: World) -> None:
