@@ -338,6 +338,8 @@ class TemplateSettings:
         key_prefix: Prefix of its asset keys; empty for the first template.
         attributes_sql: The SQL file that defines the customer attributes table.
         identifier_column: The column that carries ``destination.identifier``.
+        missing_identifier: Where and why the configuration would send no identifier; empty where it
+            is whole. Every run fails with it (``core.identifier``).
         attributes: In order; names are unique without regard to case and spacing.
         dropped: Columns of attributes that were configured but never leave (consent).
         withheld: Names of personal attributes that `restricted_pii` keeps from leaving.
@@ -362,6 +364,7 @@ class TemplateSettings:
     audience: AudienceRules
     attributes: tuple[AttributeSettings, ...]
     identifier_column: str = "customer_id"
+    missing_identifier: str = ""
     customer_column: str = "customer_id"
     description: str = ""
     kind: Literal["orchestration", "campaign"] = "orchestration"

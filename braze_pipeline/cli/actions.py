@@ -73,10 +73,6 @@ def resolve(session: Session, number: int) -> None:
     with instance() as dagster:
         ended = _retry(session, dagster, template, action)
         now = datetime.now(UTC)
-        if ended.is_success:
-            store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
-            console.say(f"Run {ended.run_id[:8]} went through; action {number} is resolved.")
-            return
         # Noted at once; the sensor, which sees the same run later, counts it only once.
         watch = Watch(
             instance=dagster,
@@ -84,11 +80,18 @@ def resolve(session: Session, number: int) -> None:
             templates=session.templates,
             journal=session.warehouse.journal_path,
         )
-        noted = watch.note_failure(ended, at=now)
+        if ended.is_success:
+            watch.note_success(ended, at=now)
+            if not _met_again(store, number, ended.run_id):
+                store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
+                console.say(f"Run {ended.run_id[:8]} went through; action {number} is resolved.")
+                return
+            noted, verb = [], "went through, and met the same again"
+        else:
+            noted, verb = watch.note_failure(ended, at=now), "did not go through either"
     failed = store.get(noted[0].number if noted else number) or action
     console.fail(
-        f"Run {ended.run_id[:8]} did not go through either: {failed.resolution.title} "
-        f"(action {failed.number})",
+        f"Run {ended.run_id[:8]} {verb}: {failed.resolution.title} (action {failed.number})",
         failed.what,
         failed.fix,
         code=error_of(failed.action).exit_code,
@@ -105,6 +108,12 @@ def close(session: Session, number: int, reason: str) -> None:
     _open_one(store, number)
     store.close(number, how=f"Closed by hand: {reason}", at=datetime.now(UTC))
     console.say(f"Action {number} is closed.")
+
+
+def _met_again(store: ActionStore, number: int, run_id: str) -> bool:
+    """Whether a run that went through warns of what the action is about."""
+    action = store.get(number)
+    return action is not None and action.resolved_at is None and action.run_id == run_id
 
 
 def _store(session: Session) -> ActionStore:

@@ -15,6 +15,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.core import health
 from braze_pipeline.core.health import Finding, State
 from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT
+from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.settings import TemplateSettings
 
@@ -47,6 +48,8 @@ def examine(session: Session) -> Iterator[Finding]:
     """Every check, in the order in which one would mend."""
     try:
         templates: Sequence[TemplateSettings] = session.templates
+        for template in templates:
+            require_configured(template)
     except PipelineError as error:
         templates = ()
         yield health.failed("configuration", error)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -14,11 +15,16 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
+from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.core.lineage import follow
 from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
 from braze_pipeline.textfile import read_text
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.audience import Funnel
+    from braze_pipeline.core.profiles import ProfilesSummary
 
 
 @click.group()
@@ -79,6 +85,8 @@ def check(session: Session, as_of: str | None) -> None:
 
     With an API key set, names and types are compared with what Braze has.
     """
+    for t in session.templates:
+        require_configured(t)
     names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
     console.say(f"The configuration {session.config_file} is good: {names}.")
     chosen = session.templates if session.template_name is None else (session.template,)
@@ -109,8 +117,8 @@ def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
     from braze_pipeline.core import rejections
     from braze_pipeline.core.attributes import build_attributes
-    from braze_pipeline.core.audience import build_audience
-    from braze_pipeline.core.profiles import build_profiles
+    from braze_pipeline.core.audience import build_audience, require_somebody
+    from braze_pipeline.core.profiles import build_profiles, require_profiles
     from braze_pipeline.core.sourcecheck import judge_sources
     from braze_pipeline.core.warehouse import Warehouse
 
@@ -122,18 +130,19 @@ def _try(t: TemplateSettings, day: date) -> None:
             rejections.ensure(con)
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
+            _tell(t, funnel, profiles)
+            for finding in judge_sources(t, sources, attributes):
+                if not finding.passed:
+                    console.warn(f"Warning: {finding.sentence()}")
+            require_somebody(con, t, day)
+            require_profiles(con, t, day)
+
+
+def _tell(t: TemplateSettings, funnel: Funnel, profiles: ProfilesSummary) -> None:
     console.say(
-        f"{t.name} as of {day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
+        f"{t.name} as of {funnel.day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
         f"audience, {profiles.profiles:,} profiles, {profiles.rejected_rows:,} rows and "
         f"{profiles.rejected_values:,} values rejected."
     )
-    for finding in judge_sources(t, sources, attributes):
-        if not finding.passed:
-            console.warn(f"Warning: {finding.sentence()}")
     for reason, count in sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1]):
         console.say(f"  {count:>8,}  {reason}")
-    if not profiles.profiles:
-        raise ConfigurationError(
-            f"{t.name} as of {day} has no profile: nothing would be sent.",
-            fix="Look at the audience's rules and at the rejections above.",
-        )

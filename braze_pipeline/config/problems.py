@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from braze_pipeline.errors import ConfigurationError, MissingRequiredField
+from braze_pipeline.errors import ConfigurationError
 
 Key = tuple[str | int, ...]
 
@@ -20,7 +20,8 @@ class Problem:
     Attributes:
         key: The path of keys and list positions from the component's attributes.
         text: What is wrong and what is allowed.
-        missing_identifier: Whether this is the "missing required field" error.
+        missing_identifier: Whether no unique identifier would be sent: a workflow action of the
+            template's runs, so that the definitions load where nothing else is wrong.
     """
 
     key: Key
@@ -82,19 +83,13 @@ def refuse(problems: Sequence[Problem], place: Place) -> None:
     """Raise all problems as one error, if there are any.
 
     Raises:
-        MissingRequiredField: the first problem is a missing user identifier.
-        ConfigurationError: otherwise.
+        ConfigurationError: there are.
     """
     if not problems:
         return
     lines = "\n".join(place.describe(problem) for problem in problems)
-    kind = (
-        MissingRequiredField
-        if all(problem.missing_identifier for problem in problems)
-        else ConfigurationError
-    )
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-    raise kind(
+    raise ConfigurationError(
         f"The configuration has {count}:\n{lines}\n",
         fix="Mend the keys named above; `braze-pipeline template check` tries again.",
     )

@@ -6,7 +6,8 @@ Everything wrong is collected and told at once, each with its file, line and key
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -63,7 +64,7 @@ def resolve(
         environ: The environment (``BRAZE_REST_ENDPOINT``, ``BRAZE_PIPELINE_SOURCES``).
 
     Raises:
-        ConfigurationError: all problems at once; MissingRequiredField where that is all.
+        ConfigurationError: all problems at once, unless a missing identifier is all that there is.
     """
     problems: list[Problem] = []
     if config.time_zone not in available_timezones():
@@ -87,8 +88,17 @@ def resolve(
         for index in range(len(config.templates))
     )
     problems += _overlaps(templates)
-    refuse(problems, place)
-    return templates
+    missing = [problem for problem in problems if problem.missing_identifier]
+    if len(missing) < len(problems):
+        refuse(problems, place)
+    return tuple(
+        replace(t, missing_identifier="\n".join(map(place.describe, _of_template(missing, index))))
+        for index, t in enumerate(templates)
+    )
+
+
+def _of_template(problems: Sequence[Problem], index: int) -> list[Problem]:
+    return [problem for problem in problems if problem.key[:2] == ("templates", index)]
 
 
 def _days(config: PipelineConfig, problems: list[Problem]) -> tuple[date, date | None]:

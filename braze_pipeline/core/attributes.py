@@ -6,12 +6,12 @@ columns that the template sends are there, and there is one row per customer, wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import usersql
+from braze_pipeline.core import identifier, usersql
 from braze_pipeline.core.audience import check_columns
 from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
@@ -128,9 +128,11 @@ def build_attributes(
         SourceError: see ``attach_sources``.
         ConfigurationError: the SQL cannot be run, reads more than the sources, or lacks a column
             that the template reads; names the file and the line.
+        MissingRequiredField: the SQL, or the configuration, gives no user identifier.
         ContractBroken: a customer has two rows, or a row has no customer.
         SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
+    identifier.require_configured(t)
     with warehouse.scratch() as scratch:
         with sealed(t.sources, time_zone=t.time_zone, scratch=scratch) as (con, sources):
             computed = [
@@ -205,7 +207,7 @@ def read_by(t: TemplateSettings) -> dict[str, str]:
     return found
 
 
-def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
+def _check_columns(t: TemplateSettings, names: Sequence[str]) -> None:
     there = {fold(name): name for name in names}
     ours = sorted(name for name in there.values() if name.startswith(OURS))
     if ours:
@@ -214,6 +216,7 @@ def _check_columns(t: TemplateSettings, names: Iterable[str]) -> None:
             "Such names are the pipeline's own.",
             fix="Give them another name (`AS`), or exclude them (`SELECT * EXCLUDE (name)`).",
         )
+    identifier.require_column(t, names)
     for column, reader in read_by(t).items():
         if fold(column) not in there:
             raise ConfigurationError(
@@ -233,6 +236,8 @@ def _check_rows(
         f"FROM {relation}"
     ).fetchone()
     rows, with_id, distinct, *filled = row or (0, 0, 0)
+    if rows and not with_id and fold(t.identifier_column) == fold(t.customer_column):
+        raise identifier.nobody_has_one(t, rows)
     if with_id < rows:
         raise ContractBroken(
             f"{t.attributes_sql} gives {rows - with_id:,} rows without {t.customer_column}.",

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import accounting, rejections
 from braze_pipeline.core.accounting import Account
-from braze_pipeline.errors import BrazeError, NotBuilt, PipelineError, PlanOutdated
+from braze_pipeline.errors import (
+    BrazeError,
+    ContractBroken,
+    NotBuilt,
+    PipelineError,
+    PlanOutdated,
+)
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
@@ -92,6 +98,7 @@ def plan_days(
 
     Raises:
         NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
+        MissingRequiredField, ContractBroken: all of its rows were rejected.
         EndpointMismatch: the ledger is about another Braze endpoint.
         PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
@@ -100,9 +107,11 @@ def plan_days(
     from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
+    from braze_pipeline.core.profiles import require_profiles
 
     with warehouse.connect() as con:
         require_somebody(con, t, max(days))
+        require_profiles(con, t, max(days))
         endpoint.claim(con, warehouse, t)
         last = records.latest(con, t)
     found = pre_flight(t, last, now=now, environ=environ, say=say)
@@ -192,8 +201,25 @@ def send_days(
             on_progress=on_progress or (lambda progress: say(_progress_text(progress))),
             every=every,
         )
+        result = replace(result, stopped_by=result.stopped_by or nobody_accepted(plan, result))
         found = _read_back(warehouse, t, plan, result, environ=environ, say=say)
         return _settle(warehouse, t, plan, result, run_id=run_id, read_back=found)
+
+
+def nobody_accepted(plan: PlanSummary, result: SendResult) -> PipelineError | None:
+    """A send in which Braze refused everybody never succeeds, nor one that holds everybody back."""
+    refused, before = result.rejected_users, plan.held_back_users
+    if refused and not result.accepted_users and not result.not_attempted_users:
+        what = f"Braze refused all {refused:,} users that were sent."
+    elif before == plan.profiles > 0:
+        what = f"Braze refused all {before:,} users before, and nothing about them has changed."
+    else:
+        return None
+    return ContractBroken(
+        what,
+        fix="`braze-pipeline rejections` shows Braze's reasons. When they are dealt with, "
+        "`braze-pipeline retry-rejected` sends these users again.",
+    )
 
 
 def _plan_or_again(

@@ -2,22 +2,27 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of `context` itself.
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 import dagster as dg
 
+from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import columns, metadata, progress
 from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
     AUDIENCE,
     CONTRACT,
     FRESH_SOURCES,
+    IDENTIFIED,
     READ_BACK,
     audience_result,
     contract_result,
     guard_results,
     guard_specs,
+    identifier_result,
     say_what_stops,
     send_results,
     source_result,
@@ -150,7 +155,7 @@ def build_assets(
         deps=[keys.audience, keys.attributes],
         pool=WRITERS,
         kinds={"duckdb", "pandera"},
-        check_specs=[spec(CONTRACT, keys.profiles)],
+        check_specs=[spec(CONTRACT, keys.profiles), spec(IDENTIFIED, keys.profiles)],
         description="The audience in Braze's own names and types, validated.",
     )
     def braze_profiles(
@@ -158,7 +163,7 @@ def build_assets(
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.lineage import last_lineage
         from braze_pipeline.core.personal import settled
-        from braze_pipeline.core.profiles import build_profiles, preview
+        from braze_pipeline.core.profiles import build_profiles, preview, require_profiles
 
         with told(context), warehouse.warehouse().connect() as con:
             days = days_of(context)
@@ -168,9 +173,12 @@ def build_assets(
             if t.dropped:
                 context.log.warning(metadata.dropped_text(t, summaries))
             shown = settled(t, last_lineage(con, t))
+            found = metadata.profiles(shown, summaries, preview(con, shown, days[-1]))
+            with _observed(context, keys.profiles, found):
+                require_profiles(con, t, days[-1])
             return dg.MaterializeResult(
-                metadata=metadata.profiles(shown, summaries, preview(con, shown, days[-1])),
-                check_results=[contract_result(summaries)],
+                metadata=found,
+                check_results=[contract_result(summaries), identifier_result(t, summaries[-1])],
             )
 
     @asset(
@@ -237,11 +245,23 @@ def build_assets(
                 context.log_event(dg.AssetMaterialization(key, metadata=told_of_it))
             if outcome.error is not None:
                 # What was acknowledged is in the ledger; the step still failed.
-                context.log_event(dg.AssetObservation(keys.send, metadata=shown))
-                raise outcome.error
+                with _observed(context, keys.send, shown):
+                    raise outcome.error
             return dg.MaterializeResult(metadata=shown, check_results=send_results(t, outcome))
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
+
+
+@contextmanager
+def _observed(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, shown: metadata.Metadata
+) -> Iterator[None]:
+    """Have the UI show what a step did that fails after all, and so materializes nothing."""
+    try:
+        yield
+    except PipelineError:
+        context.log_event(dg.AssetObservation(key, metadata=shown))
+        raise
 
 
 def _now() -> datetime:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.core.identifier import NO_IDENTIFIER, some_have_none
 from braze_pipeline.core.plan import guards
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FRESH_SOURCES = "sources_are_fresh_and_complete"
 AUDIENCE = "audience_is_not_empty"
 CONTRACT = "profiles_satisfy_the_contract"
+IDENTIFIED = "every_customer_has_an_identifier"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
 
@@ -36,6 +38,9 @@ _PROMISES = {
     CONTRACT: (
         "Every profile satisfies the pandera schema of the template; what does not is in the "
         "rejections."
+    ),
+    IDENTIFIED: (
+        "Every customer of the newest day's audience has the identifier by which Braze knows users."
     ),
     ACCOUNTING: (
         "Every planned user ended as accepted, rejected or not attempted, by counts that were "
@@ -220,6 +225,18 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
             "in the rejections. What is in the profiles satisfies the contract."
         ),
         metadata={"rejected_values": values, "rejected_rows": rows},
+    )
+
+
+def identifier_result(t: TemplateSettings, newest: ProfilesSummary) -> dg.AssetCheckResult:
+    """Passes when nobody lacks an identifier; a warning otherwise: the others are sent."""
+    without = newest.rejected_by_reason.get(NO_IDENTIFIER, 0)
+    return dg.AssetCheckResult(
+        check_name=IDENTIFIED,
+        passed=not without,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=some_have_none(t, without=without, audience=newest.audience),
+        metadata={"without_identifier": without, "audience": newest.audience},
     )
 
 

@@ -35,6 +35,11 @@ _RETRY_WHOLE = (
     'run in the UI; "from failure" would go on with the data as it was. Users that Braze '
     "acknowledged are not sent again."
 )
+_RUN_THE_DAY = "Run the whole day: `braze-pipeline --template {template} run --as-of {day}`."
+_IDENTIFIER_IN_QUERY = (
+    "Open {sql} and check that the query results hold the identifier's column, with a value for "
+    "each customer."
+)
 _KEY_STEPS = (
     (
         "In Braze, open Settings > APIs and Identifiers and look at the key: that it exists, that "
@@ -121,14 +126,16 @@ RESOLUTIONS: Mapping[str, Resolution] = {
     MISSING_FIELD_ORCHESTRATION: Resolution(
         title="Missing required field (orchestration)",
         meaning=(
-            "No unique identifier would reach Braze: every user needs `external_id` or `braze_id`."
+            "Users cannot reach Braze without a unique identifier: each needs `external_id` or "
+            "`braze_id`."
         ),
         steps=(
-            "Open {sql} and check that the query results hold the identifier's column.",
+            _IDENTIFIER_IN_QUERY,
             "Open {config} and check `user_identifier` and `identifier_column` of {template}.",
-            "`braze-pipeline template check` tells whether both fit.",
-            _RETRY,
+            "`braze-pipeline template check --as-of {day}` tells whether both fit.",
+            _RETRY_WHOLE,
         ),
+        whole=True,
         section="Missing required field, for orchestrations",
     ),
     MISSING_FIELD_CAMPAIGN: Resolution(
@@ -140,9 +147,11 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "Open {config} at `recipient_groups` of {template}.",
             "Add the identifier to `attributes` of every group that is sent to Braze.",
-            "`braze-pipeline template check` tells whether all groups have it.",
-            _RETRY,
+            _IDENTIFIER_IN_QUERY,
+            "`braze-pipeline template check --as-of {day}` tells whether all of it fits.",
+            _RETRY_WHOLE,
         ),
+        whole=True,
         section="Missing required field, for campaigns",
     ),
     errors.ConfigurationError.action: Resolution(
@@ -175,13 +184,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
     errors.NotBuilt.action: Resolution(
         title=errors.NotBuilt.title,
         meaning="What the run was to work on is not there: an earlier step has to make it first.",
-        steps=(
-            (
-                "Run the whole day: "
-                "`braze-pipeline --template {template} run --as-of {day}`. Users that Braze "
-                "acknowledged are not sent again."
-            ),
-        ),
+        steps=(_RUN_THE_DAY,),
         retry=False,
     ),
     errors.AudienceEmpty.action: Resolution(
@@ -197,10 +200,17 @@ RESOLUTIONS: Mapping[str, Resolution] = {
     ),
     errors.ContractBroken.action: Resolution(
         title=errors.ContractBroken.title,
-        meaning="The profiles as a whole do not satisfy the template's contract.",
+        meaning=(
+            "The profiles as a whole do not satisfy the template's contract, or Braze refused all "
+            "users that were sent."
+        ),
         steps=(
             "`braze-pipeline rejections --as-of {day}` lists what failed and why, masked.",
-            "Mend the source or {sql}; or the template in {config} if the data is right.",
+            "Fix the source or {sql}; or the template in {config} if the data is right.",
+            (
+                "Users that Braze refused wait until their values change; "
+                "`braze-pipeline --template {template} retry-rejected` sends them as they are."
+            ),
             _RETRY_WHOLE,
         ),
         whole=True,
@@ -228,12 +238,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         title=errors.PlanOutdated.title,
         meaning="The ledger moved on after the plan was made; carrying it out could send older "
         "values.",
-        steps=(
-            (
-                "Materialize the plan again and then the send, or run the whole day: "
-                "`braze-pipeline --template {template} run --as-of {day}`."
-            ),
-        ),
+        steps=(_RUN_THE_DAY,),
         retry=False,
     ),
     errors.AccountingError.action: Resolution(
@@ -246,10 +251,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
     ),
     errors.LedgerError.action: Resolution(
         title=errors.LedgerError.title,
-        meaning=(
-            "The database, the journal of acknowledgements or the store of actions cannot be read "
-            "as it is."
-        ),
+        meaning="The database, the journal or the store of actions cannot be read as it is.",
         steps=(
             "Check BRAZE_PIPELINE_DATABASE and the DuckDB version that wrote the file.",
             (

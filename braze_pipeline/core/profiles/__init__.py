@@ -14,7 +14,7 @@
 ============= ================================================================================
 """
 
-from braze_pipeline.core.profiles.build import ProfilesSummary, build_profiles
+from braze_pipeline.core.profiles.build import ProfilesSummary, build_profiles, require_profiles
 from braze_pipeline.core.profiles.cache import forget_raw
 from braze_pipeline.core.profiles.describe import preview, rule_for
 from braze_pipeline.core.profiles.schema import build_schema
@@ -25,5 +25,6 @@ __all__ = [
     "build_schema",
     "forget_raw",
     "preview",
+    "require_profiles",
     "rule_for",
 ]

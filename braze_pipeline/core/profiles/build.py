@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import rejections
+from braze_pipeline.core import identifier, rejections
+from braze_pipeline.core.daytables import columns_of
 from braze_pipeline.core.profiles import cache, contract, staging, store
 from braze_pipeline.core.profiles.schema import build_schema
 from braze_pipeline.core.profiles.store import STAGE, TABLE
 from braze_pipeline.core.warehouse import fold, literal, quote
-from braze_pipeline.errors import AccountingError, MissingRequiredField
+from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -57,7 +58,8 @@ def build_profiles(
     """Map, normalise and validate a day's audience; replace the day's profiles and rejections.
 
     Raises:
-        MissingRequiredField: the customer attributes table has no column for the identifier.
+        MissingRequiredField: the customer attributes table has no column for the identifier, or
+            the configuration names none.
         ConfigurationError: it lacks a column of the template.
         ContractBroken: the mapping itself does not fit the schema.
         AccountingError: audience is not profiles plus rejected rows.
@@ -65,7 +67,7 @@ def build_profiles(
     rejections.ensure(con)
     cache.ensure(con)
     types = staging.source_types(con, t)
-    _check_identifier(t, types)
+    identifier.require_column(t, types)
     columns = staging.plan_columns(t, types)
     staging.stage(con, t, columns, as_of)
     audience = _audience(con, t, as_of)
@@ -82,15 +84,40 @@ def build_profiles(
     return summary
 
 
-def _check_identifier(t: TemplateSettings, types: dict[str, str]) -> None:
-    if fold(t.identifier_column) not in map(fold, types):
-        where = "the recipient groups'" if t.kind == "campaign" else "the customer attributes"
-        raise MissingRequiredField(
-            f"{t.destination.identifier} is missing: {where} table has no column "
-            f"{t.identifier_column}.",
-            fix=f"Select {t.identifier_column} in {t.attributes_sql.name}, or name the right "
-            "column with `identifier_column` in the template.",
+def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
+    """Refuse a day whose audience was rejected to the last row: such a run never succeeds.
+
+    Raises:
+        MissingRequiredField: none of them has an identifier.
+        ContractBroken: they were rejected for other reasons.
+        NotBuilt: the profiles of the day were not built.
+    """
+    there = columns_of(con, t, TABLE)
+    query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
+    if there and _one(con, query, [as_of])[0]:
+        return
+    audience = _audience(con, t, as_of)
+    rejections.ensure(con)
+    reasons = dict(
+        con.execute(
+            f"SELECT reason, count(DISTINCT customer_id) FROM {rejections.TABLE} "
+            "WHERE row_rejected AND destination = ? AND template = ? AND as_of = ? AND stage = ? "
+            "GROUP BY reason ORDER BY ALL",
+            [t.destination.name, t.name, as_of, STAGE],
+        ).fetchall()
+    )
+    if not there or not reasons:
+        raise NotBuilt(
+            f"There are no profiles of {as_of} for template {t.name!r}.",
+            fix=f"Run {as_of} in full, from customer_attributes on.",
         )
+    if reasons.get(identifier.NO_IDENTIFIER) == audience:
+        raise identifier.nobody_has_one(t, audience)
+    counted = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+    raise ContractBroken(
+        f"All {audience:,} customers in the audience of {as_of} were rejected ({counted}).",
+        fix="Nothing was sent. `braze-pipeline rejections` shows them; fix what is named there.",
+    )
 
 
 def _audience(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:

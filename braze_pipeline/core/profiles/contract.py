@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.core.identifier import NO_IDENTIFIER
 from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import USER_ID
 from braze_pipeline.core.profiles.staging import MAPPED, Staged
@@ -172,7 +173,7 @@ def _refused(errors: SchemaErrors, columns: tuple[Staged, ...], first: int) -> p
     numbers = {USER_ID: ROW} | {one.attribute.name: one.number for one in columns}
     codes = cases["check"].replace(_CODES)
     codes = codes.where(
-        ~((cases["column"] == USER_ID) & (codes == "required_missing")), "user_id_missing"
+        ~((cases["column"] == USER_ID) & (codes == "required_missing")), NO_IDENTIFIER
     )
     return pa.table(
         {

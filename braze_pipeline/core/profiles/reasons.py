@@ -11,9 +11,10 @@ from typing import Final
 from braze_pipeline.braze import limits
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.values import CUSTOM_RULES, field_rules, identifier_rules
+from braze_pipeline.core.identifier import NO_IDENTIFIER
 
 REASONS: Final[dict[str, str]] = {
-    "user_id_missing": "the row has no user identifier",
+    NO_IDENTIFIER: "the row has no user identifier",
     "user_id_duplicate": "another row of the day has the same user identifier",
     "required_missing": "the template requires a value and there is none",
     "email_unreadable": "not a valid e-mail address",

@@ -116,6 +116,8 @@ def diagnose(
         goal=goal.to_user_string() if goal else None,
         guard=cause.guard,
         sent=sent_of(facts, t, instance=instance, journal=journal),
+        # Nobody without an identifier, some, or all of them: one thing to put right.
+        cause="" if cause.action == MissingRequiredField.action else None,
     )
 
 
@@ -212,10 +214,15 @@ def _raised(error: SerializableErrorInfo) -> Cause | None:
     return _raised(before) if before is not None else None
 
 
+def missing_field(t: TemplateSettings) -> str:
+    """The class of "missing required field": of a template's query, or its recipient groups."""
+    return MISSING_FIELD_CAMPAIGN if t.kind == "campaign" else MISSING_FIELD_ORCHESTRATION
+
+
 def _refined(action: str, t: TemplateSettings, journal: Path) -> str:
     """The class that also depends on the template, or on what went well before."""
     if action == MissingRequiredField.action:
-        return MISSING_FIELD_CAMPAIGN if t.kind == "campaign" else MISSING_FIELD_ORCHESTRATION
+        return missing_field(t)
     if action == InvalidCredentials.action and ever_acknowledged(journal, t.destination.name):
         # The key was good once: it may be so again. A second 401 in a row makes it persistent.
         return STATUS_401_TRANSIENT

@@ -8,8 +8,9 @@ from datetime import datetime
 from braze_pipeline.core.actions import Action, ActionStore, Found
 from braze_pipeline.core.actions.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration import metadata
-from braze_pipeline.orchestration.checks import FRESH_SOURCES
+from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.watch.diagnosis import missing_field
 from braze_pipeline.orchestration.watch.runs import RunFacts, number_of
 from braze_pipeline.settings import TemplateSettings
 
@@ -20,7 +21,11 @@ def warnings_of(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> list[F
     Raises:
         PipelineError: it does not report what must be known for that.
     """
-    found = (partial_success(facts, t, at=at), stale_source(facts, t, at=at))
+    found = (
+        partial_success(facts, t, at=at),
+        warned(facts, t, FRESH_SOURCES, SOURCE_STALE, at=at),
+        warned(facts, t, IDENTIFIED, missing_field(t), at=at),
+    )
     return [one for one in found if one is not None]
 
 
@@ -62,12 +67,14 @@ def resolves(
         return False
     if action.action in still:
         return False
-    if action.action == SOURCE_STALE and TemplateKeys.of(t).attributes not in facts.materialized:
+    keys = TemplateKeys.of(t)
+    looks = {SOURCE_STALE: keys.attributes, missing_field(t): keys.profiles}.get(action.action)
+    if looks is not None and looks not in facts.materialized:
         return False  # it did not look
     if action.last_seen > at.isoformat():
         return False  # it came after this run
     reached = {key.to_user_string() for key in facts.materialized}
-    goal = action.goal or TemplateKeys.of(t).send.to_user_string()
+    goal = action.goal or keys.send.to_user_string()
     if goal not in reached:
         return False
     return action.days is None or (facts.days is not None and facts.days[1] >= action.days[1])
@@ -90,14 +97,35 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
     users = max(audience, sent)
     if users < t.alerts.min_users or (held_back + refused) <= limit * users:
         return None
+    return _found(
+        facts,
+        t,
+        PARTIAL_SUCCESS,
+        f"{held_back:,} rows were held back by the contract and {refused:,} users refused by "
+        f"Braze, of {users:,}; allowed is a share of {limit:.0%}.",
+        fix="Everybody else was sent.",
+        at=at,
+    )
+
+
+def warned(
+    facts: RunFacts, t: TemplateSettings, check: str, action: str, *, at: datetime
+) -> Found | None:
+    """A success of which a check that does not block warned."""
+    for one in facts.warned:
+        if one.check_name == check and one.asset_key in TemplateKeys.of(t).all:
+            return _found(facts, t, action, one.description or "", at=at)
+    return None
+
+
+def _found(
+    facts: RunFacts, t: TemplateSettings, action: str, what: str, *, at: datetime, fix: str = ""
+) -> Found:
     goal = facts.goal(t)
     return Found(
-        action=PARTIAL_SUCCESS,
-        what=(
-            f"{held_back:,} rows were held back by the contract and {refused:,} users refused by "
-            f"Braze, of {users:,}; allowed is a share of {limit:.0%}."
-        ),
-        fix="Everybody else was sent.",
+        action=action,
+        what=what,
+        fix=fix,
         destination=t.destination.name,
         template=t.name,
         at=at,
@@ -106,24 +134,3 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
         goal=goal.to_user_string() if goal else None,
         cause="",
     )
-
-
-def stale_source(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Found | None:
-    """A success over source tables that are late or incomplete."""
-    keys = TemplateKeys.of(t)
-    for check in facts.warned:
-        if check.asset_key == keys.attributes and check.check_name == FRESH_SOURCES:
-            goal = facts.goal(t)
-            return Found(
-                action=SOURCE_STALE,
-                what=check.description or "",
-                fix="",
-                destination=t.destination.name,
-                template=t.name,
-                at=at,
-                run_id=facts.run.run_id,
-                days=facts.days,
-                goal=goal.to_user_string() if goal else None,
-                cause="",
-            )
-    return None

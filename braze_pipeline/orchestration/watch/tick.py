@@ -69,9 +69,14 @@ class Watch:
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
             return [noted.words() for noted in self.note_failure(run, at=at)]
-        return self._succeeded(run, at)
+        return self.note_success(run, at=at)
 
-    def _succeeded(self, run: dg.DagsterRun, at: datetime) -> list[str]:
+    def note_success(self, run: dg.DagsterRun, *, at: datetime) -> list[str]:
+        """Close what a run that succeeded resolved, and note what it warns of; in words.
+
+        Raises:
+            sqlite3.Error: the store cannot be written.
+        """
         try:
             facts = facts_of(self.instance, run, self.templates)
             ours = facts.touched(self.templates)

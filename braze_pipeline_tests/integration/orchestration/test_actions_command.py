@@ -12,14 +12,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from click.testing import CliRunner
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.impl import core_execute_run
 
-from braze_pipeline.cli.main import cli
-from braze_pipeline.core.actions import ActionStore, Found
+from braze_pipeline.core.actions import Found
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline_tests.commands import command, store_of, tick
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
@@ -38,25 +37,12 @@ def brand(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
-def store_of(brand: SmallBrand) -> ActionStore:
-    return ActionStore(brand.folder / "warehouse.actions.sqlite")
-
-
-def command(brand: SmallBrand, *words: str) -> str:
-    """Standard output of a command; typed errors and exit codes come through as they are."""
-    runner = CliRunner()
-    result = runner.invoke(cli, ["--config", str(brand.config), *words], catch_exceptions=True)
-    if isinstance(result.exception, UsageError):
-        raise result.exception
-    return f"{result.exit_code}\n{result.output}"
-
-
 def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     brand: SmallBrand, sandbox: Sandbox
 ) -> None:
     sandbox.stop()
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("4\n")
-    said = _tick(brand)
+    said = tick(brand)
     assert said == "action 1 opened"
 
     shown = command(brand, "actions")
@@ -66,7 +52,7 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     # Braze is still away: the same action, seen twice, and its class's exit code.
     assert command(brand, "actions", "resolve", "1").startswith("4\n")
     assert store_of(brand).open_ones()[0].count == 2
-    assert _tick(brand) == "action 1 known; action 1 known"
+    assert tick(brand) == "action 1 known; action 1 known"
 
     sandbox.start()
     assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
@@ -74,7 +60,7 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     assert [one.status for one in sandbox.requests if one.path == "/users/track"] == [201]
     assert "No open workflow actions." in command(brand, "actions")
     closed = command(brand, "actions", "--all")
-    assert "Resolved by run" in closed
+    assert "went through." in closed
     assert len(brand.users()) == CUSTOMERS
 
 
@@ -93,7 +79,7 @@ def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended
     good = customers.read_text()
     customers.write_text(good.replace("@example.com", ""))
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("5\n")
-    assert _tick(brand).endswith("action 1 opened")
+    assert tick(brand).endswith("action 1 opened")
     assert "Stopped by a guard" in command(brand, "actions")
     [told] = [one for one in _errors_of_the_last_run() if one.startswith("guard_")]
     assert "guard_null_share" in told
@@ -115,23 +101,6 @@ def _errors_of_the_last_run() -> list[str]:
         return [one.user_message for one in instance.all_logs(run.run_id) if one.level == ERROR]
 
 
-def _tick(brand: SmallBrand) -> str:
-    from braze_pipeline.cli.context import session
-    from braze_pipeline.orchestration.watch.changes import Cursor
-    from braze_pipeline.orchestration.watch.tick import Watch
-
-    ours = session(brand.config, None)
-    with dg.DagsterInstance.get() as instance:
-        watch = Watch(
-            instance=instance,
-            store=store_of(brand),
-            templates=ours.templates,
-            journal=ours.warehouse.journal_path,
-        )
-        _, said = watch.look(Cursor(), now=datetime.now(UTC))
-    return "; ".join(said)
-
-
 def test_a_run_whose_definitions_do_not_load_any_more_tells_which_line_is_wrong(
     brand: SmallBrand,
 ) -> None:
@@ -149,7 +118,7 @@ def test_a_run_whose_definitions_do_not_load_any_more_tells_which_line_is_wrong(
         with pytest.raises(ConfigurationError):
             list(core_execute_run(not_yet, run, instance, inject_env_vars=False))
     brand.config.write_text(brand.config.read_text().replace("time_zone: Up", "time_zone: UTC"))
-    _tick(brand)
+    tick(brand)
     (action,) = store_of(brand).open_ones()
     assert action.action == "invalid_configuration"
     assert "time_zone: 'Up'" in action.what
@@ -166,7 +135,7 @@ def test_what_the_contract_and_braze_refuse_in_a_real_run_is_a_partial_success(
     customers.write_text(customers.read_text().replace("ann5@example.com", "ann5 at example"))
     sandbox.refuse("c3", "not this one")
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("0\n")
-    assert _tick(brand) == "action 1 opened"
+    assert tick(brand) == "action 1 opened"
     (action,) = store_of(brand).open_ones()
     assert action.action == "partial_success"
     assert action.what.startswith("1 rows were held back by the contract and 1 users refused")

@@ -9,6 +9,7 @@ import pytest
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
+from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.errors import ConfigurationError, MissingRequiredField
 from braze_pipeline.settings import TemplateSettings, ValueType
 
@@ -207,10 +208,17 @@ def test_names_that_differ_in_case_or_spacing_only_are_refused(tmp_path: Path) -
     assert "named twice" in str(caught.value)
 
 
-def test_a_missing_identifier_is_the_missing_required_field_error(tmp_path: Path) -> None:
+def test_a_missing_identifier_loads_for_its_runs_to_tell_unless_more_is_wrong(
+    tmp_path: Path,
+) -> None:
     text = document(destination="name: braze\ninstance: US-01\n")
-    with pytest.raises(MissingRequiredField, match="Put it under `destination`"):
-        load(tmp_path, text)
+    (t,) = load(tmp_path, text)
+    with pytest.raises(MissingRequiredField, match="Put it under `destination`") as caught:
+        require_configured(t)
+    assert f"defs.yaml:{line_of(text, '- name: everyone')}: " in caught.value.what
+    both = document(destination="name: braze\ninstance: US-01\n", more="time_zone: Nowhere")
+    with pytest.raises(ConfigurationError, match="2 problems"):
+        load(tmp_path, both)
 
 
 def test_a_template_supplies_what_its_destination_leaves_open(tmp_path: Path) -> None:
@@ -235,8 +243,9 @@ def test_a_recipient_group_without_the_identifier_is_a_missing_required_field(
           - {name: rest, where: "tier <> 'gold'", attributes: [email]}
         """
     )
+    (t,) = load(tmp_path, text)
     with pytest.raises(MissingRequiredField, match="'rest' does not include 'external_id'"):
-        load(tmp_path, text)
+        require_configured(t)
 
 
 def test_a_recipient_group_may_only_name_attributes_of_its_template(tmp_path: Path) -> None:

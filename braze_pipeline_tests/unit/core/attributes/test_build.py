@@ -13,7 +13,12 @@ import duckdb
 import pytest
 
 from braze_pipeline.core.sources import attach_sources
-from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
+from braze_pipeline.errors import (
+    ConfigurationError,
+    ContractBroken,
+    MissingRequiredField,
+    SourceChanged,
+)
 from braze_pipeline.settings import (
     AttributeSettings,
     SourceSettings,
@@ -203,7 +208,8 @@ def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) ->
 @pytest.mark.parametrize(
     ("select", "error", "told"),
     [
-        ("1 AS a", ConfigurationError, "no column 'customer_id'"),
+        ("1 AS a", MissingRequiredField, "no column 'customer_id'"),
+        ("NULL AS customer_id", MissingRequiredField, "None of the"),
         ("customer_id, 1 AS __mine", ConfigurationError, "__mine"),
         ("nullif(customer_id, '2') AS customer_id", ContractBroken, "1 rows without customer_id"),
         ("left(customer_id, 0) AS customer_id", ContractBroken, "1 rows too many"),

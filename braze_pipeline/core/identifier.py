@@ -1,0 +1,70 @@
+"""The user identifier: without one, Braze cannot tell whom to update.
+
+The rules of the workflow action "Missing required field": the template names no identifier, the
+query does not give its column, or nobody in the audience has one. Where only some have none, these
+are rejected and the others are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.core.warehouse import fold
+from braze_pipeline.errors import MissingRequiredField
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import TemplateSettings
+
+NO_IDENTIFIER: Final = "user_id_missing"
+"""The reason for which the row of such a customer is rejected."""
+
+
+def require_configured(t: TemplateSettings) -> None:
+    """Refuse a template that names no identifier, or leaves it out of a recipient group.
+
+    It loads all the same, so that its runs fail as a workflow action that people are notified of.
+
+    Raises:
+        MissingRequiredField: names file, line and key.
+    """
+    if t.missing_identifier:
+        raise MissingRequiredField(
+            f"No unique identifier would be sent to Braze:\n{t.missing_identifier}",
+            fix="Fix the keys named above; `braze-pipeline template check` tries again.",
+        )
+
+
+def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
+    """Refuse customer attributes without the identifier's column.
+
+    Raises:
+        MissingRequiredField: also where the template names none, see ``require_configured``.
+    """
+    require_configured(t)
+    if fold(t.identifier_column) not in map(fold, names):
+        raise MissingRequiredField(
+            f"{t.attributes_sql} gives no column '{t.identifier_column}', which holds the "
+            f"{t.destination.identifier} of the template {t.name!r}.",
+            fix="Select it there, or name the right column with `identifier_column` in defs.yaml.",
+        )
+
+
+def nobody_has_one(t: TemplateSettings, audience: int) -> MissingRequiredField:
+    """The error of a day on which no member of the audience has an identifier."""
+    return MissingRequiredField(
+        f"None of the {audience:,} customers in the audience has a {t.destination.identifier} "
+        f"(column '{t.identifier_column}'): all of them were rejected.",
+        fix=f"Fill '{t.identifier_column}' in {t.attributes_sql.name} or in the source that it "
+        "comes from, then run the day again in full.",
+    )
+
+
+def some_have_none(t: TemplateSettings, *, without: int, audience: int) -> str:
+    """What there is to say of customers without an identifier; the others are sent."""
+    if not without:
+        return f"Every customer in the audience has a {t.destination.identifier}."
+    return (
+        f"{without:,} of {audience:,} customers in the audience have no {t.destination.identifier} "
+        f"(column '{t.identifier_column}'). They were rejected; the others were not held up."
+    )

@@ -1,0 +1,47 @@
+"""The command line over a small brand, and one look of its sensor, in this process."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+from click.testing import CliRunner
+
+from braze_pipeline.cli.context import session
+from braze_pipeline.cli.main import cli
+from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline.errors import PipelineError
+from braze_pipeline.orchestration.watch.changes import Cursor
+from braze_pipeline.orchestration.watch.tick import Watch
+from braze_pipeline_tests.small_brand import SmallBrand
+
+
+def store_of(brand: SmallBrand) -> ActionStore:
+    return ActionStore(brand.folder / "warehouse.actions.sqlite")
+
+
+def one_action(brand: SmallBrand) -> Action:
+    (action,) = store_of(brand).open_ones()
+    return action
+
+
+def command(brand: SmallBrand, *words: str) -> str:
+    """Exit code and output of a command; typed errors come through as they are."""
+    result = CliRunner().invoke(cli, ["--config", str(brand.config), *words])
+    if isinstance(result.exception, PipelineError):
+        raise result.exception
+    return f"{result.exit_code}\n{result.output}"
+
+
+def tick(brand: SmallBrand) -> str:
+    """What the sensor says to all runs that ended."""
+    ours = session(brand.config, None)
+    with dg.DagsterInstance.get() as instance:
+        watch = Watch(
+            instance=instance,
+            store=store_of(brand),
+            templates=ours.templates,
+            journal=ours.warehouse.journal_path,
+        )
+        _, said = watch.look(Cursor(), now=datetime.now(UTC))
+    return "; ".join(said)
