@@ -15,21 +15,14 @@ from braze_pipeline import errors
 from braze_pipeline.core.actions.kinds import (
     MISSING_FIELD_CAMPAIGN,
     MISSING_FIELD_ORCHESTRATION,
-    PARTIAL_SUCCESS,
-    PROCESS_DIED,
-    SEND_OVERDUE,
-    SLOW_RUN,
-    SOURCE_STALE,
+    RETRY,
     STATUS_401_PERSISTENT,
     STATUS_401_TRANSIENT,
     UNKNOWN,
     Resolution,
 )
+from braze_pipeline.core.actions.noticed import NOTICED
 
-_RETRY = (
-    'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
-    'failure" of the run in the UI. Users that Braze acknowledged are not sent again.'
-)
 _RETRY_WHOLE = (
     'Retry all of its steps: `braze-pipeline actions resolve {number}`, or "Re-execute all" of the '
     'run in the UI; "from failure" would go on with the data as it was. Users that Braze '
@@ -49,7 +42,7 @@ _KEY_STEPS = (
         "Put the valid key into the environment variable {api_key_env} of the code server, and "
         "restart it. `braze-pipeline doctor` tells whether Braze takes it."
     ),
-    _RETRY,
+    RETRY,
 )
 
 
@@ -65,7 +58,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "In Braze, open Settings > APIs and Identifiers; make a key that may users.track.",
             "Put it into the code server's environment variable {api_key_env}, and restart it.",
-            _RETRY,
+            RETRY,
         ),
         section="Invalid credentials",
     ),
@@ -108,7 +101,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "that is named above (users.track for sending)."
             ),
             "If the key has an IP allowlist, add the address this machine sends from.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.WrongInstance.action: Resolution(
@@ -120,7 +113,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "it is set, with the address of your Braze dashboard: dashboard-05 is US-05."
             ),
             "Check that no proxy answers in Braze's place.",
-            _RETRY,
+            RETRY,
         ),
     ),
     MISSING_FIELD_ORCHESTRATION: Resolution(
@@ -160,7 +153,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "Open {config}; the message above names what is wrong.",
             "`braze-pipeline template check` tells when it is right. Reload the code location.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.SourceMissing.action: Resolution(
@@ -169,7 +162,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "Deliver the file or table that is named above, or correct its place in {config}.",
             "If it is only late, raise `schedule.lag_days`, or run the schedule later in the day.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.SourceChanged.action: Resolution(
@@ -178,7 +171,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         steps=(
             "Ask the owner of the source whether the change is meant.",
             "If it is, map the column under `sources` in {config}, or change {sql}.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.NotBuilt.action: Resolution(
@@ -258,7 +251,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "Restore the newest backup (`braze-pipeline ledger import`), with the journal "
                 "beside it where it is still there."
             ),
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.EndpointMismatch.action: Resolution(
@@ -298,7 +291,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "Look at Braze's status page, and whether this machine reaches the REST endpoint "
                 "(`braze-pipeline doctor`)."
             ),
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.RateLimitExhausted.action: Resolution(
@@ -311,7 +304,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "sends to this workspace at that hour."
             ),
             "Wait for the limit to reset (an hour at most).",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.DatabaseLocked.action: Resolution(
@@ -319,7 +312,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         meaning="Another process keeps the DuckDB file open.",
         steps=(
             "End it: a DuckDB shell, a notebook, another run outside this Dagster instance.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.DiskFull.action: Resolution(
@@ -327,7 +320,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
         meaning="No room is left where the database, its journal or its snapshots lie.",
         steps=(
             "Free some room. `history_days` in {config} bounds what the database keeps.",
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.OutOfMemory.action: Resolution(
@@ -338,7 +331,7 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "Give the machine more, end what else runs on it, or let {sql} keep less of each "
                 "customer: lists are what must fit."
             ),
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.SendInterrupted.action: Resolution(
@@ -349,74 +342,15 @@ RESOLUTIONS: Mapping[str, Resolution] = {
                 "If it was terminated on purpose, close this: "
                 '`braze-pipeline actions close {number} --reason "..."`.'
             ),
-            _RETRY,
+            RETRY,
         ),
     ),
     errors.SendBusy.action: Resolution(
         title=errors.SendBusy.title,
         meaning="Two sends to the same destination never run at once; this one gave way.",
-        steps=("Wait until the other one has ended.", _RETRY),
+        steps=("Wait until the other one has ended.", RETRY),
     ),
-    PROCESS_DIED: Resolution(
-        title="The run's process died",
-        meaning="It ended without a word: out of memory, killed, or the machine restarted.",
-        steps=(
-            "Look at the machine's log for the out-of-memory killer, and at its memory.",
-            _RETRY,
-        ),
-    ),
-    PARTIAL_SUCCESS: Resolution(
-        title="Partial success",
-        meaning="The run succeeded, but more of the audience than usual did not get through.",
-        steps=(
-            "`braze-pipeline --template {template} rejections --as-of {day}` counts the reasons.",
-            "Mend what is named there; refused users are planned again when their values change.",
-            "The next run with fewer rejections closes this.",
-        ),
-        retry=False,
-    ),
-    SOURCE_STALE: Resolution(
-        title="Source late or incomplete",
-        meaning=(
-            "The run succeeded, but with source tables that are older or less whole than "
-            "`source_checks` expects: what Braze has now is as old as they are."
-        ),
-        steps=(
-            "Ask the owner of the source table that is named above why it is late or incomplete.",
-            (
-                "When it is mended, run the day again in full: "
-                "`braze-pipeline --template {template} run --as-of {day}`; only what changes by "
-                "that is sent."
-            ),
-            (
-                "If it is always so, change `source_checks` in {config}. The next run that finds "
-                "the sources as expected closes this."
-            ),
-        ),
-        retry=False,
-    ),
-    SLOW_RUN: Resolution(
-        title="Run takes far longer than its last ones",
-        meaning="It still runs. It may wait for a lock, for Braze's rate limit, or be stuck.",
-        steps=(
-            "Look at the run's log in the UI: a line every few seconds tells what it waits for.",
-            (
-                "If it is stuck, terminate it in the UI; what was acknowledged is kept, and a "
-                "rerun goes on from there."
-            ),
-        ),
-        retry=False,
-    ),
-    SEND_OVERDUE: Resolution(
-        title="Send overdue",
-        meaning="No send of this template was acknowledged for longer than is allowed.",
-        steps=(
-            "Look whether the schedule is on, and what its last ticks said (Automation in the UI).",
-            "Look for failed or queued runs; the daemon must be alive (Deployment > Daemons).",
-            "The next send that goes through closes this.",
-        ),
-        retry=False,
-    ),
+    **NOTICED,
     UNKNOWN: Resolution(
         title=errors.PipelineError.title,
         meaning="Nothing that is known to go wrong; perhaps a defect.",

@@ -35,8 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def brand(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> SmallBrand:
     made = small_brand(tmp_path / "brand", schedule='{at: "03:30"}')
-    for name, value in made.environ(sandbox.endpoint, sandbox.api_key).items():
-        monkeypatch.setenv(name, value)
+    made.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
     return made
 
 
