@@ -5,7 +5,6 @@ Everything wrong is collected and told at once, each with its file, line and key
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -28,6 +27,7 @@ from braze_pipeline.config.models import (
 )
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.core.lineage import Lineage, follow
+from braze_pipeline.core.profiles.normalise import places
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
     AlertSettings,
@@ -300,14 +300,20 @@ def _sql(file: Path, key: Key, problems: list[Problem]) -> str:
 
 
 def _region(part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]) -> str | None:
-    if part.default_region and not re.fullmatch(r"[A-Z]{2}", part.default_region):
+    """The country whose numbering plan reads national phone numbers: one that there is."""
+    import phonenumbers
+
+    region = part.default_region
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        meant = places.country(region).value or "GB"
         problems.append(
             Problem(
                 (*key, "default_region"),
-                f"{part.default_region!r} is no ISO 3166-1 alpha-2 code, such as GB.",
+                f"{region!r} is not the code of a country with phone numbers (ISO 3166-1 alpha-2), "
+                f"such as {meant}.",
             )
         )
-    return part.default_region
+    return region
 
 
 def _prefix(config: PipelineConfig, index: int) -> tuple[str, ...]:

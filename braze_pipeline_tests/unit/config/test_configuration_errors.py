@@ -140,6 +140,11 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
             "end_date",
             "before the `start_date`, 2020-01-01",
         ),
+        (document(template="default_region: UK"), "default_region", "such as GB"),
+        (document(template="default_region: fr"), "default_region", "such as FR"),
+        (document(template="default_region: Atlantis"), "default_region", "not the code of"),
+        (document(template="default_region: AN"), "default_region", "not the code of"),
+        (document(template='default_region: ""'), "default_region", "not the code of"),
         (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
         (document(template="attributes_sql: other.sql"), "attributes_sql", "There is no file"),
         (

@@ -44,8 +44,8 @@ _JSON: Final = 1_000_000
 _ALL: Final = (
     Kind("email", 1, contact.email, "email_unreadable"),
     Kind("phone", 1, contact.phone, "phone_unreadable"),
-    Kind("country", 1, places.country, "country_unreadable"),
-    Kind("language", 1, places.language, "language_unreadable"),
+    Kind("country", 2, places.country, "country_unreadable"),
+    Kind("language", 2, places.language, "language_unreadable"),
     Kind("time_zone", 1, places.time_zone, "time_zone_unreadable"),
     Kind("gender", 1, words.gender, "gender_unreadable"),
     Kind("date", 1, dates.calendar_date, "date_unreadable"),

@@ -10,29 +10,15 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from braze_pipeline.braze import limits
 from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.wordlists import meanings
 
-_MONTH_WORDS: Final = (
-    "jan january januar janvier enero ene gennaio gen janeiro januari styczeń leden tammikuu",
-    "feb february februar février fevrier fév fev febrero febbraio fevereiro februari",
-    "mar march märz maerz mrz mars marzo março marco maart mär",
-    "apr april avril avr abril abr aprile",
-    "may mai mayo maggio mag maio mei maj",
-    "jun june juni juin junio giugno giu junho",
-    "jul july juli juillet juil julio luglio lug julho",
-    "aug august août aout aoû agosto ago augustus augusti",
-    "sep sept september septembre septiembre settembre set setembro",
-    "oct october oktober okt octobre octubre ottobre ott outubro out",
-    "nov november novembre noviembre novembro",
-    "dec december dezember dez décembre decembre déc diciembre dic dicembre dezembro",
-)
-_MONTHS: Final = {
-    word: number for number, words in enumerate(_MONTH_WORDS, 1) for word in words.split()
-}
+_MONTHS: Final = meanings(Path(__file__).with_name("months.txt"))
 
 _CLOCK: Final = r"(?:[T ]+\d\d?:\d\d(?::\d\d(?:[.,:]\d{1,9})?)? ?(?:Z|[+-]\d\d:?\d\d|UTC|GMT)?)?"
 _YEAR_FIRST: Final = re.compile(
@@ -126,9 +112,9 @@ def _parts(text: str, order: str) -> tuple[int, int, int] | None:
 
 def _worded(text: str) -> tuple[int, int, int] | None:
     if (found := _DAY_WORD.fullmatch(text)) and (month := _MONTHS.get(found[2].lower())):
-        return int(found[3]), month, int(found[1])
+        return int(found[3]), int(month), int(found[1])
     if (found := _WORD_DAY.fullmatch(text)) and (month := _MONTHS.get(found[1].lower())):
-        return int(found[3]), month, int(found[2])
+        return int(found[3]), int(month), int(found[2])
     return None
 
 

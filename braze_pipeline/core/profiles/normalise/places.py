@@ -1,7 +1,8 @@
 """Countries, languages and time zones in many spellings, to their codes.
 
 Names come from pycountry (ISO 3166 and 639 with translations) and the IANA database; what neither
-knows is decided in `country_words`.
+knows is decided in the word lists beside this file. A code is never guessed by leaving accents out:
+Áo is Austria in Vietnamese, and AO is Angola.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 import unicodedata
 from collections import defaultdict
 from functools import cache
+from pathlib import Path
 from typing import Final
 
-from braze_pipeline.core.profiles.normalise.country_words import ALIASES, NOT_ONE_COUNTRY
 from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.wordlists import meanings
 
 _TRANSLATIONS: Final = """
     ar bg ca cs da de el es et eu fi fr gl he hi hr hu id is it ja ko lt lv nb nl nn pl pt pt_BR
@@ -23,44 +25,10 @@ _TRANSLATIONS: Final = """
 
 """Languages whose country names are well kept; others hold names of wrong countries."""
 
-_OLD_LANGUAGES: Final = {"iw": "he", "in": "id", "ji": "yi", "mo": "ro", "jw": "jv", "bh": "bh"}
-"""Codes that ISO 639 renamed, as Java and older Androids still write them."""
-
-_LANGUAGE_WORDS: Final = {
-    "mandarin": "zh",
-    "chinese": "zh",
-    "cantonese": "zh",
-    "greek": "el",
-    "farsi": "fa",
-    "flemish": "nl",
-    "castilian": "es",
-    "norwegian bokmal": "nb",
-    "malay": "ms",
-    "swahili": "sw",
-    "brazilian portuguese": "pt",
-    "punjabi": "pa",
-    "burmese": "my",
-}
-
+_LISTS: Final = Path(__file__).parent
+_NOT_ONE: Final = "-"
+_LONGEST_CODE: Final = 3
 _NO_PLACE: Final = frozenset({"Factory", "localtime", "posixrules", "leapseconds", "tzdata.zi"})
-
-_RAILS_ZONES: Final = {
-    "eastern time (us & canada)": "America/New_York",
-    "central time (us & canada)": "America/Chicago",
-    "mountain time (us & canada)": "America/Denver",
-    "pacific time (us & canada)": "America/Los_Angeles",
-    "alaska": "America/Anchorage",
-    "hawaii": "Pacific/Honolulu",
-    "atlantic time (canada)": "America/Halifax",
-    "london": "Europe/London",
-    "paris": "Europe/Paris",
-    "berlin": "Europe/Berlin",
-    "madrid": "Europe/Madrid",
-    "rome": "Europe/Rome",
-    "tokyo": "Asia/Tokyo",
-    "sydney": "Australia/Sydney",
-}
-"""Names of Rails, which Braze accepts as well; the IANA name is sent for them."""
 
 _SIGNS: Final = re.compile(r"[\W_]+")
 
@@ -97,57 +65,54 @@ def zone_names() -> tuple[str, ...]:
 
 def country(raw: str, _: str = "") -> Outcome:
     """A country's name or code in any of the usual forms to ISO 3166-1 alpha-2."""
-    flag = _flag(raw.strip())
-    word = _word(raw)
-    if word in NOT_ONE_COUNTRY:
+    text = raw.strip()
+    words, word = _country_words(), _word(raw)
+    code = _flag(text) or words.get(text) or words.get(word) or words.get(_bare(word))
+    if code == _NOT_ONE:
         return bad("country_not_one")
-    code = flag or ALIASES.get(word) or _country_words().get(word)
-    if code is None:
-        # "Korea, Republic of": the part before the comma alone may name another country.
-        code = _country_words().get(_plain(word)) or ALIASES.get(_plain(word))
     return good(code) if code is not None else bad("country_unreadable")
 
 
 def language(raw: str, _: str = "") -> Outcome:
     """A language's name, its ISO 639 code, or a locale such as ``en-GB``, to ISO 639-1."""
-    code = _language_words().get(_word(raw)) or _language_words().get(_plain(_word(raw)))
+    words, word = _language_words(), _word(raw)
+    code = words.get(word) or words.get(_bare(word))
     if code is None:
         first = re.split(r"[-_.@;, ]", raw.strip().lower(), maxsplit=1)[0]
         rest = raw.strip()[len(first) :]
         if re.fullmatch(r"[-_][A-Za-z0-9]{2,8}([-_.@;,][\w.@=-]*)?", rest):
-            first = _OLD_LANGUAGES.get(first, first)
-            code = first if first in language_codes() else _language_words().get(first)
+            code = words.get(first)
     return good(code) if code is not None else bad("language_unreadable")
 
 
 def time_zone(raw: str, _: str = "") -> Outcome:
     """An IANA time zone in any case, spaces for underscores, or a Rails name, to IANA's name."""
     word = " ".join(raw.split()).lower()
-    name = _zones().get(word.replace(" ", "_")) or _RAILS_ZONES.get(word)
+    name = _zones().get(word.replace(" ", "_")) or _zones().get(word)
     return good(name) if name is not None else bad("time_zone_unreadable")
 
 
 @cache
 def _zones() -> dict[str, str]:
-    return {name.lower(): name for name in zone_names()}
+    return meanings(_LISTS / "zones.txt") | {name.lower(): name for name in zone_names()}
 
 
 @cache
 def _country_words() -> dict[str, str]:
-    """Every word that pycountry knows for exactly one country; English wins over translations."""
+    """Ours, and every word that pycountry knows for exactly one country, the English ones first."""
     import pycountry
 
-    words: dict[str, str] = {}
+    words = meanings(_LISTS / "countries.txt")
     for one in pycountry.countries:
         for part in ("alpha_2", "alpha_3", "numeric", "name", "official_name", "common_name"):
             words.setdefault(_word(getattr(one, part, "")), one.alpha_2)
     for one in pycountry.countries:
         for part in ("name", "common_name"):
-            words.setdefault(_plain(_word(getattr(one, part, ""))), one.alpha_2)
+            words.setdefault(_bare(_word(getattr(one, part, ""))), one.alpha_2)
     for word, codes in _translated_countries().items():
         if len(codes) == 1:
             words.setdefault(word, next(iter(codes)))
-            words.setdefault(_plain(word), next(iter(codes)))
+            words.setdefault(_bare(word), next(iter(codes)))
     words.pop("", None)
     return words
 
@@ -169,7 +134,7 @@ def _language_words() -> dict[str, str]:
     """Codes of two and three letters, English names, and each language's name for itself."""
     import pycountry
 
-    words = dict(_LANGUAGE_WORDS) | _OLD_LANGUAGES
+    words = meanings(_LISTS / "languages.txt")
     for one in _two_letter(pycountry):
         for part in ("alpha_2", "alpha_3", "bibliographic", "name", "common_name"):
             word = _word(getattr(one, part, ""))
@@ -180,7 +145,7 @@ def _language_words() -> dict[str, str]:
         own = _own_name(one.alpha_2, one.name)
         if own is not None:
             words.setdefault(_word(own), one.alpha_2)
-            words.setdefault(_plain(_word(own)), one.alpha_2)
+            words.setdefault(_bare(_word(own)), one.alpha_2)
     words.pop("", None)
     return words
 
@@ -214,10 +179,11 @@ def _word(text: str) -> str:
     return _SIGNS.sub(" ", kept).strip() if kept.isascii() else " ".join(kept.split())
 
 
-def _plain(word: str) -> str:
-    """A word without accents."""
+def _bare(word: str) -> str:
+    """A word without accents, unless it would be as short as a code then."""
     flat = unicodedata.normalize("NFKD", word)
-    return "".join(sign for sign in flat if not unicodedata.combining(sign))
+    bare = "".join(sign for sign in flat if not unicodedata.combining(sign))
+    return bare if len(bare) > _LONGEST_CODE else word
 
 
 def _flag(text: str) -> str | None:

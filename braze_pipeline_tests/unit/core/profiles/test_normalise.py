@@ -3,18 +3,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+import unicodedata
 from datetime import date, timedelta
 from pathlib import Path
 
 import phonenumbers
+import pycountry
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from braze_pipeline.core.profiles.normalise import KINDS, contact, places
-from braze_pipeline.core.profiles.normalise.country_words import ALIASES, NOT_ONE_COUNTRY
 from braze_pipeline.core.profiles.reasons import REASONS, message
 from braze_pipeline.settings import ValueType
+from braze_pipeline.wordlists import meanings
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 
 CORPORA = Path(__file__).parents[3] / "corpora"
@@ -146,6 +148,23 @@ def test_addresses_as_people_write_them(raw: str, expected: str) -> None:
         ("Czech Republic", "CZ"),
         ("Türkiye", "TR"),
         ("🇫🇷", "FR"),
+        ("Áo", "AT"),
+        ("A\u0301o", "AT"),
+        ("AO", "AO"),
+        ("Nga", "RU"),
+        ("NGA", "NG"),
+        ("nga", "NG"),
+        ("Bỉ", "BE"),
+        ("Mỹ", "US"),
+        ("Anh", "GB"),
+        ("Hàn Quốc", "KR"),
+        ("Cote d'Ivoire", "CI"),
+        ("Peru", "PE"),
+        ("Perú", "PE"),
+        ("DÉ", "country_unreadable"),
+        ("Cô", "country_unreadable"),
+        ("ÜK", "country_unreadable"),
+        ("Čan", "country_unreadable"),
         ("Channel Islands", "country_not_one"),
         ("West Indies", "country_not_one"),
         ("European Community", "country_not_one"),
@@ -165,14 +184,40 @@ def test_no_code_of_iso_3166_is_overruled_by_our_own_words() -> None:
     for code in places.country_codes():
         assert places.country(code).value == code
         assert places.country(code.lower()).value == code
-    assert set(ALIASES.values()) <= set(places.country_codes())
-    assert not set(ALIASES) & NOT_ONE_COUNTRY
+
+
+@given(
+    code=st.sampled_from(
+        [getattr(c, part) for c in pycountry.countries for part in ("alpha_2", "alpha_3")]
+    ),
+    at=st.integers(0, 2),
+    accent=st.sampled_from("\u0300\u0301\u0302\u0303\u0308\u030c\u0323\u0309\u0327"),
+)
+def test_a_code_with_an_accent_is_no_code(code: str, at: int, accent: str) -> None:
+    text = code[: at + 1] + accent + code[at + 1 :]
+    names = {"Áo": "AT", "Bỉ": "BE", "Mỹ": "US", "Çad": "TD", "Čad": "TD", "Çin": "CN"}
+    known = {unicodedata.normalize("NFC", name.upper()): value for name, value in names.items()}
+    assert places.country(text).value == known.get(unicodedata.normalize("NFC", text))
+
+
+@pytest.mark.parametrize("name", ["countries", "languages", "genders", "zones", "months"])
+def test_a_word_list_means_codes_that_exist_and_no_word_has_two_meanings(name: str) -> None:
+    file = Path(places.__file__).with_name(f"{name}.txt")
+    allowed = {
+        "countries": {*places.country_codes(), "-"},
+        "languages": places.language_codes(),
+        "zones": places.zone_names(),
+        "genders": {*"MFONP", "-"},
+        "months": [str(n) for n in range(1, 13)],
+    }[name]
+    assert set(meanings(file).values()) <= set(allowed)
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    words = [word.strip() for line in lines if line for word in line.partition(":")[2].split(",")]
+    assert len(words) == len(meanings(file)), [word for word in words if words.count(word) > 1]
 
 
 def test_every_country_is_known_by_its_own_name_in_many_languages() -> None:
     import gettext
-
-    import pycountry
 
     unread = []
     for locale in ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "ja", "zh_CN", "ar", "el"):
@@ -201,6 +246,8 @@ def test_every_country_is_known_by_its_own_name_in_many_languages() -> None:
         ("ger", "de"),
         ("zh-Hant-TW", "zh"),
         ("iw", "he"),
+        ("in", "id"),
+        ("Él", "language_unreadable"),
         ("Klingon", "language_unreadable"),
         ("xx", "language_unreadable"),
     ],
