@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import Kind, Verdict, judge
+from braze_pipeline.braze.instances import travels_in_clear
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
 from braze_pipeline.errors import (
@@ -39,7 +40,6 @@ TRACK: Final = "/users/track"
 EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
 
 
@@ -77,9 +77,7 @@ class BrazeClient:
         import requests
         from urllib3 import exceptions as urllib3
 
-        split = urlsplit(destination.endpoint)
-        plain = split.scheme == "http" and split.hostname in _LOOPBACK
-        if split.scheme != "https" and not plain:
+        if travels_in_clear(destination.endpoint):
             raise ConfigurationError(
                 "The REST endpoint is no https address: the API key would travel in clear.",
                 fix="Use https.",

@@ -7,6 +7,7 @@ always give an endpoint instead of a name.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,9 @@ INSTANCES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Instance name to REST endpoint, with no trailing slash."""
+
+DOMAINS: Final = ("braze.com", "braze.eu")
+"""The domains of all of Braze's REST endpoints."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -80,3 +84,71 @@ def normal_endpoint(url: str) -> str:
         host = f"[{host}]"
     port = "" if split.port in (None, _PORTS.get(split.scheme)) else f":{split.port}"
     return f"{split.scheme}://{host}{port}"
+
+
+def travels_in_clear(url: str) -> bool:
+    """Whether what is sent to an address can be read on the way: not by https, nor by loopback."""
+    split = urlsplit(url)
+    here = split.scheme == "http" and _is_loopback(split.hostname or "")
+    return split.scheme != "https" and not here
+
+
+def other_host(endpoint: str) -> str:
+    """A warning where an endpoint is neither Braze's nor on this machine; else empty."""
+    host = (urlsplit(endpoint).hostname or "").rstrip(".")
+    if _is_loopback(host) or host.endswith(tuple(f".{domain}" for domain in DOMAINS)):
+        return ""
+    return (
+        f"{host} is not one of Braze's hosts ({', '.join(f'*.{domain}' for domain in DOMAINS)}): "
+        "the API key and personal data go there."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def checked_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
+    """A REST endpoint in its normal form.
+
+    Args:
+        url: As it was given.
+        named: Where, for messages.
+        allow_other_host: Whether it may be neither Braze's nor on this machine.
+
+    Raises:
+        ConfigurationError: it is no https address (plain http is for loopback only), holds a path,
+            a user or a query, is a dashboard's address, or a host's that is not allowed.
+    """
+    fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
+    try:
+        split, normal = urlsplit(url.strip()), normal_endpoint(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix) from error
+    if split.scheme not in {"http", "https"} or not split.hostname:
+        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix)
+    if split.username or split.password or split.query or split.fragment:
+        raise ConfigurationError(
+            f"{named} holds more than an address: no user, password or query belongs there.",
+            fix=fix,
+        )
+    if split.path.strip("/"):
+        raise ConfigurationError(f"{named} must not hold a path ({split.path}).", fix=fix)
+    if split.hostname.startswith("dashboard"):
+        raise ConfigurationError(f"{named} is the address of a dashboard.", fix=fix)
+    if travels_in_clear(normal):
+        raise ConfigurationError(
+            f"{named} uses plain http: the API key and personal data would travel in clear.",
+            fix="Use https.",
+        )
+    warning = other_host(normal)
+    if warning and not allow_other_host:
+        raise ConfigurationError(
+            f"{named}: {warning}",
+            fix="Correct the address. If it is a proxy or a test server of yours, add "
+            "`allow_other_host: true` under `destination`.",
+        )
+    return normal

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from braze_pipeline.braze.instances import other_host
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.progress import progress_bar
@@ -151,6 +152,8 @@ def carry_out(
         place=place,
         environ=os.environ,
     )
+    if warning := other_host(template.destination.endpoint):
+        console.warn(f"Warning: {warning}")
     with progress_bar(wanted=bar):
         outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
     for warning in outcome.warnings:

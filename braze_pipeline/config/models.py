@@ -83,6 +83,9 @@ class DestinationPart(Part):
     """The Braze instance, such as `US-01` or `EU-02`."""
     rest_endpoint: str | None = None
     """The REST endpoint itself, where the instance is not in our list."""
+    allow_other_host: bool = False
+    """The API key may go to a host that is neither Braze's (`*.braze.com`, `*.braze.eu`) nor this
+    machine: a proxy or a test server of yours."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "BRAZE_API_KEY"
     """The NAME of the environment variable that holds the API key."""
     user_identifier: Identifier | None = None

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from braze_pipeline.braze import instances
@@ -22,10 +21,10 @@ from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import (
     DestinationPart,
     PipelineConfig,
-    SourcePart,
     TemplatePart,
 )
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
+from braze_pipeline.config.sources import resolve_sources
 from braze_pipeline.core.lineage import Lineage, follow
 from braze_pipeline.core.profiles.normalise import places
 from braze_pipeline.errors import ConfigurationError
@@ -45,11 +44,8 @@ from braze_pipeline.settings import (
 from braze_pipeline.textfile import read_text
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
-SOURCES_VARIABLE = "BRAZE_PIPELINE_SOURCES"
-DEFAULT_SOURCES = "data"
 
 _RESERVED_NAMES = frozenset({"ledger", "records", "main", "temp", "information_schema"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def resolve(
@@ -74,7 +70,7 @@ def resolve(
         )
     problems += _destination_problems(config.destination, environ)
     days = _days(config, problems)
-    sources = _sources(config, folder, environ, problems)
+    sources = resolve_sources(config, folder, environ, problems)
     templates = tuple(
         _template(
             config,
@@ -152,74 +148,12 @@ def _destination_problems(part: DestinationPart, environ: Mapping[str, str]) -> 
 def _endpoint(part: DestinationPart, environ: Mapping[str, str]) -> str:
     override = environ.get(ENDPOINT_VARIABLE, "").strip()
     if override:
-        return check_endpoint(override, named=f"the environment variable {ENDPOINT_VARIABLE}")
-    if part.rest_endpoint:
-        return check_endpoint(part.rest_endpoint, named="`rest_endpoint`")
-    return instances.endpoint_for(part.instance) if part.instance else ""
-
-
-def check_endpoint(url: str, *, named: str) -> str:
-    """A REST endpoint in its normal form.
-
-    Raises:
-        ConfigurationError: it is no https address (plain http is for loopback only), holds a path,
-            a user or a query, or is a dashboard's address.
-    """
-    fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
-    try:
-        split, normal = urlsplit(url.strip()), instances.normal_endpoint(url)
-    except ValueError as error:
-        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix) from error
-    if split.scheme not in {"http", "https"} or not split.hostname:
-        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix)
-    if split.username or split.password or split.query or split.fragment:
-        raise ConfigurationError(
-            f"{named} holds more than an address: no user, password or query belongs there.",
-            fix=fix,
-        )
-    if split.path.strip("/"):
-        raise ConfigurationError(f"{named} must not hold a path ({split.path}).", fix=fix)
-    if split.hostname.startswith("dashboard"):
-        raise ConfigurationError(f"{named} is the address of a dashboard.", fix=fix)
-    if split.scheme == "http" and split.hostname not in _LOOPBACK:
-        raise ConfigurationError(
-            f"{named} uses plain http: the API key and personal data would travel in clear.",
-            fix="Use https.",
-        )
-    return normal
-
-
-def _sources(
-    config: PipelineConfig, folder: Path, environ: Mapping[str, str], problems: list[Problem]
-) -> tuple[SourceSettings, ...]:
-    found = []
-    for name in type(config.sources).model_fields:
-        part: SourcePart = getattr(config.sources, name)
-        if bool(part.database) != bool(part.relation) or (part.database and part.path):
-            problems.append(
-                Problem(
-                    ("sources", name),
-                    "Give `path`, or `database` together with `relation`.",
-                )
-            )
-        found.append(
-            SourceSettings(
-                name=name,
-                path=_source_path(part, folder, environ),
-                database=folder / part.database if part.database else None,
-                relation=part.relation,
-                columns=tuple(part.columns.items()),
-                optional=name == "predictions",
-            )
-        )
-    return tuple(found)
-
-
-def _source_path(part: SourcePart, folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """A configured path, else the folder of the sources (the loader finds ``NAME.*`` in it)."""
-    if part.path:
-        return folder / part.path
-    return None if part.database else Path(environ.get(SOURCES_VARIABLE) or DEFAULT_SOURCES)
+        named, url = f"the environment variable {ENDPOINT_VARIABLE}", override
+    elif part.rest_endpoint:
+        named, url = "`rest_endpoint`", part.rest_endpoint
+    else:
+        return instances.endpoint_for(part.instance) if part.instance else ""
+    return instances.checked_endpoint(url, named=named, allow_other_host=part.allow_other_host)
 
 
 def _template(

@@ -9,6 +9,7 @@ from functools import partial
 
 import dagster as dg
 
+from braze_pipeline.braze.instances import other_host
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import columns, metadata, progress
 from braze_pipeline.orchestration.checks import (
@@ -195,6 +196,7 @@ def build_assets(
         from braze_pipeline.core.flow import plan_days
 
         with told(context):
+            _warn_of_host(context, t)
             plan = plan_days(
                 warehouse.warehouse(),
                 t,
@@ -262,6 +264,11 @@ def _observed(
     except PipelineError:
         context.log_event(dg.AssetObservation(key, metadata=shown))
         raise
+
+
+def _warn_of_host(context: dg.AssetExecutionContext, t: TemplateSettings) -> None:
+    if warning := other_host(t.destination.endpoint):
+        context.log.warning(warning)
 
 
 def _now() -> datetime:

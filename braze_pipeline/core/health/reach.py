@@ -11,7 +11,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from braze_pipeline.core.health.finding import Finding, failed, fine
+from braze_pipeline.braze.instances import other_host
+from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import BrazeUnavailable, WrongInstance
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def reach(destination: DestinationSettings) -> list[Finding]:
-    """Name, then connection; behind a proxy both are the proxy's business."""
+    """Whose host it is, then name and connection, which behind a proxy are the proxy's business."""
+    if warning := other_host(destination.endpoint):
+        allowed = "`allow_other_host: true` allows it; correct the endpoint if it is not yours."
+        return [worth(f"{destination.name}: host", warning, allowed), *_reached(destination)]
+    return _reached(destination)
+
+
+def _reached(destination: DestinationSettings) -> list[Finding]:
     name, connection = f"{destination.name}: name", f"{destination.name}: connection"
     if _proxied(destination.endpoint):
         saw = f"{destination.endpoint} is reached through a proxy, which looks the name up."

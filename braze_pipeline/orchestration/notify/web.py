@@ -14,10 +14,10 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from braze_pipeline.braze.instances import travels_in_clear
 from braze_pipeline.orchestration.notify.channels import TIMEOUT_SECONDS, ChannelProblem
 from braze_pipeline.orchestration.notify.text import Told
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OK = range(200, 300)
 _SLACK_LIMIT = 3000
 
@@ -82,7 +82,7 @@ def _check(url: str) -> None:
         host = split.hostname
     except ValueError:
         raise ChannelProblem("Its address is no URL.") from None
-    if split.scheme == "http" and host not in _LOOPBACK:
-        raise ChannelProblem("Its address uses plain http; use https.")
     if split.scheme not in {"http", "https"} or not host:
         raise ChannelProblem("Its address is no https URL.")
+    if travels_in_clear(url):
+        raise ChannelProblem("Its address uses plain http; use https.")

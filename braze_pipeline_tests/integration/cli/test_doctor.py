@@ -171,9 +171,27 @@ def test_nobody_at_the_port_ends_with_4(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_none_ends_with_4(tmp_path: Path) -> None:
-    result = run(session("https://rest..example", tmp_path, BRAZE_API_KEY=KEY), "--json")
+    result = run(session("https://rest..braze.com", tmp_path, BRAZE_API_KEY=KEY), "--json")
     assert result.exit_code == 4
     assert findings(result)["braze: name"]["state"] == "fail"
+
+
+def test_a_host_that_is_not_brazes_is_a_warning_where_it_is_allowed(tmp_path: Path) -> None:
+    folder = tmp_path / "brand"
+    shutil.copytree(DEFAULT_CONFIG.parent, folder)
+    config = folder / "defs.yaml"
+    result = run(session("https://braze.invalid", tmp_path, config=config), "--json")
+    assert result.exit_code == 2
+    assert "allow_other_host" in str(findings(result)["configuration"]["mend"]) or (
+        "allow_other_host" in str(findings(result)["configuration"]["saw"])
+    )
+    text = config.read_text(encoding="utf-8")
+    allowed = text.replace("    name: braze\n", "    name: braze\n    allow_other_host: true\n")
+    config.write_text(allowed, encoding="utf-8")
+    result = run(session("https://braze.invalid", tmp_path, config=config), "--json")
+    found = findings(result)["braze: host"]
+    assert found["state"] == "warn"
+    assert "braze.invalid is not one of Braze's hosts" in str(found["saw"])
 
 
 def test_a_port_without_tls_is_no_braze(sandbox: Sandbox, tmp_path: Path) -> None:

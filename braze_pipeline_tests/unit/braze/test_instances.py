@@ -1,0 +1,44 @@
+"""Which hosts are Braze's, which are this machine, and which are neither."""
+
+from __future__ import annotations
+
+import pytest
+
+from braze_pipeline.braze.instances import INSTANCES, other_host, travels_in_clear
+
+
+def test_every_instance_is_one_of_brazes_hosts() -> None:
+    assert not any(other_host(endpoint) for endpoint in INSTANCES.values())
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://rest.new-01.braze.com", "https://REST.FRA-03.BRAZE.EU.", "https://x.braze.com:8443"],
+)
+def test_so_is_one_that_is_not_in_the_list_yet(endpoint: str) -> None:
+    assert other_host(endpoint) == ""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_this_machine_is_nobody_else(scheme: str, host: str) -> None:
+    assert other_host(f"{scheme}://{host}:8421") == ""
+    assert not travels_in_clear(f"{scheme}://{host}:8421")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "braze.com", "evilbraze.com", "rest.iad-01.braze.com.example.net", "braze.eu.example.net",
+        "braze.example.net", "localhost.example.net", "127.0.0.1.example.net", "10.0.0.1",
+        "0.0.0.0", "2130706433",
+    ],
+)  # fmt: skip
+def test_all_others_are_warned_of_by_name(host: str) -> None:
+    assert other_host(f"https://{host}").startswith(f"{host} is not one of Braze's hosts")
+    assert travels_in_clear(f"http://{host}")
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:80", "//localhost", ""])
+def test_only_http_stays_on_this_machine(url: str) -> None:
+    assert travels_in_clear(url)
