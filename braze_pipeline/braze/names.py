@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Final
 
 from braze_pipeline.braze import limits
-from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
+from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS, SENDABLE
 from braze_pipeline.wordlists import meanings
 
 RESERVED_PREFIX: Final = "__"
@@ -67,8 +67,9 @@ _OWNER: Final = re.compile(
     "^(customer|client|user|member|contact|subscriber|shopper|buyer|guest|person|personal|profile|"
     "primary|main|current|my)"
 )
-_SHORTEST_TYPO: Final = 5
-"""Letters of the shortest field name of which a misspelling is still recognisable."""
+_SHORTEST: Final = 5
+_RIGHT: Final = {key: name for name in SENDABLE if len(key := comparison_key(name)) >= _SHORTEST}
+"""Field names that are long enough for a misspelling to be recognisable."""
 
 
 def field_for(name: str) -> str | None:
@@ -83,11 +84,7 @@ def field_for(name: str) -> str | None:
 
 def _misspelled(key: str) -> str | None:
     """The field from whose name one letter is missing or added, or two are swapped."""
-    for name, field in FIELDS.items():
-        right = comparison_key(name)
-        if field.sendable and len(right) >= _SHORTEST_TYPO and _one_slip(key, right):
-            return name
-    return None
+    return next((name for right, name in _RIGHT.items() if _one_slip(key, right)), None)
 
 
 def _one_slip(one: str, other: str) -> bool:

@@ -42,10 +42,12 @@ from braze_pipeline.settings import (
     TemplateSettings,
 )
 from braze_pipeline.textfile import read_text
+from braze_pipeline.wordlists import meanings
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
 
 _RESERVED_NAMES = frozenset({"ledger", "records", "main", "temp", "information_schema"})
+REGIONS = Path(__file__).with_name("regions.txt")
 
 
 def resolve(
@@ -235,10 +237,8 @@ def _sql(file: Path, key: Key, problems: list[Problem]) -> str:
 
 def _region(part: TemplatePart, key: tuple[str | int, ...], problems: list[Problem]) -> str | None:
     """The country whose numbering plan reads national phone numbers: one that there is."""
-    import phonenumbers
-
     region = part.default_region
-    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+    if region is not None and region not in meanings(REGIONS):
         meant = places.country(region).value or "GB"
         problems.append(
             Problem(

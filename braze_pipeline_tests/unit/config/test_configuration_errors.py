@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent, indent
 
+import phonenumbers
 import pytest
 
 from braze_pipeline.config.load import load_configs
-from braze_pipeline.config.resolve import resolve
+from braze_pipeline.config.resolve import REGIONS, resolve
 from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.errors import ConfigurationError, MissingRequiredField
 from braze_pipeline.settings import TemplateSettings, ValueType
+from braze_pipeline.wordlists import meanings
 
 DESTINATION = """\
 name: braze
@@ -186,6 +188,10 @@ def test_a_name_that_is_close_to_a_profile_field_is_usable_where_it_is_meant(
         ("??", True),
     ]
     assert not any(a.is_field for a in template.attributes)
+
+
+def test_the_countries_for_phone_numbers_are_those_that_the_library_reads() -> None:
+    assert set(meanings(REGIONS)) == set(phonenumbers.SUPPORTED_REGIONS)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
