@@ -6,7 +6,7 @@ a run did and did not send. What does not: Dagster, and the network.
 
 from braze_pipeline.core.actions.kinds import Resolution
 from braze_pipeline.core.actions.outbox import Message, Outbox
-from braze_pipeline.core.actions.resolutions import RESOLUTIONS, resolution_of
+from braze_pipeline.core.actions.resolutions import resolution_of, resolutions
 from braze_pipeline.core.actions.sent import (
     NOTHING,
     Sent,
@@ -18,7 +18,6 @@ from braze_pipeline.core.actions.store import Action, ActionStore, Found, Noted
 
 __all__ = [
     "NOTHING",
-    "RESOLUTIONS",
     "Action",
     "ActionStore",
     "Found",
@@ -30,5 +29,6 @@ __all__ = [
     "ever_acknowledged",
     "plan_of_run",
     "resolution_of",
+    "resolutions",
     "sent_under",
 ]

@@ -27,12 +27,6 @@ SEND_OVERDUE = "send_overdue"
 PROCESS_DIED = "process_died"
 UNKNOWN = PipelineError.action
 
-RETRY = (
-    'Retry from where it stopped: `braze-pipeline actions resolve {number}`, or "Re-execute from '
-    'failure" of the run in the UI. Users that Braze acknowledged are not sent again.'
-)
-"""The last step of most classes."""
-
 REFINED: Mapping[str, str] = {
     STATUS_401_TRANSIENT: InvalidCredentials.action,
     STATUS_401_PERSISTENT: InvalidCredentials.action,

@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
-from braze_pipeline.core.actions import RESOLUTIONS
+from braze_pipeline.core.actions import resolutions
 from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.watch.changes import Cursor
@@ -356,7 +356,7 @@ def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_find
 def test_every_class_that_a_run_can_get_has_a_resolution(world: World) -> None:
     actions = {kind.action for kind in errors.error_classes()}
     # The one is refined by the kind of template, the other comes from no run.
-    assert actions - {"missing_required_field", errors.UsageError.action} <= set(RESOLUTIONS)
+    assert actions - {"missing_required_field", errors.UsageError.action} <= set(resolutions())
 
 
 def test_a_cursor_that_cannot_be_read_starts_over_and_counts_nothing_twice(world: World) -> None:

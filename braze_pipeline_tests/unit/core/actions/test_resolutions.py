@@ -5,7 +5,7 @@ import string
 import pytest
 
 from braze_pipeline import errors
-from braze_pipeline.core.actions import RESOLUTIONS, resolution_of
+from braze_pipeline.core.actions import kinds, resolution_of, resolutions
 from braze_pipeline.core.actions.kinds import error_of
 
 KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
@@ -24,12 +24,19 @@ def test_every_required_class_and_every_typed_error_has_its_steps() -> None:
     classes = REQUIRED | {kind.action for kind in errors.error_classes()}
     # The one is only ever noted in one of its two forms, the other never comes from a run.
     never = {errors.MissingRequiredField.action, errors.UsageError.action}
-    assert classes - never <= set(RESOLUTIONS)
+    assert classes - never <= set(resolutions())
 
 
-@pytest.mark.parametrize("action", sorted(RESOLUTIONS))
+def test_the_table_has_no_class_that_the_code_does_not_have() -> None:
+    constants = {
+        value for name, value in vars(kinds).items() if name.isupper() and name != "REFINED"
+    }
+    assert set(resolutions()) <= constants | {kind.action for kind in errors.error_classes()}
+
+
+@pytest.mark.parametrize("action", sorted(resolutions()))
 def test_steps_are_there_and_their_placeholders_are_known(action: str) -> None:
-    resolution = RESOLUTIONS[action]
+    resolution = resolutions()[action]
     assert resolution.title
     assert resolution.steps
     for text in (resolution.meaning, *resolution.steps):
@@ -40,26 +47,26 @@ def test_steps_are_there_and_their_placeholders_are_known(action: str) -> None:
         assert "{" not in text
 
 
-@pytest.mark.parametrize("action", sorted(RESOLUTIONS))
+@pytest.mark.parametrize("action", sorted(resolutions()))
 def test_a_class_that_can_be_retried_says_how(action: str) -> None:
-    resolution = RESOLUTIONS[action]
+    resolution = resolutions()[action]
     says_so = any("actions resolve {number}" in step for step in resolution.steps)
     assert says_so == resolution.retry
 
 
 def test_a_class_of_a_newer_version_is_told_like_an_unexpected_failure() -> None:
-    assert resolution_of("from the future") is RESOLUTIONS["unknown"]
+    assert resolution_of("from the future") is resolutions()["unknown"]
 
 
 def test_a_placeholder_without_a_fact_stays_readable() -> None:
-    assert "NUMBER" in RESOLUTIONS["unknown"].steps_for({})[1]
+    assert "NUMBER" in resolutions()["unknown"].steps_for({})[1]
 
 
 def test_a_class_has_the_title_and_the_exit_code_of_its_error() -> None:
     for kind in errors.error_classes():
         found = error_of(kind.action)
         assert found.exit_code == kind.exit_code
-        if kind.action in RESOLUTIONS:
-            assert RESOLUTIONS[kind.action].title == found.title
+        if kind.action in resolutions():
+            assert resolutions()[kind.action].title == found.title
     assert error_of("status_401_transient") is errors.InvalidCredentials
     assert error_of("partial_success") is errors.PipelineError
