@@ -65,6 +65,7 @@ class SourceSettings:
     Attributes:
         name: ``customers``, ``orders``, ``consents`` or ``predictions``.
         path: A Parquet file, a CSV file with a header, or a folder of Parquet files.
+        shared: ``path`` is the folder of all tables, in which this one has its own file or folder.
         database: A DuckDB file to attach instead, with ``relation`` a table or view in it.
         relation: The table or view in ``database`` (``name`` or ``schema.name``).
         columns: Our column name to theirs, where they differ.
@@ -73,6 +74,7 @@ class SourceSettings:
 
     name: str
     path: Path | None = None
+    shared: bool = False
     database: Path | None = None
     relation: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
@@ -337,6 +339,7 @@ class TemplateSettings:
         schema: DuckDB schema that holds this template's tables.
         key_prefix: Prefix of its asset keys; empty for the first template.
         attributes_sql: The SQL file that defines the customer attributes table.
+        folder: The folder of its ``defs.yaml``.
         identifier_column: The column that carries ``destination.identifier``.
         missing_identifier: Where and why the configuration would send no identifier; empty where it
             is whole. Every run fails with it (``core.identifier``).
@@ -363,6 +366,7 @@ class TemplateSettings:
     sources: tuple[SourceSettings, ...]
     audience: AudienceRules
     attributes: tuple[AttributeSettings, ...]
+    folder: Path = Path()
     identifier_column: str = "customer_id"
     missing_identifier: str = ""
     customer_column: str = "customer_id"

@@ -44,6 +44,8 @@ def actions(
             console.say(json.dumps(_as_data(session, action), ensure_ascii=False))
         else:
             console.say("\n".join(_lines(session, store, action)))
+    if not session.warehouse.path.exists():
+        console.warn(f"There is no database yet: {session.warehouse.path}.")
     if not found and not as_json:
         console.say("No open workflow actions.")
 

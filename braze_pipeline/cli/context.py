@@ -11,13 +11,12 @@ from pathlib import Path
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
+from braze_pipeline.config.project import DATABASE_VARIABLE, database_path
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.warehouse import Warehouse
-from braze_pipeline.errors import UsageError
+from braze_pipeline.errors import NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
 
-DATABASE_VARIABLE = "BRAZE_PIPELINE_DATABASE"
-DEFAULT_DATABASE = Path("data/warehouse.duckdb")
 DEFAULT_CONFIG = Path(__file__).parent.parent / "defs" / "braze" / "defs.yaml"
 
 
@@ -71,8 +70,28 @@ class Session:
 
     @property
     def warehouse(self) -> Warehouse:
-        """The DuckDB file."""
-        return Warehouse(Path(self.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE))
+        """The DuckDB file, which a run creates.
+
+        Raises:
+            ConfigurationError: there is no project to keep it in.
+        """
+        return Warehouse(database_path(self.config_file.parent, self.environ))
+
+    @property
+    def kept(self) -> Warehouse:
+        """The same for a command that has nothing to do without it: never created.
+
+        Raises:
+            NotBuilt: it is not there.
+        """
+        warehouse = self.warehouse
+        if not warehouse.path.exists():
+            raise NotBuilt(
+                f"There is no database yet: {warehouse.path}.",
+                fix="The first run creates it. If there should be one, check --config and "
+                f"{DATABASE_VARIABLE}.",
+            )
+        return warehouse
 
     @property
     def sandbox_database(self) -> Path:

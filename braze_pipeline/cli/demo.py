@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline.cli import console
-from braze_pipeline.cli.context import DATABASE_VARIABLE, Session
+from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, finish, told
+from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:

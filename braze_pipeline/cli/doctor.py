@@ -57,8 +57,13 @@ def examine(session: Session) -> Iterator[Finding]:
         names = ", ".join(template.name for template in templates)
         yield health.fine("configuration", f"{session.config_file}: {names}.")
     yield from health.zones(template.time_zone for template in templates)
-    yield from health.disk(session.warehouse)
-    yield from health.database(session.warehouse, templates)
+    try:
+        warehouse = session.warehouse
+    except PipelineError as error:
+        yield health.failed("database", error)
+        return
+    yield from health.disk(warehouse)
+    yield from health.database(warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
     yield from _dagster(session)

@@ -28,7 +28,7 @@ def show(session: Session, user: str) -> None:
     from braze_pipeline.core.ledger.commands import show_user
     from braze_pipeline.core.ledger.fold import fold
 
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         fold(con, session.warehouse, session.template.destination.name)
         found = show_user(con, user)
     if not found:
@@ -63,7 +63,7 @@ def export(session: Session, file: Path) -> None:
     from braze_pipeline.core.ledger.tables import ledger_name
     from braze_pipeline.core.ledger.transfer import export_ledger
 
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         fold(con, session.warehouse, session.template.destination.name)
         users = export_ledger(con, ledger_name(session.template), file)
     console.say(f"{users:,} users written to {file}.")
@@ -89,7 +89,7 @@ def adopt(session: Session, reason: str) -> None:
     """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
     from braze_pipeline.core.ledger import endpoint
 
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         endpoint.adopt(con, session.warehouse, session.template, reason=reason)
     console.say(f"The ledger is about {session.template.destination.endpoint} from now on.")
 
@@ -122,7 +122,7 @@ def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
 
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         removed = forget_user(con, session.warehouse, session.templates, user)
     for place, rows in removed.items():
         if rows:
@@ -146,6 +146,6 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
             "Pass --attribute NAME or --all.",
             fix="A full resend costs one data point for each billable attribute of each user.",
         )
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         names = commands.reset(con, session.warehouse, session.template, attributes or None)
     console.say(f"Planned in full by the next run: {', '.join(names)}.")

@@ -26,9 +26,10 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
     """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
     from braze_pipeline.core.plan import records, rows
 
+    template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
-    with session.warehouse.connect() as con:
-        found = records.latest(con, session.template, [day] if day else None)
+    with session.kept.connect() as con:
+        found = records.latest(con, template, [day] if day else None)
         if found is None:
             raise NotBuilt(
                 "There is no plan yet" + (f" for {day}." if day else "."),
@@ -80,7 +81,7 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
 
     if not later:
         require_key(session)
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         count = release_refused(con, session.template)
         last = records.latest(con, session.template)
     if later or last is None or not count:

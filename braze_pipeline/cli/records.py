@@ -48,7 +48,7 @@ def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> N
 
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         records.ensure(con)
         found = con.execute(
             _ROWS if rows else _BY_REASON,
@@ -76,7 +76,7 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
     from braze_pipeline.core import outcomes
 
     template = session.template
-    with session.warehouse.connect() as con:
+    with session.kept.connect() as con:
         outcomes.ensure(con)
         result = con.execute(_SENDS, [template.destination.name, template.name, limit])
         names = [column[0] for column in result.description]

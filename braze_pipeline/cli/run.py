@@ -133,7 +133,7 @@ def carry_out(
     from braze_pipeline.orchestration.build import build_definitions
     from braze_pipeline.orchestration.runner import run_days
 
-    template = session.template
+    template, warehouse = session.template, session.warehouse
     config, place = next(
         (config, place)
         for config, place in session.configs
@@ -158,7 +158,7 @@ def carry_out(
         outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)
     for warning in outcome.warnings:
         console.warn(f"Warning: {warning}")
-    with session.warehouse.connect() as con:
+    with warehouse.connect() as con:
         found = report(con, template, days, run_id=outcome.run_id)
     if outcome.failed is not None and found.plan is None:
         found = nothing(days)

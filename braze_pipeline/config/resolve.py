@@ -201,6 +201,7 @@ def _template(
         schema="__".join((config.destination.name, *([part.name] if index else []))),
         key_prefix=prefix,
         attributes_sql=sql,
+        folder=folder,
         sources=sources,
         audience=_audience(part, key, problems),
         attributes=attributes,

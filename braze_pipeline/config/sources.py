@@ -8,10 +8,8 @@ from pathlib import Path
 
 from braze_pipeline.config.models import PipelineConfig, SourcePart
 from braze_pipeline.config.problems import Key, Problem
+from braze_pipeline.config.project import SOURCES_VARIABLE, sources_folder
 from braze_pipeline.settings import SourceSettings
-
-SOURCES_VARIABLE = "BRAZE_PIPELINE_SOURCES"
-DEFAULT_SOURCES = "data"
 
 _ADDRESS = re.compile(
     r"^[a-z][a-z0-9+.-]*://|^(md|motherduck|postgres(ql)?|mysql|sqlite|ducklake):"
@@ -47,6 +45,7 @@ def resolve_sources(
             SourceSettings(
                 name=name,
                 path=_source_path(part, folder, environ),
+                shared=not part.path,
                 database=folder / part.database if part.database else None,
                 relation=part.relation,
                 columns=tuple(part.columns.items()),
@@ -69,4 +68,4 @@ def _source_path(part: SourcePart, folder: Path, environ: Mapping[str, str]) -> 
     """A configured path, else the folder of the sources (the loader finds ``NAME.*`` in it)."""
     if part.path:
         return folder / part.path
-    return None if part.database else Path(environ.get(SOURCES_VARIABLE) or DEFAULT_SOURCES)
+    return None if part.database else sources_folder(folder, environ)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_SECONDS = 60.0
 
+SNAPSHOTS = ".snapshots"
+
 # What SQLite and DuckDB say; the last of DuckDB's temporary files, which may take most of the disk.
 _FULL = ("No space left on device", "database or disk is full", "max_temp_directory_size")
 
@@ -107,7 +109,7 @@ class Warehouse:
     @property
     def snapshots(self) -> Path:
         """The folder of plan snapshots (Parquet)."""
-        return self.path.with_suffix(".snapshots")
+        return self.path.with_suffix(SNAPSHOTS)
 
     @property
     def actions_path(self) -> Path:

@@ -117,7 +117,7 @@ def build_assets(
         from braze_pipeline.core.lineage import kept_lineage
 
         with told(context):
-            ours = warehouse.warehouse()
+            ours = warehouse.warehouse(t)
             sources, summaries = build_attributes(ours, t, days_of(context))
             for source in sources:
                 context.log_event(
@@ -143,7 +143,7 @@ def build_assets(
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.audience import build_audience
 
-        with told(context), warehouse.warehouse().connect() as con:
+        with told(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
             verdict = audience_result(funnels)
             say_what_stops(context, [verdict])
@@ -166,7 +166,7 @@ def build_assets(
         from braze_pipeline.core.personal import settled
         from braze_pipeline.core.profiles import build_profiles, preview, require_profiles
 
-        with told(context), warehouse.warehouse().connect() as con:
+        with told(context), warehouse.warehouse(t).connect() as con:
             days = days_of(context)
             summaries = [
                 build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
@@ -198,7 +198,7 @@ def build_assets(
         with told(context):
             _warn_of_host(context, t)
             plan = plan_days(
-                warehouse.warehouse(),
+                warehouse.warehouse(t),
                 t,
                 days_of(context),
                 run_id=context.run.run_id,
@@ -230,7 +230,7 @@ def build_assets(
 
         with told(context):
             outcome = send_days(
-                warehouse.warehouse(),
+                warehouse.warehouse(t),
                 t,
                 days_of(context),
                 run_id=context.run.run_id,

@@ -11,30 +11,28 @@ from pathlib import Path
 
 import dagster as dg
 
+from braze_pipeline.config.project import database_path
 from braze_pipeline.core.warehouse import Warehouse
-
-DATABASE_VARIABLE = "BRAZE_PIPELINE_DATABASE"
-DEFAULT_DATABASE = "data/warehouse.duckdb"
+from braze_pipeline.settings import TemplateSettings
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     """The DuckDB file with its journal and snapshots beside it.
 
     Attributes:
-        path: The file; empty for BRAZE_PIPELINE_DATABASE or ``data/warehouse.duckdb``.
+        path: The file; empty for BRAZE_PIPELINE_DATABASE or the one of the template's project.
     """
 
     path: str = ""
 
-    def warehouse(self) -> Warehouse:
-        """The file this run works on."""
-        return Warehouse(database_path(self.path))
+    def warehouse(self, t: TemplateSettings) -> Warehouse:
+        """The file that a run of the template works on.
+
+        Raises:
+            ConfigurationError: there is no project to keep it in.
+        """
+        return Warehouse(Path(self.path) if self.path else database_path(t.folder, os.environ))
 
 
 WAREHOUSE = WarehouseResource()
 """The one that all destinations of a code location share: Dagster merges them by identity."""
-
-
-def database_path(configured: str = "") -> Path:
-    """The configured DuckDB file, else the environment's, else the default."""
-    return Path(configured or os.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE)

@@ -68,7 +68,7 @@ def _actions_sensor(
     def workflow_actions(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
     ) -> dg.SkipReason:
-        house = warehouse.warehouse()
+        house = warehouse.warehouse(templates[0])
         watch = Watch(
             instance=context.instance,
             store=ActionStore(house.actions_path),
@@ -133,7 +133,7 @@ def _lateness_sensor(
     def lateness(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
     ) -> dg.SkipReason:
-        store = ActionStore(warehouse.warehouse().actions_path)
+        store = ActionStore(warehouse.warehouse(templates[0]).actions_path)
         now = clock()
         said = note_slow_runs(store, context.instance, templates, now=now)
         said += note_overdue_sends(store, context.instance, templates, environ=environ, now=now)

@@ -14,8 +14,8 @@ _VERSION = 1
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to read with; every statement sees what is committed."""
-    with closing(_connect(path)) as con:
+    """A connection to read with; every statement sees what is committed. It creates no file."""
+    with closing(_connect(path) if path.exists() else _connect(None)) as con:
         yield con
 
 
@@ -32,9 +32,11 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         con.execute("COMMIT")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    con = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+def _connect(path: Path | None) -> sqlite3.Connection:
+    """To the file, which is created where it is not there; None for an empty one in memory."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    con = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None)
     try:
         _prepare(con, path)
     except BaseException:
@@ -43,7 +45,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return con
 
 
-def _prepare(con: sqlite3.Connection, path: Path) -> None:
+def _prepare(con: sqlite3.Connection, path: Path | None) -> None:
     con.execute("PRAGMA journal_mode = WAL")
     con.execute("PRAGMA foreign_keys = ON")
     if _version(con) == 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core import warehouse
 from braze_pipeline.core.sources import csvfile
 from braze_pipeline.core.sources.tables import TABLES
-from braze_pipeline.core.warehouse import fold, literal, quote
+from braze_pipeline.core.warehouse import SNAPSHOTS, fold, literal, quote
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceError, SourceMissing
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def find(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Found | None
     if path is None:
         return None
     if path.is_dir():
+        _refuse_ours(source, path)
         files = literal(str(path / "**" / "*.parquet"))
         found = _described(con, source, f"read_parquet({files})", str(path))
         _check_files(con, source, found, files)
@@ -119,7 +120,7 @@ def place_of(source: SourceSettings) -> Path | None:
     """
     given = source.path
     found = find_source(given, source.name) if given is not None and given.is_dir() else given
-    if found is None and given is not None and _is_parquet_folder(given):
+    if found is None and given is not None and not source.shared and _is_parquet_folder(given):
         found = given
     if found is not None and found.exists():
         if not found.is_dir() or any(found.rglob("*.parquet")):
@@ -148,6 +149,18 @@ def _is_parquet_folder(folder: Path) -> bool:
     if any(find_source(folder, name) is not None for name in TABLES):
         return False
     return any(folder.rglob("*.parquet"))
+
+
+def _refuse_ours(source: SourceSettings, folder: Path) -> None:
+    """The plan's snapshots are Parquet too: in a table's folder they would count as its rows."""
+    ours = next(folder.rglob(f"*{SNAPSHOTS}/*.parquet"), None)
+    if ours is not None:
+        raise SourceChanged(
+            f"The folder {folder} of the source table {source.name} holds files that the pipeline "
+            f"wrote: {ours.parent}.",
+            fix="Keep the table's files in a folder of their own, or the database elsewhere "
+            "(BRAZE_PIPELINE_DATABASE).",
+        )
 
 
 def _check_files(

@@ -271,3 +271,26 @@ def test_predictions_may_have_no_rows(con: duckdb.DuckDBPyConnection, folder: Pa
     (folder / "predictions.csv").write_text(header + "\n", encoding="utf-8")
     attach(con, *in_folder(folder))
     assert rows(con, "predictions") == []
+
+
+@pytest.mark.parametrize("files", ["warehouse.snapshots/main-1.parquet", "ledger.parquet"])
+def test_what_the_pipeline_wrote_is_no_source(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, files: str
+) -> None:
+    ours = tmp_path / files
+    ours.parent.mkdir(exist_ok=True)
+    con.execute(f"COPY (SELECT 1 AS order_id) TO '{ours}' (FORMAT parquet)")
+    (tmp_path / "warehouse.duckdb").touch()
+    with pytest.raises(SourceMissing, match="orders"):
+        attach(con, SourceSettings(name="orders", path=tmp_path, shared=True))
+
+
+def test_a_table_whose_folder_holds_the_pipelines_own_files_is_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for name in ("orders/part-0.parquet", "orders/warehouse.snapshots/main-1.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        con.execute(f"COPY (SELECT 1 AS order_id) TO '{tmp_path / name}' (FORMAT parquet)")
+    for path in (tmp_path, tmp_path / "orders"):
+        with pytest.raises(SourceChanged, match=r"warehouse\.snapshots"):
+            attach(con, SourceSettings(name="orders", path=path))

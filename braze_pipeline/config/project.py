@@ -1,0 +1,61 @@
+"""Where a project keeps its database and has its sources: the same from any working directory.
+
+One rule: in the folder ``data`` of the project that the ``defs.yaml`` belongs to, unless the
+environment names another place (which is read as typed, from the working directory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from braze_pipeline.errors import ConfigurationError
+
+DATABASE_VARIABLE: Final = "BRAZE_PIPELINE_DATABASE"
+SOURCES_VARIABLE: Final = "BRAZE_PIPELINE_SOURCES"
+
+_DATA = "data"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+def project_of(folder: Path) -> Path | None:
+    """The project of a ``defs.yaml``'s folder.
+
+    It is the nearest folder that holds a ``pyproject.toml``, as a Dagster project does; else the
+    folder itself. None for the sample inside an installed package, which is nobody's project.
+    """
+    folder = folder.resolve()
+    for place in (folder, *folder.parents):
+        if (place / "pyproject.toml").is_file():
+            return place
+        if place.name in _INSTALLED:
+            return None
+    return None if folder.is_relative_to(_PACKAGE) else folder
+
+
+def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
+    """The DuckDB file for the ``defs.yaml`` in a folder.
+
+    Raises:
+        ConfigurationError: the environment names none, and there is no project to keep it in.
+    """
+    named = environ.get(DATABASE_VARIABLE)
+    if named:
+        return Path(named)
+    project = project_of(folder)
+    if project is None:
+        raise ConfigurationError(
+            f"{folder / 'defs.yaml'} is the sample of the installed package: no database is kept "
+            "there.",
+            fix="Give the defs.yaml of your project with --config, or set "
+            f"{DATABASE_VARIABLE} to a DuckDB file.",
+        )
+    return project / _DATA / "warehouse.duckdb"
+
+
+def sources_folder(folder: Path, environ: Mapping[str, str]) -> Path:
+    """The folder in which each source table is looked for by its name."""
+    named = environ.get(SOURCES_VARIABLE)
+    return Path(named) if named else (project_of(folder) or folder) / _DATA
