@@ -14,6 +14,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, finish, told
 from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
+from braze_pipeline.core.send import between_sends
 
 if TYPE_CHECKING:
     from braze_pipeline.core.report import Report
@@ -63,7 +64,8 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
     }
     ours = Session(given.config_file, given.template_name, {**given.environ, **own})
     if ours.warehouse.path.exists():
-        with ours.warehouse.connect() as con:
+        names = {template.destination.name for template in ours.templates}
+        with between_sends(ours.warehouse, names) as con:
             tables.ensure(con)
             for template in ours.templates:
                 if tables.ledger_name(template) in tables.ledgers(con):

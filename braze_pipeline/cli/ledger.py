@@ -10,6 +10,7 @@ from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
+from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import UsageError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -77,7 +78,8 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
     """Restore a ledger from what `export` wrote."""
     from braze_pipeline.core.ledger.transfer import import_ledger
 
-    with session.warehouse.connect() as con:
+    names = {t.destination.name for t in session.templates}
+    with between_sends(session.warehouse, names) as con:
         name = import_ledger(con, session.templates, file, replace=replace)
     console.say(f"The ledger {name} is restored.")
 
@@ -89,7 +91,7 @@ def adopt(session: Session, reason: str) -> None:
     """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
     from braze_pipeline.core.ledger import endpoint
 
-    with session.kept.connect() as con:
+    with between_sends(session.kept, [session.template.destination.name]) as con:
         endpoint.adopt(con, session.warehouse, session.template, reason=reason)
     console.say(f"The ledger is about {session.template.destination.endpoint} from now on.")
 
@@ -102,7 +104,7 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
     from braze_pipeline.core.ledger.bootstrap import import_export
 
     now = datetime.now(UTC)
-    with session.warehouse.connect() as con:
+    with between_sends(session.warehouse, [session.template.destination.name]) as con:
         found = import_export(con, session.warehouse, session.template, files, now=now)
     console.say(
         f"{found.users:,} users are known now, {found.values:,} values taken over; "
@@ -118,11 +120,15 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
 @click.pass_obj
 def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
+    from braze_pipeline.core.ledger import tables
     from braze_pipeline.core.ledger.commands import forget_user
 
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
     with session.kept.connect() as con:
+        tables.ensure(con)
+        names = tables.destinations(con)
+    with between_sends(session.kept, names) as con:
         removed = forget_user(con, session.warehouse, session.templates, user)
     for place, rows in removed.items():
         if rows:
@@ -146,6 +152,6 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
             "Pass --attribute NAME or --all.",
             fix="A full resend costs one data point for each billable attribute of each user.",
         )
-    with session.kept.connect() as con:
+    with between_sends(session.kept, [session.template.destination.name]) as con:
         names = commands.reset(con, session.warehouse, session.template, attributes or None)
     console.say(f"Planned in full by the next run: {', '.join(names)}.")

@@ -10,6 +10,7 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
+from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import NotBuilt
 
 
@@ -81,7 +82,7 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
 
     if not later:
         require_key(session)
-    with session.kept.connect() as con:
+    with between_sends(session.kept, [session.template.destination.name]) as con:
         count = release_refused(con, session.template)
         last = records.latest(con, session.template)
     if later or last is None or not count:

@@ -197,16 +197,15 @@ def forget_user(
     """Remove a user everywhere: a deletion request. Returns the rows removed, by place.
 
     Out of the ledgers, the day tables of the given templates, the rejections and the cache of
-    normalised values; snapshots with the user are deleted, and their plans can no longer be sent.
+    normalised values; snapshots with the user are deleted, and their plans can no longer be sent:
+    hold the locks of all destinations that have a ledger here (``between_sends``).
     The source tables are the brand's: a customer that stays there comes back with the next run.
     Braze itself is asked with ``/users/delete``, which is no part of this.
-
-    Raises:
-        LedgerError: a send is under way.
     """
     rejections.ensure(con)
     records.ensure(con)
-    for destination in {t.destination.name for t in templates}:
+    tables.ensure(con)
+    for destination in tables.destinations(con):
         fold(con, warehouse, destination)
     removed: dict[str, int] = {}
     _forget_snapshots(con, warehouse, user_id, removed)

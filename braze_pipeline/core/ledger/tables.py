@@ -95,6 +95,12 @@ def ledgers(con: duckdb.DuckDBPyConnection, destination: str | None = None) -> l
     return [name for (name,) in rows]
 
 
+def destinations(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The destinations that have a ledger here."""
+    rows = con.execute("SELECT DISTINCT destination FROM ledger.ledgers ORDER BY 1").fetchall()
+    return [name for (name,) in rows]
+
+
 def wide(ledger: str) -> str:
     """The quoted name of a ledger's wide table."""
     return f"ledger.{quote(ledger + '_users')}"

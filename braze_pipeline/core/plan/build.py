@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
 from braze_pipeline.core import rejections
-from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
+from braze_pipeline.core.ledger import columns, endpoint, journal, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan
 from braze_pipeline.core.lineage import last_lineage
@@ -357,13 +357,19 @@ def _carry_out_nothing(con: duckdb.DuckDBPyConnection, plan: PlanSummary) -> Pla
 
 
 def _prune(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary) -> None:
-    """Snapshots hold customers' values: only a template's newest are kept, and resumable ones."""
+    """Snapshots hold customers' values: only a template's newest are kept, and resumable ones.
+
+    So is that of a send under way: without it the acknowledgements to come would be lost.
+    """
+    unfolded = journal.unfolded(warehouse.journal_path, plan.destination)
+    under_way = {send.plan_id for send in unfolded}
     for plan_id, version in con.execute(
         "SELECT plan_id, ledger_version FROM records.plans "
         "WHERE ledger = ? AND template = ? AND status = 'sending'",
         [plan.ledger, plan.template],
     ).fetchall():
-        if not tables.only_changed_by(con, plan.ledger, since=version, plan_id=plan_id):
+        fresh = tables.only_changed_by(con, plan.ledger, since=version, plan_id=plan_id)
+        if not fresh and plan_id not in under_way:
             con.execute("UPDATE records.plans SET status = 'outdated' WHERE plan_id = ?", [plan_id])
             con.execute("DELETE FROM ledger.unsettled WHERE plan_id = ?", [plan_id])
     rows = con.execute(
@@ -371,7 +377,7 @@ def _prune(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSumma
         "template ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "
         f"WHERE age <= {KEEP_SNAPSHOTS} OR status = 'sending'"
     ).fetchall()
-    keep = {plan_id for (plan_id,) in rows}
+    keep = under_way | {plan_id for (plan_id,) in rows}
     for path in warehouse.snapshots.glob(f"{plan.template}-*.parquet"):
         if path.stem not in keep:
             path.unlink(missing_ok=True)

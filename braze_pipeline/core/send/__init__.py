@@ -4,14 +4,14 @@
 ``batches``  the plan's snapshot as requests, in bounded memory, without what is done already
 ``engine``   workers, pace, retries, splitting, stopping
 ``result``   what a send measured
-``lock``     one send a destination at a time
+``lock``     one send a destination at a time, and no command on its ledger meanwhile
 ============ ==================================================================================
 
 No DuckDB connection is used here: the snapshot is read as Parquet, and answers go to the journal.
 """
 
 from braze_pipeline.core.send.engine import send_plan
-from braze_pipeline.core.send.lock import sending
+from braze_pipeline.core.send.lock import between_sends, sending
 from braze_pipeline.core.send.result import Progress, SendResult
 
-__all__ = ["Progress", "SendResult", "send_plan", "sending"]
+__all__ = ["Progress", "SendResult", "between_sends", "send_plan", "sending"]

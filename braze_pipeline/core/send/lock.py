@@ -1,6 +1,7 @@
-"""One send a destination at a time: the holder of a file's lock.
+"""One send a destination at a time, and no change of its ledger by a command meanwhile.
 
-The operating system lets the lock go when its holder ends, however it ends.
+Who does either holds a file's lock. The operating system lets the lock go when its holder ends,
+however it ends.
 """
 
 from __future__ import annotations
@@ -8,11 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import SendBusy
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.core.warehouse import Warehouse
 
 WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -23,7 +30,7 @@ def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iter
     """Hold the destination's lock.
 
     Raises:
-        SendBusy: another send still holds it after ``wait`` seconds.
+        SendBusy: somebody else still holds it after ``wait`` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -34,6 +41,23 @@ def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iter
         os.close(file)
 
 
+@contextmanager
+def between_sends(
+    warehouse: Warehouse, destinations: Iterable[str], *, wait: float = WAIT_SECONDS
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the database while nothing is sent to the destinations.
+
+    The locks come first: whoever sends needs the database before it can end.
+
+    Raises:
+        SendBusy: a send is still under way after ``wait`` seconds.
+    """
+    with ExitStack() as held:
+        for name in sorted(set(destinations)):
+            held.enter_context(sending(warehouse.lock_path(name), name, wait=wait))
+        yield held.enter_context(warehouse.connect())
+
+
 def _take(file: int, destination: str, wait: float) -> None:
     deadline = time.monotonic() + wait
     while True:
@@ -42,7 +66,8 @@ def _take(file: int, destination: str, wait: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise SendBusy(
-                    f"Another send to {destination} is under way; waited {wait:.0f} s for it.",
+                    f"A send to {destination}, or a command on its ledger, is under way; waited "
+                    f"{wait:.0f} s for it.",
                     fix="Let it end, then run again; if it hangs, terminate its run.",
                 ) from None
             time.sleep(_POLL_SECONDS)
