@@ -113,12 +113,13 @@ def _drop_old(
 
 def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) -> dict[str, str]:
     """The columns of a template's table with their types; empty when there is no such table."""
-    import duckdb
-
-    try:
-        return dict(warehouse.columns(con, t.table(table)))
-    except duckdb.CatalogException:
-        return {}
+    # Looked for first: in DuckDB 2 an error ends the transaction that it happens in.
+    there = con.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name = ? AND table_name = ?",
+        [t.schema, table],
+    ).fetchone()
+    return dict(warehouse.columns(con, t.table(table))) if there else {}
 
 
 def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> Fitted:
@@ -142,7 +143,7 @@ def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query:
     for column in removed:
         con.execute(f"ALTER TABLE {name} DROP COLUMN {quote(column)}")
     for column in retyped:
-        _retype(con, name, column, wanted[column])
+        _retype(con, name, column, there[named[fold(column)]], wanted[column])
     for column in wanted:
         old = named.get(fold(column), column)
         if old != column:
@@ -150,13 +151,17 @@ def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query:
     return Fitted(added=added, removed=removed, retyped=retyped)
 
 
-def _retype(con: duckdb.DuckDBPyConnection, name: str, column: str, kind: str) -> None:
+def _retype(
+    con: duckdb.DuckDBPyConnection, name: str, column: str, before: str, after: str
+) -> None:
     import duckdb
 
     quoted = quote(column)
-    try:
-        con.execute(f"DESCRIBE SELECT TRY_CAST({quoted} AS {kind}) FROM {name}")
-        using = f"TRY_CAST({quoted} AS {kind})"
-    except duckdb.Error:  # no value of the one type is a value of the other
-        using = f"NULL::{kind}"
-    con.execute(f"ALTER TABLE {name} ALTER COLUMN {quoted} SET DATA TYPE {kind} USING {using}")
+    using = f"TRY_CAST({quoted} AS {after})"
+    # Apart from the transaction under way, which an error would end.
+    with con.cursor() as aside:
+        try:
+            aside.execute(f"SELECT TRY_CAST(NULL::{before} AS {after})").fetchall()
+        except duckdb.Error:  # no value of the one type is a value of the other
+            using = f"NULL::{after}"
+    con.execute(f"ALTER TABLE {name} ALTER COLUMN {quoted} SET DATA TYPE {after} USING {using}")
