@@ -28,7 +28,8 @@ only a developer can act on (those stay ordinary Python exceptions and become th
     ├── PlanOutdated
     ├── AccountingError
     ├── LedgerError
-    │   └── EndpointMismatch
+    │   ├── EndpointMismatch
+    │   └── NewerVersion
     ├── SendInterrupted
     ├── SendBusy
     ├── DatabaseLocked
@@ -246,6 +247,12 @@ class EndpointMismatch(LedgerError):
 
     action = "endpoint_mismatch"
     title = "Ledger of another endpoint"
+
+
+class NewerVersion(LedgerError):
+    """A database, file or stored plan was written by a newer version of the package."""
+
+    title = "Written by a newer version"
 
 
 class SendInterrupted(PipelineError):

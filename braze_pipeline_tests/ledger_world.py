@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from braze_pipeline.core import rejections
+from braze_pipeline.core import migrations
 from braze_pipeline.core.ledger.fold import FoldSummary, fold
 from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.core.plan.records import PlanSummary
@@ -112,7 +112,7 @@ class World:
         self.braze = Braze(known=set(users))
         self.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
         self.runs = 0
-        rejections.ensure(self.con)
+        migrations.upgrade(self.con, self.warehouse.path)
         with closing(self.journal()) as journal:
             journal.executescript(_JOURNAL)
 

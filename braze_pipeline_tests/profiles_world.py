@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.fields import FIELDS
+from braze_pipeline.core import migrations
 from braze_pipeline.core.profiles import ProfilesSummary, build_profiles
 from braze_pipeline.core.warehouse import prepare, quote
 from braze_pipeline.settings import (
@@ -81,6 +82,7 @@ class World:
 
     def __post_init__(self) -> None:
         prepare(self.con)
+        migrations.upgrade(self.con, "memory")
 
     def give(self, t: TemplateSettings, rows: pa.Table | str, day: date = DAY) -> None:
         """Make a day's customer attributes and audience out of rows or a query."""

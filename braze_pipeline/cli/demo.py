@@ -66,7 +66,6 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
     if ours.warehouse.path.exists():
         names = {template.destination.name for template in ours.templates}
         with between_sends(ours.warehouse, names) as con:
-            tables.ensure(con)
             for template in ours.templates:
                 if tables.ledger_name(template) in tables.ledgers(con):
                     endpoint.adopt(con, ours.warehouse, template, reason="The sandbox, started.")

@@ -126,7 +126,6 @@ def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
     with session.kept.connect() as con:
-        tables.ensure(con)
         names = tables.destinations(con)
     with between_sends(session.kept, names) as con:
         removed = forget_user(con, session.warehouse, session.templates, user)

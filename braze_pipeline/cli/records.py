@@ -44,12 +44,9 @@ WHERE destination = ? AND template = ? ORDER BY ended_at DESC, rowid DESC LIMIT 
 @click.pass_obj
 def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> None:  # noqa: FBT001
     """What did not get through, and why. Values are shown as masks."""
-    from braze_pipeline.core import rejections as records
-
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
     with session.kept.connect() as con:
-        records.ensure(con)
         found = con.execute(
             _ROWS if rows else _BY_REASON,
             [template.destination.name, template.name, day and 1, day, limit],
@@ -73,11 +70,8 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
 
     Users are those of the send's plan: a rerun counts what the send before it got through, too.
     """
-    from braze_pipeline.core import outcomes
-
     template = session.template
     with session.kept.connect() as con:
-        outcomes.ensure(con)
         result = con.execute(_SENDS, [template.destination.name, template.name, limit])
         names = [column[0] for column in result.description]
         found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -115,7 +115,6 @@ def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
 
 def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
-    from braze_pipeline.core import rejections
     from braze_pipeline.core.attributes import build_attributes
     from braze_pipeline.core.audience import build_audience, require_somebody
     from braze_pipeline.core.profiles import build_profiles, require_profiles
@@ -127,7 +126,6 @@ def _try(t: TemplateSettings, day: date) -> None:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
         sources, (attributes,) = build_attributes(warehouse, t, [day])
         with warehouse.connect() as con:
-            rejections.ensure(con)
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
             _tell(t, funnel, profiles)

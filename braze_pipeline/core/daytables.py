@@ -25,15 +25,6 @@ REST: Final = timedelta(days=1)
 """A day that was written less than this ago is not dropped, however old the day itself is: a
 backfill of the past still needs it for its next steps."""
 
-_DDL = """
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS records.days (
-    table_name VARCHAR NOT NULL,
-    as_of DATE NOT NULL,
-    written_at TIMESTAMP NOT NULL  -- UTC
-);
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
@@ -76,7 +67,6 @@ def replace_day(
     con.execute("BEGIN")
     try:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.schema)}")
-        con.execute(_DDL)
         fitted = _fit(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
         con.execute(
@@ -84,7 +74,10 @@ def replace_day(
             [as_of],
         )
         con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
-        con.execute("INSERT INTO records.days VALUES (?, ?, ?)", [name, as_of, written_at])
+        con.execute(
+            "INSERT INTO records.days (table_name, as_of, written_at) VALUES (?, ?, ?)",
+            [name, as_of, written_at],
+        )
         _drop_old(con, name, t.history_days, written_at)
         if then is not None:
             then(fitted)

@@ -337,7 +337,6 @@ def _settle(
 
     with warehouse.connect() as con:
         fold(con, warehouse, t.destination.name)
-        rejections.ensure(con)
         found = accounting.account(
             con,
             t,

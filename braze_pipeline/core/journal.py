@@ -19,45 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from braze_pipeline.core.migrations import JOURNAL
 from braze_pipeline.core.warehouse import disk_full
 from braze_pipeline.errors import LedgerError, PipelineError
 
 Status = Literal["running", "done", "stopped", "failed"]
-
-SCHEMA_VERSION: Final = 1
-
-_DDL: Final = """
-CREATE TABLE IF NOT EXISTS sends (
-    send_id INTEGER PRIMARY KEY AUTOINCREMENT,
-    destination TEXT NOT NULL,
-    template TEXT NOT NULL,
-    plan_id TEXT NOT NULL,
-    run_id TEXT NOT NULL,
-    started_at TEXT NOT NULL,
-    ended_at TEXT,
-    status TEXT NOT NULL,
-    folded_at TEXT,
-    summary TEXT
-);
-CREATE TABLE IF NOT EXISTS acknowledgements (
-    send_id INTEGER NOT NULL,
-    request_no INTEGER NOT NULL,
-    first_index INTEGER NOT NULL,
-    count INTEGER NOT NULL,
-    acknowledged_at TEXT NOT NULL,
-    PRIMARY KEY (send_id, request_no, first_index)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refusals (
-    send_id INTEGER NOT NULL,
-    request_no INTEGER NOT NULL,
-    object_index INTEGER NOT NULL,
-    status INTEGER,
-    error TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    PRIMARY KEY (send_id, request_no, object_index)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sends_by_plan ON sends (plan_id);
-"""
 
 _GROUP: Final = 500
 """Rows that one commit takes at the most."""
@@ -111,20 +77,13 @@ class Journal:
 
         Raises:
             LedgerError: the file is not a journal of ours.
+            NewerVersion: a newer version of the package wrote it.
             DiskFull: no room is left.
         """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with _told(path), closing(self._connect()) as con:
-            version = con.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise LedgerError(
-                    f"The journal {path} was written by a newer version (schema {version}).",
-                    fix="Use the version of braze_pipeline that wrote it.",
-                )
-            con.executescript(_DDL)
-            con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            con.commit()
+            JOURNAL.upgrade(con, path)
 
     def _connect(self) -> sqlite3.Connection:
         con = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False)
@@ -243,11 +202,13 @@ class Writer:
         now = _now()
         with con:
             con.executemany(
-                "INSERT INTO acknowledgements VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO acknowledgements (send_id, request_no, first_index, count, "
+                "acknowledged_at) VALUES (?, ?, ?, ?, ?)",
                 [(self._send_id, a.request_no, a.first_index, a.count, now) for a in found],
             )
             con.executemany(
-                "INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO refusals (send_id, request_no, object_index, status, error, attempt) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (self._send_id, a.request_no, index, a.status, text, a.attempt)
                     for a in found

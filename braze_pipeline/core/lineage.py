@@ -40,17 +40,6 @@ USUAL: Final[Columns] = {
 }
 """The columns that are known before a source is read."""
 
-_DDL = f"""
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS {TABLE} (
-    destination VARCHAR NOT NULL,
-    template VARCHAR NOT NULL,
-    made_from VARCHAR NOT NULL,  -- hash of the SQL, the sources' columns and the parser
-    origins VARCHAR NOT NULL,    -- JSON: the Lineage
-    PRIMARY KEY (destination, template)
-);
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
@@ -100,7 +89,6 @@ def last_lineage(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> Lineage
 def _kept(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, where: str = "", *more: str
 ) -> Lineage | None:
-    con.execute(_DDL)
     row = con.execute(
         f"SELECT origins FROM {TABLE} WHERE destination = ? AND template = ? {where}",
         [t.destination.name, t.name, *more],

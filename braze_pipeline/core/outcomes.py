@@ -15,37 +15,6 @@ if TYPE_CHECKING:
 
 TABLE = "records.send_outcomes"
 
-_DDL = """
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS records.send_outcomes (
-    plan_id VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL,
-    destination VARCHAR NOT NULL,
-    template VARCHAR NOT NULL,
-    newest_day DATE NOT NULL,
-    ended_at TIMESTAMP NOT NULL,
-    status VARCHAR NOT NULL,            -- sent, or the class of what stopped it
-    planned_users BIGINT NOT NULL,
-    accepted_users BIGINT NOT NULL,     -- over all sends of the plan
-    rejected_users BIGINT NOT NULL,
-    not_attempted_users BIGINT NOT NULL,
-    requests BIGINT NOT NULL,           -- of this send alone, retries included
-    bytes BIGINT NOT NULL,
-    seconds DOUBLE NOT NULL,
-    throttled_seconds DOUBLE NOT NULL,
-    latency_p50 DOUBLE NOT NULL,        -- seconds
-    latency_p95 DOUBLE NOT NULL,
-    latency_p99 DOUBLE NOT NULL,
-    retries VARCHAR NOT NULL,           -- JSON: cause to count
-    refused VARCHAR NOT NULL            -- JSON: Braze's sentence to users
-);
-"""
-
-
-def ensure(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table where it is not there yet."""
-    con.execute(_DDL)
-
 
 def record(
     con: duckdb.DuckDBPyConnection,
@@ -56,29 +25,29 @@ def record(
     run_id: str,
 ) -> None:
     """Add the outcome of one send."""
-    ensure(con)
+    row = {
+        "plan_id": plan.plan_id,
+        "run_id": run_id,
+        "destination": t.destination.name,
+        "template": t.name,
+        "newest_day": plan.days[-1],
+        "ended_at": datetime.now(UTC).replace(tzinfo=None),
+        "status": result.stopped_by.action if result.stopped_by else "sent",
+        "planned_users": plan.planned_users,
+        "accepted_users": result.accepted_users,
+        "rejected_users": result.rejected_users,
+        "not_attempted_users": result.not_attempted_users,
+        "requests": result.requests,
+        "bytes": result.bytes,
+        "seconds": result.seconds,
+        "throttled_seconds": result.throttled_seconds,
+        "latency_p50": result.latency_p50,
+        "latency_p95": result.latency_p95,
+        "latency_p99": result.latency_p99,
+        "retries": json.dumps(dict(result.retries)),
+        "refused": json.dumps(dict(result.refused), ensure_ascii=False),
+    }
     con.execute(
-        f"INSERT INTO {TABLE} VALUES ({', '.join('?' * 20)})",
-        [
-            plan.plan_id,
-            run_id,
-            t.destination.name,
-            t.name,
-            plan.days[-1],
-            datetime.now(UTC).replace(tzinfo=None),
-            result.stopped_by.action if result.stopped_by else "sent",
-            plan.planned_users,
-            result.accepted_users,
-            result.rejected_users,
-            result.not_attempted_users,
-            result.requests,
-            result.bytes,
-            result.seconds,
-            result.throttled_seconds,
-            result.latency_p50,
-            result.latency_p95,
-            result.latency_p99,
-            json.dumps(dict(result.retries)),
-            json.dumps(dict(result.refused), ensure_ascii=False),
-        ],
+        f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+        list(row.values()),
     )

@@ -17,33 +17,6 @@ if TYPE_CHECKING:
 
 TABLE = "records.rejections"
 
-_DDL = """
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS records.rejections (
-    as_of DATE NOT NULL,
-    destination VARCHAR NOT NULL,
-    template VARCHAR NOT NULL,
-    stage VARCHAR NOT NULL,        -- profiles | plan | send
-    customer_id VARCHAR,
-    user_id VARCHAR,
-    attribute VARCHAR,             -- Braze name; NULL: the whole row
-    reason VARCHAR NOT NULL,       -- code of the rule, e.g. phone_unreadable
-    message VARCHAR NOT NULL,      -- what is wrong, in words, with no personal data
-    masked_value VARCHAR,
-    row_rejected BOOLEAN NOT NULL, -- true: the whole row was held back for it
-    run_id VARCHAR NOT NULL,
-    rejected_at TIMESTAMP NOT NULL,
-    status INTEGER,                -- send: HTTP status
-    attempt INTEGER,               -- send: which attempt
-    request_id VARCHAR             -- send: plan and request number
-);
-"""
-
-
-def ensure(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table where it is not there yet."""
-    con.execute(_DDL)
-
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
     """How many rejections of a template's days there are, of all stages."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.core import migrations
 from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
 
 if TYPE_CHECKING:
@@ -124,13 +125,18 @@ class Warehouse:
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """A short connection; always closed, also on an exception.
 
+        One that may write brings the file to the schemas of this version first.
+
         Raises:
             DatabaseLocked: another process kept the file open for longer than ``lock_wait``.
             DiskFull: no room is left beside the file.
             OutOfMemory: a statement needs more memory than DuckDB may use.
             LedgerError: the file is not a DuckDB file this version can read.
+            NewerVersion: a newer version of the package wrote it.
         """
         with lacking(self.path), closing(self._open(read_only=read_only)) as connection:
+            if not read_only:
+                migrations.upgrade(connection, self.path)
             yield connection
 
     @contextmanager

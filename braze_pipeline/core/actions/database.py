@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from braze_pipeline.errors import LedgerError
-
-_VERSION = 1
+from braze_pipeline.core.migrations import ACTIONS
 
 
 @contextmanager
@@ -48,30 +46,4 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 def _prepare(con: sqlite3.Connection, path: Path | None) -> None:
     con.execute("PRAGMA journal_mode = WAL")
     con.execute("PRAGMA foreign_keys = ON")
-    if _version(con) == 0:
-        con.execute("BEGIN IMMEDIATE")
-        if _version(con) == 0:  # nobody else was faster
-            schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-            for statement in _statements(schema):
-                con.execute(statement)
-            con.execute(f"PRAGMA user_version = {_VERSION}")
-        con.execute("COMMIT")
-    if _version(con) > _VERSION:
-        raise LedgerError(
-            f"{path} was written by a newer version of braze_pipeline.",
-            fix="Use that version, or move the file away (open actions are then forgotten).",
-        )
-
-
-def _statements(schema: str) -> Iterator[str]:
-    """Statement by statement: ``executescript`` would commit the transaction."""
-    statement = ""
-    for line in schema.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _version(con: sqlite3.Connection) -> int:
-    return int(con.execute("PRAGMA user_version").fetchone()[0])
+    ACTIONS.upgrade(con, path or "memory")

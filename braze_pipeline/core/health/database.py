@@ -1,19 +1,23 @@
-"""The DuckDB file opens; the ledger in it is of a schema that is known, and about this Braze."""
+"""The files open, are of schemas that this version knows, and each ledger is about this Braze."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.core.ledger import endpoint, tables
-from braze_pipeline.core.ledger.tables import MIGRATIONS
+from braze_pipeline.core.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
 
 if TYPE_CHECKING:
     import duckdb
 
+    from braze_pipeline.core.migrations import Connection
     from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
@@ -21,15 +25,22 @@ _WAIT_SECONDS = 2.0
 
 
 def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -> list[Finding]:
-    """Open it for reading; nothing is created or migrated."""
+    """Open each file for reading; nothing is created or migrated."""
+    return [
+        *_duckdb(warehouse, templates),
+        *_sqlite(warehouse.journal_path, JOURNAL),
+        *_sqlite(warehouse.actions_path, ACTIONS),
+    ]
+
+
+def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list[Finding]:
     path = warehouse.path
     if not path.exists():
         return [fine("database", f"{path} is not there yet; the first run makes it.")]
     try:
         with replace(warehouse, lock_wait=_WAIT_SECONDS).connect(read_only=True) as con:
-            version = _version(con)
-            found = [fine("database", f"{path} opens."), _schema(version)]
-            if 0 < version <= len(MIGRATIONS):
+            found = [fine("database", f"{path} opens."), *_versions(con, path, DATABASE)]
+            if 0 < LEDGER.found(con) <= LEDGER.version:
                 ledgers = {tables.ledger_name(t): t for t in templates}
                 found += [_endpoint(con, warehouse, t) for t in ledgers.values()]
             return found
@@ -46,15 +57,6 @@ def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -
         return [failed("database", error)]
 
 
-def _version(con: duckdb.DuckDBPyConnection) -> int:
-    """The ledger's schema version; 0 where there is no ledger."""
-    there = tables.count(
-        con,
-        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'ledger' AND table_name = 'meta'",
-    )
-    return tables.count(con, "SELECT max(schema_version) FROM ledger.meta") if there else 0
-
-
 def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings) -> Finding:
     name = f"ledger {tables.ledger_name(t)}"
     try:
@@ -64,20 +66,44 @@ def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateS
     return fine(name, f"About {t.destination.endpoint}, or still empty.")
 
 
-def _schema(version: int) -> Finding:
-    if not version:
-        return fine("ledger", "There is none yet; the first plan makes it.")
-    if version > len(MIGRATIONS):
-        newer = LedgerError(
-            f"The ledger has schema version {version}; this version knows {len(MIGRATIONS)}.",
-            fix="Use the version of braze_pipeline that wrote it, or a newer one.",
-        )
-        return failed("ledger", newer)
-    if version < len(MIGRATIONS):
-        return worth(
-            "ledger",
-            f"The ledger has schema version {version}; the next run brings it to "
-            f"{len(MIGRATIONS)}.",
-            "Make a backup first: an older version cannot read it afterwards.",
-        )
-    return fine("ledger", f"Schema version {version}.")
+def _sqlite(path: Path, schema: Schema) -> list[Finding]:
+    name = f"{schema.name} schema"
+    if not path.exists():
+        return [fine(name, f"{path} is not there yet; the first run makes it.")]
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
+            sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if sound != "ok":
+                raise sqlite3.DatabaseError("damaged")
+            return list(_versions(con, path, [schema]))
+    except sqlite3.Error as error:
+        return [failed(name, _unreadable(path, error))]
+
+
+def _versions(con: Connection, path: Path, schemas: Sequence[Schema]) -> Iterator[Finding]:
+    new = not any(schema.found(con) for schema in schemas)
+    for schema in schemas:
+        name, found = f"{schema.name} schema", schema.found(con)
+        try:
+            schema.refuse_newer(con, path)
+        except PipelineError as error:
+            yield failed(name, error)
+            continue
+        if new:
+            yield fine(name, "Not there yet; the first run makes it.")
+        elif found < schema.version:
+            yield worth(
+                name,
+                f"Version {found}; the next run upgrades it to {schema.version}.",
+                "Make a backup first: an older version of the package cannot read it afterwards.",
+            )
+        else:
+            yield fine(name, f"Version {found}.")
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
+    return LedgerError(
+        f"{path} cannot be read ({type(error).__name__}).",
+        fix="Restore it from a backup, or move it away with its -wal and -shm: what was sent since "
+        "the last fold is then sent again, open actions are forgotten.",
+    )

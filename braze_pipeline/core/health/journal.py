@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
-from braze_pipeline.core.journal import SCHEMA_VERSION
+from braze_pipeline.core.migrations import JOURNAL
 from braze_pipeline.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def journal(
         version, plans, last = _read(path, destination)
     except sqlite3.Error as error:
         return [failed(name, _unreadable(path, error))]
-    if version > SCHEMA_VERSION:
+    if version > JOURNAL.version:
         return [failed(name, _newer(path, version))]
     return [
         _unfolded(warehouse, destination, plans),
@@ -61,7 +61,7 @@ def _read(path: Path, destination: str) -> tuple[int, list[str], str | None]:
     """Schema version, plans of unfolded sends, last acknowledgement; nothing is written."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
         version: int = con.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
+        if version != JOURNAL.version:
             return version, [], None
         sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
         if sound != "ok":

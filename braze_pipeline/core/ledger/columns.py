@@ -120,7 +120,6 @@ def ensure_layout(
 
     ``stopped_by_braze`` are attributes that must not be sent as Braze stands now.
     """
-    tables.ensure(con)
     ledger = tables.ledger_name(t)
     with tables.transaction(con):
         _ensure_ledger(con, t, ledger)
@@ -174,7 +173,9 @@ def _ensure_template(
         con, "SELECT max(template_no) FROM ledger.templates WHERE ledger = ?", [ledger]
     )
     con.execute(
-        "INSERT INTO ledger.templates VALUES (?, ?, ?, NULL, 0, [])", [ledger, t.name, number]
+        "INSERT INTO ledger.templates (ledger, template, template_no, evaluations, attributes) "
+        "VALUES (?, ?, ?, 0, [])",
+        [ledger, t.name, number],
     )
     for column in (f"s{number} DATE", f"f{number} TIMESTAMP", f"u{number} BOOLEAN"):
         con.execute(f"ALTER TABLE {tables.wide(ledger)} ADD COLUMN {column}")
@@ -249,7 +250,8 @@ def _add_attribute(
             con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger]
         )
         con.execute(
-            "INSERT INTO ledger.attributes VALUES (?, ?, ?, ?, NULL, NULL)",
+            "INSERT INTO ledger.attributes (ledger, attribute, column_no, type) "
+            "VALUES (?, ?, ?, ?)",
             [ledger, attribute.name, number, attribute.type.value],
         )
         con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")

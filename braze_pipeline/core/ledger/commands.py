@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import endpoint, tables
 from braze_pipeline.core.ledger.fold import fold
-from braze_pipeline.core.plan import payload, records
+from braze_pipeline.core.plan import payload
 from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.settings import ValueType
@@ -60,7 +60,6 @@ class LedgerUser:
 
 def show_user(con: duckdb.DuckDBPyConnection, user_id: str) -> list[LedgerUser]:
     """What each ledger has of a user. The values are real: for the operator's terminal only."""
-    tables.ensure(con)
     return [
         found
         for ledger in tables.ledgers(con)
@@ -142,7 +141,6 @@ def reset(
         UsageError: a name that the ledger does not have.
     """
     fold(con, warehouse, t.destination.name)
-    records.ensure(con)
     ledger = tables.ledger_name(t)
     try:
         endpoint.check(con, warehouse, t)
@@ -180,7 +178,6 @@ def reset(
 
 def release_refused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> int:
     """Let objects that Braze refused be planned again just as they are; how many there were."""
-    tables.ensure(con)
     return tables.count(
         con,
         "DELETE FROM ledger.refused WHERE ledger = ? AND template = ?",
@@ -202,9 +199,6 @@ def forget_user(
     The source tables are the brand's: a customer that stays there comes back with the next run.
     Braze itself is asked with ``/users/delete``, which is no part of this.
     """
-    rejections.ensure(con)
-    records.ensure(con)
-    tables.ensure(con)
     for destination in tables.destinations(con):
         fold(con, warehouse, destination)
     removed: dict[str, int] = {}

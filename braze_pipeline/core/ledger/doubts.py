@@ -31,8 +31,9 @@ def doubt(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> bo
         return False
     rows = tables.count(
         con,
-        f"INSERT INTO ledger.doubts SELECT ?, ?, s.__user_id, {_sent(plan, 's')} "
-        f"FROM {plan.rows} s WHERE NOT EXISTS (SELECT 1 FROM {ANSWERED} a "
+        "INSERT INTO ledger.doubts (ledger, plan_id, user_id, columns) "
+        f"SELECT ?, ?, s.__user_id, {_sent(plan, 's')} FROM {plan.rows} s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {ANSWERED} a "
         "WHERE a.request_no = s.__request AND s.__index >= a.first_index "
         "AND s.__index < a.first_index + a.count)",
         [plan.ledger, plan.plan_id],

@@ -124,7 +124,7 @@ def _says_anything(
 
 def _bind(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, reason: str | None) -> None:
     con.execute(
-        "INSERT INTO ledger.endpoints VALUES (?, ?, ?, ?)",
+        "INSERT INTO ledger.endpoints (ledger, endpoint, reason, bound_at) VALUES (?, ?, ?, ?)",
         [
             tables.ledger_name(t), normal_endpoint(t.destination.endpoint), reason,
             datetime.now(UTC).replace(tzinfo=None),

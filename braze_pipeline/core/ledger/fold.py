@@ -14,7 +14,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import doubts, journal, merge, settle, tables
 from braze_pipeline.core.ledger.journal import ANSWERED, RANGES, REFUSED
 from braze_pipeline.core.warehouse import literal
@@ -71,8 +70,6 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
     Raises:
         LedgerError: the journal cannot be read.
     """
-    tables.ensure(con)
-    rejections.ensure(con)
     sends = accepted = refused = skipped = 0
     for send in journal.unfolded(warehouse.journal_path, destination):
         plan = find_plan(con, send.plan_id)
@@ -97,18 +94,11 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
 
 def find_plan(con: duckdb.DuckDBPyConnection, plan_id: str) -> FoldedPlan | None:
     """A plan as ``records.plans`` has it."""
-    known = tables.count(
-        con, "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'records' "
-        "AND table_name = 'plans'"
-    )  # fmt: skip
-    row = (
-        known
-        and con.execute(
-            "SELECT destination, ledger, template, template_no, run_id, days, evaluation, columns, "
-            "snapshot FROM records.plans WHERE plan_id = ?",
-            [plan_id],
-        ).fetchone()
-    )
+    row = con.execute(
+        "SELECT destination, ledger, template, template_no, run_id, days, evaluation, columns, "
+        "snapshot FROM records.plans WHERE plan_id = ?",
+        [plan_id],
+    ).fetchone()
     if not row:
         return None
     columns = tuple((c["no"], c["name"], c["type"]) for c in json.loads(row[7]))
@@ -140,7 +130,8 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
         doubted = (news or done) and doubts.doubt(con, plan, done=done)
         settled = settle.settle(con, plan) if done and not _settled(con, plan) else False
         con.execute(
-            f"INSERT INTO ledger.folded_ranges SELECT ?, ?, request_no, first_index FROM {RANGES}",
+            "INSERT INTO ledger.folded_ranges (plan_id, send_id, request_no, first_index) "
+            f"SELECT ?, ?, request_no, first_index FROM {RANGES}",
             key,
         )
         if send.ended:
@@ -203,7 +194,11 @@ def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:
         key,
     )
     if not seen:
-        con.execute("INSERT INTO ledger.folded VALUES (?, ?, ?, false)", key)
+        con.execute(
+            "INSERT INTO ledger.folded (plan_id, send_id, started_at, complete) "
+            "VALUES (?, ?, ?, false)",
+            key,
+        )
     return not seen or tables.count(con, f"SELECT count(*) FROM {RANGES}") > 0
 
 
@@ -218,9 +213,11 @@ def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> i
         "AND s.__index = x.object_index"
     )
     con.execute(
-        "INSERT INTO records.rejections SELECT s.__as_of, ?, ?, 'send', s.__customer_id, "
-        "s.__user_id, NULL, 'refused_by_braze', coalesce(x.error, 'Braze gave no reason'), NULL, "
-        f"true, ?, ?, x.status, x.attempt, ? || '/' || x.request_no {source}",
+        "INSERT INTO records.rejections (as_of, destination, template, stage, customer_id, "
+        "user_id, reason, message, row_rejected, run_id, rejected_at, status, attempt, request_id) "
+        "SELECT s.__as_of, ?, ?, 'send', s.__customer_id, s.__user_id, 'refused_by_braze', "
+        "coalesce(x.error, 'Braze gave no reason'), true, ?, ?, x.status, x.attempt, "
+        f"? || '/' || x.request_no {source}",
         [plan.destination, plan.template, send.run_id, now, plan.plan_id],
     )
     con.execute(
@@ -229,8 +226,9 @@ def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> i
         [plan.ledger, plan.template],
     )
     con.execute(
-        "INSERT INTO ledger.refused SELECT ?, ?, s.__user_id, md5(s.__object), x.status, ?, "
-        f"s.__as_of, ? {source}",
+        "INSERT INTO ledger.refused (ledger, template, user_id, object_md5, status, plan_id, "
+        "as_of, refused_at) SELECT ?, ?, s.__user_id, md5(s.__object), x.status, ?, s.__as_of, ? "
+        f"{source}",
         [plan.ledger, plan.template, plan.plan_id, now],
     )
     return number

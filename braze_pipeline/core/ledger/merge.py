@@ -52,7 +52,8 @@ def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan, *, done:
 def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> None:
     """A number for each as-of date and second of the send; repeated folds find theirs again."""
     con.execute(
-        "INSERT INTO ledger.acks SELECT ?, coalesce((SELECT max(ack_no) FROM ledger.acks "
+        "INSERT INTO ledger.acks (ledger, ack_no, how, as_of, acknowledged_at, template, plan_id, "
+        "run_id, send_id) SELECT ?, coalesce((SELECT max(ack_no) FROM ledger.acks "
         "WHERE ledger = ?), 0) + row_number() OVER (ORDER BY moment, day), 'send', day, moment, "
         "?, ?, ?, ? FROM (SELECT DISTINCT acknowledged_at AS moment FROM "
         f"{RANGES}) CROSS JOIN (SELECT unnest(?::DATE[]) AS day) "

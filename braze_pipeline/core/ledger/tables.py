@@ -1,68 +1,26 @@
-"""The ledger's tables: created, migrated, and their version number.
+"""The ledger's tables: their names, and the number that goes up with each change.
 
-The wide table's columns are the matter of ``columns``; what they mean is in ``docs/ledger.md``.
+The wide table's columns are the matter of ``columns``; the others are in
+``core/migrations/ledger_*.sql``, and what they mean is in ``docs/ledger.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.warehouse import quote
-from braze_pipeline.errors import LedgerError
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
 
-    Migration = Callable[[duckdb.DuckDBPyConnection], None]
-
 MEMBER = "DATE '9999-12-31'"
 """In s{j}: the user was part of the newest day carried out, whichever that is. So a day costs
 only the users who joined or left, and not a rewrite of everybody's date."""
-
-
-def _first(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute(Path(__file__).with_name("tables.sql").read_text(encoding="utf-8"))
-
-
-def _endpoints(con: duckdb.DuckDBPyConnection) -> None:
-    """Which Braze each ledger is about (see ``endpoint``); the newest row of a ledger counts."""
-    con.execute(
-        "CREATE TABLE ledger.endpoints (ledger VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, "
-        "reason VARCHAR, bound_at TIMESTAMP NOT NULL)"  # reason NULL: the ledger was empty
-    )
-
-
-MIGRATIONS: tuple[Migration, ...] = (_first, _endpoints)
-"""In order; the schema version is how many have been carried out. Append, never edit."""
-
-
-def ensure(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Create the ledger's tables, or bring them to this version's schema.
-
-    Raises:
-        LedgerError: the ledger was written by a newer version of the package.
-    """
-    con.execute("CREATE SCHEMA IF NOT EXISTS ledger")
-    con.execute("CREATE TABLE IF NOT EXISTS ledger.meta (schema_version INTEGER NOT NULL)")
-    row = con.execute("SELECT max(schema_version) FROM ledger.meta").fetchone()
-    found = (row[0] if row else None) or 0
-    if found > len(migrations):
-        raise LedgerError(
-            f"The ledger has schema version {found}; this version of the package knows "
-            f"{len(migrations)}.",
-            fix="Use the version of braze_pipeline that wrote it, or a newer one.",
-        )
-    for number, migrate in enumerate(migrations[found:], start=found + 1):
-        with transaction(con):
-            migrate(con)
-            con.execute("DELETE FROM ledger.meta")
-            con.execute("INSERT INTO ledger.meta VALUES (?)", [number])
 
 
 @contextmanager
@@ -116,7 +74,8 @@ def bump(con: duckdb.DuckDBPyConnection, ledger: str, what: str, plan_id: str | 
     """Raise the version: plans made before, other than ``plan_id``, are outdated from now on."""
     con.execute("UPDATE ledger.ledgers SET version = version + 1 WHERE ledger = ?", [ledger])
     con.execute(
-        "INSERT INTO ledger.changes VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO ledger.changes (ledger, version, plan_id, what, changed_at) "
+        "VALUES (?, ?, ?, ?, ?)",
         [ledger, version(con, ledger), plan_id, what, datetime.now(UTC).replace(tzinfo=None)],
     )
 

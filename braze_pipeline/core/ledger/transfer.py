@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.instances import normal_endpoint
 from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.migrations import LEDGER
 from braze_pipeline.core.warehouse import literal, quote
-from braze_pipeline.errors import EndpointMismatch, UsageError
+from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,13 +38,12 @@ def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> in
     Raises:
         UsageError: there is no such ledger.
     """
-    tables.ensure(con)
     if ledger not in tables.ledgers(con):
         names = ", ".join(tables.ledgers(con)) or "none yet"
         raise UsageError(f"There is no ledger {ledger}.", fix=f"There are: {names}.")
     small: dict[str, Any] = {name: _rows(con, name, ledger) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
-    small["schema_version"] = len(tables.MIGRATIONS)
+    small["schema_version"] = LEDGER.version
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".draft")
     con.execute(
@@ -65,10 +65,10 @@ def import_ledger(
 
     Raises:
         EndpointMismatch: it is about another endpoint than the templates' destination.
-        UsageError: the file is no exported ledger, or one of a newer version or of no template's
-            destination, or the ledger has users already and ``replace`` is not set.
+        UsageError: the file is no exported ledger, or is of no template's destination, or the
+            ledger has users already and ``replace`` is not set.
+        NewerVersion: a newer version of the package wrote the file.
     """
-    tables.ensure(con)
     small = _metadata(con, path)
     ledger = str(small["ledgers"][0]["ledger"])
     _check_endpoint(small, ledger, templates, path)
@@ -168,10 +168,10 @@ def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
     if row is None:
         raise problem
     small: dict[str, Any] = json.loads(bytes(row[0]))
-    if small["schema_version"] > len(tables.MIGRATIONS):
-        raise UsageError(
+    if small["schema_version"] > LEDGER.version:
+        raise NewerVersion(
             f"{path} was written with schema version {small['schema_version']}; this version of "
-            f"the package knows {len(tables.MIGRATIONS)}.",
+            f"the package knows {LEDGER.version}.",
             fix="Use the version of braze_pipeline that wrote it, or a newer one.",
         )
     return small

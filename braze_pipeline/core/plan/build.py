@@ -67,8 +67,6 @@ def build_plan(
         LedgerError: the ledger or its journal cannot be used.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
-    rejections.ensure(con)
-    records.ensure(con)
     endpoint.claim(con, warehouse, t)
     t = settled(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
@@ -309,8 +307,8 @@ def _unsettled(
     """Remember whose newest day evaluated moves when the plan is carried out."""
     latest = "true" if past.latest(q.newest) else "false"
     con.execute(
-        f"INSERT INTO ledger.unsettled SELECT ?, __user_id, "
-        f"CASE WHEN __present AND NOT barred THEN __as_of END FROM "
+        "INSERT INTO ledger.unsettled (plan_id, user_id, as_of) SELECT ?, __user_id, "
+        "CASE WHEN __present AND NOT barred THEN __as_of END FROM "
         f"(SELECT *, __user_id IN (SELECT user_id FROM {BARRED}) AS barred FROM {STAGE}) "
         f"WHERE (__moves AND __present AND NOT __send) "
         f"OR ({latest} AND __seen = {tables.MEMBER} "

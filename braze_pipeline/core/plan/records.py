@@ -22,45 +22,6 @@ if TYPE_CHECKING:
     from braze_pipeline.core.ledger.columns import Column
     from braze_pipeline.settings import TemplateSettings
 
-_DDL = """
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS records.plans (
-    plan_id VARCHAR NOT NULL,
-    destination VARCHAR NOT NULL,
-    ledger VARCHAR NOT NULL,
-    template VARCHAR NOT NULL,
-    template_no INTEGER NOT NULL,
-    run_id VARCHAR NOT NULL,
-    days DATE[] NOT NULL,
-    created_at TIMESTAMP NOT NULL,
-    ledger_version BIGINT NOT NULL,
-    evaluation BIGINT NOT NULL,         -- plans of the template carried out before
-    status VARCHAR NOT NULL,            -- ready | held | sending | sent | outdated | forgotten
-    audience BIGINT NOT NULL,
-    profiles BIGINT NOT NULL,
-    planned_users BIGINT NOT NULL,
-    planned_attributes BIGINT NOT NULL,
-    unchanged_users BIGINT NOT NULL,
-    superseded_users BIGINT NOT NULL,
-    held_back_users BIGINT NOT NULL,
-    leaving_users BIGINT NOT NULL,
-    requests BIGINT NOT NULL,
-    data_points BIGINT NOT NULL,
-    accepted_users BIGINT NOT NULL,     -- as folded into the ledger
-    refused_users BIGINT NOT NULL,
-    force_stale VARCHAR,                -- the reason given for overriding the stale guard
-    columns VARCHAR NOT NULL,           -- JSON: what c{k}, n{k}, o{k} of the snapshot are
-    summary VARCHAR NOT NULL,           -- JSON: the PlanSummary
-    snapshot VARCHAR NOT NULL
-);
-CREATE TABLE IF NOT EXISTS records.guards_let_through (
-    plan_id VARCHAR NOT NULL,
-    guard VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL,
-    let_through_at TIMESTAMP NOT NULL
-);
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlanColumn:
@@ -173,11 +134,6 @@ class PlanSummary:
         return tuple(guard for guard in self.guards if guard.stops)
 
 
-def ensure(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables where they are not there yet."""
-    con.execute(_DDL)
-
-
 def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -> None:
     """Record a plan; earlier plans of the template that nobody carried out are outdated now."""
     old = [s.ledger, s.template]
@@ -218,7 +174,6 @@ def load(con: duckdb.DuckDBPyConnection, plan_id: str) -> PlanSummary:
     Raises:
         NotBuilt: there is no such plan.
     """
-    ensure(con)
     row = con.execute(
         "SELECT summary, status FROM records.plans WHERE plan_id = ?", [plan_id]
     ).fetchone()
@@ -237,7 +192,6 @@ def latest(
     run_id: str | None = None,
 ) -> PlanSummary | None:
     """The newest plan of a template, of the given days and run or of any; None if there is none."""
-    ensure(con)
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
         "AND (? IS NULL OR days = ?::DATE[]) AND run_id = coalesce(?, run_id) "
@@ -313,6 +267,7 @@ def record_let_through(con: duckdb.DuckDBPyConnection, plan: PlanSummary, *, now
     for guard in plan.guards:
         if guard.let_through is not None:
             con.execute(
-                "INSERT INTO records.guards_let_through VALUES (?, ?, ?, ?)",
+                "INSERT INTO records.guards_let_through (plan_id, guard, reason, let_through_at) "
+                "VALUES (?, ?, ?, ?)",
                 [plan.plan_id, guard.name, guard.let_through, now],
             )

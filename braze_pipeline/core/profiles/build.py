@@ -64,8 +64,6 @@ def build_profiles(
         ContractBroken: the mapping itself does not fit the schema.
         AccountingError: audience is not profiles plus rejected rows.
     """
-    rejections.ensure(con)
-    cache.ensure(con)
     types = staging.source_types(con, t)
     identifier.require_column(t, types)
     columns = staging.plan_columns(t, types)
@@ -97,7 +95,6 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
     if there and _one(con, query, [as_of])[0]:
         return
     audience = _audience(con, t, as_of)
-    rejections.ensure(con)
     reasons = dict(
         con.execute(
             f"SELECT reason, count(DISTINCT customer_id) FROM {rejections.TABLE} "

@@ -25,24 +25,6 @@ PAGE: Final = 20_000
 KEEP_DAYS: Final = 90
 """Days that an entry is kept at least; twice as long at most, so that not all go at once."""
 
-_DDL = f"""
-CREATE SCHEMA IF NOT EXISTS records;
-CREATE TABLE IF NOT EXISTS {TABLE} (
-    kind VARCHAR NOT NULL,      -- how it was read: email, phone, date, ...
-    params VARCHAR NOT NULL,    -- what reading depended on: region, order of dates, time zone
-    raw VARCHAR NOT NULL,       -- as the source has it
-    version INTEGER NOT NULL,   -- of the reader
-    value VARCHAR,              -- canonical, NULL where it could not be read
-    problem VARCHAR,            -- then the code of what is wrong
-    made_on DATE NOT NULL
-);
-"""
-
-
-def ensure(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table where it is not there yet."""
-    con.execute(_DDL)
-
 
 def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: date) -> int:
     """Read the raw values that the cache does not have yet, and store the outcomes.
@@ -94,7 +76,8 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
     )
     con.register("__outcome", outcome)
     con.execute(
-        f"INSERT INTO {TABLE} SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
+        f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
+        "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
         [kind, how.version, today],
     )
     con.unregister("__outcome")
@@ -115,7 +98,6 @@ def forget_raw(con: duckdb.DuckDBPyConnection, values: Iterable[str]) -> int:
     Outer white space does not count, since raw values are kept without it.
     """
     wanted = sorted({text for value in values for text in (value, value.strip())})
-    ensure(con)
     found = con.execute(
         f"DELETE FROM {TABLE} WHERE list_contains(?, raw) OR list_contains(?, value)",
         [wanted, wanted],

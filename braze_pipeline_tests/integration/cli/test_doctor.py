@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
+from braze_pipeline.core import migrations
 from braze_pipeline.core.health import Finding, State, access, exit_code
 from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT, TRACK
-from braze_pipeline.core.ledger import tables
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings
 from braze_pipeline_tests.fake_http import FakeHttp, reply
@@ -81,7 +81,7 @@ def test_with_everything_in_order_a_run_can_be_sent(sandbox: Sandbox, tmp_path: 
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.stdout
-    assert "Ready to send. 1 of 18 checks" in result.stdout
+    assert "Ready to send. 1 of 20 checks" in result.stdout
     assert "daemon: None has run on this instance yet" in result.stdout
 
 
@@ -309,8 +309,8 @@ def test_a_ledger_of_another_version_is_noticed(
     sandbox: Sandbox, tmp_path: Path, by: int, code: int, state: str
 ) -> None:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-        tables.ensure(con)
+        migrations.upgrade(con, "")
         con.execute("UPDATE ledger.meta SET schema_version = schema_version + ?", [by])
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY), "--json")
     assert result.exit_code == code
-    assert findings(result)["ledger"]["state"] == state
+    assert findings(result)["ledger schema"]["state"] == state

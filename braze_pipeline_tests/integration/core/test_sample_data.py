@@ -14,7 +14,7 @@ import phonenumbers
 import pytest
 from click.testing import CliRunner
 
-from braze_pipeline.core import warehouse
+from braze_pipeline.core import migrations, warehouse
 from braze_pipeline.core.attributes import AttributesSummary
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.sources import SourceInfo, attach_sources
@@ -33,6 +33,7 @@ MONEY = "(quantity * unit_price)::DECIMAL(18, 2)"
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         warehouse.prepare(connection)
+        migrations.upgrade(connection, "memory")
         yield connection
 
 

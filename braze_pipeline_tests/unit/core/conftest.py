@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.core import warehouse
+from braze_pipeline.core import migrations, warehouse
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.ledger_world import World
 
@@ -18,6 +18,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """Closed at the end."""
     with duckdb.connect() as connection:
         warehouse.prepare(connection)
+        migrations.upgrade(connection, "memory")
         yield connection
 
 

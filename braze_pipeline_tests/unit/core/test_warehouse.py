@@ -28,7 +28,8 @@ def test_a_statement_beyond_the_memory_says_how_much_there_was(tmp_path: Path) -
         greedy()
     assert found.value.exit_code == 4
     with warehouse.connect() as con:  # the file is closed, and as it was
-        assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+        names = con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        assert ("lists",) not in names
 
 
 def test_temporary_files_that_take_all_they_may_are_a_full_disk(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core import warehouse
+from braze_pipeline.core import migrations, warehouse
 from braze_pipeline_tests.shop import (
     Consent,
     Line,
@@ -129,6 +129,7 @@ def shops(when: st.SearchStrategy[datetime]) -> st.SearchStrategy[Shop]:
 def shared() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         warehouse.prepare(con)
+        migrations.upgrade(con, "memory")
         con.execute("SET threads = 1")  # quicker for tables of a few rows
         yield con
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from braze_pipeline.core import lineage
@@ -19,6 +18,7 @@ from braze_pipeline.core.lineage import (
     last_lineage,
 )
 from braze_pipeline.core.sources import TABLES, SourceInfo
+from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline_tests.shop import SQL_FILE, template
 
 SOURCES = [
@@ -101,7 +101,7 @@ def test_it_is_followed_again_only_where_something_changed(
     file = tmp_path / "mine.sql"
     t = replace(template(), attributes_sql=file)
     customers = [source for source in SOURCES if source.name == "customers"]
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb").connect() as con:
         file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8-sig")
         first = kept_lineage(con, t, SOURCES)
         assert kept_lineage(con, t, SOURCES) == first
@@ -157,7 +157,7 @@ def test_it_is_known_that_some_columns_are_not(sql: str) -> None:
 
 
 def test_what_an_older_version_kept_is_not_read(tmp_path: Path) -> None:
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb").connect() as con:
         t = template()
         assert last_lineage(con, t) == Lineage()
         con.execute(f"INSERT INTO {lineage.TABLE} VALUES ('braze', 'main', 'x', '{{\"a\": []}}')")

@@ -62,7 +62,7 @@ class Brand:
             con.execute(f"CREATE TABLE predictions AS {_SOURCES['predictions']}")
             con.execute(f"CREATE TABLE salaries AS SELECT '{SECRET}' AS a")
         with self.warehouse.connect() as con:
-            con.execute("CREATE SCHEMA ledger; CREATE SCHEMA other_brand")
+            con.execute("CREATE SCHEMA other_brand")
             con.execute(f"CREATE TABLE ledger.values AS SELECT '{SECRET}' AS a")
             con.execute(f"CREATE TABLE other_brand.customer_attributes AS SELECT '{SECRET}' AS a")
 

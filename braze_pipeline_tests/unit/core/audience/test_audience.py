@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from braze_pipeline.core import migrations
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.daytables import replace_day
 from braze_pipeline.errors import ConfigurationError, NotBuilt
@@ -103,6 +104,7 @@ some_rules = st.builds(
 @pytest.fixture(scope="module")
 def shared() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
+        migrations.upgrade(con, "memory")
         con.execute("SET threads = 1")
         yield con
 

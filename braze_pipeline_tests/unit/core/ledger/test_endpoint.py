@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from braze_pipeline.core import migrations
 from braze_pipeline.core.ledger import commands, endpoint, standing, tables
 from braze_pipeline.core.ledger.bootstrap import import_export
 from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
@@ -97,11 +98,16 @@ def test_users_looked_up_in_one_braze_are_not_known_to_another(world: Make) -> N
         w.plan(day(1), t=at(THERE, "lookup"))
 
 
+def from_0_1_0(w: World) -> None:
+    """The ledger as version 0.1.0 left it, upgraded."""
+    w.con.execute("DROP TABLE ledger.endpoints; UPDATE ledger.meta SET schema_version = 1")
+    migrations.upgrade(w.con, w.warehouse.path)
+
+
 def test_a_ledger_that_does_not_say_its_endpoint_is_adopted_once_with_a_reason(
     sent: World,
 ) -> None:
-    sent.con.execute("DROP TABLE ledger.endpoints")
-    sent.con.execute("UPDATE ledger.meta SET schema_version = 1")  # as version 0.1.0 left it
+    from_0_1_0(sent)
     with pytest.raises(EndpointMismatch, match="does not say"):
         sent.plan(day(1))
     endpoint.adopt(sent.con, sent.warehouse, sent.t, reason="it is the one we always had")
@@ -113,8 +119,7 @@ def test_a_ledger_that_does_not_say_its_endpoint_is_adopted_once_with_a_reason(
 
 def test_an_empty_ledger_of_an_older_version_asks_for_nothing(world: Make) -> None:
     w = world(at(HERE), "a")
-    w.con.execute("CREATE SCHEMA IF NOT EXISTS ledger")
-    tables.ensure(w.con, tables.MIGRATIONS[:1])
+    from_0_1_0(w)
     w.profiles(day(1), {"a": {"Tier": "x"}})
     assert w.run(day(1)).planned_users == 1
 

@@ -241,7 +241,7 @@ def test_what_leaves_satisfies_another_judge_and_the_rest_is_told_once(
 ) -> None:
     t = contract()
     shared.con.execute("DROP TABLE IF EXISTS loyal.profiles")
-    shared.con.execute("DROP TABLE IF EXISTS records.rejections")
+    shared.con.execute("DELETE FROM records.rejections")
     shared.give(t, table_of(given_rows))
     summary = shared.build(t)
     profiles = shared.profiles(t)
@@ -274,7 +274,7 @@ def check_fate(attribute: AttributeSettings, raw: Any, row: dict[str, Any], told
 def test_naughty_strings_of_the_world_run_through_every_attribute(shared: World) -> None:
     t = contract()
     shared.con.execute("DROP TABLE IF EXISTS loyal.profiles")
-    shared.con.execute("DROP TABLE IF EXISTS records.rejections")
+    shared.con.execute("DELETE FROM records.rejections")
     typed = {name: None for name, (_, _, type_) in TYPED.items() if type_ != pa.string()}
     given_rows = [{a.name: text for a in ATTRIBUTES} | typed for text in (*naughty(), *HAND_MADE)]
     shared.give(t, table_of(given_rows))

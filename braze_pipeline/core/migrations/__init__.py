@@ -1,0 +1,66 @@
+"""What lasts has a version: four schemas, their migrations, and the one runner for all of them.
+
+============ ================================================================================
+``ledger``   in the DuckDB file: what Braze acknowledged
+``records``  in the DuckDB file: days, plans, rejections, outcomes, what was read and followed once
+``journal``  the SQLite file beside it: what Braze answers while a send is under way
+``actions``  the SQLite file beside it: workflow actions and their notifications
+============ ================================================================================
+
+A schema's version is the number of its migrations that were carried out. Append one; never edit
+one that was released. Each is all or nothing: a crash leaves the version before it. Tables that a
+brand or a template shapes (day tables, the ledger's wide table) fit themselves to it and are not
+migrated here.
+
+A database of a newer version is refused: what this version does not know it might overwrite.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from braze_pipeline.core.migrations.runner import (
+    Connection,
+    DuckDBSchema,
+    Schema,
+    SQLiteSchema,
+    sql,
+)
+
+LEDGER = DuckDBSchema(name="ledger", migrations=(sql("ledger_1.sql"), sql("ledger_2.sql")))
+
+RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"),))
+"""Version 0.1.0 gave these tables no version: the first migration creates what is not there."""
+
+JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))
+ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"),))
+
+DATABASE = (LEDGER, RECORDS)
+"""The schemas of the DuckDB file."""
+
+
+def upgrade(con: Connection, where: Path | str) -> None:
+    """Bring the DuckDB file ``where`` to the schemas of this version.
+
+    Raises:
+        NewerVersion: a newer version of the package wrote it; nothing was changed.
+    """
+    for schema in DATABASE:
+        schema.refuse_newer(con, where)
+    for schema in DATABASE:
+        schema.upgrade(con, where)
+
+
+__all__ = [
+    "ACTIONS",
+    "DATABASE",
+    "JOURNAL",
+    "LEDGER",
+    "RECORDS",
+    "Connection",
+    "DuckDBSchema",
+    "SQLiteSchema",
+    "Schema",
+    "sql",
+    "upgrade",
+]  # fmt: skip

@@ -1,0 +1,142 @@
+"""Brings a schema to this version of the package, one migration and one transaction at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from braze_pipeline.errors import NewerVersion
+
+
+class Connection(Protocol):
+    """What DuckDB's and SQLite's connections have in common."""
+
+    def execute(self, query: str, parameters: Any = ..., /) -> Any:  # noqa: ANN401 - two libraries
+        """Run one statement."""
+
+
+Migration = Callable[[Connection], None]
+
+
+def sql(name: str) -> Migration:
+    """A migration that is a SQL file beside this one."""
+
+    def migrate(con: Connection) -> None:
+        for statement in _statements(Path(__file__).with_name(name).read_text(encoding="utf-8")):
+            con.execute(statement)
+
+    return migrate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema(ABC):
+    """Tables under one version number.
+
+    Attributes:
+        name: As messages and ``doctor`` have it.
+        migrations: In order; append, never edit.
+    """
+
+    begin: ClassVar[str]
+
+    name: str
+    migrations: Sequence[Migration]
+
+    @property
+    def version(self) -> int:
+        """The version that this package knows."""
+        return len(self.migrations)
+
+    @abstractmethod
+    def found(self, con: Connection) -> int:
+        """The version that a database has; 0 for one without these tables, or from before."""
+
+    @abstractmethod
+    def _write(self, con: Connection, version: int) -> None:
+        """Store the version, in the transaction of its migration."""
+
+    def refuse_newer(self, con: Connection, where: Path | str) -> int:
+        """The version found in ``where``, a file.
+
+        Raises:
+            NewerVersion: this version of the package does not know it.
+        """
+        found = self.found(con)
+        if found > self.version:
+            raise NewerVersion(
+                f"{where} was written by a newer version of braze_pipeline: its schema "
+                f"{self.name!r} has version {found}; this one knows version {self.version}.",
+                fix="Use the version of braze_pipeline that wrote it, or a newer one.",
+            )
+        return found
+
+    def upgrade(self, con: Connection, where: Path | str) -> None:
+        """Carry out the migrations that are missing.
+
+        Args:
+            con: A connection with no transaction under way.
+            where: The file, for messages.
+
+        Raises:
+            NewerVersion: the database is of a newer version; nothing was changed.
+        """
+        for number in range(self.refuse_newer(con, where) + 1, self.version + 1):
+            con.execute(self.begin)
+            try:
+                if self.found(con) < number:  # nobody else was faster
+                    self.migrations[number - 1](con)
+                    self._write(con, number)
+            except BaseException:
+                con.execute("ROLLBACK")
+                raise
+            con.execute("COMMIT")
+
+
+class DuckDBSchema(Schema):
+    """A schema of the DuckDB file; its version is in the table ``meta``."""
+
+    begin = "BEGIN"
+
+    def found(self, con: Connection) -> int:
+        """See ``Schema.found``."""
+        there = con.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = 'meta'",
+            [self.name],
+        ).fetchone()
+        row = there and con.execute(f"SELECT max(schema_version) FROM {self.name}.meta").fetchone()
+        return int(row[0] or 0) if row else 0
+
+    def _write(self, con: Connection, version: int) -> None:
+        con.execute(
+            f"CREATE TABLE IF NOT EXISTS {self.name}.meta (schema_version INTEGER NOT NULL)"
+        )
+        con.execute(f"DELETE FROM {self.name}.meta")
+        con.execute(f"INSERT INTO {self.name}.meta (schema_version) VALUES (?)", [version])
+
+
+class SQLiteSchema(Schema):
+    """A SQLite file of its own; its version is SQLite's ``user_version``."""
+
+    begin = "BEGIN IMMEDIATE"
+
+    def found(self, con: Connection) -> int:
+        """See ``Schema.found``."""
+        return int(con.execute("PRAGMA user_version").fetchone()[0])
+
+    def _write(self, con: Connection, version: int) -> None:
+        con.execute(f"PRAGMA user_version = {version}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Statement by statement: SQLite's ``executescript`` would commit the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
