@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -14,6 +15,7 @@ from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
 
 USAGE = 2
+_PIPE_WIDTH = 160
 
 
 def say(text: str = "") -> None:
@@ -22,8 +24,12 @@ def say(text: str = "") -> None:
 
 
 def table(shown: Table) -> None:
-    """A table whose cells are names and values as they are: `[b]` is no markup here."""
-    Console(markup=False).print(shown)
+    """A table whose cells are names and values as they are: `[b]` is no markup here.
+
+    A file or a pipe has no width of its own: names must not be cut off for it.
+    """
+    fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(markup=False, width=None if fixed else _PIPE_WIDTH).print(shown)
 
 
 def warn(text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
-from braze_pipeline.config.project import DATABASE_VARIABLE, database_path
+from braze_pipeline.config.project import DATABASE_VARIABLE, database_path, project_of
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import NotBuilt, UsageError
@@ -97,7 +97,17 @@ class Session:
     def sandbox_database(self) -> Path:
         """The DuckDB file of runs against the sandbox, beside the other: no real run uses it."""
         path = self.warehouse.path
-        return path.with_name(f"{path.stem}-sandbox{path.suffix}")
+        return path.with_name(f"{path.stem.removesuffix('-sandbox')}-sandbox{path.suffix}")
+
+    @property
+    def project(self) -> Path:
+        """The folder that Dagster is started in: the project's, with its workspace."""
+        return project_of(self.config_file.parent) or Path.cwd()
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of Dagster's instance; it need not be there."""
+        return Path(self.environ.get("DAGSTER_HOME") or self.project / ".dagster_home").resolve()
 
 
 def session(config_file: Path | None, template_name: str | None) -> Session:

@@ -33,9 +33,8 @@ def demo(given: Session) -> None:
     """The whole pipeline on the sample data, against a stand-in Braze."""
     from braze_pipeline.sandbox import Sandbox
 
-    home = Path(".dagster_home")
-    if "DAGSTER_HOME" not in os.environ and (home / "dagster.yaml").is_file():
-        os.environ["DAGSTER_HOME"] = str(home.resolve())
+    if (given.dagster_home / "dagster.yaml").is_file():
+        os.environ["DAGSTER_HOME"] = str(given.dagster_home)
     with Sandbox(users=known_users(given)) as sandbox:
         ours = in_sandbox(given, sandbox)
         os.environ.update(ours.environ)
@@ -96,10 +95,20 @@ def explained(found: Report, database: Path) -> list[str]:
     if plan is not None and plan.planned_users == 0:
         lines += [
             "Nothing was planned: the ledger says that Braze has acknowledged every value already.",
-            f"Remove {database.with_suffix('.*')} to start over, or try the next day:",
+            f"Remove {_shown(database.with_suffix('.*'))} to start over, or try the next day:",
             "  see README.md, 'A day later'",
         ]
     else:
         lines.append("Run it again: it plans 0 users, because the ledger knows what Braze has.")
-    lines.append("The UI, with this run in it: make ui, then http://127.0.0.1:3000")
+    lines += [
+        "Its records, with the commands rejections, plan, sends, ledger show and others:",
+        f"  {DATABASE_VARIABLE}={_shown(database)} braze-pipeline rejections",
+        "The UI, with this run in it: make ui, then http://127.0.0.1:3000",
+    ]
     return lines
+
+
+def _shown(path: Path) -> Path:
+    """The path as somebody would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

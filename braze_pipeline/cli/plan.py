@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -12,6 +13,9 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
 from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import NotBuilt
+
+if TYPE_CHECKING:
+    from braze_pipeline.core.plan.records import PlanSummary
 
 
 @click.command()
@@ -40,24 +44,28 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
             f"Plan {found.plan_id} ({found.status}), made {found.created_at:%Y-%m-%d %H:%M} UTC "
             f"by run {found.run_id[:8]}"
         )
-        _costs(found)
-        table = Table("user", "attribute", "old", "new", "reason")
-        for row in rows.plan_preview(con, found, limit):
-            table.add_row(
-                row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
+        if found.planned_users:
+            _costs(found)
+            table = Table("user", "attribute", "old", "new", "reason")
+            for row in rows.plan_preview(con, found, limit):
+                table.add_row(
+                    row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
+                )
+            console.table(table)
+        else:
+            console.say(
+                f"It sends nothing: {found.unchanged_users:,} users unchanged, "
+                f"{found.superseded_users:,} superseded, {found.held_back_users:,} held back."
             )
-        console.table(table)
         if out is not None:
             console.say(f"{rows.export_plan(con, found, out):,} rows written to {out}.")
 
 
-def _costs(found: object) -> None:
-    from braze_pipeline.core.plan.records import PlanSummary
-
-    if not isinstance(found, PlanSummary):
-        return
+def _costs(found: PlanSummary) -> None:
     table = Table("attribute", "type", "users", "nulls", "data points", "full resend")
     for cost in sorted(found.by_attribute, key=lambda one: -one.data_points):
+        if not cost.users:
+            continue
         table.add_row(
             cost.name + (" (new)" if cost.new else ""),
             cost.type,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
+from operator import itemgetter
 
 import click
-from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -18,7 +19,7 @@ SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, count(*),
        min(masked_value), min(message)
 FROM records.rejections
 WHERE destination = ? AND template = ? AND (? IS NULL OR as_of = ?::DATE)
-GROUP BY ALL ORDER BY as_of DESC, count(*) DESC, reason LIMIT ?
+GROUP BY ALL ORDER BY as_of DESC, stage, count(*) DESC, reason LIMIT ?
 """
 
 _ROWS = """
@@ -54,11 +55,12 @@ def rejections(session: Session, as_of: str | None, rows: bool, limit: int) -> N
     if not found:
         console.say("No rejections" + (f" as of {day}." if day else "."))
         return
-    third = "customer" if rows else "count"
-    table = Table("as of", "stage", "attribute", "reason", third, "value (masked)", "why")
-    for line in found:
-        table.add_row(*("" if cell is None else str(cell) for cell in line))
-    console.table(table)
+    for (as_of_day, stage), lines in groupby(found, key=itemgetter(0, 1)):
+        console.say(f"{as_of_day}, {stage}:")
+        for _, _, attribute, reason, number, mask, why in lines:
+            shown = number if rows else f"{number:,}"
+            value = f" ({mask})" if mask else ""
+            console.say(f"  {shown:>8}  {attribute}: {reason}{value}: {why}")
 
 
 @click.command()

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.demo import in_sandbox, known_users
+from braze_pipeline.config.project import DATABASE_VARIABLE, SOURCES_VARIABLE
 from braze_pipeline.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
@@ -36,8 +38,6 @@ def ui(session: Session, port: int) -> None:
     Without an API key it works against a sandbox, with a database of its own.
     """
     _check_free(port)
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").resolve()
-    home.mkdir(parents=True, exist_ok=True)
     environ = session.environ
     keys = sorted({template.destination.api_key_env for template in session.templates})
     with ExitStack() as stack:
@@ -50,8 +50,23 @@ def ui(session: Session, port: int) -> None:
             console.say(f"No API key in {' or '.join(keys)}: runs send to a stand-in Braze,")
             console.say(f"{sandbox.endpoint}, and work on {sandboxed.warehouse.path}.")
         console.say(f"Dagster's UI: http://{_HOST}:{port} (Ctrl-C ends it)")
-        code = _dagster_dev({**environ, "DAGSTER_HOME": str(home)}, port)
+        code = _dagster_dev(session.project, _settings(session, environ), port)
     sys.exit(code)
+
+
+def _settings(session: Session, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of Dagster, whose working directory is the project."""
+    session.dagster_home.mkdir(parents=True, exist_ok=True)
+    settings = {
+        # What Dagster says of its own features is the developers' business.
+        "PYTHONWARNINGS": "ignore",
+        **environ,
+        "DAGSTER_HOME": str(session.dagster_home),
+    }
+    for name in (DATABASE_VARIABLE, SOURCES_VARIABLE):
+        if settings.get(name):
+            settings[name] = str(Path(settings[name]).resolve())
+    return settings
 
 
 def _check_free(port: int) -> None:
@@ -67,7 +82,7 @@ def _check_free(port: int) -> None:
             ) from error
 
 
-def _dagster_dev(environment: dict[str, str], port: int) -> int:
+def _dagster_dev(project: Path, environ: Mapping[str, str], port: int) -> int:
     command = [
         str(Path(sys.executable).with_name("dagster")), "dev", "--host", _HOST, "--port", str(port)
     ]  # fmt: skip
@@ -75,7 +90,9 @@ def _dagster_dev(environment: dict[str, str], port: int) -> int:
     # signals; with a handler of ours it does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A process group of its own: a signal of the terminal reaches us alone, and we end the group.
-    child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+    child = subprocess.Popen(  # noqa: S603
+        command, cwd=project, env=environ, start_new_session=True
+    )
     try:
         return child.wait()
     except KeyboardInterrupt:

@@ -39,10 +39,11 @@ def started(brand: SmallBrand, port: int) -> Iterator[subprocess.Popen[str]]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))}
     ours = brand.environ("", "")
     del ours["BRAZE_REST_ENDPOINT"], ours["BRAZE_API_KEY"]
+    ours["BRAZE_PIPELINE_DATABASE"] = "brand/warehouse.duckdb"  # from the working directory
     with (brand.folder / "ui.log").open("w") as log:
         process = subprocess.Popen(
             [str(COMMAND), "--config", str(brand.config), "ui", "--port", str(port)],
-            cwd=brand.folder,
+            cwd=brand.folder.parent,
             env={**environ, **ours},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -92,6 +93,7 @@ def test_without_a_key_a_run_sends_to_the_sandbox_and_ctrl_c_leaves_nothing_behi
             assert metadata["accepted users"].value == CUSTOMERS
         assert (brand.folder / "warehouse-sandbox.duckdb").exists()
         assert not (brand.folder / "warehouse.duckdb").exists()
+        assert not (brand.folder / "data").exists()
 
         assert len(alive(brand)) > 3, "or nothing would be shown"
         process.send_signal(signal.SIGINT)
