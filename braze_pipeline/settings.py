@@ -17,6 +17,10 @@ FIRST_DAY: Final = date(2020, 1, 1)
 """The first day that can be materialized, unless the brand says otherwise."""
 
 
+CUSTOMER: Final = "customer_id"
+"""The column of the customer attributes table that says who a row is about."""
+
+
 class ValueType(StrEnum):
     """The types a value can have in Braze, and the DuckDB type that carries each.
 
@@ -369,7 +373,6 @@ class TemplateSettings:
     folder: Path = Path()
     identifier_column: str = "customer_id"
     missing_identifier: str = ""
-    customer_column: str = "customer_id"
     description: str = ""
     kind: Literal["orchestration", "campaign"] = "orchestration"
     key_prefix: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from braze_pipeline.core import migrations
 from braze_pipeline.core.profiles import ProfilesSummary, build_profiles
 from braze_pipeline.core.warehouse import prepare, quote
 from braze_pipeline.settings import (
+    CUSTOMER,
     AttributeSettings,
     AudienceRules,
     DestinationSettings,
@@ -98,7 +99,7 @@ class World:
         )
         self.con.execute(
             f"CREATE OR REPLACE TABLE {audience} AS SELECT __as_of, "
-            f"{quote(t.customer_column)}::VARCHAR AS customer_id, "
+            f"{CUSTOMER}::VARCHAR AS customer_id, "
             f"NULL::VARCHAR AS left_out_by, []::VARCHAR[] AS groups FROM {attributes}"
         )
         for customer, groups in self.groups.items():

@@ -6,7 +6,6 @@ always give an endpoint instead of a name.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,13 +45,6 @@ DOMAINS: Final = ("braze.com", "braze.eu")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def nearest_instance(name: str) -> str | None:
-    """The instance whose name is most like ``name``; None where none is near."""
-    wanted = re.sub(r"[\s_-]*0*(\d)$", r"-0\1", name.strip().upper())
-    found = difflib.get_close_matches(wanted, INSTANCES, n=1, cutoff=0.5)
-    return found[0] if found else None
-
-
 def endpoint_for(name: str) -> str:
     """The REST endpoint of an instance; the name's case and outer spaces do not matter.
 
@@ -61,12 +54,11 @@ def endpoint_for(name: str) -> str:
     endpoint = INSTANCES.get(name.strip().upper())
     if endpoint is not None:
         return endpoint
-    near = nearest_instance(name)
-    hint = f"Did you mean {near}? " if near else ""
+    usual = re.sub(r"[\s_-]*0*(\d)$", r"-0\1", name.strip().upper())
     raise ConfigurationError(
-        f"Braze has no instance named {name!r}.",
+        f"Braze has no instance named {name!r}.{did_you_mean(usual, INSTANCES)}",
         fix=(
-            f"{hint}Give one of {', '.join(INSTANCES)}, or the REST endpoint that the dashboard "
+            f"Give one of {', '.join(INSTANCES)}, or the REST endpoint that the dashboard "
             "shows under Settings > APIs and Identifiers."
         ),
     )

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from braze_pipeline import written
 from braze_pipeline.braze.instances import other_host
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -88,7 +89,7 @@ def day_of(text: str, option: str) -> date:
         UsageError: it is not a valid date.
     """
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        return written.day_of(text)
     except ValueError as error:
         raise UsageError(
             f"{option} {text!r} is not a valid date.",

@@ -20,7 +20,7 @@ from braze_pipeline.core.lineage import follow
 from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
-from braze_pipeline.textfile import read_text
+from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.core.audience import Funnel

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
-from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
 from braze_pipeline.core.lineage import Lineage
@@ -27,6 +26,7 @@ from braze_pipeline.settings import (
     RecipientGroup,
     ValueType,
 )
+from braze_pipeline.written import did_you_mean
 
 # The column names of the source tables to the profile fields that they fill
 # (Braze docs, "Standard attributes").
@@ -335,7 +335,9 @@ def resolve_groups(
                 )
             )
         problems += [
-            Problem(here, f"{name!r} is not among the template's attributes.{nearest(name, known)}")
+            Problem(
+                here, f"{name!r} is not among the template's attributes.{did_you_mean(name, known)}"
+            )
             for name in listed
             if name not in known
         ]

@@ -6,24 +6,17 @@ does. A text may hold ``{{ env.NAME }}``; it is replaced before it is checked.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from braze_pipeline.written import did_you_mean
+
 _ENV = re.compile(r"\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _SECRET = re.compile(r"(API_?KEY|SECRET|TOKEN|PASSWORD)", re.IGNORECASE)
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`` Did you mean 'x'?`` for the nearest known name, or nothing."""
-    folded = {k.casefold(): k for k in known}
-    found = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
-    return f" Did you mean '{folded[found[0]]}'?" if found else ""
 
 
 def one_of(*allowed: str) -> BeforeValidator:
@@ -33,7 +26,7 @@ def one_of(*allowed: str) -> BeforeValidator:
         if isinstance(value, str) and value in allowed:
             return value
         shown = ", ".join(allowed)
-        msg = f"{value!r} is not allowed here; allowed: {shown}.{nearest(str(value), allowed)}"
+        msg = f"{value!r} is not allowed here; allowed: {shown}.{did_you_mean(str(value), allowed)}"
         raise ValueError(msg)
 
     return BeforeValidator(check)
@@ -85,7 +78,7 @@ class Part(BaseModel):
         names = {*known, *cls.model_fields}
         unknown = [str(key) for key in data if key not in names]
         if unknown:
-            told = " ".join(f"Unknown key '{k}'.{nearest(k, known)}" for k in unknown)
+            told = " ".join(f"Unknown key '{k}'.{did_you_mean(k, known)}" for k in unknown)
             text = f"{told} Allowed here: {', '.join(known)}."
             # The first key goes along, so that the message can name its own line.
             raise PydanticCustomError("unknown_key", "{text}", {"text": text, "key": unknown[0]})

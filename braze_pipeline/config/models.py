@@ -104,8 +104,17 @@ class DestinationPart(Part):
     """Bytes in a request, at most 4 MB."""
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Upper bound of requests in flight."""
+    connect_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds to wait for a connection (default 5)."""
+    read_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds to wait for the next part of an answer (default 30)."""
+    answer_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds that a whole answer may take (default 90)."""
     retry_budget_seconds: Annotated[float, Field(ge=0)] | None = None
     """How long a send may go on trying while Braze fails."""
+    max_throttle_seconds: Annotated[float, Field(ge=0)] | None = None
+    """How long a run may wait while Braze answers that the rate limit is used up (default 3,900:
+    an hourly limit is reset on the clock hour)."""
     read_back_users: Annotated[int, Field(ge=0, le=50)] | None = None
     """Users read back and compared after a send (needs the permission users.export.ids)."""
     preflight: Literal["stop", "warn", "off"] | None = None

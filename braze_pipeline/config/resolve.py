@@ -17,7 +17,6 @@ from braze_pipeline.config.attributes import (
     resolve_attributes,
     resolve_groups,
 )
-from braze_pipeline.config.base import nearest
 from braze_pipeline.config.models import (
     DestinationPart,
     PipelineConfig,
@@ -41,8 +40,8 @@ from braze_pipeline.settings import (
     SourceSettings,
     TemplateSettings,
 )
-from braze_pipeline.textfile import read_text
 from braze_pipeline.wordlists import meanings
+from braze_pipeline.written import day_of, did_you_mean, read_text
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
 
@@ -66,7 +65,7 @@ def resolve(
     """
     problems: list[Problem] = []
     if config.time_zone not in available_timezones():
-        hint = nearest(config.time_zone, sorted(available_timezones()))
+        hint = did_you_mean(config.time_zone, sorted(available_timezones()))
         problems.append(
             Problem(("time_zone",), f"{config.time_zone!r} is no IANA time zone.{hint}")
         )
@@ -114,7 +113,7 @@ def _days(config: PipelineConfig, problems: list[Problem]) -> tuple[date, date |
 
 def _day(text: str, key: str, problems: list[Problem]) -> date:
     try:
-        return date.fromisoformat(text)
+        return day_of(text)
     except ValueError:
         problems.append(Problem((key,), f"{text!r} is not a valid date."))
         return date.max if key == "end_date" else date.min
@@ -311,9 +310,7 @@ def _destination(
         "objects_per_request": part.objects_per_request or base.objects_per_request,
         "max_body_bytes": part.max_body_bytes or base.max_body_bytes,
         "read_back_users": _first(part.read_back_users, base.read_back_users),
-        "preflight": base.preflight,
-        "max_in_flight": base.max_in_flight,
-        "retry_budget_seconds": base.retry_budget_seconds,
+        **{name: getattr(base, name) for name in _AS_GIVEN},
         "rate_limit": RateLimit(**rate.model_dump()) if rate else None,
         "pricing": Pricing(**base.pricing.model_dump()) if base.pricing else None,
         "known_users": _known(base, folder),
@@ -325,8 +322,15 @@ def _destination(
         description=base.description,
         api_key_env=base.api_key_env,
         identifier=identifier or "external_id",
-        **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[arg-type]
+        **{name: value for name, value in chosen.items() if value is not None},
     )
+
+
+_AS_GIVEN = (
+    "preflight", "max_in_flight", "connect_timeout", "read_timeout", "answer_timeout",
+    "retry_budget_seconds", "max_throttle_seconds",
+)  # fmt: skip
+"""What only the destination says, under the same name."""
 
 
 def _first(ours: object, theirs: object) -> object:

@@ -15,9 +15,10 @@ from braze_pipeline.core import identifier, usersql
 from braze_pipeline.core.audience import check_columns
 from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
-from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
+from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -171,13 +172,12 @@ def keep(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Put a day's result into the customer attributes table, in the place of what was there."""
-    customer = quote(t.customer_column)
     fitted = replace_day(
         con,
         t,
         TABLE,
         computed.day,
-        f"SELECT * REPLACE ({customer}::VARCHAR AS {customer}) FROM {computed.relation}",
+        f"SELECT * REPLACE ({CUSTOMER}::VARCHAR AS {CUSTOMER}) FROM {computed.relation}",
         now=now,
     )
     lines = computed.lines
@@ -199,7 +199,7 @@ def keep(
 
 def read_by(t: TemplateSettings) -> dict[str, str]:
     """The columns that a template reads beside those of its audience, each with what reads it."""
-    found = {t.customer_column: "the pipeline", t.identifier_column: "the user identifier"}
+    found = {CUSTOMER: "the pipeline", t.identifier_column: "the user identifier"}
     for attribute in t.attributes:
         found[attribute.column] = f"the attribute {attribute.name!r}"
         if attribute.region_column:
@@ -221,7 +221,7 @@ def _check_columns(t: TemplateSettings, names: Sequence[str]) -> None:
         if fold(column) not in there:
             raise ConfigurationError(
                 f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "
-                f"{t.name!r} reads.{nearest(column, there.values())}",
+                f"{t.name!r} reads.{did_you_mean(column, there.values())}",
                 fix="Select it there, or take what reads it out of defs.yaml.",
             )
 
@@ -230,17 +230,16 @@ def _check_rows(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, names: list[str], relation: str
 ) -> tuple[int, dict[str, int]]:
     counts = ", ".join(f"count({quote(name)})" for name in names)
-    customer = quote(t.customer_column)
     row = con.execute(
-        f"SELECT count(*), count({customer}), count(DISTINCT {customer}::VARCHAR), {counts} "
+        f"SELECT count(*), count({CUSTOMER}), count(DISTINCT {CUSTOMER}::VARCHAR), {counts} "
         f"FROM {relation}"
     ).fetchone()
     rows, with_id, distinct, *filled = row or (0, 0, 0)
-    if rows and not with_id and fold(t.identifier_column) == fold(t.customer_column):
+    if rows and not with_id and fold(t.identifier_column) == fold(CUSTOMER):
         raise identifier.nobody_has_one(t, rows)
     if with_id < rows:
         raise ContractBroken(
-            f"{t.attributes_sql} gives {rows - with_id:,} rows without {t.customer_column}.",
+            f"{t.attributes_sql} gives {rows - with_id:,} rows without {CUSTOMER}.",
             fix="Leave them out with WHERE, or find out why the join made them.",
         )
     if distinct < rows:

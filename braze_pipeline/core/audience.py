@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from braze_pipeline.core.daytables import columns_of, replace_day
 from braze_pipeline.core.reach import condition
-from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.usersql import reason
 from braze_pipeline.core.warehouse import columns, family, fold, literal, quote
 from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
+from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -108,7 +109,7 @@ def check_columns(con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str
         if column not in there:
             raise ConfigurationError(
                 f"{t.attributes_sql} gives no column '{column}', which the audience of the "
-                f"template {t.name!r} reads.{nearest(column, there)}",
+                f"template {t.name!r} reads.{did_you_mean(column, there)}",
                 fix=f"Select {column} there, or remove the rule that reads it from `audience:`.",
             )
         name, kind = there[column]
@@ -162,7 +163,7 @@ def build_audience(
         for rule, condition in rules.items()
     )
     query = (
-        f"SELECT {quote(t.customer_column)}::VARCHAR AS customer_id, CASE {left_out} END "
+        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE {left_out} END "
         f"AS left_out_by, __groups AS groups FROM (SELECT *, {groups} AS __groups FROM ({source}))"
     )
     replace_day(con, t, TABLE, as_of, query, now=now)

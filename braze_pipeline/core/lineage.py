@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import fold
-from braze_pipeline.textfile import read_text
+from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
     import duckdb

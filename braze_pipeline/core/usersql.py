@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import reach
 from braze_pipeline.core.masking import mask
-from braze_pipeline.core.sources.find import nearest
 from braze_pipeline.core.warehouse import disk_full, fold
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
-from braze_pipeline.textfile import read_text
+from braze_pipeline.written import did_you_mean, read_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -123,7 +122,7 @@ def _check_reach(
     line = f" (line {before.count(10) + 1})" if found.at < len(sql.encode()) else ""
     raise ConfigurationError(
         f"{file} uses {found.what}{line}, which is out of its reach: it sees the source tables and "
-        f"its own WITH.{nearest(found.what, tables)}",
+        f"its own WITH.{did_you_mean(found.what, tables)}",
         fix=f"The source tables are {', '.join(tables)}; table functions that may be used are "
         f"{', '.join(sorted(reach.TABLE_FUNCTIONS))}.",
     )

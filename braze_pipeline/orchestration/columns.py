@@ -11,6 +11,7 @@ from braze_pipeline.core.audience import columns_read
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import fold
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.settings import CUSTOMER
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
@@ -82,7 +83,7 @@ def audience(t: TemplateSettings) -> Metadata:
         SCHEMA: described(_AUDIENCE),
         LINEAGE: dg.TableColumnLineage(
             {
-                "customer_id": [dg.TableColumnDep(source, t.customer_column)],
+                "customer_id": [dg.TableColumnDep(source, CUSTOMER)],
                 "left_out_by": [
                     dg.TableColumnDep(source, column) for column in columns_read(t.audience)
                 ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from braze_pipeline.orchestration import charts, columns
-from braze_pipeline.textfile import read_text
+from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary

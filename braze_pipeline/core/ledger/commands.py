@@ -14,7 +14,7 @@ from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan import payload
 from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import EndpointMismatch, UsageError
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import CUSTOMER, ValueType
 
 if TYPE_CHECKING:
     import duckdb
@@ -253,7 +253,7 @@ def _customers(
             found |= {
                 customer
                 for (customer,) in con.execute(
-                    f"SELECT DISTINCT {quote(t.customer_column)}::VARCHAR FROM "
+                    f"SELECT DISTINCT {CUSTOMER}::VARCHAR FROM "
                     f"{t.table('customer_attributes')} WHERE "
                     f"{quote(t.identifier_column)}::VARCHAR = ?",
                     [user_id],
@@ -283,7 +283,7 @@ def _forget_days(
     for name, column in (
         ("profiles", "__customer_id"),
         ("audience", "customer_id"),
-        ("customer_attributes", t.customer_column),
+        ("customer_attributes", CUSTOMER),
     ):
         if _has_table(con, t.schema, name):
             where = f"list_contains(?::VARCHAR[], {quote(column)}::VARCHAR)"
@@ -310,7 +310,7 @@ def _forget_raw_values(
             continue
         rows = con.execute(
             f"SELECT COLUMNS(*)::VARCHAR FROM {t.table('customer_attributes')} "
-            f"WHERE list_contains(?::VARCHAR[], {quote(t.customer_column)}::VARCHAR)",
+            f"WHERE list_contains(?::VARCHAR[], {CUSTOMER}::VARCHAR)",
             [sorted(customers)],
         ).fetchall()
         raw |= {value for row in rows for value in row if value is not None}

@@ -17,6 +17,7 @@ from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.tables import MEMBER
 from braze_pipeline.core.plan import payload
 from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.settings import CUSTOMER
 
 if TYPE_CHECKING:
     import duckdb
@@ -152,11 +153,10 @@ def _still_in_audience(con: duckdb.DuckDBPyConnection, q: Question, *, leaving: 
         con, f"SELECT count(*) FROM {q.t.table('audience')} WHERE __as_of = ?", [q.newest]
     ):
         column = quote(q.t.identifier_column)
-        customer = quote(q.t.customer_column)
         source = (
             f"SELECT DISTINCT __c.{column}::VARCHAR AS user_id FROM {q.t.table('audience')} __a "
             f"JOIN {q.t.table('customer_attributes')} __c "
-            f"ON __c.{customer}::VARCHAR = __a.customer_id AND __c.__as_of = __a.__as_of "
+            f"ON __c.{CUSTOMER}::VARCHAR = __a.customer_id AND __c.__as_of = __a.__as_of "
             f"WHERE __a.left_out_by IS NULL AND __a.__as_of = {_day(q.newest)}"
         )
     else:

@@ -18,7 +18,7 @@ from braze_pipeline.core.profiles.normalise import KINDS
 from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import CUSTOMER, ValueType
 
 if TYPE_CHECKING:
     from datetime import date
@@ -147,7 +147,7 @@ def stage(
         CREATE OR REPLACE TEMP TABLE {BASE} AS
         SELECT
             nullif({quote(t.identifier_column)}::VARCHAR, '') AS __user_id,
-            {quote(t.customer_column)}::VARCHAR AS __customer_id,
+            {CUSTOMER}::VARCHAR AS __customer_id,
             {", ".join(["__groups", *kept])}
         FROM (
             SELECT {", ".join(["*", *values])}
@@ -162,7 +162,7 @@ def stage(
                     WHERE __as_of = ? AND left_out_by IS NULL
                     GROUP BY customer_id
                 ) AS __audience
-                ON __attributes.{quote(t.customer_column)} IS NOT DISTINCT FROM
+                ON __attributes.{CUSTOMER} IS NOT DISTINCT FROM
                     __audience.__audience_id
             )
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from braze_pipeline.core.sources import csvfile
 from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.core.warehouse import SNAPSHOTS, fold, literal, quote
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceError, SourceMissing
+from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -103,13 +102,6 @@ def unreadable(name: str, location: str, error: Exception) -> SourceError:
         f"The source table {name} cannot be read: {location}{where} {what}.",
         fix="Write it anew: Parquet, or CSV in UTF-8 with a header line.",
     )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``Did you mean ...?`` for a name that is not there, or nothing."""
-    by_fold = {known.casefold(): known for known in names}
-    close = difflib.get_close_matches(name.casefold(), by_fold, n=1)
-    return f" Did you mean '{by_fold[close[0]]}'?" if close else ""
 
 
 def place_of(source: SourceSettings) -> Path | None:
@@ -212,7 +204,7 @@ def _in_database(
             return None
         raise SourceMissing(
             f"The source table {source.name} is not there: {database} has no table or view "
-            f"{relation}.{nearest(f'{schema}.{name}', there)}",
+            f"{relation}.{did_you_mean(f'{schema}.{name}', there)}",
             fix=f"Mend `sources: {source.name}: relation:` in defs.yaml.",
         )
     where = ".".join(quote(part) for part in (alias, schema, name))

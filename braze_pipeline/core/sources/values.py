@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from braze_pipeline.core.sources.find import Found, nearest
+from braze_pipeline.core.sources.find import Found
 from braze_pipeline.core.sources.tables import ColumnType, SourceColumn
 from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.written import did_you_mean
 
 _NUMBERS = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER",
@@ -73,7 +74,7 @@ def reading(
         wanted = theirs or column.name
         raise SourceChanged(
             f"The source table {table} ({found.location}) has no column '{wanted}'. "
-            f"It has: {', '.join(found.columns)}.{nearest(wanted, found.columns)}",
+            f"It has: {', '.join(found.columns)}.{did_you_mean(wanted, found.columns)}",
             fix=f"Add the column, or map it under `sources: {table}: columns:` in defs.yaml.",
         )
     kind = found.columns[name].partition("(")[0]

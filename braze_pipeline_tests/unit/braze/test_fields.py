@@ -52,5 +52,5 @@ def test_an_instance_is_found_by_its_name_in_any_case() -> None:
 
 
 def test_an_unknown_instance_names_the_nearest() -> None:
-    with pytest.raises(ConfigurationError, match="Did you mean US-01"):
+    with pytest.raises(ConfigurationError, match="Did you mean 'US-01'"):
         endpoint_for("US-1")
