@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -153,34 +152,31 @@ def _template(session: Session, action: Action) -> TemplateSettings:
 def _retry(
     session: Session, dagster: dg.DagsterInstance, template: TemplateSettings, action: Action
 ) -> dg.DagsterRun:
-    from braze_pipeline.orchestration.build import build_definitions
-    from braze_pipeline.orchestration.notify.text import UI_VARIABLE
     from braze_pipeline.orchestration.rerun import failed_run, rerun_here, rerun_through
 
     run = failed_run(dagster, action.run_id)
     whole = action.resolution.whole
-    ui = session.environ.get(UI_VARIABLE, "").strip()
+    ui = _ui(session)
     if ui and run.remote_job_origin is not None:
         console.say(f"The retry of run {run.run_id[:8]} is queued at {ui} ...")
         return rerun_through(ui, run, instance=dagster, whole=whole)
-    config, place = next(
-        (config, place)
-        for config, place in session.configs
-        if config.destination.name == template.destination.name
-    )
-    definitions = build_definitions(
-        config=config, folder=session.config_file.parent, place=place, environ=os.environ
-    )
+    definitions = session.definitions(template)
     how = "is done again in full" if whole else "goes on from where it stopped"
     console.say(f"Run {run.run_id[:8]} {how} ...")
     return rerun_here(definitions, template, run, instance=dagster, whole=whole)
 
 
 def _as_data(session: Session, action: Action) -> dict[str, object]:
-    from braze_pipeline.orchestration.notify.text import UI_VARIABLE, as_data
+    from braze_pipeline.orchestration.notify.text import as_data
 
-    ui = session.environ.get(UI_VARIABLE, "").strip() or None
-    return as_data(action, steps=_steps(session, action), ui=ui)
+    return as_data(action, steps=_steps(session, action), ui=_ui(session))
+
+
+def _ui(session: Session) -> str | None:
+    """The address of the running UI."""
+    from braze_pipeline.orchestration.notify.text import UI_VARIABLE
+
+    return session.environ.get(UI_VARIABLE, "").strip() or None
 
 
 def _steps(session: Session, action: Action) -> tuple[str, ...]:
@@ -194,9 +190,8 @@ def _steps(session: Session, action: Action) -> tuple[str, ...]:
 
 def _lines(session: Session, store: ActionStore, action: Action) -> list[str]:
     """An action for a terminal."""
-    from braze_pipeline.orchestration.notify.text import UI_VARIABLE, days_text, run_link
+    from braze_pipeline.orchestration.notify.text import days_text, run_link
 
-    ui = session.environ.get(UI_VARIABLE, "").strip() or None
     title = f"Action {action.number}: {action.resolution.title}"
     lines = [f"{title}  [{action.destination} / {action.template}]"]
     lines.append(f"  What happened: {action.what}")
@@ -205,7 +200,7 @@ def _lines(session: Session, store: ActionStore, action: Action) -> list[str]:
         ("What to do", action.fix),
         ("As of", days_text(action.days)),
         ("Sent", action.sent.sentence() if action.sent else None),
-        ("Run", run_link(action.run_id, ui)),
+        ("Run", run_link(action.run_id, _ui(session))),
         ("Seen", _seen(action)),
         ("Told", "; ".join(f"{k} {v}" for k, v in store.notified(action.number).items())),
         ("Resolved", f"{action.resolved_at}: {action.how}" if action.resolved_at else None),

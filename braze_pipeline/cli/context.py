@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.models import PipelineConfig
@@ -16,6 +17,9 @@ from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 DEFAULT_CONFIG = Path(__file__).parent.parent / "defs" / "braze" / "defs.yaml"
 
@@ -66,6 +70,26 @@ class Session:
         raise UsageError(
             f"{self.config_file} has no template {self.template_name!r}.",
             fix=f"Its templates are: {names}.",
+        )
+
+    @property
+    def chosen(self) -> tuple[TemplateSettings, ...]:
+        """The template chosen with ``--template``; every one where none is."""
+        return self.templates if self.template_name is None else (self.template,)
+
+    def definitions(self, template: TemplateSettings, *, endless: bool = False) -> dg.Definitions:
+        """What Dagster runs for a template's destination; if ``endless``, without an end date."""
+        from braze_pipeline.orchestration.build import build_definitions
+
+        config, place = next(
+            (config, place)
+            for config, place in self.configs
+            if config.destination.name == template.destination.name
+        )
+        if endless:
+            config = config.model_copy(update={"end_date": None})
+        return build_definitions(
+            config=config, folder=self.config_file.parent, place=place, environ=self.environ
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -56,11 +55,13 @@ def run(
         )
     if not dry_run:
         require_key(session)
+    from braze_pipeline.orchestration.overrides import tags_of
+
     outcome, found = carry_out(
         session,
         days,
         dry_run=dry_run,
-        tags=override_tags(let_through, reason, force_stale=force_stale),
+        tags=tags_of(let_through=let_through, reason=reason, force_stale=force_stale),
         bar=not as_json,
     )
     if not as_json and (found.plan is not None or outcome.failed is None):
@@ -112,15 +113,6 @@ def require_key(session: Session) -> None:
         )
 
 
-def override_tags(
-    let_through: Sequence[str], reason: str | None, *, force_stale: bool
-) -> dict[str, str]:
-    """The overrides as run tags, the way the UI's launchpad gives them too."""
-    from braze_pipeline.orchestration.overrides import tags_of
-
-    return tags_of(let_through=let_through, reason=reason, force_stale=force_stale)
-
-
 def carry_out(
     session: Session,
     days: Sequence[date],
@@ -131,28 +123,17 @@ def carry_out(
 ) -> tuple[RunOutcome, Report]:
     """Run the template's job, and count what it left; with a ``bar`` where a person looks on."""
     from braze_pipeline.core.report import nothing, report
-    from braze_pipeline.orchestration.build import build_definitions
     from braze_pipeline.orchestration.runner import run_days
 
     template, warehouse = session.template, session.warehouse
-    config, place = next(
-        (config, place)
-        for config, place in session.configs
-        if config.destination.name == template.destination.name
-    )
-    if template.last_day is not None and days[-1] > template.last_day:
+    endless = template.last_day is not None and days[-1] > template.last_day
+    if endless:
         # The end is what the UI offers and the schedule does; a day given here is meant.
         console.warn(
             f"Warning: {days[-1]} is after `end_date` {template.last_day} in "
             f"{session.config_file}. Remove that line if your data goes on."
         )
-        config = config.model_copy(update={"end_date": None})
-    definitions = build_definitions(
-        config=config,
-        folder=session.config_file.parent,
-        place=place,
-        environ=os.environ,
-    )
+    definitions = session.definitions(template, endless=endless)
     if warning := other_host(template.destination.endpoint):
         console.warn(f"Warning: {warning}")
     with progress_bar(wanted=bar):

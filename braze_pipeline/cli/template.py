@@ -38,7 +38,7 @@ def describe(session: Session) -> None:
     """The mapping: column, Braze name, type, personal data, billable, rule."""
     from braze_pipeline.core.profiles import rule_for
 
-    for one in session.templates if session.template_name is None else (session.template,):
+    for one in session.chosen:
         t = settled(one, follow(read_text(one.attributes_sql)))
         shown = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
@@ -89,12 +89,11 @@ def check(session: Session, as_of: str | None) -> None:
         require_configured(t)
     names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
     console.say(f"The configuration {session.config_file} is good: {names}.")
-    chosen = session.templates if session.template_name is None else (session.template,)
     if as_of is not None:
         day = day_of(as_of, "--as-of")
-        for t in chosen:
+        for t in session.chosen:
             _try(t, day)
-    for t in chosen:
+    for t in session.chosen:
         _compare(t, session.environ)
 
 

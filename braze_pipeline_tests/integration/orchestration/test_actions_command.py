@@ -12,9 +12,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.impl import core_execute_run
 
+from braze_pipeline.cli.main import cli
 from braze_pipeline.core.actions import Found
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
@@ -165,7 +167,8 @@ def test_an_action_is_closed_by_hand_with_a_reason(brand: SmallBrand) -> None:
 def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
     store_of(brand).note(_found())
     store_of(brand).note(_found(action="disk_full"))
-    lines = command(brand, "actions", "--json").splitlines()[1:]
+    said = CliRunner().invoke(cli, ["--config", str(brand.config), "actions", "--json"])
+    lines = said.stdout.splitlines()
     assert [json.loads(line)["class"] for line in lines] == ["send_interrupted", "disk_full"]
     assert str(brand.config) in json.loads(lines[1])["steps"][0]
 
