@@ -80,8 +80,12 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
 
     names = {t.destination.name for t in session.templates}
     with between_sends(session.warehouse, names) as con:
-        name = import_ledger(con, session.templates, file, replace=replace)
-    console.say(f"The ledger {name} is restored.")
+        found = import_ledger(con, session.warehouse, session.templates, file, replace=replace)
+    console.say(f"The ledger {found.ledger} is restored.")
+    if found.in_doubt:
+        console.say(f"{found.in_doubt:,} users are in doubt: what was sent since goes out again.")
+    if found.resent:
+        console.say("The journal has sends that are in no ledger: everything goes out again.")
 
 
 @ledger.command()

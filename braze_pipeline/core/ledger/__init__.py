@@ -10,7 +10,7 @@
 ``doubts``     what may be in Braze without an answer
 ``standing``   which users Braze is known to have
 ``bootstrap``  filling the ledger from a Braze export
-``transfer``   export and import of the ledger itself
+``transfer``   export and import of the ledger itself, with ``since_export``
 ``commands``   show, reset and forget
 ============== ===============================================================================
 

@@ -60,6 +60,18 @@ def unfolded(path: Path, destination: str) -> list[Send]:
     ]  # fmt: skip
 
 
+def acknowledged(path: Path, destination: str) -> list[tuple[str, int, str]]:
+    """Plan, number and start of each send of a destination that brought any acknowledgement."""
+    if not path.exists():
+        return []
+    return _read(
+        path,
+        "SELECT plan_id, send_id, started_at FROM sends WHERE destination = ? AND send_id IN "
+        "(SELECT send_id FROM acknowledgements)",
+        destination,
+    )
+
+
 def load(con: duckdb.DuckDBPyConnection, path: Path, send: Send) -> None:
     """Bring a send's rows over, as the temporary tables ``RANGES`` and ``REFUSED``."""
     ranges = _read(

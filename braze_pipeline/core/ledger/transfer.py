@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.instances import normal_endpoint
-from braze_pipeline.core.ledger import tables
+from braze_pipeline.core.ledger import endpoint, since_export, tables
+from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.migrations import LEDGER
 from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
@@ -21,6 +23,7 @@ from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 if TYPE_CHECKING:
     import duckdb
 
+    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
 KEY = "braze_pipeline_ledger"
@@ -28,6 +31,21 @@ _OF_LEDGER = (
     "ledgers", "endpoints", "changes", "attributes", "templates", "acks", "refused", "doubts",
 )  # fmt: skip
 _OF_PLANS = ("folded", "folded_ranges", "unsettled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What an import gave.
+
+    Attributes:
+        ledger: Its name.
+        in_doubt: Users with attributes that are sent again whatever the ledger says.
+        resent: The next run sends everything again: the journal has sends that nothing else knows.
+    """
+
+    ledger: str
+    in_doubt: int
+    resent: bool
 
 
 def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> int:
@@ -56,12 +74,15 @@ def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> in
 
 def import_ledger(
     con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
     templates: Sequence[TemplateSettings],
     path: Path,
     *,
     replace: bool = False,
-) -> str:
-    """Restore an exported ledger, in one transaction; returns its name.
+) -> Restored:
+    """Restore an exported ledger, in one transaction.
+
+    What Braze acknowledged after the export is not forgotten: see ``since_export``.
 
     Raises:
         EndpointMismatch: it is about another endpoint than the templates' destination.
@@ -71,7 +92,12 @@ def import_ledger(
     """
     small = _metadata(con, path)
     ledger = str(small["ledgers"][0]["ledger"])
-    _check_endpoint(small, ledger, templates, path)
+    t = _template(small, ledger, templates, path)
+    fold(con, warehouse, t.destination.name)
+    lost = since_export.only_in_journal(
+        con, warehouse.journal_path, t.destination.name, small["folded"]
+    )
+    was = endpoint.bound_to(con, ledger)
     wide = tables.wide(ledger)
     exists, before = ledger in tables.ledgers(con), tables.version(con, ledger)
     if exists and not replace and tables.count(con, f"SELECT count(*) FROM {wide}"):
@@ -80,6 +106,8 @@ def import_ledger(
             fix="Use --replace to overwrite it.",
         )
     with tables.transaction(con):
+        if exists:
+            since_export.remember(con, ledger)
         con.execute(
             f"CREATE OR REPLACE TABLE {wide} AS SELECT * FROM read_parquet({literal(str(path))})"
         )
@@ -97,28 +125,37 @@ def import_ledger(
                 "UPDATE ledger.ledgers SET version = greatest(version, ?) WHERE ledger = ?",
                 [before, ledger],
             )
+            if was is None or endpoint.bound_to(con, ledger) in (was, None):
+                since_export.carry_over(con, ledger)
             tables.bump(con, ledger, "import", None)
-    return ledger
+        if lost:
+            since_export.send_all_again(con, ledger, lost)
+    doubtful = tables.count(
+        con, "SELECT count(DISTINCT user_id) FROM ledger.doubts WHERE ledger = ?", [ledger]
+    )
+    return Restored(ledger=ledger, in_doubt=doubtful, resent=bool(lost))
 
 
-def _check_endpoint(
+def _template(
     small: dict[str, Any], ledger: str, templates: Sequence[TemplateSettings], path: Path
-) -> None:
-    """A file that does not say its endpoint is let in: the next plan asks."""
-    here = {tables.ledger_name(t): normal_endpoint(t.destination.endpoint) for t in templates}
+) -> TemplateSettings:
+    """The template whose ledger it is. A file without an endpoint is let in: the next plan asks."""
+    here = {tables.ledger_name(t): t for t in templates}
     if ledger not in here:
         raise UsageError(
             f"{path} is the ledger {ledger}; the configuration has {', '.join(here)}.",
             fix="Give the defs.yaml of its destination with --config.",
         )
+    now = normal_endpoint(here[ledger].destination.endpoint)
     was = [row["endpoint"] for row in small.get("endpoints", [])][-1:]
-    if was and was[0] != here[ledger]:
+    if was and was[0] != now:
         raise EndpointMismatch(
-            f"{path} is a ledger about {was[0]}; {ledger} is configured for {here[ledger]}. "
+            f"{path} is a ledger about {was[0]}; {ledger} is configured for {now}. "
             "Nothing was imported.",
             fix=f"If that is the same workspace, import it with BRAZE_REST_ENDPOINT={was[0]}, and "
             'then say so: `braze-pipeline ledger adopt --reason "…"`.',
         )
+    return here[ledger]
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, ledger: str | None) -> list[Any]:

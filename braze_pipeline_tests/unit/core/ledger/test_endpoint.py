@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from braze_pipeline.core import migrations
@@ -167,9 +166,9 @@ def test_the_endpoint_travels_with_an_export(sent: World, tmp_path: Path) -> Non
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
         with pytest.raises(EndpointMismatch, match=HERE):
-            import_ledger(con, [at(THERE)], file)
+            import_ledger(con, there, [at(THERE)], file)
         assert tables.ledgers(con) == []
-        import_ledger(con, [at(HERE)], file)
+        import_ledger(con, there, [at(HERE)], file)
         assert endpoint.bound_to(con, "braze") == HERE
         with pytest.raises(EndpointMismatch):
             endpoint.claim(con, there, at(THERE))
@@ -183,7 +182,7 @@ def test_an_export_of_an_older_version_is_let_in_and_asks_to_be_adopted(
     export_ledger(sent.con, "braze", file)
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
-        import_ledger(con, [at(HERE)], file)
+        import_ledger(con, there, [at(HERE)], file)
         with pytest.raises(EndpointMismatch, match="does not say"):
             endpoint.claim(con, there, at(HERE))
 
@@ -195,8 +194,9 @@ def test_a_file_of_a_destination_that_is_not_configured_is_refused(
     export_ledger(sent.con, "braze", file)
     t = at(HERE)
     other = replace(t, destination=replace(t.destination, name="kiosk"))
+    there = Warehouse(tmp_path / "there.duckdb")
     with (
-        duckdb.connect(str(tmp_path / "there.duckdb")) as con,
+        there.connect() as con,
         pytest.raises(UsageError, match="kiosk"),
     ):
-        import_ledger(con, [other], file)
+        import_ledger(con, there, [other], file)

@@ -13,9 +13,9 @@ import pytest
 
 from braze_pipeline.core import migrations
 from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
+from braze_pipeline.core.ledger.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.core.plan import records
-from braze_pipeline.core.warehouse import prepare
+from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -47,13 +47,6 @@ def contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
     return [con.execute(f"DESCRIBE {wide}").fetchall(), *found]
 
 
-def fresh(path: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(str(path))
-    prepare(con)
-    migrations.upgrade(con, path)
-    return con
-
-
 def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> None:
     w = world(T, "a b c")
     w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {}, "d": {"S": "bad"}})
@@ -63,8 +56,9 @@ def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> No
     w.fold()
     file = tmp_path / "out" / "ledger.parquet"
     assert export_ledger(w.con, "braze", file) == 3
-    with fresh(tmp_path / "other.duckdb") as con:
-        assert import_ledger(con, [T], file) == "braze"
+    other = Warehouse(tmp_path / "other.duckdb")
+    with other.connect() as con:
+        assert import_ledger(con, other, [T], file).ledger == "braze"
         version = tables.version(con, "braze")
         assert contents(con) == contents(w.con)
         assert version == tables.version(w.con, "braze")
@@ -85,8 +79,8 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
     w.profiles(day(5), {"a": {"S": "5"}})
     old = w.plan(day(5))
     with pytest.raises(UsageError, match="not empty"):
-        import_ledger(w.con, [T], file)
-    import_ledger(w.con, [T], file, replace=True)
+        import_ledger(w.con, w.warehouse, [T], file)
+    import_ledger(w.con, w.warehouse, [T], file, replace=True)
     with pytest.raises(PlanOutdated):
         records.check_sendable(w.con, T, old.plan_id)
     w.profiles(day(2), {"a": {"S": "1"}})
@@ -101,7 +95,7 @@ def test_other_files_and_unknown_ledgers_are_refused(world: Make, tmp_path: Path
     (tmp_path / "text.parquet").write_text("no", encoding="utf-8")
     for name in ("plain", "text", "none"):
         with pytest.raises(UsageError, match=rf"{name}\.parquet"):
-            import_ledger(w.con, [T], tmp_path / f"{name}.parquet")
+            import_ledger(w.con, w.warehouse, [T], tmp_path / f"{name}.parquet")
 
 
 def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
@@ -117,3 +111,67 @@ def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
     w.profiles(day(3), {"a": {"Old": "o", "Stays": "s"}}, t=one)
     assert w.plan(day(3), t=one).planned_users == 0
     assert w.braze.profiles["a"] == {"Old": "o", "Stays": "s", "New": "n"}
+
+
+def restored(w: World, file: Path) -> Restored:
+    return import_ledger(w.con, w.warehouse, [w.t], file, replace=True)
+
+
+def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
+    world: Make, tmp_path: Path
+) -> None:
+    t = template(attribute("S"), attribute("N"))
+    w = world(t, "a b c")
+    w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, "braze", file)
+    for number in range(2, 8):  # more plans than snapshots are kept
+        rows = {"a": {"S": str(number)}, "b": {"S": "1"}, "c": {"S": str(number)}}
+        w.profiles(day(number), rows)
+        w.run(day(number))
+    assert restored(w, file) == Restored(ledger="braze", in_doubt=2, resent=False)
+    assert w.run(day(6)).planned_users == 0  # nothing older overwrites
+    w.profiles(day(8), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}})
+    plan = w.run(day(8))
+    assert w.sent(plan) == {"a": {"S": "1", "N": "n"}, "c": {"S": None}}
+    assert w.braze.profiles == {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}}
+    assert w.plan(day(8)).planned_users == 0
+
+
+def test_what_was_in_doubt_before_an_import_is_in_doubt_after_it(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S")), "a")
+    w.profiles(day(1), {"a": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, "braze", file)
+    w.profiles(day(2), {"a": {"S": "2"}})
+    w.send(w.plan(day(2)), stop_after=0, lose_ack=True)
+    assert restored(w, file).in_doubt == 1
+    w.profiles(day(3), {"a": {"S": "1"}})
+    assert w.sent(w.run(day(3))) == {"a": {"S": "1"}}
+    assert w.braze.profiles["a"] == {"S": "1"}
+
+
+def test_sends_that_only_the_journal_knows_have_everything_sent_again(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S")), "a b")
+    w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, "braze", file)
+    w.profiles(day(2), {"a": {"S": "2"}, "b": {"S": "1"}})
+    w.run(day(2))
+    w.con.execute("DROP SCHEMA ledger CASCADE")  # the database is lost, the journal is there
+    w.con.execute("DROP SCHEMA records CASCADE")
+    migrations.upgrade(w.con, w.warehouse.path)
+    assert restored(w, file).resent
+    w.profiles(day(3), {"a": {"S": "1"}, "b": {"S": "1"}})
+    assert set(w.sent(w.run(day(3)))) == {"a", "b"}
+    assert w.braze.profiles["a"] == {"S": "1"}
+    assert w.plan(day(3)).planned_users == 0
+    export_ledger(w.con, "braze", file)
+    assert not restored(w, file).resent
