@@ -183,9 +183,12 @@ class World:
         self._tables(t)
         self.runs += 1
         self.now += timedelta(minutes=5)
-        return build_plan(
+        plan = build_plan(
             self.con, self.warehouse, t, days, run_id=f"run{self.runs}", now=self.now, **more
         )
+        parts = (plan.planned_users, plan.unchanged_users, plan.superseded_users)
+        assert plan.profiles + plan.leaving_users == sum(parts) + plan.held_back_users, parts
+        return plan
 
     def rows(self, plan: PlanSummary) -> list[dict[str, Any]]:
         result = self.con.execute(

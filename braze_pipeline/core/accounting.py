@@ -1,12 +1,13 @@
-"""Every row of a run is accounted for, by counts that were made independently of each other.
+"""Every user and attribute of a run is accounted for, by counts from sources of their own.
 
-    customers = audience + left out by a rule
-    audience  = profiles + rejected rows
-    profiles + leaving users = planned + unchanged + superseded + held back
-    planned   = accepted + rejected + not attempted
-
-The left sides come from the tables, the right sides from the steps that did the work; what the
-send counted is compared with what the fold put into the ledger.
+customers (customer attributes table) = audience + excluded by a rule (audience table)
+audience (audience table)  = profiles (profiles table) + rejected rows (rejections)
+profiles + leaving users (plan) = planned + superseded + held back (diff) + unchanged (a query
+of profiles and ledger, ``core.plan.unchanged``)
+planned users (plan) = accepted + rejected (send) + not attempted (snapshot less journal)
+planned attributes (plan) = attributes of the objects accepted, rejected and not attempted
+(the JSON in the snapshot, by the journal)
+accepted, rejected (send) = in the ledger, in the rejections (fold)
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from braze_pipeline.core.ledger import journal
+from braze_pipeline.core.warehouse import literal
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from braze_pipeline.core.plan.records import PlanSummary
@@ -28,10 +34,15 @@ class Account:
     """The counts of one run, over all of its days.
 
     Attributes:
-        customers, audience, left_out: Rows of the audience table.
+        customers: Rows of the customer attributes table.
+        audience, left_out: Rows of the audience table.
         profiles, rejected_rows: Rows of the profiles table, and rows rejected whole.
         leaving, planned, unchanged, superseded, held_back: Users, as the plan counts them.
-        accepted, rejected, not_attempted: Users, as the send counts them.
+        accepted, rejected: Users, as the send counts them.
+        not_attempted: Users of the snapshot that the journal has no answer for.
+        planned_attributes: As the plan counts them.
+        accepted_attributes, rejected_attributes, not_attempted_attributes: In the objects of the
+            snapshot, by what the journal says of each.
         folded_accepted, folded_refused: Users, as the fold put them into the ledger.
     """
 
@@ -48,6 +59,10 @@ class Account:
     accepted: int
     rejected: int
     not_attempted: int
+    planned_attributes: int
+    accepted_attributes: int
+    rejected_attributes: int
+    not_attempted_attributes: int
     folded_accepted: int
     folded_refused: int
 
@@ -68,6 +83,12 @@ class Account:
                 self.planned,
                 "accepted + rejected + not attempted",
                 self.accepted + self.rejected + self.not_attempted,
+            ),
+            (
+                "planned attributes",
+                self.planned_attributes,
+                "in objects accepted, rejected and not attempted",
+                self.accepted_attributes + self.rejected_attributes + self.not_attempted_attributes,
             ),
             ("accepted by the send", self.accepted, "in the ledger", self.folded_accepted),
             ("rejected by the send", self.rejected, "in the rejections", self.folded_refused),
@@ -98,7 +119,9 @@ class Account:
             f"{self.planned:,} planned + {self.unchanged:,} unchanged + "
             f"{self.superseded:,} superseded + {self.held_back:,} held back; {self.planned:,} = "
             f"{self.accepted:,} accepted + {self.rejected:,} rejected + "
-            f"{self.not_attempted:,} not attempted."
+            f"{self.not_attempted:,} not attempted, with {self.planned_attributes:,} attributes = "
+            f"{self.accepted_attributes:,} + {self.rejected_attributes:,} + "
+            f"{self.not_attempted_attributes:,}."
         )
 
 
@@ -107,38 +130,36 @@ def account(
     t: TemplateSettings,
     plan: PlanSummary,
     *,
+    journal_path: Path,
     accepted: int,
     rejected: int,
-    not_attempted: int,
 ) -> Account:
-    """Count the tables of the plan's days, and put them beside what plan and send counted."""
-    customers, audience = _row(
+    """Count tables, snapshot and journal, and put them beside what plan and send counted."""
+    days = _within(plan.days)
+    (customers,) = _row(con, f"SELECT count(*) FROM {t.table('customer_attributes')} WHERE {days}")
+    audience, left_out = _row(
         con,
-        f"SELECT count(*), count(*) FILTER (left_out_by IS NULL) FROM {t.table('audience')} "
-        f"WHERE {_within(plan.days)}",
+        "SELECT count(*) FILTER (left_out_by IS NULL), count(*) FILTER (left_out_by IS NOT NULL) "
+        f"FROM {t.table('audience')} WHERE {days}",
     )
-    left_out = _row(
-        con,
-        f"SELECT count(*) FROM {t.table('audience')} "
-        f"WHERE left_out_by IS NOT NULL AND {_within(plan.days)}",
-    )[0]
-    profiles = _row(con, f"SELECT count(*) FROM {t.table('profiles')} WHERE {_within(plan.days)}")
-    rejected_rows = _row(
+    (profiles,) = _row(con, f"SELECT count(*) FROM {t.table('profiles')} WHERE {days}")
+    (rejected_rows,) = _row(
         con,
         "SELECT count(DISTINCT (as_of, customer_id)) FROM records.rejections WHERE row_rejected "
         f"AND stage = 'profiles' AND destination = ? AND template = ? AND {_within(plan.days, '')}",
         [t.destination.name, t.name],
-    )[0]
+    )
     folded = _row(
         con,
         "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?",
         [plan.plan_id],
     )
+    objects = _objects(con, plan, journal_path)
     return Account(
         customers=customers,
         audience=audience,
         left_out=left_out,
-        profiles=profiles[0],
+        profiles=profiles,
         rejected_rows=rejected_rows,
         leaving=plan.leaving_users,
         planned=plan.planned_users,
@@ -147,10 +168,36 @@ def account(
         held_back=plan.held_back_users,
         accepted=accepted,
         rejected=rejected,
-        not_attempted=not_attempted,
+        not_attempted=objects.get("not attempted", (0, 0))[0],
+        planned_attributes=plan.planned_attributes,
+        accepted_attributes=objects.get("accepted", (0, 0))[1],
+        rejected_attributes=objects.get("rejected", (0, 0))[1],
+        not_attempted_attributes=objects.get("not attempted", (0, 0))[1],
         folded_accepted=folded[0],
         folded_refused=folded[1],
     )
+
+
+def _objects(
+    con: duckdb.DuckDBPyConnection, plan: PlanSummary, journal_path: Path
+) -> dict[str, tuple[int, int]]:
+    """Users and attributes of the snapshot by what the journal says of their object.
+
+    Attributes are counted in the JSON that goes out, less the identifier and the update switch.
+    """
+    journal.load_answered(con, journal_path, plan.plan_id)
+    rows = con.execute(
+        "SELECT CASE WHEN x.request_no IS NOT NULL THEN 'rejected' WHEN a.request_no IS NOT NULL "
+        "THEN 'accepted' ELSE 'not attempted' END AS outcome, count(*), "
+        "sum(len(json_keys(s.__object)) - 2) "
+        f"FROM read_parquet({literal(str(plan.snapshot))}) s "
+        f"LEFT JOIN (SELECT DISTINCT request_no, first_index, count FROM {journal.ANSWERED}) a "
+        "ON s.__request = a.request_no AND s.__index >= a.first_index "
+        "AND s.__index < a.first_index + a.count "
+        f"LEFT JOIN (SELECT DISTINCT request_no, object_index FROM {journal.ANSWERED_REFUSED}) x "
+        "ON x.request_no = s.__request AND x.object_index = s.__index GROUP BY outcome"
+    ).fetchall()
+    return {outcome: (int(users), int(attributes)) for outcome, users, attributes in rows}
 
 
 def _within(days: Sequence[date], prefix: str = "__") -> str:

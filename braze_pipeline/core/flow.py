@@ -341,9 +341,9 @@ def _settle(
             con,
             t,
             plan,
+            journal_path=warehouse.journal_path,
             accepted=result.accepted_users,
             rejected=result.rejected_users,
-            not_attempted=result.not_attempted_users,
         )
         outcomes.record(con, t, plan, result, run_id=run_id)
         return SendOutcome(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RANGES = "__fold_ranges"
 REFUSED = "__fold_refused"
 ANSWERED = "__fold_answered"
+ANSWERED_REFUSED = "__fold_answered_refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +94,24 @@ def load(con: duckdb.DuckDBPyConnection, path: Path, send: Send) -> None:
 
 
 def load_answered(con: duckdb.DuckDBPyConnection, path: Path, plan_id: str) -> None:
-    """All ranges of a plan that have their answer, whichever send brought it: ``ANSWERED``."""
-    rows = _read(
+    """What all sends of a plan together brought.
+
+    ``ANSWERED``: ranges that have their answer; ``ANSWERED_REFUSED``: objects of them refused.
+    """
+    ranges = _read(
         path,
         "SELECT request_no, first_index, count FROM acknowledgements JOIN sends USING (send_id) "
         "WHERE plan_id = ?",
         plan_id,
     )
-    _table(con, ANSWERED, ("request_no", "first_index", "count"), rows, {})
+    _table(con, ANSWERED, ("request_no", "first_index", "count"), ranges, {})
+    refused = _read(
+        path,
+        "SELECT request_no, object_index FROM refusals JOIN sends USING (send_id) "
+        "WHERE plan_id = ?",
+        plan_id,
+    )
+    _table(con, ANSWERED_REFUSED, ("request_no", "object_index"), refused, {})
 
 
 def mark_folded(path: Path, send: Send) -> None:

@@ -20,6 +20,7 @@ from braze_pipeline.core.personal import settled
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
+from braze_pipeline.core.plan.unchanged import count_unchanged
 from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.core.warehouse import literal
 from braze_pipeline.errors import AccountingError
@@ -89,8 +90,9 @@ def build_plan(
     where = f"__send AND __user_id NOT IN (SELECT user_id FROM {BARRED})" if barred else "__send"
     snapshot.write(con, path, t.destination, layout.columns, where=where)
     plan = _summarise(
-        con, question, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight
-    )
+        con, question, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight,
+        unchanged=count_unchanged(con, question, past),
+    )  # fmt: skip
     plan = replace(plan, force_stale=force_stale, guards=_judge(con, question, plan))
     plan = replace(plan, guards=guards.let_pass(plan.guards, let_through, reason))
     plan = replace(plan, status="held" if plan.stopped_by else "ready")
@@ -186,6 +188,7 @@ def _summarise(
     run_id: str,
     now: datetime,
     preflight: Preflight,
+    unchanged: int,
 ) -> PlanSummary:
     t, layout = q.t, q.layout
     staged = _staged(con, path)
@@ -199,8 +202,7 @@ def _summarise(
         [list(q.days)],
     )
     distinct = costs.full_users
-    unchanged = distinct - (costs.users - staged.leaving) - staged.superseded - staged.held_profiles
-    _add_up(con, path, costs.users, unchanged, plan_id)
+    _check_users(con, path, costs.users, plan_id)
     who = standing.count_standing(
         con, layout.ledger, layout.template_no, stage=STAGE, trusted=q.trusted
     )
@@ -248,15 +250,13 @@ def _summarise(
     )
 
 
-def _add_up(
-    con: duckdb.DuckDBPyConnection, path: Path, planned: int, unchanged: int, plan_id: str
-) -> None:
+def _check_users(con: duckdb.DuckDBPyConnection, path: Path, planned: int, plan_id: str) -> None:
     users = tables.count(
         con, f"SELECT count(DISTINCT __user_id) FROM read_parquet({literal(str(path))})"
     )
-    if users != planned or unchanged < 0:
+    if users != planned:
         raise AccountingError(
-            f"Plan {plan_id} has {planned} rows for {users} users, and {unchanged} unchanged.",
+            f"Plan {plan_id} has {planned} rows for {users} users.",
             fix="Some user has two profiles on one day: see the contract of braze_profiles.",
         )
 
