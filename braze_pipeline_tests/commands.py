@@ -43,5 +43,5 @@ def tick(brand: SmallBrand) -> str:
             templates=ours.templates,
             journal=ours.warehouse.journal_path,
         )
-        _, said = watch.look(Cursor(), now=datetime.now(UTC))
-    return "; ".join(said)
+        _, done = watch.look(Cursor(), now=datetime.now(UTC))
+    return "; ".join(one.words for one in done)

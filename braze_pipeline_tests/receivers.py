@@ -21,6 +21,7 @@ class HttpReceiver:
     url: str
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    answer: object = None
     requests: list[tuple[str, Any]] = field(default_factory=list)
 
     def bodies(self, path: str) -> list[Any]:
@@ -41,8 +42,10 @@ def http_receiver() -> Iterator[HttpReceiver]:
             self.send_response(received.status)
             for name, value in received.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            answer = b"" if received.answer is None else json.dumps(received.answer).encode()
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -3,6 +3,7 @@
 What fails is chosen by the test; sensors, instance, store, HTTP and SMTP are the real ones.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,8 @@ class World:
         before_failing: How many users a failing send gets acknowledged.
         sends: The kind of plan that is sent; another than "plan" is one made by the send.
         minutes: How far the sensors' clock is ahead.
+        said, acted_on, problems: Of the last tick: its words, the runs that make it a success, the
+            error that makes it a failure.
     """
 
     instance: dg.DagsterInstance
@@ -83,6 +86,9 @@ class World:
     sends: str = "plan"
     minutes: float = 0.0
     cursors: dict[str, str | None] = field(default_factory=dict)
+    said: str = ""
+    acted_on: list[str] = field(default_factory=list)
+    problems: str = ""
 
     def __post_init__(self) -> None:
         self.warehouse = Warehouse(self.folder / "warehouse.duckdb")
@@ -246,9 +252,17 @@ class World:
             cursor=self.cursors.get(name),
             resources={"warehouse": WarehouseResource(path=str(self.warehouse.path))},
         )
+        logged: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+        context.log.addHandler(handler)
         ticked = sensor.evaluate_tick(context)
         self.cursors[name] = ticked.cursor
-        return ticked.skip_message or ""
+        reactions = ticked.dagster_run_reactions or ()
+        self.acted_on = [r.dagster_run.run_id for r in reactions if r.dagster_run and not r.error]
+        self.problems = "".join(str(r.error) for r in reactions if r.error)
+        self.said = ticked.skip_message or "; ".join(logged)
+        return self.said
 
     def open_ones(self) -> list[Action]:
         return self.store.open_ones()

@@ -129,12 +129,18 @@ def rerun_through(
         whole: Do all steps of the run again; those of the first run, where it was a retry itself.
 
     Raises:
-        CannotRetry: the UI cannot be reached, or refused.
+        CannotRetry: the UI cannot be reached or refused, or the retry is gone.
     """
     run_id = _submit(ui, (run.root_run_id or run.run_id) if whole else run.run_id, whole=whole)
     while True:
         found = instance.get_run_by_id(run_id)
-        if found is not None and found.is_finished:
+        if found is None:
+            raise CannotRetry(
+                f"The retry is run {run_id[:8]}, and the Dagster instance here does not have it: "
+                "the UI works on another instance, or somebody deleted the run.",
+                fix="Set DAGSTER_HOME to the UI's instance, and look there for what became of it.",
+            )
+        if found.is_finished:
             return found
         time.sleep(POLL_SECONDS)
 

@@ -7,10 +7,11 @@ its own assets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.run_request import DagsterRunReaction
 
 from braze_pipeline.core.actions import ActionStore, Message, Outbox
 from braze_pipeline.core.warehouse import Warehouse
@@ -19,10 +20,12 @@ from braze_pipeline.orchestration.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.orchestration.watch.lateness import note_overdue_sends, note_slow_runs
-from braze_pipeline.orchestration.watch.tick import Watch
+from braze_pipeline.orchestration.watch.runs import Done
+from braze_pipeline.orchestration.watch.tick import WILL_RETRY_TAG, Watch
 from braze_pipeline.settings import TemplateSettings
 
 Clock = Callable[[], datetime]
+Reply = dg.SkipReason | DagsterRunReaction
 
 ACTIONS_SECONDS = 30
 LATENESS_SECONDS = 120
@@ -45,10 +48,71 @@ def build_sensors(
         environ: Where the channels of notifications are configured; read at each tick.
         clock: What time it is, in UTC.
     """
+    ours = tuple(templates)
     return [
-        _actions_sensor(tuple(templates), environ, clock),
-        _lateness_sensor(tuple(templates), environ, clock),
+        _failure_sensor(ours, clock),
+        _actions_sensor(ours, environ, clock),
+        _lateness_sensor(ours, environ, clock),
     ]
+
+
+def _watch(
+    instance: dg.DagsterInstance, house: Warehouse, templates: Sequence[TemplateSettings]
+) -> Watch:
+    return Watch(
+        instance=instance,
+        store=ActionStore(house.actions_path),
+        templates=templates,
+        journal=house.journal_path,
+    )
+
+
+def _reply(
+    context: dg.SensorEvaluationContext, done: Sequence[Done], nothing: str
+) -> Iterator[Reply]:
+    """What a tick says: one that did something is a success about the runs that it is about.
+
+    Dagster 1.13 records every tick without run requests as skipped, with asset events or without,
+    unless it reacts to runs as run status sensors do (``dagster/_daemon/sensor.py``).
+    """
+    for one in done:
+        context.log.info(one.words)
+    ids = dict.fromkeys(one.run_id for one in done if one.run_id is not None)
+    runs = [run for run_id in ids if (run := context.instance.get_run_by_id(run_id)) is not None]
+    if not runs:
+        yield dg.SkipReason("; ".join(one.words for one in done) or nothing)
+    for run in runs:
+        yield DagsterRunReaction(dagster_run=run, run_status=run.status)
+
+
+def _failure_sensor(templates: tuple[TemplateSettings, ...], clock: Clock) -> dg.SensorDefinition:
+    destination = templates[0].destination.name
+
+    # Of no job in particular: materializing in the UI, reruns and backfills run as __ASSET_JOB.
+    @dg.run_failure_sensor(
+        name=f"{destination}_run_failure",
+        minimum_interval_seconds=ACTIONS_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Turns a failed run that touches this destination into a workflow action, unless it "
+            f"will be retried. What it does not see, {destination}_workflow_actions does; that one "
+            "also notifies people."
+        ),
+    )
+    def run_failure(
+        context: dg.RunFailureSensorContext, warehouse: WarehouseResource
+    ) -> dg.SkipReason | None:
+        run_id = context.dagster_run.run_id
+        will_retry = context.dagster_run.tags.get(WILL_RETRY_TAG) == "true"
+        watch = _watch(context.instance, warehouse.warehouse(templates[0]), templates)
+        done = None if will_retry else watch.failed(run_id, now=clock())
+        if done is None:
+            return dg.SkipReason(f"Run {run_id[:8]} will be retried, as far as is known.")
+        for one in done:
+            context.log.info(one.words)
+        return None if done else dg.SkipReason(f"Of run {run_id[:8]} there is nothing to note.")
+
+    return run_failure
 
 
 def _actions_sensor(
@@ -62,34 +126,29 @@ def _actions_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Turns every failed or terminated run that touches this destination into one workflow "
-            "action, closes actions whose cause is gone, and tells people."
+            "action, whatever started it, closes actions whose cause is gone, and notifies people."
         ),
     )
     def workflow_actions(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
-    ) -> dg.SkipReason:
+    ) -> Iterator[Reply]:
         house = warehouse.warehouse(templates[0])
-        watch = Watch(
-            instance=context.instance,
-            store=ActionStore(house.actions_path),
-            templates=templates,
-            journal=house.journal_path,
-        )
-        cursor, said = watch.look(Cursor.read(context.cursor), now=clock())
+        watch = _watch(context.instance, house, templates)
+        cursor, done = watch.look(Cursor.read(context.cursor), now=clock())
         context.update_cursor(cursor.write())
-        said += _told(context, house, templates, environ, clock)
-        return dg.SkipReason("; ".join(said) or "No run of this destination has ended.")
+        done += _notify(context, house, templates, environ, clock)
+        yield from _reply(context, done, "No run of this destination has ended.")
 
     return workflow_actions
 
 
-def _told(
+def _notify(
     context: dg.SensorEvaluationContext,
     house: Warehouse,
     templates: Sequence[TemplateSettings],
     environ: Mapping[str, str],
     clock: Clock,
-) -> list[str]:
+) -> list[Done]:
     """Deliver what is in the outbox; a channel that fails is a warning, never a failed tick."""
     outbox = Outbox(ActionStore(house.actions_path), templates[0].destination.name)
     ui = environ.get(UI_VARIABLE, "").strip() or None
@@ -97,11 +156,16 @@ def _told(
     def told(message: Message) -> Told:
         return tell(message, facts=facts_for(message.action.template, templates), ui=ui)
 
-    done = deliver(outbox, channels_from(environ), told=told, now=clock)
-    for problem in done.problems:
+    delivery = deliver(outbox, channels_from(environ), told=told, now=clock)
+    for problem in delivery.problems:
         context.log.warning("A notification waits for its next attempt. %s", problem)
-    said = [f"{done.delivered} notifications delivered"] if done.delivered else []
-    return said + [f"notification waits ({problem})" for problem in done.problems]
+    return [
+        Done(
+            words=f"notified: action {message.action.number} {message.event} ({channel})",
+            run_id=message.action.run_id,
+        )
+        for message, channel in delivery.delivered
+    ] + [Done(words=f"notification waits ({one})", run_id=None) for one in delivery.problems]
 
 
 def facts_for(template: str, templates: Sequence[TemplateSettings]) -> dict[str, str]:
@@ -132,11 +196,11 @@ def _lateness_sensor(
     )
     def lateness(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
-    ) -> dg.SkipReason:
+    ) -> Iterator[Reply]:
         store = ActionStore(warehouse.warehouse(templates[0]).actions_path)
         now = clock()
-        said = note_slow_runs(store, context.instance, templates, now=now)
-        said += note_overdue_sends(store, context.instance, templates, environ=environ, now=now)
-        return dg.SkipReason("; ".join(said) or "Nothing takes longer than it should.")
+        done = note_slow_runs(store, context.instance, templates, now=now)
+        done += note_overdue_sends(store, context.instance, templates, environ=environ, now=now)
+        yield from _reply(context, done, "Nothing takes longer than it should.")
 
     return lateness

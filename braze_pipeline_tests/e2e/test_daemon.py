@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
 from braze_pipeline.core.actions import Action, ActionStore
 from braze_pipeline.sandbox import Sandbox
@@ -146,6 +147,32 @@ def test_a_failing_run_is_retried_once_then_told_once_and_resolving_it_goes_on_w
     assert action.resolved_at is not None
     assert place.events() == ["action.opened", "action.recovered"]
     assert len(place.http.bodies("/slack")) == len(place.smtp.mails) == 2
+    # Both sensors looked at the run. What one of them did with it was no skipped tick.
+    for sensor in ("braze_run_failure", "braze_workflow_actions"):
+        ticks = _ticks(place, sensor)
+        assert ticks
+        assert TickStatus.FAILURE not in {tick.status for tick in ticks}
+    acted = [tick for tick in ticks if retry in (tick.origin_run_ids or ())]
+    assert {tick.status for tick in acted} == {TickStatus.SUCCESS}
+
+
+def _ticks(place: Place, sensor: str) -> list[InstigatorTick]:
+    (state,) = (one for one in place.dagster.instance.all_instigator_state() if one.name == sensor)
+    return list(
+        place.dagster.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=500)
+    )
+
+
+def test_a_query_without_the_identifier_is_that_action_in_the_ui_too(place: Place) -> None:
+    sql = place.brand.folder / "customer_attributes.sql"
+    good = sql.read_text()
+    sql.write_text(good.replace("    c.customer_id,\n", "    c.customer_id AS customer,\n"))
+    failed = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
+    assert place.dagster.ended(failed).status is dg.DagsterRunStatus.FAILURE
+    action = wait_for(place.open_action, "the action")
+    assert action.action == "missing_required_field_orchestration"
+    sql.write_text(good)
+    assert f"action {action.number} is resolved" in place.resolve(action.number)
 
 
 def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mended(
@@ -153,7 +180,7 @@ def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mend
 ) -> None:
     consents = place.brand.folder / "sources" / "consents.csv"
     good = consents.read_text()
-    consents.write_text(good.splitlines()[0] + "\n")
+    consents.write_text(good.replace(",true,", ",false,"))
     stopped = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
     assert place.dagster.ended(stopped).status is dg.DagsterRunStatus.FAILURE
     action = wait_for(place.open_action, "the action")

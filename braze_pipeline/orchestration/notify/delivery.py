@@ -19,11 +19,11 @@ class Delivery:
     """What became of a round.
 
     Attributes:
-        delivered: Messages handed over, counted by channel.
+        delivered: Messages handed over, each with the name of the channel.
         problems: One line for each channel that failed; names the channel, never its address.
     """
 
-    delivered: int
+    delivered: tuple[tuple[Message, str], ...]
     problems: tuple[str, ...]
 
 
@@ -39,7 +39,7 @@ def deliver(
     Raises:
         sqlite3.Error: the store cannot be read or written; no failure of a channel is raised.
     """
-    delivered = 0
+    delivered = []
     problems = []
     for channel in channels:
         for message in outbox.due(channel.name, now=now())[:AT_ONCE]:
@@ -49,9 +49,9 @@ def deliver(
                 problems.append(f"{channel.name}: {problem}")
                 break
             outbox.delivered(message, channel.name, now=now())
-            delivered += 1
+            delivered.append((message, channel.name))
     outbox.finish([channel.name for channel in channels], now=now())
-    return Delivery(delivered=delivered, problems=tuple(problems))
+    return Delivery(delivered=tuple(delivered), problems=tuple(problems))
 
 
 def _attempt(channel: Channel, told: Told) -> str | None:

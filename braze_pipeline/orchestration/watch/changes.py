@@ -1,10 +1,10 @@
 """Which runs have ended since the last tick, in the order in which they did.
 
-Dagster's own run status sensors are not used, for four reasons: they move on when their function
-raises, so that a full disk would lose a failure for good; they do not see runs that were started on
-the command line over the same instance; they begin at the moment of their first tick, so that
-a failure before it is never told; and failures and successes come to different sensors, in no
-order.
+Dagster's own run failure sensor is there too, and is not enough, for four reasons: it moves on when
+its function raises, so that a full disk would lose a failure for good; it does not see runs that
+were started on the command line over the same instance; it begins at the moment of its first tick,
+so that a failure before it is never told; and failures and successes come to different sensors, in
+no order.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from braze_pipeline.core.actions import ActionStore, Found
 from braze_pipeline.core.actions.kinds import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
-from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
+from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of
 from braze_pipeline.settings import TemplateSettings
 
 LAST_RUNS = 10
@@ -28,9 +28,9 @@ def note_slow_runs(
     templates: Sequence[TemplateSettings],
     *,
     now: datetime,
-) -> list[str]:
+) -> list[Done]:
     """Note the runs under way that take far longer than their like; close those that have ended."""
-    said = _close_ended(store, instance, templates, now=now)
+    done = _close_ended(store, instance, templates, now=now)
     running = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     for record in running:
         for t in facts_of(instance, record.dagster_run, templates).touched(templates):
@@ -38,8 +38,9 @@ def note_slow_runs(
             if found is not None:
                 noted = store.note(found)
                 if noted.new:
-                    said.append(f"action {noted.number} opened: {found.what}")
-    return said
+                    words = f"action {noted.number} opened: {found.what}"
+                    done.append(Done(words=words, run_id=found.run_id))
+    return done
 
 
 def _slow(
@@ -99,8 +100,8 @@ def _close_ended(
     templates: Sequence[TemplateSettings],
     *,
     now: datetime,
-) -> list[str]:
-    said = []
+) -> list[Done]:
+    done = []
     for action in store.open_ones(destination=templates[0].destination.name):
         if action.action != SLOW_RUN or action.run_id is None:
             continue
@@ -108,8 +109,8 @@ def _close_ended(
         if run is None or run.is_finished:
             status = run.status.value.lower() if run else "gone"
             store.close(action.number, how=f"The run has ended ({status}).", at=now)
-            said.append(f"action {action.number} resolved")
-    return said
+            done.append(Done(words=f"action {action.number} resolved", run_id=action.run_id))
+    return done
 
 
 def note_overdue_sends(
@@ -119,13 +120,13 @@ def note_overdue_sends(
     *,
     environ: Mapping[str, str],
     now: datetime,
-) -> list[str]:
+) -> list[Done]:
     """Note the templates whose last acknowledged send is older than allowed.
 
     Only where a schedule should have sent: it is configured, its last day is not over, there is a
     key, and there was a send.
     """
-    said = []
+    done = []
     for t in templates:
         if (
             t.schedule is None
@@ -158,5 +159,6 @@ def note_overdue_sends(
             )
         )
         if noted.new:
-            said.append(f"action {noted.number} opened: {t.name} was not sent for too long")
-    return said
+            words = f"action {noted.number} opened: {t.name} was not sent for too long"
+            done.append(Done(words=words, run_id=last.run_id))
+    return done

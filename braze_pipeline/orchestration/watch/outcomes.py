@@ -11,7 +11,7 @@ from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.diagnosis import missing_field
-from braze_pipeline.orchestration.watch.runs import RunFacts, number_of
+from braze_pipeline.orchestration.watch.runs import Done, RunFacts, number_of
 from braze_pipeline.settings import TemplateSettings
 
 
@@ -36,20 +36,17 @@ def settle(
     warnings: Sequence[Found],
     *,
     at: datetime,
-) -> list[str]:
-    """Close what a successful run resolved, and note what it warns of.
-
-    Returns:
-        What was done, in a few words each.
-    """
-    how = f"Run {facts.run.run_id[:8]} went through."
-    said = [
-        f"action {action.number} resolved"
+) -> list[Done]:
+    """Close what a successful run resolved, and note what it warns of; what was done."""
+    run_id = facts.run.run_id
+    done = [
+        Done(words=f"action {action.number} resolved", run_id=run_id)
         for action in store.open_ones(destination=t.destination.name)
         if resolves(facts, t, action, still={found.action for found in warnings}, at=at)
-        and store.close(action.number, how=how, at=at)
+        and store.close(action.number, how=f"Run {run_id[:8]} went through.", at=at)
     ]
-    return said + [store.note(found).words() for found in warnings]
+    noted = [store.note(found) for found in warnings]
+    return done + [Done(words=one.words(), run_id=run_id) for one in noted if not one.known]
 
 
 def resolves(

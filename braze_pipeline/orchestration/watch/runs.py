@@ -36,6 +36,19 @@ Metadata = Mapping[str, dg.MetadataValue]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Done:
+    """Something that a tick did.
+
+    Attributes:
+        words: What, in a few words.
+        run_id: The run that it is about; None for none.
+    """
+
+    words: str
+    run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepFailed:
     """A step that failed.
 

@@ -19,7 +19,7 @@ from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
 from braze_pipeline.orchestration.watch.outcomes import settle, warnings_of
-from braze_pipeline.orchestration.watch.runs import days_of_run, facts_of
+from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of
 from braze_pipeline.settings import TemplateSettings
 
 WILL_RETRY_TAG = "dagster/will_retry"
@@ -43,36 +43,61 @@ class Watch:
     templates: Sequence[TemplateSettings]
     journal: Path
 
-    def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[str]]:
+    def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[Done]]:
         """Deal with what ended since the cursor.
 
         Returns:
-            The new cursor, and what was done, in words.
+            The new cursor, and what was done.
 
         Raises:
             sqlite3.Error: the store cannot be written; nothing is lost, look again.
         """
-        said: list[str] = []
-        waiting = [run_id for run_id in cursor.waiting if not self._failed(run_id, said, now=now)]
+        done: list[Done] = []
+        waiting = []
+        for run_id in cursor.waiting:
+            found = self.failed(run_id, now=now)
+            if found is None:
+                waiting.append(run_id)
+            done += found or []
         for change in changes_since(self.instance, cursor, now=now):
-            if change.kind != "failure":
-                said += self._ended(change)
-            elif not self._failed(change.run_id, said, now=now):
+            found = self._ended(change, now=now)
+            if found is None:
                 waiting.append(change.run_id)
+            done += found or []
             cursor = cursor.after(change)
-        return Cursor(cursor.seen, tuple(waiting)), said
+        return Cursor(cursor.seen, tuple(waiting)), done
 
-    def _ended(self, change: Change) -> list[str]:
+    def _ended(self, change: Change, *, now: datetime) -> list[Done] | None:
+        if change.kind == "failure":
+            return self.failed(change.run_id, now=now)
         run = self.instance.get_run_by_id(change.run_id)
         if run is None:
             return []  # deleted meanwhile
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
-            return [noted.words() for noted in self.note_failure(run, at=at)]
+            return _news(self.note_failure(run, at=at), run)
         return self.note_success(run, at=at)
 
-    def note_success(self, run: dg.DagsterRun, *, at: datetime) -> list[str]:
-        """Close what a run that succeeded resolved, and note what it warns of; in words.
+    def failed(self, run_id: str, *, now: datetime) -> list[Done] | None:
+        """Deal with a failed run.
+
+        Returns:
+            What was done; None while an automatic retry may come, which tells if it fails too.
+
+        Raises:
+            sqlite3.Error: the store cannot be written.
+        """
+        record = self.instance.get_run_record_by_id(run_id)
+        if record is None or record.dagster_run.tags.get(RETRIED_BY_TAG):
+            return []
+        run = record.dagster_run
+        at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
+        if now - at < PATIENCE and self._may_be_retried(run):
+            return None
+        return _news(self.note_failure(run, at=at), run)
+
+    def note_success(self, run: dg.DagsterRun, *, at: datetime) -> list[Done]:
+        """Close what a run that succeeded resolved, and note what it warns of.
 
         Raises:
             sqlite3.Error: the store cannot be written.
@@ -82,24 +107,10 @@ class Watch:
             ours = facts.touched(self.templates)
             found = [(t, warnings_of(facts, t, at=at)) for t in ours]
         except PipelineError as error:
-            return [self.store.note(self._unread(run, error, at)).words()]
+            return _news([self.store.note(self._unread(run, error, at))], run)
         return [
-            said for t, warnings in found for said in settle(self.store, facts, t, warnings, at=at)
+            done for t, warnings in found for done in settle(self.store, facts, t, warnings, at=at)
         ]
-
-    def _failed(self, run_id: str, said: list[str], *, now: datetime) -> bool:
-        """Whether a failed run is dealt with; not yet, while an automatic retry is due."""
-        record = self.instance.get_run_record_by_id(run_id)
-        if record is None:
-            return True
-        run = record.dagster_run
-        at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
-        if run.tags.get(RETRIED_BY_TAG):
-            return True  # the retry tells, if it fails too
-        if now - at < PATIENCE and self._may_be_retried(run):
-            return False
-        said += [noted.words() for noted in self.note_failure(run, at=at)]
-        return True
 
     def _may_be_retried(self, run: dg.DagsterRun) -> bool:
         """The tag is set just after the failure; the daemon retries only what it can launch."""
@@ -148,3 +159,8 @@ class Watch:
             run_id=run.run_id,
             days=days_of_run(run),
         )
+
+
+def _news(noted: Sequence[Noted], run: dg.DagsterRun) -> list[Done]:
+    """What was noted and was not known before: the other sensor may have come first."""
+    return [Done(words=one.words(), run_id=run.run_id) for one in noted if not one.known]
