@@ -26,6 +26,7 @@ from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMe
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 LOCK_WAIT_SECONDS = 60.0
 
@@ -214,6 +215,28 @@ def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, s
     """Name and DuckDB type of each column of a table, view or query."""
     found = con.execute(f"DESCRIBE {relation}").fetchall()
     return tuple((str(row[0]), str(row[1])) for row in found)
+
+
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
+    """Rows of Arrow under a name of SQL."""
+    _finish(con)
+    con.register(name, rows)
+    try:
+        yield
+    finally:
+        con.unregister(name)
+
+
+def arrow(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """The rows of a query."""
+    _finish(con)
+    return con.sql(query).to_arrow_table()
+
+
+def _finish(con: duckdb.DuckDBPyConnection) -> None:
+    """Give up what was not read of the last result: in DuckDB 2 it blocks all but ``execute``."""
+    con.execute("SELECT 1").fetchall()
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import columns, endpoint, tables
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.core.warehouse import literal, registered
 from braze_pipeline.errors import UsageError
 from braze_pipeline.settings import ValueType
 
@@ -194,11 +194,10 @@ def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column])
             values = [_canonical(c, text) for text in raw]
             pages.append(pa.table({"raw": pa.array(raw), "value": pa.array(values, pa.string())}))
         if pages:
-            con.register("__export_page", pa.concat_tables(pages))
-            con.execute(
-                f"INSERT INTO __export_objects SELECT {c.no}, raw, value FROM __export_page"
-            )
-            con.unregister("__export_page")
+            with registered(con, "__export_page", pa.concat_tables(pages)):
+                con.execute(
+                    f"INSERT INTO __export_objects SELECT {c.no}, raw, value FROM __export_page"
+                )
 
 
 def _canonical(c: Column, text: str) -> str | None:

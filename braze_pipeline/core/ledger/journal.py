@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.core.warehouse import registered
 from braze_pipeline.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -153,7 +154,5 @@ def _table(
     for (n, read), values in zip(rest.items(), columns[len(integers) :], strict=True):
         read_values = [None if v is None else read(v) for v in values]
         arrays[n] = pa.array(read_values, types[read])
-    arrow = pa.table(arrays)
-    con.register("__fold_arrow", arrow)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM __fold_arrow")
-    con.unregister("__fold_arrow")
+    with registered(con, "__fold_arrow", pa.table(arrays)):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM __fold_arrow")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.core.ledger import columns, endpoint, tables
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.core.warehouse import literal, registered
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 
 if TYPE_CHECKING:
@@ -187,15 +187,14 @@ def record_look_up(
     import pyarrow as pa
 
     answers = pa.table({"user_id": list(asked), "known": [user in known for user in asked]})
-    con.register("__answers", answers)
-    con.execute(
-        f"MERGE INTO {tables.wide(ledger)} l USING __answers n ON l.user_id = n.user_id "
-        "WHEN MATCHED THEN UPDATE SET known = n.known, known_how = 'lookup', known_at = ? "
-        "WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at) "
-        "VALUES (n.user_id, n.known, 'lookup', ?)",
-        [now, now],
-    )
-    con.unregister("__answers")
+    with registered(con, "__answers", answers):
+        con.execute(
+            f"MERGE INTO {tables.wide(ledger)} l USING __answers n ON l.user_id = n.user_id "
+            "WHEN MATCHED THEN UPDATE SET known = n.known, known_how = 'lookup', known_at = ? "
+            "WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at) "
+            "VALUES (n.user_id, n.known, 'lookup', ?)",
+            [now, now],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.profiles.normalise import KINDS
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.core.warehouse import arrow, literal, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,9 +59,9 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
     import pyarrow as pa
 
     how = KINDS[kind]
-    page = con.sql(
-        f"SELECT params, raw FROM __new_raw WHERE n >= {start} AND n < {start + PAGE}"
-    ).to_arrow_table()
+    page = arrow(
+        con, f"SELECT params, raw FROM __new_raw WHERE n >= {start} AND n < {start + PAGE}"
+    )
     outcomes = [
         how.read(raw, params)
         for params, raw in zip(page["params"].to_pylist(), page["raw"].to_pylist(), strict=True)
@@ -74,13 +74,12 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
             "problem": pa.array([one.problem for one in outcomes], pa.string()),
         }
     )
-    con.register("__outcome", outcome)
-    con.execute(
-        f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
-        "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
-        [kind, how.version, today],
-    )
-    con.unregister("__outcome")
+    with registered(con, "__outcome", outcome):
+        con.execute(
+            f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
+            "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
+            [kind, how.version, today],
+        )
 
 
 def prune(con: duckdb.DuckDBPyConnection, today: date) -> None:

@@ -13,7 +13,7 @@ from braze_pipeline.core.identifier import NO_IDENTIFIER
 from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import USER_ID
 from braze_pipeline.core.profiles.staging import MAPPED, Staged
-from braze_pipeline.core.warehouse import quote
+from braze_pipeline.core.warehouse import arrow, quote, registered
 from braze_pipeline.errors import ContractBroken
 
 if TYPE_CHECKING:
@@ -108,15 +108,15 @@ def _take_schema_failures(
     names = ", ".join([USER_ID, *(quote(one.attribute.name) for one in columns)])
     found = con.execute(f"SELECT count(*) FROM {MAPPED}").fetchone()
     for start in range(0, int(found[0]) if found else 0, page):
-        rows = con.sql(
+        rows = arrow(
+            con,
             f"SELECT {names} FROM {MAPPED} WHERE __rid >= {start} AND __rid < {start + page} "
-            "ORDER BY __rid"
-        ).to_arrow_table()
+            "ORDER BY __rid",
+        )
         refused = refusals(schema, frame_of(rows), columns, first=start)
         if refused is not None:
-            con.register("__page", refused)
-            con.execute("INSERT INTO __refused SELECT * FROM __page")
-            con.unregister("__page")
+            with registered(con, "__page", refused):
+                con.execute("INSERT INTO __refused SELECT * FROM __page")
     _show_refused(con, columns)
     con.execute("DROP TABLE __refused")
 
