@@ -192,7 +192,8 @@ class World:
 
     def rows(self, plan: PlanSummary) -> list[dict[str, Any]]:
         result = self.con.execute(
-            "SELECT * FROM read_parquet(?) ORDER BY __request, __index", [str(plan.snapshot)]
+            "SELECT * FROM read_parquet(?) ORDER BY __request, __index",
+            [str(self.warehouse.snapshot(plan.plan_id))],
         )
         names = [c[0] for c in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -269,7 +270,8 @@ class World:
     def acknowledge(self, plan: PlanSummary) -> None:
         """Journal a whole plan as accepted, with no Braze: for plans of many users."""
         requests = self.con.execute(
-            "SELECT __request, count(*) FROM read_parquet(?) GROUP BY 1", [str(plan.snapshot)]
+            "SELECT __request, count(*) FROM read_parquet(?) GROUP BY 1",
+            [str(self.warehouse.snapshot(plan.plan_id))],
         ).fetchall()
         moment = self.now.isoformat()
         with closing(self.journal()) as journal, journal:

@@ -33,7 +33,8 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
 
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
-    with session.kept.connect() as con:
+    warehouse = session.kept
+    with warehouse.connect() as con:
         found = records.latest(con, template, [day] if day else None)
         if found is None:
             raise NotBuilt(
@@ -47,7 +48,7 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
         if found.planned_users:
             _costs(found)
             table = Table("user", "attribute", "old", "new", "reason")
-            for row in rows.plan_preview(con, found, limit):
+            for row in rows.plan_preview(con, warehouse, found, limit):
                 table.add_row(
                     row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
                 )
@@ -58,7 +59,7 @@ def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> N
                 f"{found.superseded_users:,} superseded, {found.held_back_users:,} held back."
             )
         if out is not None:
-            console.say(f"{rows.export_plan(con, found, out):,} rows written to {out}.")
+            console.say(f"{rows.export_plan(con, warehouse, found, out):,} rows written to {out}.")
 
 
 def _costs(found: PlanSummary) -> None:

@@ -21,11 +21,10 @@ from braze_pipeline.core.ledger import journal
 from braze_pipeline.core.warehouse import literal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
 
     from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
 
 
@@ -127,10 +126,10 @@ class Account:
 
 def account(
     con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
     t: TemplateSettings,
     plan: PlanSummary,
     *,
-    journal_path: Path,
     accepted: int,
     rejected: int,
 ) -> Account:
@@ -154,7 +153,7 @@ def account(
         "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?",
         [plan.plan_id],
     )
-    objects = _objects(con, plan, journal_path)
+    objects = _objects(con, warehouse, plan)
     return Account(
         customers=customers,
         audience=audience,
@@ -179,18 +178,18 @@ def account(
 
 
 def _objects(
-    con: duckdb.DuckDBPyConnection, plan: PlanSummary, journal_path: Path
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary
 ) -> dict[str, tuple[int, int]]:
     """Users and attributes of the snapshot by what the journal says of their object.
 
     Attributes are counted in the JSON that goes out, less the identifier and the update switch.
     """
-    journal.load_answered(con, journal_path, plan.plan_id)
+    journal.load_answered(con, warehouse.journal_path, plan.plan_id)
     rows = con.execute(
         "SELECT CASE WHEN x.request_no IS NOT NULL THEN 'rejected' WHEN a.request_no IS NOT NULL "
         "THEN 'accepted' ELSE 'not attempted' END AS outcome, count(*), "
         "sum(len(json_keys(s.__object)) - 2) "
-        f"FROM read_parquet({literal(str(plan.snapshot))}) s "
+        f"FROM read_parquet({literal(str(warehouse.snapshot(plan.plan_id)))}) s "
         f"LEFT JOIN (SELECT DISTINCT request_no, first_index, count FROM {journal.ANSWERED}) a "
         "ON s.__request = a.request_no AND s.__index >= a.first_index "
         "AND s.__index < a.first_index + a.count "

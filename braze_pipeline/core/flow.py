@@ -190,7 +190,7 @@ def send_days(
     with sending(warehouse.lock_path(d.name), d.name):
         plan = _plan_or_again(warehouse, t, days, run_id=run_id, say=say)
         result = send_plan(
-            snapshot=plan.snapshot,
+            snapshot=warehouse.snapshot(plan.plan_id),
             plan_id=plan.plan_id,
             template=t.name,
             run_id=run_id,
@@ -272,7 +272,7 @@ def _plan_to_send(
                 + (f" to {days[-1]}." if days[1:] else "."),
                 fix="Materialize braze_plan for these days first.",
             )
-        records.check_sendable(con, t, plan.plan_id)
+        records.check_sendable(con, warehouse, t, plan.plan_id)
         return plan
 
 
@@ -306,7 +306,7 @@ def _read_back(
             lambda: read_back(
                 client,
                 Journal(warehouse.journal_path),
-                snapshot=plan.snapshot,
+                snapshot=warehouse.snapshot(plan.plan_id),
                 plan_id=plan.plan_id,
                 identifier=d.identifier,
                 users=d.read_back_users,
@@ -339,9 +339,9 @@ def _settle(
         fold(con, warehouse, t.destination.name)
         found = accounting.account(
             con,
+            warehouse,
             t,
             plan,
-            journal_path=warehouse.journal_path,
             accepted=result.accepted_users,
             rejected=result.rejected_users,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.preflight import Finding, State, compare
 from braze_pipeline.errors import BrazeError, MissingPermission
@@ -59,19 +59,6 @@ class Preflight:
     def lines(self) -> list[str]:
         """The comparison, and each finding but the new names."""
         return [self.sentence(), *(f.text for f in self.findings if f.state is not State.NEW)]
-
-    @classmethod
-    def load(cls, raw: Mapping[str, Any] | None) -> Preflight:
-        """The same, from the JSON of ``asdict``."""
-        if not raw:
-            return cls(note="no comparison was stored with the plan.")
-        at = raw["compared_at"]
-        return cls(
-            compared_at=datetime.fromisoformat(at) if at else None,
-            attributes=raw["attributes"],
-            findings=tuple(Finding(**{**f, "state": State(f["state"])}) for f in raw["findings"]),
-            note=raw["note"],
-        )
 
 
 def ask(

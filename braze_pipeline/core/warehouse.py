@@ -113,6 +113,10 @@ class Warehouse:
         """The folder of plan snapshots (Parquet)."""
         return self.path.with_suffix(SNAPSHOTS)
 
+    def snapshot(self, plan_id: str) -> Path:
+        """The snapshot of a plan, wherever the database and its folder were moved to."""
+        return self.snapshots / f"{plan_id}.parquet"
+
     @property
     def actions_path(self) -> Path:
         """The workflow actions (SQLite, so that the daemon never waits for DuckDB's lock)."""

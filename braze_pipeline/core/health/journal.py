@@ -77,7 +77,7 @@ def _unfolded(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> F
         return fine(name, "A send is under way.")
     if not plans:
         return fine(name, "Every send is in the ledger.")
-    lost = [plan for plan in plans if not (warehouse.snapshots / f"{plan}.parquet").exists()]
+    lost = [plan for plan in plans if not warehouse.snapshot(plan).exists()]
     saw = f"{len(plans)} send{'s' * (len(plans) > 1)} ended without getting into the ledger"
     if lost:
         return worth(

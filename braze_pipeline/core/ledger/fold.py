@@ -72,7 +72,7 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
     """
     sends = accepted = refused = skipped = 0
     for send in journal.unfolded(warehouse.journal_path, destination):
-        plan = find_plan(con, send.plan_id)
+        plan = find_plan(con, warehouse, send.plan_id)
         if plan is None or not plan.snapshot.exists():
             log.warning(
                 "send %d of plan %s cannot be folded: no snapshot", send.send_id, send.plan_id
@@ -92,11 +92,13 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
     return FoldSummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
 
 
-def find_plan(con: duckdb.DuckDBPyConnection, plan_id: str) -> FoldedPlan | None:
+def find_plan(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
+) -> FoldedPlan | None:
     """A plan as ``records.plans`` has it."""
     row = con.execute(
-        "SELECT destination, ledger, template, template_no, run_id, days, evaluation, columns, "
-        "snapshot FROM records.plans WHERE plan_id = ?",
+        "SELECT destination, ledger, template, template_no, run_id, days, evaluation, "
+        "summary -> 'columns' FROM records.plans WHERE plan_id = ?",
         [plan_id],
     ).fetchone()
     if not row:
@@ -105,7 +107,7 @@ def find_plan(con: duckdb.DuckDBPyConnection, plan_id: str) -> FoldedPlan | None
     return FoldedPlan(
         plan_id=plan_id, destination=row[0], ledger=row[1], template=row[2], template_no=row[3],
         run_id=row[4], days=tuple(row[5]), evaluation=row[6], columns=columns,
-        snapshot=Path(row[8]),
+        snapshot=warehouse.snapshot(plan_id),
     )  # fmt: skip
 
 

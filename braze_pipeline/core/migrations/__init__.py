@@ -29,7 +29,7 @@ from braze_pipeline.core.migrations.runner import (
 
 LEDGER = DuckDBSchema(name="ledger", migrations=(sql("ledger_1.sql"), sql("ledger_2.sql")))
 
-RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"),))
+RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"), sql("records_2.sql")))
 """Version 0.1.0 gave these tables no version: the first migration creates what is not there."""
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))

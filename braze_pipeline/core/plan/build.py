@@ -85,7 +85,7 @@ def build_plan(
     past = diff.history(con, question)
     diff.stage(con, question, past)
     plan_id = f"{t.name}-{question.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    path = warehouse.snapshots / f"{plan_id}.parquet"
+    path = warehouse.snapshot(plan_id)
     barred = _bar(con, t, layout)
     where = f"__send AND __user_id NOT IN (SELECT user_id FROM {BARRED})" if barred else "__send"
     snapshot.write(con, path, t.destination, layout.columns, where=where)
@@ -93,7 +93,7 @@ def build_plan(
         con, question, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight,
         unchanged=count_unchanged(con, question, past),
     )  # fmt: skip
-    plan = replace(plan, force_stale=force_stale, guards=_judge(con, question, plan))
+    plan = replace(plan, force_stale=force_stale, guards=_judge(con, question, path, plan))
     plan = replace(plan, guards=guards.let_pass(plan.guards, let_through, reason))
     plan = replace(plan, status="held" if plan.stopped_by else "ready")
     with tables.transaction(con):
@@ -102,7 +102,7 @@ def build_plan(
         _unsettled(con, question, past, plan_id=plan_id)
         _reject(con, question, plan, now=now)
     if not plan.planned_users and plan.status == "ready":
-        plan = _carry_out_nothing(con, plan)
+        plan = _carry_out_nothing(con, warehouse, plan)
     con.execute(f"DROP TABLE {STAGE}")
     _prune(con, warehouse, plan)
     return plan
@@ -218,8 +218,6 @@ def _summarise(
         days=q.days,
         created_at=now,
         ledger_version=tables.version(con, layout.ledger),
-        snapshot=path,
-        status="ready",
         audience=tables.count(
             con,
             f"SELECT count(*) FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL",
@@ -262,21 +260,19 @@ def _check_users(con: duckdb.DuckDBPyConnection, path: Path, planned: int, plan_
 
 
 def _judge(
-    con: duckdb.DuckDBPyConnection, q: diff.Question, plan: PlanSummary
+    con: duckdb.DuckDBPyConnection, q: diff.Question, path: Path, plan: PlanSummary
 ) -> tuple[guards.GuardResult, ...]:
     last = con.execute(
-        "SELECT plan_id, audience FROM records.plans WHERE ledger = ? AND template = ? "
+        "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
         "AND status = 'sent' ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [plan.ledger, plan.template],
     ).fetchone()
-    nulls: dict[str, float] = {}
-    if last is not None:
-        then = records.load(con, last[0]).forecast
-        nulls = {
-            cost.name: 1 - cost.full_users / then.full_users
-            for cost in then.by_attribute
-            if then.full_users
-        }
+    then = None if last is None else records.load(con, last[0])
+    nulls = {
+        cost.name: 1 - cost.full_users / then.forecast.full_users
+        for cost in (then.by_attribute if then else ())
+        if then and then.forecast.full_users
+    }
     profiles = tables.count(
         con, f"SELECT count(*) FROM {q.t.table('profiles')} WHERE __as_of = ?", [q.newest]
     )
@@ -284,13 +280,13 @@ def _judge(
     known = [f"c{c.no}" for c in q.layout.columns if not c.new]
     changed = tables.count(
         con,
-        f"SELECT count(*) FROM read_parquet({literal(str(plan.snapshot))}) "
+        f"SELECT count(*) FROM read_parquet({literal(str(path))}) "
         f"WHERE __reason IN ('changed', 'cleared') AND ({' OR '.join(known) or 'false'})",
     )
     evidence = guards.Evidence(
         audience=plan.audience,
         profiles=profiles,
-        last_audience=None if last is None else last[1],
+        last_audience=then.audience if then else None,
         last_nulls=nulls,
         in_ledger=max(0, plan.forecast.full_users - new),
         changed=changed,
@@ -342,9 +338,11 @@ def _reject(
     )
 
 
-def _carry_out_nothing(con: duckdb.DuckDBPyConnection, plan: PlanSummary) -> PlanSummary:
+def _carry_out_nothing(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary
+) -> PlanSummary:
     """A plan with nothing to send is carried out as soon as it is made."""
-    stored = find_plan(con, plan.plan_id)
+    stored = find_plan(con, warehouse, plan.plan_id)
     if stored is None:
         return plan
     with tables.transaction(con):

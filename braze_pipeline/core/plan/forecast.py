@@ -153,8 +153,11 @@ def minutes(destination: DestinationSettings, requests: int) -> float:
 def past(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> History:
     """The last sent plans of a template."""
     row = con.execute(
-        "SELECT count(*), avg(planned_users), avg(requests), avg(data_points), max(data_points) "
-        "FROM (SELECT * FROM records.plans WHERE ledger = ? AND template = ? AND status = 'sent' "
+        "SELECT count(*), avg(users), avg(requests), avg(data_points), max(data_points) FROM ("
+        "SELECT (summary ->> 'planned_users')::BIGINT AS users, "
+        "(summary -> 'forecast' ->> 'requests')::BIGINT AS requests, "
+        "(summary -> 'forecast' ->> 'data_points')::BIGINT AS data_points "
+        "FROM records.plans WHERE ledger = ? AND template = ? AND status = 'sent' "
         f"ORDER BY created_at DESC LIMIT {HISTORY_RUNS})",
         [ledger, template],
     ).fetchone()

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.plan.forecast import AttributeCost, Forecast, History
+from braze_pipeline.core.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.core.plan.guards import GuardResult
 from braze_pipeline.core.preflight import Preflight
-from braze_pipeline.errors import GuardStopped, NotBuilt, PlanOutdated
+from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
     import duckdb
+    from pydantic import TypeAdapter
 
     from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+
+VERSION: Final = 1
+"""Of the JSON of a plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,32 +52,14 @@ class PlanColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSummary:
-    """What a plan would do.
+    """What a plan would do: the one model of it, and the JSON that is stored.
 
     Always: profiles + leaving_users = planned_users + unchanged_users + superseded_users +
     held_back_users.
 
-    Attributes:
-        audience: Customers in the newest day's audience.
-        profiles: Profile rows of all the days.
-        planned_users, planned_attributes: What the snapshot holds.
-        unchanged_users: Braze has acknowledged all that their profiles say.
-        superseded_users: Nothing to send but what a newer day has already settled; in a range,
-            also rows of a user who has a newer row in it.
-        held_back_users: They differ, but Braze refused exactly this object before, or no request
-            is large enough for it.
-        leaving_users: Planned without a profile: they left the audience.
-        known_users, unknown_users: Users of the template by whether Braze is known to have them.
-        not_in_braze_users: Of the unknown, those that Braze said it has not.
-        unconfirmed_users: Users whose values were acknowledged while nobody knew that.
-        resent_users: Planned in full again, because unconfirmed or reset.
-        new_attributes: Names that Braze does not have; where it could not be asked, that it never
-            acknowledged before.
-        stopped_attributes: Names held back, with the cause in a few words.
-        preflight: What Braze has under the template's names.
-        retired_attributes: Names of the last plan that the template no longer has.
-        reasons: Planned users by reason.
-        first_send: The ledger was empty: everything is new.
+    A field that is added later needs a default: what a plan stored before is taken to have. One
+    that goes is not missed. Raise ``VERSION`` when an older package must not read the JSON any
+    more; where the meaning of what is stored changes, add a migration of ``records`` as well.
     """
 
     plan_id: str
@@ -82,31 +70,50 @@ class PlanSummary:
     days: tuple[date, ...]
     created_at: datetime
     ledger_version: int
-    snapshot: Path
-    status: str
+    status: str = "ready"
+    """``ready``, ``held``, ``sending``, ``sent``, ``outdated`` or ``forgotten``."""
     audience: int
+    """Customers in the newest day's audience."""
     profiles: int
+    """Profile rows of all the days."""
     planned_users: int
     planned_attributes: int
     unchanged_users: int
+    """Braze has acknowledged all that their profiles say."""
     superseded_users: int
+    """Nothing to send but what a newer day has already settled; in a range, also rows of a user who
+    has a newer row in it."""
     held_back_users: int
+    """They differ, but Braze refused exactly this object before, or no request is large enough."""
     leaving_users: int
+    """Planned without a profile: they left the audience."""
     known_users: int
     unknown_users: int
+    """Users of the template by whether Braze is known to have them."""
     not_in_braze_users: int
+    """Of the unknown, those that Braze said it has not."""
     unconfirmed_users: int
+    """Users whose values were acknowledged while nobody knew that."""
     resent_users: int
+    """Planned in full again, because unconfirmed or reset."""
     reasons: dict[str, int]
+    """Planned users by reason."""
     new_attributes: tuple[str, ...]
+    """Names that Braze does not have; where it could not be asked, that it never acknowledged."""
     stopped_attributes: tuple[str, ...]
+    """Names held back, with the cause in a few words."""
     retired_attributes: tuple[str, ...]
+    """Names of the last plan that the template no longer has."""
     first_send: bool
+    """The ledger was empty: everything is new."""
     forecast: Forecast
-    preflight: Preflight = field(default_factory=Preflight)
+    preflight: Preflight
+    """What Braze has under the template's names."""
     guards: tuple[GuardResult, ...] = ()
     force_stale: str | None = None
+    """The reason given for overriding the stale guard."""
     columns: tuple[PlanColumn, ...] = field(default=(), repr=False)
+    """What the columns of the snapshot are."""
 
     @property
     def requests(self) -> int:
@@ -154,14 +161,8 @@ def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -
         "plan_id": s.plan_id, "destination": s.destination, "ledger": s.ledger,
         "template": s.template, "template_no": template_no, "run_id": s.run_id,
         "days": list(s.days), "created_at": s.created_at, "ledger_version": s.ledger_version,
-        "evaluation": evaluation, "status": s.status, "audience": s.audience,
-        "profiles": s.profiles, "planned_users": s.planned_users,
-        "planned_attributes": s.planned_attributes, "unchanged_users": s.unchanged_users,
-        "superseded_users": s.superseded_users, "held_back_users": s.held_back_users,
-        "leaving_users": s.leaving_users, "requests": s.requests, "data_points": s.data_points,
-        "accepted_users": 0, "refused_users": 0, "force_stale": s.force_stale,
-        "columns": json.dumps([asdict(c) for c in s.columns]),
-        "summary": json.dumps(asdict(s), default=str), "snapshot": str(s.snapshot),
+        "evaluation": evaluation, "status": s.status, "accepted_users": 0, "refused_users": 0,
+        "summary": _dump(s),
     }  # fmt: skip
     names = ", ".join(row)
     marks = ", ".join("?" for _ in row)
@@ -173,6 +174,7 @@ def load(con: duckdb.DuckDBPyConnection, plan_id: str) -> PlanSummary:
 
     Raises:
         NotBuilt: there is no such plan.
+        NewerVersion: a newer version of the package made it.
     """
     row = con.execute(
         "SELECT summary, status FROM records.plans WHERE plan_id = ?", [plan_id]
@@ -181,7 +183,7 @@ def load(con: duckdb.DuckDBPyConnection, plan_id: str) -> PlanSummary:
         raise NotBuilt(
             f"There is no plan {plan_id} in records.plans.", fix="Materialize braze_plan again."
         )
-    return replace(_summary(json.loads(row[0])), status=row[1])
+    return _load(plan_id, row[0], status=row[1])
 
 
 def latest(
@@ -204,25 +206,47 @@ def latest(
     return None if row is None else load(con, row[0])
 
 
-def _summary(raw: dict[str, Any]) -> PlanSummary:
-    forecast = raw["forecast"]
-    forecast["by_attribute"] = tuple(AttributeCost(**cost) for cost in forecast["by_attribute"])
-    forecast["history"] = History(**forecast["history"])
-    raw["forecast"] = Forecast(**forecast)
-    raw["guards"] = tuple(GuardResult(**guard) for guard in raw["guards"])
-    raw["days"] = tuple(date.fromisoformat(day) for day in raw["days"])
-    raw["created_at"] = datetime.fromisoformat(raw["created_at"])
-    raw["snapshot"] = Path(raw["snapshot"])
-    raw["preflight"] = Preflight.load(raw.get("preflight"))
-    raw["columns"] = tuple(
-        PlanColumn(**{**c, "type": ValueType(c["type"])}) for c in raw["columns"]
-    )
-    for name in ("new_attributes", "stopped_attributes", "retired_attributes"):
-        raw[name] = tuple(raw[name])
-    return PlanSummary(**raw)
+@cache
+def _model() -> TypeAdapter[PlanSummary]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(PlanSummary)
 
 
-def check_sendable(con: duckdb.DuckDBPyConnection, t: TemplateSettings, plan_id: str) -> None:
+def _dump(plan: PlanSummary) -> str:
+    found = _model().dump_python(plan, mode="json", exclude={"status"})
+    return json.dumps({"version": VERSION, **found}, ensure_ascii=False)
+
+
+def _load(plan_id: str, text: str, *, status: str) -> PlanSummary:
+    raw = json.loads(text)
+    if raw.get("version", 1) > VERSION:  # 0.1.0 wrote none
+        raise NewerVersion(
+            f"The plan {plan_id} was made by a newer version of braze_pipeline (version "
+            f"{raw['version']} of what a plan is; this one knows version {VERSION}).",
+            fix="Use the version of braze_pipeline that made it, or plan again.",
+        )
+    return _model().validate_python(raw | {"status": status})
+
+
+def snapshot_of(warehouse: Warehouse, plan_id: str) -> Path:
+    """The snapshot of a plan.
+
+    Raises:
+        NotBuilt: it is gone.
+    """
+    path = warehouse.snapshot(plan_id)
+    if not path.exists():
+        raise NotBuilt(
+            f"The snapshot {path.name} of the plan is gone.",
+            fix="Materialize braze_plan again, and send that.",
+        )
+    return path
+
+
+def check_sendable(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings, plan_id: str
+) -> None:
     """Make sure that carrying out the plan now does what it says.
 
     Call it after ``fold`` and before the first request, also when a send is resumed.
@@ -241,11 +265,7 @@ def check_sendable(con: duckdb.DuckDBPyConnection, t: TemplateSettings, plan_id:
             f"{plan.ledger}, which has changed since.",
             fix="Materialize braze_plan again, and send that.",
         )
-    if not plan.snapshot.exists():
-        raise NotBuilt(
-            f"The snapshot {plan.snapshot.name} of the plan is gone.",
-            fix="Materialize braze_plan again, and send that.",
-        )
+    snapshot_of(warehouse, plan_id)
     if plan.status == "held":
         raise guard_stopped(plan.stopped_by)
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core.masking import mask
 from braze_pipeline.core.plan import payload
+from braze_pipeline.core.plan.records import snapshot_of
 from braze_pipeline.core.warehouse import literal
-from braze_pipeline.errors import NotBuilt
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
+    from braze_pipeline.core.warehouse import Warehouse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,8 @@ class PlanRow:
     reason: str
 
 
-def rows_sql(plan: PlanSummary) -> str:
-    """A query over the snapshot: one row an attribute that is sent.
+def rows_sql(warehouse: Warehouse, plan: PlanSummary) -> str:
+    """A query over the plan's snapshot: one row an attribute that is sent.
 
     Columns: request, user_id, as_of, attribute, type, old, new (both JSON text; NULL is null),
     reason (``new user``, ``changed``, ``cleared``, ``left audience``, ``resend``).
@@ -39,12 +40,7 @@ def rows_sql(plan: PlanSummary) -> str:
     Raises:
         NotBuilt: the snapshot is gone.
     """
-    if not plan.snapshot.exists():
-        raise NotBuilt(
-            f"The snapshot {plan.snapshot.name} of the plan is gone.",
-            fix="Materialize braze_plan again.",
-        )
-    source = f"read_parquet({literal(str(plan.snapshot))})"
+    source = f"read_parquet({literal(str(snapshot_of(warehouse, plan.plan_id)))})"
     parts = [_attribute(c, source) for c in plan.columns]
     return " UNION ALL ".join(parts) if parts else _attribute(None, source)
 
@@ -70,20 +66,24 @@ def _attribute(c: PlanColumn | None, source: str) -> str:
     )
 
 
-def export_plan(con: duckdb.DuckDBPyConnection, plan: PlanSummary, out: Path) -> int:
+def export_plan(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, out: Path
+) -> int:
     """Write the rows to a Parquet file, with the real values; how many rows that is."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    row = con.execute(f"COPY ({rows_sql(plan)}) TO {literal(str(out))} (FORMAT parquet)").fetchone()
+    row = con.execute(
+        f"COPY ({rows_sql(warehouse, plan)}) TO {literal(str(out))} (FORMAT parquet)"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
 def plan_preview(
-    con: duckdb.DuckDBPyConnection, plan: PlanSummary, limit: int = 20
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, limit: int = 20
 ) -> list[PlanRow]:
     """The first rows, with personal data masked: for metadata and terminals."""
     pii = {c.name for c in plan.columns if c.pii}
     found = con.execute(
-        f"SELECT user_id, as_of, attribute, old, new, reason FROM ({rows_sql(plan)}) "
+        f"SELECT user_id, as_of, attribute, old, new, reason FROM ({rows_sql(warehouse, plan)}) "
         f"ORDER BY request, user_id, attribute LIMIT {limit}"
     ).fetchall()
     return [

@@ -13,6 +13,8 @@ import pytest
 from braze_pipeline.core.actions import ActionStore
 from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.audience import build_audience
+from braze_pipeline.core.plan import records
+from braze_pipeline.core.plan.rows import plan_preview
 from braze_pipeline.core.profiles import build_profiles
 from braze_pipeline.errors import EndpointMismatch
 from braze_pipeline.sandbox import Sandbox
@@ -89,6 +91,15 @@ def test_it_plans_what_0_1_0_would_have_planned_and_braze_ends_with_just_that(
     assert {braze.attributes_sent(user) for user in KNOWN - set(wanted)} == {0}
     # Those of whom nothing is confirmed, the refused ones and nobody else are still open.
     assert old.plan(t, 4).planned_users == 0
+
+
+def test_its_last_plan_can_still_be_looked_at(old: OldDatabase) -> None:
+    with old.warehouse.connect() as con:
+        plan = records.latest(con, old.template("loyal"))
+        assert plan is not None
+        assert (plan.status, plan.planned_attributes) == ("ready", 64)
+        assert plan.preflight.sentence().endswith("`preflight: off`.")
+        assert len(plan_preview(con, old.warehouse, plan, limit=100)) == 64
 
 
 def test_an_older_day_still_overwrites_nothing(old: OldDatabase, braze: Sandbox) -> None:

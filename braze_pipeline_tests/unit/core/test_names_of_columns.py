@@ -142,7 +142,8 @@ def planned(names: Sequence[str], kinds: Sequence[str], folder: Path) -> dict[st
         assert len(preview(con, t, DAY)) == len(CUSTOMERS)
         plan = build_plan(con, warehouse, t, [DAY], run_id="run", now=NOW)
         rows = con.execute(
-            f"SELECT __user_id, __object FROM read_parquet({literal(str(plan.snapshot))})"
+            "SELECT __user_id, __object FROM read_parquet(?)",
+            [str(warehouse.snapshot(plan.plan_id))],
         ).fetchall()
     objects = {user: json.loads(text) for user, text in rows}
     for user, found in objects.items():

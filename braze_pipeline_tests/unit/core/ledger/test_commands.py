@@ -75,7 +75,7 @@ def test_a_reset_outdates_plans_and_knows_its_names(world: Make) -> None:
     plan = w.plan(day(1))
     commands.reset(w.con, w.warehouse, T)
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, T, plan.plan_id)
+        records.check_sendable(w.con, w.warehouse, T, plan.plan_id)
     with pytest.raises(UsageError, match="Spent"):
         commands.reset(w.con, w.warehouse, T, ["Spent"])
 
@@ -147,7 +147,7 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     assert not [row for row in left if "ana" in row.replace("analytics", "") or "'a'" in row]
     assert not list(Path(w.warehouse.snapshots).glob("*.parquet"))
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, T, pending.plan_id)
+        records.check_sendable(w.con, w.warehouse, T, pending.plan_id)
     w.profiles(day(4), {"b": {"Spend": 1.0}})
     assert w.plan(day(4)).planned_users == 0
 

@@ -130,7 +130,7 @@ def test_an_adopted_ledger_counts_for_the_new_endpoint_and_outdates_older_plans(
     old = sent.plan(day(2))
     endpoint.adopt(sent.con, sent.warehouse, at(THERE), reason="moved to another cluster")
     with pytest.raises(PlanOutdated):
-        records.check_sendable(sent.con, at(THERE), old.plan_id)
+        records.check_sendable(sent.con, sent.warehouse, at(THERE), old.plan_id)
     assert sent.plan(day(1), t=at(THERE)).planned_users == 0
     with pytest.raises(EndpointMismatch):
         sent.plan(day(1))

@@ -132,18 +132,18 @@ def test_a_plan_is_sendable_until_something_else_changes_the_ledger(world: Make)
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
     old = w.plan(day(1))
-    records.check_sendable(w.con, T, old.plan_id)
+    records.check_sendable(w.con, w.warehouse, T, old.plan_id)
     w.send(old, stop_after=1)
     w.fold()
-    records.check_sendable(w.con, T, old.plan_id)  # a resume
+    records.check_sendable(w.con, w.warehouse, T, old.plan_id)  # a resume
     w.profiles(day(2), MANY)
     new = w.plan(day(2))
     w.send(new)
     w.fold()
     with pytest.raises(PlanOutdated, match="version"):
-        records.check_sendable(w.con, T, old.plan_id)
+        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
     with pytest.raises(NotBuilt, match="no plan"):
-        records.check_sendable(w.con, T, "none")
+        records.check_sendable(w.con, w.warehouse, T, "none")
 
 
 def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(world: Make) -> None:
@@ -155,7 +155,7 @@ def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(wor
     w.profiles(day(3), {"a": {"Tier": "X"}})
     assert w.plan(day(3)).status == "sent"
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, T, old.plan_id)
+        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
 
 
 def test_a_refusal_is_recorded_and_the_same_object_not_sent_again(world: Make) -> None:
@@ -199,7 +199,7 @@ def test_a_send_whose_snapshot_is_gone_is_skipped_and_said(world: Make) -> None:
     w.profiles(day(1), {"a": {"Tier": "x"}})
     plan = w.plan(day(1))
     w.send(plan)
-    plan.snapshot.unlink()
+    w.warehouse.snapshot(plan.plan_id).unlink()
     assert (w.fold().skipped, w.fold().skipped) == (1, 0)
     assert w.plan(day(1)).planned_users == 1
 

@@ -125,7 +125,9 @@ class Ledger(RuleBasedStateMachine):
         assert self.last is not None
         self.world.fold()
         try:
-            records.check_sendable(self.world.con, self.world.t, self.last.plan_id)
+            records.check_sendable(
+                self.world.con, self.world.warehouse, self.world.t, self.last.plan_id
+            )
         except PlanOutdated:
             return
         self._send(after)

@@ -82,7 +82,7 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
         import_ledger(w.con, w.warehouse, [T], file)
     import_ledger(w.con, w.warehouse, [T], file, replace=True)
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, T, old.plan_id)
+        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
     w.profiles(day(2), {"a": {"S": "1"}})
     assert w.run(day(2)).planned_users == 0
 

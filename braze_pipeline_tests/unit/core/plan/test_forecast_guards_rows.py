@@ -129,7 +129,7 @@ def test_each_guard_holds_a_plan_back_and_says_why(
     assert plan.status == "held"
     assert stopped(w) == {guard}
     with pytest.raises(GuardStopped, match=f"--let-through {guard}"):
-        records.check_sendable(w.con, w.t, plan.plan_id)
+        records.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
 
 
 def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
@@ -162,7 +162,7 @@ def test_a_held_plan_can_be_let_through_once_on_record(world: Make) -> None:
     assert w.plan(day(2)).status == "held"
     plan = w.plan(day(2), let_through=["audience_size"], reason="sale ended")
     assert plan.status == "ready"
-    records.check_sendable(w.con, w.t, plan.plan_id)
+    records.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
     assert w.con.execute(
         "SELECT guard, reason, count(*) FROM records.guards_let_through GROUP BY ALL"
     ).fetchall() == [("audience_size", "sale ended", 1)]
@@ -189,7 +189,7 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
     w.profiles(day(2), {"a": {"email": "bea@example.com"}, "c": {"Tier": "é"}})
     plan = w.plan(day(2))
     out = tmp_path / "new" / "plan.parquet"
-    assert export_plan(w.con, plan, out) == 4
+    assert export_plan(w.con, w.warehouse, plan, out) == 4
     found = pq.read_table(out).drop_columns(["request", "as_of", "type"]).to_pylist()
     assert sorted(tuple(row.values()) for row in found) == sorted(
         [
@@ -199,13 +199,13 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
             ("c", "Tier", None, '"é"', "new user"),
         ]
     )
-    shown = plan_preview(w.con, plan)
+    shown = plan_preview(w.con, w.warehouse, plan)
     assert len(shown) == 4
     assert "ana@" not in str(shown)
     assert "xxx@xxxxxxx.xxx" in str(shown)
-    plan.snapshot.unlink()
+    w.warehouse.snapshot(plan.plan_id).unlink()
     with pytest.raises(NotBuilt):
-        rows_sql(plan)
+        rows_sql(w.warehouse, plan)
 
 
 def test_a_plan_is_loaded_as_it_was_made(world: Make) -> None:

@@ -58,10 +58,12 @@ def test_the_file_is_in_order_and_appears_whole(world: Make) -> None:
     w = world(smaller_requests(T, 3))
     w.profiles(day(1), {f"u{n}": {"Tier": "x"} for n in range(20)})
     plan = w.plan(day(1))
-    file = pq.read_table(plan.snapshot)
+    file = pq.read_table(w.warehouse.snapshot(plan.plan_id))
     places = list(zip(file["__request"].to_pylist(), file["__index"].to_pylist(), strict=True))
     assert places == [(n // 3, n % 3) for n in range(20)]
-    assert [path.name for path in w.warehouse.snapshots.iterdir()] == [plan.snapshot.name]
+    assert [path.name for path in w.warehouse.snapshots.iterdir()] == [
+        w.warehouse.snapshot(plan.plan_id).name
+    ]
 
 
 def test_only_the_newest_snapshots_are_kept(world: Make) -> None:
@@ -71,7 +73,7 @@ def test_only_the_newest_snapshots_are_kept(world: Make) -> None:
         plan = w.plan(day(number))
     names = {path.name for path in w.warehouse.snapshots.iterdir()}
     assert len(names) == 3
-    assert plan.snapshot.name in names
+    assert w.warehouse.snapshot(plan.plan_id).name in names
 
 
 def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(world: Make) -> None:
@@ -82,10 +84,10 @@ def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(wor
     for number in range(1, 5):
         w.profiles(day(number), {"a": {"Tier": str(number)}})
         last = w.plan(day(number))
-    assert broken.snapshot.exists()
+    assert w.warehouse.snapshot(broken.plan_id).exists()
     w.send(last)
     w.plan(day(4))
-    assert not broken.snapshot.exists()
+    assert not w.warehouse.snapshot(broken.plan_id).exists()
 
 
 def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:

@@ -101,7 +101,7 @@ def test_an_older_day_may_be_forced_with_a_reason_on_record(world: Make) -> None
     plan = w.run(day(9), force_stale="day 10 was loaded wrongly")
     assert w.braze.profiles["a"] == {"Tier": "old"}
     recorded = w.con.execute(
-        "SELECT force_stale FROM records.plans WHERE plan_id = ?", [plan.plan_id]
+        "SELECT summary ->> 'force_stale' FROM records.plans WHERE plan_id = ?", [plan.plan_id]
     ).fetchone()
     assert recorded == ("day 10 was loaded wrongly",)
     assert w.sent(w.run(day(10))) == {"a": {"Tier": "new"}}

@@ -1,0 +1,89 @@
+"""A stored plan can be read by other versions, and from another place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.core.plan import records
+from braze_pipeline.core.plan.records import PlanSummary
+from braze_pipeline.core.plan.rows import plan_preview
+from braze_pipeline.core.warehouse import Warehouse
+from braze_pipeline.errors import NewerVersion
+from braze_pipeline.settings import TemplateSettings, ValueType
+from braze_pipeline_tests.ledger_world import World, attribute, day, template
+
+Make = Callable[[TemplateSettings], World]
+
+T = template(attribute("S"), attribute("Paid", ValueType.FLOAT), attribute("email", is_field=True))
+
+
+@pytest.fixture
+def w(world: Make) -> World:
+    made = world(T)
+    made.profiles(day(1), {"a": {"S": "x", "Paid": 1.5}, "b": {"S": "Äpfel"}})
+    made.run(day(1))
+    made.profiles(day(2), {"a": {"S": "y", "Paid": 1.5}, "b": {"S": "Äpfel"}})
+    return made
+
+
+def rewrite(w: World, plan: PlanSummary, **more: object) -> dict[str, object]:
+    """Store a plan's JSON with other fields; None takes one away."""
+    row = w.con.execute(
+        "SELECT summary FROM records.plans WHERE plan_id = ?", [plan.plan_id]
+    ).fetchone()
+    assert row is not None
+    raw: dict[str, object] = json.loads(row[0]) | more
+    kept = {name: value for name, value in raw.items() if value is not None}
+    w.con.execute(
+        "UPDATE records.plans SET summary = ? WHERE plan_id = ?", [json.dumps(kept), plan.plan_id]
+    )
+    return raw
+
+
+def test_a_plan_is_the_same_when_it_is_loaded(w: World) -> None:
+    plan = w.plan(day(2), force_stale="because")
+    assert plan.planned_users == 1
+    assert records.load(w.con, plan.plan_id) == plan
+
+
+def test_a_plan_of_an_older_version_has_the_defaults_of_fields_that_came_later(w: World) -> None:
+    plan = w.plan(day(2))
+    rewrite(w, plan, version=None, force_stale=None, snapshot="/somewhere/else.parquet")
+    assert records.load(w.con, plan.plan_id) == plan
+
+
+def test_a_field_that_only_a_later_version_knows_is_no_obstacle(w: World) -> None:
+    plan = w.plan(day(2))
+    rewrite(w, plan, something_new={"a": [1]})
+    assert records.load(w.con, plan.plan_id) == plan
+
+
+def test_a_plan_that_this_version_cannot_understand_is_refused_by_name(w: World) -> None:
+    plan = w.plan(day(2))
+    rewrite(w, plan, version=records.VERSION + 1)
+    with pytest.raises(NewerVersion, match=plan.plan_id):
+        records.load(w.con, plan.plan_id)
+
+
+def test_every_field_is_stored_but_the_status_which_changes(w: World) -> None:
+    plan = w.plan(day(2))
+    stored = set(rewrite(w, plan))
+    assert stored == {one.name for one in fields(plan)} - {"status"} | {"version"}
+
+
+def test_a_database_that_was_moved_finds_its_snapshots(w: World, tmp_path: Path) -> None:
+    plan = w.plan(day(2))
+    w.close()
+    moved = Warehouse(tmp_path / "moved" / "w.duckdb")
+    moved.path.parent.mkdir()
+    for path in (w.warehouse.path, w.warehouse.snapshots, w.warehouse.journal_path):
+        shutil.move(path, moved.path.parent)
+    with moved.connect() as con:
+        records.check_sendable(con, moved, T, plan.plan_id)
+        assert [row.new for row in plan_preview(con, moved, plan)] == ['"y"']
