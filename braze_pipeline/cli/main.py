@@ -6,6 +6,7 @@ permission; 4 Braze unreachable or failing; 5 stopped by a guard.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from braze_pipeline import __version__
+from braze_pipeline import __version__, private
 from braze_pipeline.cli.actions import actions
 from braze_pipeline.cli.console import guarded
 from braze_pipeline.cli.context import session
@@ -64,6 +65,7 @@ def main() -> None:
     # What Dagster says of its own beta features is the developers' business (docs/decisions).
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    os.umask(private.OTHERS)
     # A terminated command drains what is in flight, as Ctrl-C does; so does one whose terminal is
     # closed, unless it was started with nohup.
     signal.signal(signal.SIGTERM, _interrupt)

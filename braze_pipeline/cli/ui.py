@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from braze_pipeline import private
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.demo import in_sandbox, known_users
@@ -56,7 +57,7 @@ def ui(session: Session, port: int) -> None:
 
 def _settings(session: Session, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of Dagster, whose working directory is the project."""
-    session.dagster_home.mkdir(parents=True, exist_ok=True)
+    private.folder(session.dagster_home)
     settings = {
         # What Dagster says of its own features is the developers' business.
         "PYTHONWARNINGS": "ignore",

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from braze_pipeline import private
 from braze_pipeline.core.migrations import JOURNAL
 from braze_pipeline.core.warehouse import disk_full
 from braze_pipeline.errors import LedgerError, PipelineError
@@ -81,7 +82,7 @@ class Journal:
             DiskFull: no room is left.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.file(path)
         with _told(path), closing(self._connect()) as con:
             JOURNAL.upgrade(con, path)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline import private
 from braze_pipeline.core import migrations
 from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOCK_WAIT_SECONDS = 60.0
+_BESIDE = (".wal", ".tmp")
+"""What DuckDB makes beside its file, and leaves there when it is killed."""
 
 SNAPSHOTS = ".snapshots"
 
@@ -139,7 +142,14 @@ class Warehouse:
             LedgerError: the file is not a DuckDB file this version can read.
             NewerVersion: a newer version of the package wrote it.
         """
-        with lacking(self.path), closing(self._open(read_only=read_only)) as connection:
+        if not read_only:
+            # The others are tightened where they are opened.
+            private.tighten(self.path, *(self.path.with_name(self.path.name + x) for x in _BESIDE))
+        with (
+            lacking(self.path),
+            private.made(),
+            closing(self._open(read_only=read_only)) as connection,
+        ):
             if not read_only:
                 migrations.upgrade(connection, self.path)
             yield connection
@@ -150,7 +160,7 @@ class Warehouse:
 
         Those of processes that were killed are removed first: each holds its folder's lock.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         prefix = f"{self.path.stem}.scratch-"
         for left in self.path.parent.glob(f"{prefix}*"):
             with suppress(BlockingIOError, FileNotFoundError), _locked(left):
@@ -167,7 +177,7 @@ class Warehouse:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + self.lock_wait
         while True:
             try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from braze_pipeline import private
 from braze_pipeline.sandbox.coercion import DataType
 from braze_pipeline.sandbox.profiles import external_id
 from braze_pipeline.sandbox.workspace import User, Workspace
@@ -32,8 +33,7 @@ def save(workspace: Workspace, path: Path) -> None:
     The file is complete or not there: it is written under another name and renamed.
     """
     unfinished = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with workspace.lock, unfinished.open("w", encoding="utf-8") as file:
+    with workspace.lock, private.file(unfinished).open("w", encoding="utf-8") as file:
         attributes = {
             one.name: {"type": one.type, "blocklisted": one.blocklisted}
             for one in workspace.attributes.values()

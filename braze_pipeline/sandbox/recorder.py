@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from braze_pipeline import private
 from braze_pipeline.sandbox.endpoints import Request
 from braze_pipeline.sandbox.traffic import RequestRecord
 
@@ -26,8 +27,7 @@ class Recorder:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = private.file(path).open("a", encoding="utf-8")
         self._lock = Lock()
 
     def write(self, request: Request, record: RequestRecord) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from braze_pipeline import private
 from braze_pipeline.core.migrations import ACTIONS
 
 
@@ -33,7 +34,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 def _connect(path: Path | None) -> sqlite3.Connection:
     """To the file, which is created where it is not there; None for an empty one in memory."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.file(path)
     con = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None)
     try:
         _prepare(con, path)

@@ -62,7 +62,7 @@ def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> in
     small: dict[str, Any] = {name: _rows(con, name, ledger) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
     small["schema_version"] = LEDGER.version
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(path.name + ".draft")
     con.execute(
         f"COPY (SELECT * FROM {tables.wide(ledger)}) TO {literal(str(draft))} "

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline import private
 from braze_pipeline.core.masking import mask
 from braze_pipeline.core.plan import payload
 from braze_pipeline.core.plan.records import snapshot_of
@@ -70,10 +71,9 @@ def export_plan(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, out: Path
 ) -> int:
     """Write the rows to a Parquet file, with the real values; how many rows that is."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    row = con.execute(
-        f"COPY ({rows_sql(warehouse, plan)}) TO {literal(str(out))} (FORMAT parquet)"
-    ).fetchone()
+    query = rows_sql(warehouse, plan)
+    private.file(out)
+    row = con.execute(f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet)").fetchone()
     return int(row[0]) if row else 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline import private
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.payload import FRAME_BYTES
@@ -42,7 +43,7 @@ def write(
     where: str,
 ) -> None:
     """Write the rows of ``STAGE`` for which ``where`` holds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(path.parent)
     values = "".join(f", c{c.no}, n{c.no}, o{c.no}" for c in columns)
     size = destination.objects_per_request
     draft = path.with_suffix(".draft")

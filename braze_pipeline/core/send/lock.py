@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline import private
 from braze_pipeline.errors import SendBusy
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iter
     Raises:
         SendBusy: somebody else still holds it after ``wait`` seconds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = os.open(private.file(path), os.O_RDWR | os.O_CLOEXEC)
     try:
         _take(file, destination, wait)
         yield
