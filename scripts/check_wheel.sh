@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs the wheel into an empty project without the lock, so with the newest libraries that
+# pyproject.toml allows, and runs the sample there: sources to a sandbox, and its definitions.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+sandbox=
+cleanup() {
+    if [ -n "$sandbox" ]; then kill "$sandbox" 2>/dev/null || true; fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+python=$(command -v "${PYTHON:-python3.11}" || command -v python3)
+"$python" -m venv "$work/venv"
+bin=$work/venv/bin
+"$bin/python" -m pip wheel --quiet --disable-pip-version-check --no-deps -w "$work/dist" "$root"
+"$bin/python" -m pip install --quiet --disable-pip-version-check "$work"/dist/*.whl
+"$bin/python" -c 'import dagster, duckdb, pandas; print("With duckdb", duckdb.__version__, "dagster", dagster.__version__, "pandas", pandas.__version__)'
+
+project=$work/acme
+mkdir -p "$project/acme/defs/braze"
+cp "$root"/braze_pipeline/defs/braze/{defs.yaml,customer_attributes.sql} "$project/acme/defs/braze/"
+mkdir "$project/data"
+cp "$root"/data/*.csv "$root"/data/*.parquet "$project/data/"
+printf '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "acme"\n' >"$project/pyproject.toml"
+cat >"$project/acme/definitions.py" <<'PYTHON'
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+PYTHON
+touch "$project/acme/__init__.py"
+
+cd "$project"
+port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$bin/braze-pipeline" sandbox --port "$port" --all-users >"$work/sandbox.log" 2>&1 &
+sandbox=$!
+export BRAZE_REST_ENDPOINT=http://127.0.0.1:$port BRAZE_API_KEY=any
+for _ in $(seq 120); do
+    if "$bin/python" -c "import socket; socket.create_connection(('127.0.0.1', $port), 1)" 2>/dev/null; then break; fi
+    sleep 0.5
+done
+run() {
+    "$bin/braze-pipeline" --config acme/defs/braze/defs.yaml run --as-of 2011-12-09 --json | tail -n 1 |
+        "$bin/python" -c 'import json, sys; r = json.load(sys.stdin); print(r["status"], *(r[k] for k in sys.argv[1:]))' "$@"
+}
+first=$(run accepted_users)
+again=$(run planned_users)
+"$bin/dagster" definitions validate -m acme.definitions >"$work/validate.log" 2>&1 || { cat "$work/validate.log"; exit 1; }
+echo "Installed as a dependency: first run: $first users accepted; again: $again planned."
+[ "$first" = "sent 1819" ] && [ "$again" = "sent 0" ] && [ -f data/warehouse.duckdb ]
