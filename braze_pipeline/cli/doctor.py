@@ -63,6 +63,7 @@ def examine(session: Session) -> Iterator[Finding]:
         yield health.failed("database", error)
         return
     yield from health.disk(warehouse)
+    yield from health.private_files(warehouse)
     yield from health.database(warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))

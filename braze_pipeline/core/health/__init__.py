@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from braze_pipeline.core.health.access import access
 from braze_pipeline.core.health.database import database
-from braze_pipeline.core.health.disk import disk
+from braze_pipeline.core.health.disk import disk, private_files
 from braze_pipeline.core.health.finding import Finding, State, exit_code, failed, fine, worth
 from braze_pipeline.core.health.journal import journal
 from braze_pipeline.core.health.reach import reach
@@ -33,6 +33,7 @@ __all__ = [
     "failed",
     "fine",
     "journal",
+    "private_files",
     "reach",
     "worth",
     "zones",

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline import private
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import ConfigurationError, DiskFull
 
@@ -35,6 +36,22 @@ def disk(warehouse: Warehouse) -> list[Finding]:
     if free < max(COMFORTABLE, size):
         return [worth("disk", saw, "Make room for at least the database's size again.")]
     return [fine("disk", saw)]
+
+
+def private_files(warehouse: Warehouse) -> list[Finding]:
+    """Whether others can read the database or what is beside it of ours."""
+    beside = warehouse.path.parent.glob(f"{warehouse.path.stem}.*")
+    loose = sorted(file for file in beside if file.stat().st_mode & private.OTHERS)
+    if not loose:
+        return [fine("rights", "The database and what is beside it are readable for you alone.")]
+    return [
+        worth(
+            "rights",
+            "They hold customers' values, and others may read them: "
+            f"{', '.join(file.name for file in loose)}.",
+            f"chmod -R go-rwx {' '.join(str(file) for file in loose)}",
+        )
+    ]
 
 
 def _nearest(folder: Path) -> Path:

@@ -81,7 +81,7 @@ def test_with_everything_in_order_a_run_can_be_sent(sandbox: Sandbox, tmp_path: 
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.stdout
-    assert "Ready to send. 1 of 20 checks" in result.stdout
+    assert "Ready to send. 1 of 21 checks" in result.stdout
     assert "daemon: None has run on this instance yet" in result.stdout
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.health import State, disk, exit_code, journal, zones
+from braze_pipeline.core.health import State, disk, exit_code, journal, private_files, zones
 from braze_pipeline.core.journal import Acknowledgement, Journal
 from braze_pipeline.core.send.lock import sending
 from braze_pipeline.core.warehouse import Warehouse
@@ -32,6 +32,22 @@ def test_little_room_is_told_before_it_is_used_up(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     [found] = disk(Warehouse(tmp_path / "warehouse.duckdb"))
     assert (found.state, found.exit_code) == (state, 4 if state == "fail" else 0)
+
+
+def test_files_that_others_may_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    with warehouse.connect():
+        pass
+    Journal(warehouse.journal_path)
+    (tmp_path / "orders.csv").write_text("the brand's own", encoding="utf-8")
+    (tmp_path / "orders.csv").chmod(0o644)
+    assert [found.state for found in private_files(warehouse)] == [State.OK]
+    warehouse.journal_path.chmod(0o640)
+    [found] = private_files(warehouse)
+    assert (found.state, found.exit_code) == (State.WARN, 0)
+    assert "warehouse.journal.sqlite." in found.saw
+    assert "warehouse.duckdb" not in found.saw
+    assert found.mend == f"chmod -R go-rwx {warehouse.journal_path}"
 
 
 def sent(warehouse: Warehouse, *, folded: bool = False) -> Journal:
