@@ -2,6 +2,8 @@
 
 SQLite (WAL, synchronous FULL). It is the only thing written while a send is under way, so that a
 crash at any instant costs at most the requests in flight. The fold brings it into the ledger.
+
+All SQL over its tables is here, so that whoever reads it counts in one way.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from braze_pipeline import private
 from braze_pipeline.core.migrations import JOURNAL
@@ -119,34 +121,142 @@ class Journal:
 
     def progress(self, plan_id: str) -> Progress:
         """What all sends of a plan together have brought."""
-        ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        with _told(self.path), closing(self._connect()) as con:
-            rows = con.execute(
-                "SELECT a.request_no, a.first_index, a.count FROM acknowledgements a "
-                "JOIN sends s USING (send_id) WHERE s.plan_id = ? ORDER BY 1, 2",
-                [plan_id],
-            ).fetchall()
-            refused = con.execute(
-                "SELECT count(*) FROM refusals JOIN sends USING (send_id) WHERE plan_id = ?",
-                [plan_id],
-            ).fetchone()[0]
-        for request_no, first, count in rows:
-            ranges[request_no].append((first, count))
-        return Progress(dict(ranges), sum(row[2] for row in rows) - refused, refused)
+        return progress(self.path, plan_id)
 
     def refused(self, plan_id: str) -> set[tuple[int, int]]:
         """Request number and position of every object of a plan that Braze refused."""
-        with _told(self.path), closing(self._connect()) as con:
-            rows = con.execute(
-                "SELECT request_no, object_index FROM refusals JOIN sends USING (send_id) "
-                "WHERE plan_id = ?",
-                [plan_id],
-            ).fetchall()
-        return {(request_no, index) for request_no, index in rows}
+        return set(refused(self.path, plan_id))
 
     def writer(self, send_id: int) -> Writer:
         """The one thread that writes acknowledgements of a send."""
         return Writer(self, send_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Send:
+    """One send that is not folded yet.
+
+    Attributes:
+        started_at: As the journal has it; tells it from a send of an earlier journal file.
+        ended: Nothing more will be acknowledged under it.
+        done: Every object of the plan has its final answer.
+    """
+
+    send_id: int
+    plan_id: str
+    run_id: str
+    started_at: str
+    ended: bool
+    done: bool
+
+
+def unfolded(path: Path, destination: str) -> list[Send]:
+    """The sends of a destination that are not wholly in the ledger yet, in order.
+
+    Raises:
+        LedgerError: the journal cannot be read. So do all that read it; where there is none, they
+            find nothing.
+    """
+    rows = _read(
+        path,
+        "SELECT send_id, plan_id, run_id, started_at, ended_at IS NOT NULL, status = 'done' "
+        "FROM sends WHERE destination = ? AND folded_at IS NULL ORDER BY send_id",
+        destination,
+    )
+    return [
+        Send(
+            send_id=send_id, plan_id=plan_id, run_id=run_id, started_at=started_at,
+            ended=bool(ended), done=bool(done),
+        )
+        for send_id, plan_id, run_id, started_at, ended, done in rows
+    ]  # fmt: skip
+
+
+def mark_folded(path: Path, send: Send) -> None:
+    """Note that a send is in the ledger."""
+    with _told(path), closing(sqlite3.connect(path, timeout=30.0)) as con, con:
+        con.execute("UPDATE sends SET folded_at = ? WHERE send_id = ?", (_now(), send.send_id))
+
+
+def plan_of_run(path: Path, run_id: str) -> str | None:
+    """The plan that a run last began to send; None when it began none."""
+    query = "SELECT plan_id FROM sends WHERE run_id = ? ORDER BY send_id DESC LIMIT 1"
+    rows = _read(path, query, run_id)
+    return rows[0][0] if rows else None
+
+
+def acknowledged(path: Path, destination: str) -> list[tuple[str, int, str]]:
+    """Plan, number and start of each send of a destination that brought any acknowledgement."""
+    return _read(
+        path,
+        "SELECT plan_id, send_id, started_at FROM sends WHERE destination = ? AND send_id IN "
+        "(SELECT send_id FROM acknowledgements)",
+        destination,
+    )
+
+
+def last_acknowledged(path: Path, destination: str) -> str | None:
+    """When Braze last acknowledged anything to a destination (ISO 8601)."""
+    query = (
+        "SELECT max(acknowledged_at) FROM acknowledgements JOIN sends USING (send_id) "
+        "WHERE destination = ?"
+    )
+    rows = _read(path, query, destination)
+    return rows[0][0] if rows else None
+
+
+def ranges_of(path: Path, send_id: int) -> list[tuple[int, int, int, str]]:
+    """What a send got answers for: request number, first index, count, time (ISO 8601)."""
+    query = (
+        "SELECT request_no, first_index, count, acknowledged_at FROM acknowledgements "
+        "WHERE send_id = ?"
+    )
+    return _read(path, query, send_id)
+
+
+def refusals_of(path: Path, send_id: int) -> list[tuple[int, int, int | None, str, int]]:
+    """What Braze refused in a send: request number, index, HTTP status, its sentence, attempt."""
+    query = (
+        "SELECT request_no, object_index, status, error, attempt FROM refusals WHERE send_id = ?"
+    )
+    return _read(path, query, send_id)
+
+
+def answered(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
+    """Request number, first index and count of what any send of a plan got answers for."""
+    return _read(
+        path,
+        "SELECT DISTINCT request_no, first_index, count FROM acknowledgements "
+        "JOIN sends USING (send_id) WHERE plan_id = ? ORDER BY 1, 2",
+        plan_id,
+    )
+
+
+def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
+    """Request number and position of each object of a plan that Braze refused in any send."""
+    return _read(
+        path,
+        "SELECT DISTINCT request_no, object_index FROM refusals JOIN sends USING (send_id) "
+        "WHERE plan_id = ?",
+        plan_id,
+    )
+
+
+def progress(path: Path, plan_id: str) -> Progress:
+    """What all sends of a plan together have brought."""
+    ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for request_no, first, count in answered(path, plan_id):
+        ranges[request_no].append((first, count))
+    users = sum(count for parts in ranges.values() for _, count in parts)
+    lost = len(refused(path, plan_id))
+    return Progress(dict(ranges), users - lost, lost)
+
+
+def _read(path: Path, query: str, key: str | int) -> list[tuple[Any, ...]]:
+    if not path.exists():
+        return []
+    with _told(path), closing(sqlite3.connect(path, timeout=30.0)) as con:
+        return con.execute(query, (key,)).fetchall()
 
 
 class Writer:

@@ -1,14 +1,17 @@
 """What was and was not sent under a plan, read from the journal.
 
 The journal is SQLite, so this works while a run holds the DuckDB file, and after a run that died.
+One that cannot be read must not keep a failure from being reported: then nothing is known.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from braze_pipeline.core import journal
+from braze_pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,56 +52,23 @@ class Sent:
 NOTHING = Sent(planned=None, accepted=0, rejected=0)
 
 
-def plan_of_run(journal: Path, run_id: str) -> str | None:
+def plan_of_run(path: Path, run_id: str) -> str | None:
     """The plan that a run last began to send; None when it began none."""
-    found = _rows(
-        journal,
-        "SELECT plan_id FROM sends WHERE run_id = ? ORDER BY send_id DESC LIMIT 1",
-        run_id,
-    )
-    return str(found[0][0]) if found else None
+    with suppress(PipelineError):
+        return journal.plan_of_run(path, run_id)
+    return None
 
 
-def sent_under(journal: Path, plan_id: str, *, planned: int | None) -> Sent:
+def sent_under(path: Path, plan_id: str, *, planned: int | None) -> Sent:
     """What all sends of a plan got answers for, reruns included."""
-    acknowledged = _rows(
-        journal,
-        "SELECT coalesce(sum(a.count), 0) FROM acknowledgements a "
-        "JOIN sends s USING (send_id) WHERE s.plan_id = ?",
-        plan_id,
-    )
-    refused = _rows(
-        journal,
-        "SELECT count(*) FROM (SELECT DISTINCT r.request_no, r.object_index FROM refusals r "
-        "JOIN sends s USING (send_id) WHERE s.plan_id = ?)",
-        plan_id,
-    )
-    answered = int(acknowledged[0][0]) if acknowledged else 0
-    rejected = int(refused[0][0]) if refused else 0
-    return Sent(planned=planned, accepted=max(0, answered - rejected), rejected=rejected)
+    with suppress(PipelineError):
+        found = journal.progress(path, plan_id)
+        return Sent(planned=planned, accepted=found.accepted, rejected=found.refused)
+    return Sent(planned=planned, accepted=0, rejected=0)
 
 
-def ever_acknowledged(journal: Path, destination: str) -> bool:
+def ever_acknowledged(path: Path, destination: str) -> bool:
     """Whether Braze ever acknowledged anything to a destination, so that its key was good once."""
-    return bool(
-        _rows(
-            journal,
-            "SELECT 1 FROM sends s JOIN acknowledgements a USING (send_id) "
-            "WHERE s.destination = ? LIMIT 1",
-            destination,
-        )
-    )
-
-
-def _rows(journal: Path, query: str, parameter: str) -> list[tuple[str | int, ...]]:
-    """The rows of a query; none where there is no journal, or none that can be read.
-
-    A damaged journal must not keep a failure from being told.
-    """
-    if not journal.is_file():
-        return []
-    try:
-        with closing(sqlite3.connect(journal, timeout=5.0)) as con:
-            return con.execute(query, (parameter,)).fetchall()
-    except sqlite3.Error:
-        return []
+    with suppress(PipelineError):
+        return journal.last_acknowledged(path, destination) is not None
+    return False

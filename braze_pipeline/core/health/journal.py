@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from braze_pipeline.core import journal as records
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.core.migrations import JOURNAL
 from braze_pipeline.errors import LedgerError
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from braze_pipeline.core.warehouse import Warehouse
-
-_UNFOLDED = "SELECT plan_id FROM sends WHERE destination = ? AND folded_at IS NULL ORDER BY send_id"
-_LAST = (
-    "SELECT max(acknowledged_at) FROM acknowledgements JOIN sends USING (send_id) "
-    "WHERE destination = ?"
-)
 
 
 def journal(
@@ -46,29 +41,32 @@ def journal(
     if not path.exists():
         return [fine(name, "Nothing was sent from here yet.")]
     try:
-        version, plans, last = _read(path, destination)
+        version = _version(path)
     except sqlite3.Error as error:
         return [failed(name, _unreadable(path, error))]
     if version > JOURNAL.version:
         return [failed(name, _newer(path, version))]
     return [
-        _unfolded(warehouse, destination, plans),
-        _age(destination, last, max_age_hours, now or datetime.now(UTC)),
+        _unfolded(warehouse, destination, [s.plan_id for s in records.unfolded(path, destination)]),
+        _age(
+            destination,
+            records.last_acknowledged(path, destination),
+            max_age_hours,
+            now or datetime.now(UTC),
+        ),
     ]
 
 
-def _read(path: Path, destination: str) -> tuple[int, list[str], str | None]:
-    """Schema version, plans of unfolded sends, last acknowledgement; nothing is written."""
+def _version(path: Path) -> int:
+    """The schema version of a sound journal; nothing is written."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
-        version: int = con.execute("PRAGMA user_version").fetchone()[0]
-        if version != JOURNAL.version:
-            return version, [], None
-        sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if sound != "ok":
+        version = JOURNAL.found(con)
+        if (
+            version == JOURNAL.version
+            and con.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
+        ):
             raise sqlite3.DatabaseError("damaged")
-        plans: list[tuple[Any, ...]] = con.execute(_UNFOLDED, [destination]).fetchall()
-        last: str | None = con.execute(_LAST, [destination]).fetchone()[0]
-    return version, [plan for (plan,) in plans], last
+    return version
 
 
 def _unfolded(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:

@@ -3,7 +3,7 @@
 ============== ===============================================================================
 ``tables``     the tables, their schema version and migrations
 ``columns``    which Braze name lies in which column of the wide table
-``journal``    reading what a send acknowledged
+``answers``    what the journal says, as temporary tables
 ``fold``       journal and plan snapshot into the ledger, with ``merge``
 ``endpoint``   which Braze the ledger is about
 ``settle``     which day each user was last evaluated for: the stale guard

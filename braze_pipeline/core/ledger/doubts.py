@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.journal import ANSWERED
+from braze_pipeline.core.ledger.answers import ANSWERED
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.instances import normal_endpoint
-from braze_pipeline.core.ledger import journal, tables
+from braze_pipeline.core import journal
+from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
 

@@ -14,14 +14,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import doubts, journal, merge, settle, tables
-from braze_pipeline.core.ledger.journal import ANSWERED, RANGES, REFUSED
+from braze_pipeline.core import journal
+from braze_pipeline.core.ledger import answers, doubts, merge, settle, tables
+from braze_pipeline.core.ledger.answers import ANSWERED, RANGES, REFUSED
 from braze_pipeline.core.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.journal import Send
+    from braze_pipeline.core.journal import Send
     from braze_pipeline.core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -82,9 +83,9 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
                 journal.mark_folded(warehouse.journal_path, send)
             continue
         if not _complete(con, send):
-            journal.load(con, warehouse.journal_path, send)
+            answers.load(con, warehouse.journal_path, send)
             if not send.done:
-                journal.load_answered(con, warehouse.journal_path, send.plan_id)
+                answers.load_answered(con, warehouse.journal_path, send.plan_id)
             took, lost = _fold_one(con, send, plan)
             sends, accepted, refused = sends + 1, accepted + took, refused + lost
         if send.ended:

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import doubts, settle, tables
-from braze_pipeline.core.ledger.journal import RANGES, REFUSED
+from braze_pipeline.core.ledger.answers import RANGES, REFUSED
 
 if TYPE_CHECKING:
     import duckdb
 
+    from braze_pipeline.core.journal import Send
     from braze_pipeline.core.ledger.fold import FoldedPlan
-    from braze_pipeline.core.ledger.journal import Send
 
 ACCEPTED = "__fold_accepted"
 _NUMBERS = "__fold_acks"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.core.ledger import journal, tables
+from braze_pipeline.core import journal
+from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.tables import MEMBER
 
 if TYPE_CHECKING:

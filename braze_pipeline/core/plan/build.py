@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
-from braze_pipeline.core import rejections
-from braze_pipeline.core.ledger import columns, endpoint, journal, settle, standing, tables
+from braze_pipeline.core import journal, rejections
+from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan
 from braze_pipeline.core.lineage import last_lineage

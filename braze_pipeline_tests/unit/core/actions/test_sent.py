@@ -35,6 +35,15 @@ def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
     assert not ever_acknowledged(path, "second")
 
 
+def test_send_and_action_count_a_plan_alike_also_what_was_answered_twice(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    acknowledge(path, "run-1", request=0, count=75, refused=2)
+    acknowledge(path, "run-2", request=0, count=75, refused=2)
+    found = Journal(path).progress("plan")
+    assert (found.accepted, found.refused) == (73, 2)
+    assert sent_under(path, "plan", planned=75) == Sent(planned=75, accepted=73, rejected=2)
+
+
 @pytest.mark.parametrize("damage", [None, b"", b"this is no database at all" * 50])
 def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
     tmp_path: Path, damage: bytes | None

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.ledger import journal, settle
+from braze_pipeline.core import journal
+from braze_pipeline.core.ledger import settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
 from braze_pipeline.settings import ValueType
