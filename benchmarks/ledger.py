@@ -22,6 +22,7 @@ from typing import Any
 
 from _measure import measure
 
+from braze_pipeline.core.journal import Journal
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.core.warehouse import Warehouse, quote
@@ -113,16 +114,9 @@ def plan(warehouse: Warehouse, t: TemplateSettings, day: date) -> dict[str, Any]
 
 def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
     """A journal as the send leaves it, all accepted, 1,000 requests a second."""
+    Journal(warehouse.journal_path)
     start = datetime.now(UTC)
     with closing(sqlite3.connect(warehouse.journal_path)) as journal, journal:
-        journal.executescript(
-            "CREATE TABLE IF NOT EXISTS sends (send_id INTEGER PRIMARY KEY, destination, template, "
-            "plan_id, run_id, started_at, ended_at, status, folded_at, summary);"
-            "CREATE TABLE IF NOT EXISTS acknowledgements (send_id, request_no, first_index, count, "
-            "acknowledged_at);"
-            "CREATE TABLE IF NOT EXISTS refusals (send_id, request_no, object_index, status, error,"
-            " attempt);"
-        )
         now = start.isoformat()
         row = ("bench", "bench", found["plan_id"], "bench", now, now, "done")
         send = journal.execute(
@@ -130,7 +124,8 @@ def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
             "status) VALUES (?, ?, ?, ?, ?, ?, ?)", row,
         ).lastrowid  # fmt: skip
         journal.executemany(
-            "INSERT INTO acknowledgements VALUES (?, ?, 0, ?, ?)",
+            "INSERT INTO acknowledgements (send_id, request_no, first_index, count, "
+            "acknowledged_at) VALUES (?, ?, 0, ?, ?)",
             (
                 (send, n, size, (start + timedelta(milliseconds=n)).isoformat())
                 for n in range(found["requests"])

@@ -28,13 +28,13 @@ def count_unchanged(con: duckdb.DuckDBPyConnection, q: Question, past: History) 
     """
     columns = q.layout.columns
     leaving = past.latest(q.newest) and any(c.settings.on_leave != "keep" for c in columns)
-    same = " AND ".join(_same(c, leaving=leaving) for c in columns) or "true"
+    same = " AND ".join(_same(c, leaving=leaving, in_doubt=past.doubts) for c in columns) or "true"
     in_doubt = (
         "LEFT JOIN (SELECT user_id, flatten(list(columns)) AS attributes FROM ledger.doubts "
         f"WHERE ledger = {literal(q.layout.ledger)} GROUP BY user_id) d "
         "ON d.user_id = p.__user_id"
         if past.doubts
-        else "CROSS JOIN (SELECT NULL::INTEGER[] AS attributes) d"
+        else ""
     )
     return tables.count(
         con,
@@ -58,22 +58,24 @@ def _newest(q: Question, *, leaving: bool) -> str:
     )
 
 
-def _same(c: Column, *, leaving: bool) -> str:
+def _same(c: Column, *, leaving: bool, in_doubt: bool) -> str:
     """Whether Braze is proven to have what one attribute should be, or nothing may be sent of it.
 
     A reset attribute, and one in doubt, is proven by nothing.
     """
-    proven = f"NOT coalesce(list_contains(d.attributes, {c.no}), false)"
+    proven = ""
+    if in_doubt:
+        proven += f" AND NOT coalesce(list_contains(d.attributes, {c.no}), false)"
     if c.reset_ack is not None:
         proven += f" AND NOT coalesce(l.a{c.no} <= {c.reset_ack}, false)"
     value = _value(c)
     exempt = [f"list_contains(p.__held, {literal(c.name)}) IS TRUE"]
     if not c.settings.send_null:
         exempt.append(f"{value} IS NULL")
-    stays = f"(({value} IS NOT DISTINCT FROM l.v{c.no} AND {proven}) OR {' OR '.join(exempt)})"
+    stays = f"(({value} IS NOT DISTINCT FROM l.v{c.no}{proven}) OR {' OR '.join(exempt)})"
     if not leaving or c.settings.on_leave == "keep":
         return stays
-    gone = f"{payload.leave_value(c)} IS NOT DISTINCT FROM l.v{c.no} AND {proven}"
+    gone = f"{payload.leave_value(c)} IS NOT DISTINCT FROM l.v{c.no}{proven}"
     return f"CASE WHEN p.__gone THEN {gone} ELSE {stays} END"
 
 
