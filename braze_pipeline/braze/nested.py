@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 TIME_KEY: Final = "$time"
 
+OPERATORS: Final = frozenset({"add", "remove", "inc"})
+"""Keys by which Braze changes an attribute instead of setting it, where an object has no others.
+
+Source: Braze docs, "User attributes object" (arrays, increments).
+"""
+
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.:,](\d{1,9}))?)?"
     r" ?(Z|[+-]\d\d(?::?\d\d)?)?)?",
@@ -71,6 +77,8 @@ def canonical_object(value: Json, *, zone: tzinfo = UTC) -> dict[str, Json]:
     """An object for a custom attribute; ``zone`` is that of date-times with no offset."""
     if not isinstance(value, dict):
         raise NestedProblem("not_an_object")
+    if value and value.keys() <= OPERATORS:
+        raise NestedProblem("nested_operator")
     return _object(value, zone, 1)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
 from braze_pipeline.braze.limits import MAX_EXTERNAL_ID_BYTES
+from braze_pipeline.braze.nested import OPERATORS
 from braze_pipeline.settings import Json
 
 PRIMARY: Final = ("external_id", "user_alias", "braze_id")
@@ -39,7 +40,7 @@ BAD_GROUPS: Final = "'subscription_groups' must be an array of objects with an i
 BAD_FIELD: Final = "'{}' is not a valid attribute"
 NEVER_SENT: Final = "'{}' is not known to the sandbox, because this pipeline never sends it"
 
-_OPERATORS: Final = frozenset({"$add", "$remove", "$update", "add", "remove", "inc"})
+_OPERATORS: Final = OPERATORS | {"$add", "$remove", "$update"}
 
 _EMAIL: Final = re.compile(
     r"[^@\s,;<>()\[\]\\\"]{1,64}@[^@\s,;<>()\[\]\\\"_]+\.[^@\s.,;<>()\[\]\\\"_]{2,}"

@@ -49,6 +49,7 @@ REASONS: Final[dict[str, str]] = {
     "object_too_large": f"above {limits.MAX_OBJECT_BYTES:,} bytes of JSON",
     "json_unreadable": "not valid JSON",
     "nested_null": "a null inside a nested value: Braze would drop the whole update",
+    "nested_operator": "only the keys add, remove or inc: Braze would change the attribute by them",
     "nested_key": "a key that is empty or holds white space, a full stop or a dollar sign",
     "nested_key_too_long": f"a key of more than {limits.MAX_NAME} characters",
     "nested_duplicate_key": "the same key twice in one object",

@@ -111,6 +111,8 @@ def test_identifiers_are_measured_in_bytes(value: str, code: str | None) -> None
         ('{"a b":1}', "nested_key"),
         ('{"a.b":1}', "nested_key"),
         ('{"$add":1}', "nested_key"),
+        ('{"inc":3}', "nested_operator"),
+        ('{"add":["a"],"remove":["b"]}', "nested_operator"),
         ('{"":1}', "nested_key"),
         ('{"' + "k" * 256 + '":1}', "nested_key_too_long"),
         ('{"a":"' + "x" * 256 + '"}', "nested_text_too_long"),
@@ -131,6 +133,7 @@ def test_a_nested_value_with_one_bad_part_is_refused_with_its_rule(text: str, co
 
 
 def test_nested_dates_are_marked_as_times() -> None:
+    assert canonical_object({"add": 1, "city": "Leeds"}) == {"add": 1, "city": "Leeds"}
     made = canonical_object({"on": "2024-01-05", "at": "2024-01-05T10:00:00+02:00", "no": "2024"})
     assert made == {
         "on": {"$time": "2024-01-05T00:00:00.000Z"},

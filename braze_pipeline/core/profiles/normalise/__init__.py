@@ -51,7 +51,7 @@ _ALL: Final = (
     Kind("date", 1, dates.calendar_date, "date_unreadable"),
     Kind("time", 1, dates.instant, "time_unreadable"),
     Kind("array", 1, nested.array, "array_too_large", _JSON),
-    Kind("object", 1, nested.object_, "object_too_large", _JSON),
+    Kind("object", 2, nested.object_, "object_too_large", _JSON),
     Kind("objects", 1, nested.objects, "object_too_large", _JSON),
     Kind("field", 1, nested.field, "object_too_large", _JSON),
 )
