@@ -10,14 +10,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 
+import dagster as dg
 import pytest
 
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.resolve import resolve
+from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox
 
 PROJECT = Path(__file__).parent.parent
@@ -146,6 +151,28 @@ class SmallBrand:
         """One more order for everybody on the last day, as late data; once an hour."""
         with (self.folder / "sources" / "orders.csv").open("a", encoding="utf-8") as file:
             file.writelines(_orders([self.last], hour=hour))
+
+
+def materialize(
+    brand: SmallBrand, wanted: Callable[[str], bool], *, day: str | None = None, strict: bool = True
+) -> dg.ExecuteInProcessResult:
+    """Materialize the assets of a day that are wanted by name, as the UI does, on the instance.
+
+    ``strict``: an exception of a step is raised, and does not only fail the run.
+    """
+    ((config, place),) = load_configs(brand.config)
+    definitions = build_definitions(
+        config=config, folder=brand.folder, place=place, environ=os.environ
+    )
+    (t,) = resolve(config, folder=brand.folder, place=place, environ=os.environ)
+    keys = TemplateKeys.of(t)
+    with dg.DagsterInstance.get() as instance:
+        return definitions.resolve_job_def(keys.job("braze_daily")).execute_in_process(
+            instance=instance,
+            partition_key=day or brand.day(0),
+            asset_selection=[key for key in keys.all if wanted(key.path[-1])],
+            raise_on_error=strict,
+        )
 
 
 def small_brand(folder: Path, *, schedule: str = "null") -> SmallBrand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,16 +13,12 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.config.load import load_configs
-from braze_pipeline.config.resolve import resolve
 from braze_pipeline.core import send
 from braze_pipeline.core.ledger import fold as folding
 from braze_pipeline.core.plan import diff, payload
-from braze_pipeline.orchestration.build import build_definitions
 from braze_pipeline.orchestration.checks import ACCOUNTING
-from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox
-from braze_pipeline_tests.small_brand import SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
 
 @dataclass
@@ -34,19 +29,7 @@ class Books:
 
     def run(self, *, send: bool) -> dg.AssetCheckEvaluation | None:
         """Build and plan the day, or send the plan; what the account says."""
-        ((config, place),) = load_configs(self.brand.config)
-        definitions = build_definitions(
-            config=config, folder=self.brand.folder, place=place, environ=os.environ
-        )
-        (t,) = resolve(config, folder=self.brand.folder, place=place, environ=os.environ)
-        keys = TemplateKeys.of(t)
-        with dg.DagsterInstance.get() as instance:
-            result = definitions.resolve_job_def(keys.job("braze_daily")).execute_in_process(
-                instance=instance,
-                partition_key=self.brand.day(0),
-                asset_selection=[k for k in keys.all if (k.path[-1] == "braze_send") is send],
-                raise_on_error=False,
-            )
+        result = materialize(self.brand, lambda name: (name == "braze_send") is send, strict=False)
         found = [c for c in result.get_asset_check_evaluations() if c.check_name == ACCOUNTING]
         return found[0] if found else None
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.config.load import load_configs
-from braze_pipeline.config.resolve import resolve
-from braze_pipeline.orchestration.build import build_definitions
-from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
-from braze_pipeline_tests.small_brand import SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
 STEPS = ("customer_attributes", "braze_audience", "braze_profiles", "braze_plan", "braze_send")
 
@@ -31,18 +25,7 @@ class Place:
 
     def run(self, *steps: str, day: str | None = None) -> dict[str, str]:
         """Materialize some assets of a day, as the UI does; what the checks say."""
-        ((config, place),) = load_configs(self.brand.config)
-        definitions = build_definitions(
-            config=config, folder=self.brand.folder, place=place, environ=os.environ
-        )
-        (t,) = resolve(config, folder=self.brand.folder, place=place, environ=os.environ)
-        keys = TemplateKeys.of(t)
-        with dg.DagsterInstance.get() as instance:
-            result = definitions.resolve_job_def(keys.job("braze_daily")).execute_in_process(
-                instance=instance,
-                partition_key=day or self.brand.day(0),
-                asset_selection=[key for key in keys.all if key.path[-1] in steps],
-            )
+        result = materialize(self.brand, lambda name: name in steps, day=day)
         assert result.success
         return {
             one.check_name: one.description or "" for one in result.get_asset_check_evaluations()
