@@ -212,9 +212,9 @@ def test_a_stop_drains_and_leaves_the_rest_for_a_rerun(tmp_path: Path) -> None:
 
 def test_the_limit_is_kept_so_that_braze_need_not_throttle(tmp_path: Path) -> None:
     ids = users(1500)
-    with Sandbox(users=ids, limits=Limits(requests=10, seconds=0.5)) as sandbox:
+    with Sandbox(users=ids, limits=Limits(requests=12, seconds=0.5)) as sandbox:
         result = send(
-            tmp_path, sandbox.endpoint, ids, rate_limit=RateLimit(requests=9, seconds=0.5)
+            tmp_path, sandbox.endpoint, ids, rate_limit=RateLimit(requests=6, seconds=0.5)
         )
     assert outcome(result) == (1500, 0, 0)
     assert result.retries.get("429", 0) == 0
@@ -276,12 +276,12 @@ def test_answers_that_never_end_are_no_answers_and_are_retried_like_them(tmp_pat
 
     ids = users(150)
     with FakeHttp(answer=answers) as server:
-        result = send(tmp_path, server.endpoint, ids, answer_timeout=0.3)
+        result = send(tmp_path, server.endpoint, ids, answer_timeout=1.0)
         assert outcome(result) == (150, 0, 0)
         assert dict(result.retries) == {"timeout": 2}
 
         server.answer = lambda request: drip(success(request))
-        stuck = send(tmp_path, server.endpoint, ids, plan_id="stuck", answer_timeout=0.3)
+        stuck = send(tmp_path, server.endpoint, ids, plan_id="stuck", answer_timeout=1.0)
         assert outcome(stuck) == (0, 0, 150)
         assert isinstance(stuck.stopped_by, BrazeUnavailable)
 
