@@ -22,10 +22,8 @@ from typing import Any
 
 from _measure import measure
 
-from braze_pipeline.core.journal import Journal
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan.build import build_plan
-from braze_pipeline.core.warehouse import Warehouse, quote
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,
@@ -35,6 +33,8 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.warehouse import Warehouse, quote
 
 FIRST = date(2026, 1, 1)
 STEPS = (7919, 7927, 7933, 7937)  # primes: each day has its own order of the users

@@ -24,7 +24,6 @@ from _measure import measure
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.core.profiles import build_profiles, build_schema, staging
 from braze_pipeline.core.profiles.contract import frame_of
-from braze_pipeline.core.warehouse import Warehouse, quote
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,
@@ -32,6 +31,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage.warehouse import Warehouse, quote
 
 FIRST = date(2026, 1, 1)
 

@@ -16,11 +16,9 @@ from typing import Any
 
 import duckdb
 
-from braze_pipeline.core import migrations
 from braze_pipeline.core.ledger.fold import FoldSummary, fold
 from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.core.plan.records import PlanSummary
-from braze_pipeline.core.warehouse import Warehouse, prepare, quote
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,
@@ -30,6 +28,8 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage import migrations
+from braze_pipeline.storage.warehouse import Warehouse, prepare, quote
 
 _JOURNAL = """
 CREATE TABLE IF NOT EXISTS sends (send_id INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT,

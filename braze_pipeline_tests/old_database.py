@@ -16,9 +16,9 @@ from braze_pipeline.core import flow
 from braze_pipeline.core.flow import Overrides, SendOutcome
 from braze_pipeline.core.ledger import endpoint
 from braze_pipeline.core.plan.records import PlanSummary
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.sandbox import SANDBOX_API_KEY
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import day as first_of_january
 
 MADE = datetime(2026, 11, 27, 10)  # noqa: DTZ001 - UTC without a zone, as the tables have it

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.core import migrations
 from braze_pipeline.core.profiles import ProfilesSummary, build_profiles
-from braze_pipeline.core.warehouse import prepare, quote
 from braze_pipeline.settings import (
     CUSTOMER,
     AttributeSettings,
@@ -19,6 +17,8 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage import migrations
+from braze_pipeline.storage.warehouse import prepare, quote
 
 if TYPE_CHECKING:
     import duckdb

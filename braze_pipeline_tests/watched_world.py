@@ -13,9 +13,7 @@ from typing import Any
 import dagster as dg
 
 from braze_pipeline.core.actions import Action, ActionStore
-from braze_pipeline.core.journal import Acknowledgement, Journal
 from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, guard_check, spec
 from braze_pipeline.orchestration.failures import told
@@ -28,6 +26,8 @@ from braze_pipeline.settings import (
     ScheduleSettings,
     TemplateSettings,
 )
+from braze_pipeline.storage.journal import Acknowledgement, Journal
+from braze_pipeline.storage.warehouse import Warehouse
 
 DAY = "2026-03-01"
 NEXT_DAY = "2026-03-02"

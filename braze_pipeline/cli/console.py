@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.storage.masking import describe_unknown
 
 USAGE = 2
 _PIPE_WIDTH = 160

@@ -14,9 +14,9 @@ from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.project import DATABASE_VARIABLE, database_path, project_of
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import dagster as dg

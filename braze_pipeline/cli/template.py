@@ -118,7 +118,7 @@ def _try(t: TemplateSettings, day: date) -> None:
     from braze_pipeline.core.audience import build_audience, require_somebody
     from braze_pipeline.core.profiles import build_profiles, require_profiles
     from braze_pipeline.core.sourcecheck import judge_sources
-    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.storage.warehouse import Warehouse
 
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,14 +18,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core.ledger import answers
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.core.plan.records import PlanSummary
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True, kw_only=True)

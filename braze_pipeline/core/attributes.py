@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core import identifier, usersql
 from braze_pipeline.core.audience import check_columns
-from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
-from braze_pipeline.core.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.storage.partitions import Fitted, replace_day
+from braze_pipeline.storage.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:

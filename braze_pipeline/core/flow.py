@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import accounting, rejections
+from braze_pipeline.core import accounting
 from braze_pipeline.core.accounting import Account
 from braze_pipeline.errors import (
     BrazeError,
@@ -21,14 +21,15 @@ from braze_pipeline.errors import (
     PipelineError,
     PlanOutdated,
 )
+from braze_pipeline.storage import rejections
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.preflight import Preflight
     from braze_pipeline.core.send import Progress, SendResult
     from braze_pipeline.core.send.read_back import ReadBack
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 Say = Callable[[str], None]
 
@@ -183,8 +184,8 @@ def send_days(
         AccountingError: the counts do not add up.
     """
     from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.journal import Journal
     from braze_pipeline.core.send import send_plan, sending
+    from braze_pipeline.storage.journal import Journal
 
     d = t.destination
     with sending(warehouse.lock_path(d.name), d.name):
@@ -289,8 +290,8 @@ def _read_back(
     from braze_pipeline.braze.client import BrazeClient
     from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
     from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.journal import Journal
     from braze_pipeline.core.send.read_back import read_back
+    from braze_pipeline.storage.journal import Journal
 
     d = t.destination
     if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
@@ -333,7 +334,7 @@ def _settle(
     from braze_pipeline.core.ledger import tables
     from braze_pipeline.core.ledger.fold import fold
     from braze_pipeline.core.plan import records
-    from braze_pipeline.core.warehouse import columns
+    from braze_pipeline.storage.warehouse import columns
 
     with warehouse.connect() as con:
         fold(con, warehouse, t.destination.name)

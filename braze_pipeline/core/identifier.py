@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.warehouse import fold
 from braze_pipeline.errors import MissingRequiredField
+from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.sources.tables import TABLES
-from braze_pipeline.core.warehouse import fold
+from braze_pipeline.storage.warehouse import fold
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:

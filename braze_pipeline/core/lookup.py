@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.errors import MissingPermission
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 TELL_EVERY: Final = 30.0
 """Seconds between two lines about a look-up under way."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.core.lineage import Lineage
-from braze_pipeline.core.warehouse import fold
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from braze_pipeline.core.warehouse import fold
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.core import reach
-from braze_pipeline.core.masking import mask
-from braze_pipeline.core.warehouse import disk_full, fold
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
+from braze_pipeline.storage.masking import mask
+from braze_pipeline.storage.warehouse import disk_full, fold
 from braze_pipeline.written import did_you_mean, read_text
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import dagster as dg
 
 from braze_pipeline.core.audience import columns_read
 from braze_pipeline.core.sources.tables import TABLES
-from braze_pipeline.core.warehouse import fold
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary

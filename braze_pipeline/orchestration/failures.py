@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from braze_pipeline.core.masking import describe_unknown
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.storage.masking import describe_unknown
 
 ACTION = "braze_pipeline/action"
 WHAT = "braze_pipeline/what"

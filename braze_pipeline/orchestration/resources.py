@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 
 from braze_pipeline.config.project import database_path
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):

@@ -14,7 +14,6 @@ import dagster as dg
 from dagster._core.definitions.run_request import DagsterRunReaction
 
 from braze_pipeline.core.actions import ActionStore, Message, Outbox
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.orchestration.notify import Told, channels_from, deliver, tell
 from braze_pipeline.orchestration.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
@@ -23,6 +22,7 @@ from braze_pipeline.orchestration.watch.lateness import note_overdue_sends, note
 from braze_pipeline.orchestration.watch.runs import Done
 from braze_pipeline.orchestration.watch.tick import WILL_RETRY_TAG, Watch
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 Clock = Callable[[], datetime]
 Reply = dg.SkipReason | DagsterRunReaction

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from braze_pipeline import private
-from braze_pipeline.core.migrations import ACTIONS
+from braze_pipeline.storage.migrations import ACTIONS
 
 
 @contextmanager

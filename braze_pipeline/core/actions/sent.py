@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from braze_pipeline.core import journal
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.storage import journal
 
 
 @dataclass(frozen=True, kw_only=True)

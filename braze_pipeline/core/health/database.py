@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.core.ledger import endpoint, tables
-from braze_pipeline.core.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
+from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.migrations import Connection
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.migrations import Connection
+    from braze_pipeline.storage.warehouse import Warehouse
 
 _WAIT_SECONDS = 2.0
 

@@ -12,7 +12,7 @@ from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import ConfigurationError, DiskFull
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.storage.warehouse import Warehouse
 
 _MB: Final = 1024**2
 LEAST: Final = 200 * _MB

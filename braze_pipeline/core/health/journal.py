@@ -10,15 +10,15 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import journal as records
 from braze_pipeline.core.health.finding import Finding, failed, fine, worth
-from braze_pipeline.core.migrations import JOURNAL
 from braze_pipeline.errors import LedgerError
+from braze_pipeline.storage import journal as records
+from braze_pipeline.storage.migrations import JOURNAL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.storage.warehouse import Warehouse
 
 
 def journal(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from braze_pipeline.core.health.finding import Finding, failed, fine
-from braze_pipeline.core.warehouse import prepare
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.storage.warehouse import prepare
 
 if TYPE_CHECKING:
     import duckdb

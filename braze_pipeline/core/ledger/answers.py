@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.core import journal
-from braze_pipeline.core.warehouse import registered
+from braze_pipeline.storage import journal
+from braze_pipeline.storage.warehouse import registered
 
 if TYPE_CHECKING:
     from pathlib import Path

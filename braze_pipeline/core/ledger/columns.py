@@ -23,9 +23,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.core import warehouse
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage import warehouse
 
 if TYPE_CHECKING:
     from datetime import datetime

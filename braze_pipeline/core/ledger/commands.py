@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import rejections
 from braze_pipeline.core.ledger import endpoint, tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.core.plan import payload
-from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.settings import CUSTOMER, ValueType
+from braze_pipeline.storage import rejections
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.instances import normal_endpoint
-from braze_pipeline.core import journal
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
+from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 
 def claim(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings) -> None:

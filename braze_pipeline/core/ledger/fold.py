@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import journal
 from braze_pipeline.core.ledger import answers, doubts, merge, settle, tables
 from braze_pipeline.core.ledger.answers import ANSWERED, RANGES, REFUSED
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.storage import journal
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.journal import Send
-    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.storage.journal import Send
+    from braze_pipeline.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from braze_pipeline.core.ledger.answers import RANGES, REFUSED
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.journal import Send
     from braze_pipeline.core.ledger.fold import FoldedPlan
+    from braze_pipeline.storage.journal import Send
 
 ACCEPTED = "__fold_accepted"
 _NUMBERS = "__fold_acks"

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.core import journal
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.tables import MEMBER
+from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
     from pathlib import Path

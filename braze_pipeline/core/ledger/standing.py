@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.core.ledger import columns, endpoint, tables
-from braze_pipeline.core.warehouse import literal, registered
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
+from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
 
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 LOOK_UP_MINUTES = 10
 """How long one run looks users up at most; the others wait for the next, and are reported."""

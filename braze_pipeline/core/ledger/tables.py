@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.warehouse import quote
+from braze_pipeline.storage.warehouse import quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from braze_pipeline.braze.instances import normal_endpoint
 from braze_pipeline.core.ledger import endpoint, since_export, tables
 from braze_pipeline.core.ledger.fold import fold
-from braze_pipeline.core.migrations import LEDGER
-from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
+from braze_pipeline.storage.migrations import LEDGER
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 KEY = "braze_pipeline_ledger"
 _OF_LEDGER = (

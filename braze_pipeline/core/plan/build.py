@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
-from braze_pipeline.core import journal, rejections
 from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan
@@ -22,16 +21,17 @@ from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
 from braze_pipeline.core.plan.unchanged import count_unchanged
 from braze_pipeline.core.preflight import Preflight
-from braze_pipeline.core.warehouse import literal
 from braze_pipeline.errors import AccountingError
+from braze_pipeline.storage import journal, rejections
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.core.ledger.columns import Layout
     from braze_pipeline.core.plan.forecast import AttributeCost
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 BARRED = "__plan_barred"
 _BRIEF = {

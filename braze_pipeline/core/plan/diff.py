@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.ledger.tables import MEMBER
 from braze_pipeline.core.plan import payload
-from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb

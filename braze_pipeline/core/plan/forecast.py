@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze import data_points as points
 from braze_pipeline.core.plan.payload import FRAME_BYTES
-from braze_pipeline.core.warehouse import literal, quote
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.warehouse import literal
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     from braze_pipeline.core.ledger.columns import Column

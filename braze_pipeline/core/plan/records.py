@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from braze_pipeline.core.ledger.columns import Column
-    from braze_pipeline.core.warehouse import Warehouse
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
 
 VERSION: Final = 1
 """Of the JSON of a plan."""

@@ -16,7 +16,7 @@ from braze_pipeline import private
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.payload import FRAME_BYTES
-from braze_pipeline.core.warehouse import literal
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan import payload
 from braze_pipeline.core.plan.diff import STILL
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import identifier, rejections
-from braze_pipeline.core.daytables import columns_of
+from braze_pipeline.core import identifier
 from braze_pipeline.core.profiles import cache, contract, staging, store
 from braze_pipeline.core.profiles.schema import build_schema
 from braze_pipeline.core.profiles.store import STAGE, TABLE
-from braze_pipeline.core.warehouse import fold, literal, quote
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
+from braze_pipeline.storage import rejections
+from braze_pipeline.storage.partitions import columns_of
+from braze_pipeline.storage.warehouse import fold, literal, quote
 
 if TYPE_CHECKING:
     from datetime import date, datetime

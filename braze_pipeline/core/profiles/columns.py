@@ -16,8 +16,8 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.shapes import SHAPED_FIELDS
 from braze_pipeline.core.profiles import numbers
 from braze_pipeline.core.profiles.normalise import contact, places
-from braze_pipeline.core.warehouse import family, literal, quote
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.warehouse import family, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

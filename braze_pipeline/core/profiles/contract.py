@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.core.identifier import NO_IDENTIFIER
-from braze_pipeline.core.masking import mask_sql
 from braze_pipeline.core.profiles.schema import USER_ID
 from braze_pipeline.core.profiles.staging import MAPPED, Staged
-from braze_pipeline.core.warehouse import arrow, quote, registered
 from braze_pipeline.errors import ContractBroken
+from braze_pipeline.storage.masking import mask_sql
+from braze_pipeline.storage.warehouse import arrow, quote, registered
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,7 +79,7 @@ def _only_judged(t: TemplateSettings, columns: tuple[Staged, ...]) -> str:
 
 def in_group_sql(t: TemplateSettings, name: str) -> str:
     """Whether an attribute goes out to the user of a row of ``MAPPED`` (alias ``b``)."""
-    from braze_pipeline.core.warehouse import literal
+    from braze_pipeline.storage.warehouse import literal
 
     groups = ", ".join(literal(group.name) for group in t.groups if name in group.attributes)
     return f"coalesce(list_has_any(b.__groups, [{groups}]::VARCHAR[]), false)"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core import rejections
-from braze_pipeline.core.daytables import Fitted, replace_day
 from braze_pipeline.core.profiles.contract import FAILURES, ROW, in_group_sql
 from braze_pipeline.core.profiles.reasons import message
 from braze_pipeline.core.profiles.staging import MAPPED, Staged
-from braze_pipeline.core.warehouse import literal, quote
+from braze_pipeline.storage import rejections
+from braze_pipeline.storage.partitions import Fitted, replace_day
+from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     from datetime import date, datetime

@@ -17,9 +17,9 @@ from braze_pipeline.braze.answers import Kind, Verdict, remaining_of, reset_of
 from braze_pipeline.braze.client import NoAnswer
 from braze_pipeline.braze.patience import AGAIN_SECONDS, backoff
 from braze_pipeline.braze.rate import HOUR
-from braze_pipeline.core.journal import Acknowledgement
 from braze_pipeline.core.send.batches import Batch
 from braze_pipeline.errors import ContractBroken, PipelineError
+from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import Answer, BrazeClient

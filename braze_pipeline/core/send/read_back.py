@@ -21,7 +21,7 @@ from braze_pipeline.core.send.batches import batches
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.core.journal import Journal
+    from braze_pipeline.storage.journal import Journal
 
 AGAIN_SECONDS: Final = 2.0
 _CUSTOM: Final = "custom_attributes"

@@ -10,8 +10,8 @@ import csv
 import gzip
 from pathlib import Path
 
-from braze_pipeline.core.warehouse import fold, literal
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.storage.warehouse import fold, literal
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 

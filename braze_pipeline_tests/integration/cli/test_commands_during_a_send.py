@@ -19,8 +19,8 @@ from braze_pipeline.cli.context import session
 from braze_pipeline.core import flow
 from braze_pipeline.core.ledger.transfer import export_ledger
 from braze_pipeline.core.plan.records import PlanSummary
-from braze_pipeline.core.send import lock
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage import lock
 from braze_pipeline_tests.commands import command
 from braze_pipeline_tests.fake_http import FakeHttp, Request, success
 from braze_pipeline_tests.ledger_world import NO_GUARDS, World, day

@@ -17,11 +17,11 @@ from click.testing import CliRunner, Result
 
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
-from braze_pipeline.core import migrations
 from braze_pipeline.core.health import Finding, State, access, exit_code
 from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT, TRACK
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings
+from braze_pipeline.storage import migrations
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 
 KEY = "a-key-with-all-permissions-4711"

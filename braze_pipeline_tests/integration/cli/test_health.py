@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.core.health import State, disk, exit_code, journal, private_files, zones
-from braze_pipeline.core.journal import Acknowledgement, Journal
-from braze_pipeline.core.send.lock import sending
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.orchestration.health import dagster
+from braze_pipeline.storage.journal import Acknowledgement, Journal
+from braze_pipeline.storage.lock import sending
+from braze_pipeline.storage.warehouse import Warehouse
 
 
 def test_a_folder_that_cannot_be_one_ends_with_2(tmp_path: Path) -> None:

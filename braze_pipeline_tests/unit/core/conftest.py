@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.core import migrations, warehouse
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage import migrations, warehouse
 from braze_pipeline_tests.ledger_world import World
 
 

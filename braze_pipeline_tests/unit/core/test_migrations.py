@@ -12,8 +12,9 @@ import duckdb
 import pytest
 
 from braze_pipeline.core.actions import ActionStore
-from braze_pipeline.core.journal import Journal
-from braze_pipeline.core.migrations import (
+from braze_pipeline.errors import NewerVersion
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.migrations import (
     ACTIONS,
     DATABASE,
     JOURNAL,
@@ -21,8 +22,7 @@ from braze_pipeline.core.migrations import (
     DuckDBSchema,
     Schema,
 )
-from braze_pipeline.core.warehouse import Warehouse
-from braze_pipeline.errors import NewerVersion
+from braze_pipeline.storage.warehouse import Warehouse
 
 ALL = (*DATABASE, JOURNAL, ACTIONS)
 

@@ -11,10 +11,10 @@ import pytest
 
 from braze_pipeline import private
 from braze_pipeline.core.actions.database import writing
-from braze_pipeline.core.journal import Journal
 from braze_pipeline.core.send import sending
-from braze_pipeline.core.warehouse import Warehouse, literal
 from braze_pipeline.sandbox.recorder import Recorder
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.warehouse import Warehouse, literal
 
 
 @pytest.fixture(autouse=True)

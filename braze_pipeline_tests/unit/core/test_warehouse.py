@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.core.warehouse import Warehouse, disk_full
 from braze_pipeline.errors import LedgerError, OutOfMemory
+from braze_pipeline.storage.warehouse import Warehouse, disk_full
 
 # A list by group cannot be moved to disk while it grows.
 _GREEDY = (

@@ -22,10 +22,10 @@ import pytest
 
 from braze_pipeline.core import flow
 from braze_pipeline.core.ledger.commands import release_refused
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.integration.core.send.plans import destination
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 

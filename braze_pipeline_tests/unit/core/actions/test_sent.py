@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.core.actions import Sent, ever_acknowledged, plan_of_run, sent_under
-from braze_pipeline.core.journal import Acknowledgement, Journal
+from braze_pipeline.storage.journal import Acknowledgement, Journal
 
 
 def acknowledge(path: Path, run_id: str, request: int, count: int, refused: int = 0) -> None:

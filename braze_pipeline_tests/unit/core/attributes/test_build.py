@@ -245,14 +245,13 @@ def test_a_column_that_the_template_sends_must_be_there(
 def test_a_failure_while_writing_leaves_the_table_as_it_was(
     con: duckdb.DuckDBPyConnection, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from braze_pipeline.core import daytables
 
     build(con, write("customer_id, 1 AS a"), DAY)
 
     def fail(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(daytables, "_drop_old", fail)
+    monkeypatch.setattr(partitions, "_drop_old", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         build(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
     assert "b" not in columns(con)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core import migrations, warehouse
+from braze_pipeline.storage import migrations, warehouse
 from braze_pipeline_tests.shop import (
     Consent,
     Line,

@@ -13,9 +13,9 @@ import pytest
 
 from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.sources import sealed
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.settings import SourceSettings, TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.shop import template
 
 DAY = date(2011, 12, 9)

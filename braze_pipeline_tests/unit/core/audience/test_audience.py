@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core import migrations
 from braze_pipeline.core.audience import build_audience
-from braze_pipeline.core.daytables import replace_day
 from braze_pipeline.errors import ConfigurationError, NotBuilt
 from braze_pipeline.settings import AudienceRules, RecipientGroup, TemplateSettings
+from braze_pipeline.storage import migrations
+from braze_pipeline.storage.partitions import replace_day
 from braze_pipeline_tests.shop import template
 
 DAY = date(2011, 12, 9)

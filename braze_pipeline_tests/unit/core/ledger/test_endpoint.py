@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core import migrations
 from braze_pipeline.core.ledger import commands, endpoint, standing, tables
 from braze_pipeline.core.ledger.bootstrap import import_export
 from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
 from braze_pipeline.core.plan import records
-from braze_pipeline.core.warehouse import Warehouse
 from braze_pipeline.errors import EndpointMismatch, NotBuilt, PlanOutdated, UsageError
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage import migrations
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core import journal
 from braze_pipeline.core.ledger import settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]

@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from braze_pipeline.core import journal
 from braze_pipeline.core.ledger import settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.plan.records import PlanSummary
 from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.settings import DestinationSettings, KnownUsers
+from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 USERS = ["a", "b", "c"]

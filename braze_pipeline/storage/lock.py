@@ -20,7 +20,7 @@ from braze_pipeline.errors import SendBusy
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.warehouse import Warehouse
+    from braze_pipeline.storage.warehouse import Warehouse
 
 WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.2

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core import warehouse
-from braze_pipeline.core.warehouse import fold, quote
+from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.warehouse import fold, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from braze_pipeline.core.migrations.runner import (
+from braze_pipeline.storage.migrations.runner import (
     Connection,
     DuckDBSchema,
     Schema,

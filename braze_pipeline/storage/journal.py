@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from braze_pipeline import private
-from braze_pipeline.core.migrations import JOURNAL
-from braze_pipeline.core.warehouse import disk_full
 from braze_pipeline.errors import LedgerError, PipelineError
+from braze_pipeline.storage.migrations import JOURNAL
+from braze_pipeline.storage.warehouse import disk_full
 
 Status = Literal["running", "done", "stopped", "failed"]
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
-from braze_pipeline.core import migrations
 from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
+from braze_pipeline.storage import migrations
 
 if TYPE_CHECKING:
     import duckdb

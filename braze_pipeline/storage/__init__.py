@@ -1,0 +1,1 @@
+"""What lasts: the DuckDB file, day partitions, migrations, the journal, rejections, locks."""
