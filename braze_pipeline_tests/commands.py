@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import dagster as dg
 from click.testing import CliRunner
 
+from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.cli.context import session
 from braze_pipeline.cli.main import cli
-from braze_pipeline.core.actions import Action, ActionStore
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.orchestration.watch.tick import Watch

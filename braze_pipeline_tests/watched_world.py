@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, guard_check, spec

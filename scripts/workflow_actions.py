@@ -1,6 +1,6 @@
 """Writes the last section of docs/workflow-actions.md: ``python -m scripts.workflow_actions``.
 
-The classes with their steps stand in ``braze_pipeline/core/actions/resolutions.yaml``; what comes
+The classes with their steps stand in ``braze_pipeline/alerts/resolutions.yaml``; what comes
 before them on the page is written by hand.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from braze_pipeline.core.actions import resolutions
+from braze_pipeline.alerts import resolutions
 
 PAGE = Path(__file__).parents[1] / "docs" / "workflow-actions.md"
 HEADING = "## The classes\n"

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.definitions.run_request import DagsterRunReaction
 
-from braze_pipeline.core.actions import ActionStore, Message, Outbox
-from braze_pipeline.orchestration.notify import Told, channels_from, deliver, tell
-from braze_pipeline.orchestration.notify.text import UI_VARIABLE
+from braze_pipeline.alerts import ActionStore, Message, Outbox
+from braze_pipeline.alerts.notify import Told, channels_from, deliver, tell
+from braze_pipeline.alerts.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.orchestration.watch.lateness import note_overdue_sends, note_slow_runs

@@ -15,7 +15,7 @@ import pytest
 from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
-from braze_pipeline.core.actions import Action, ActionStore
+from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev, wait_for
 from braze_pipeline_tests.receivers import (

@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.core.actions import (
-    NOTHING,
-    Found,
-    Sent,
-    ever_acknowledged,
-    plan_of_run,
-    sent_under,
-)
-from braze_pipeline.core.actions.kinds import (
+from braze_pipeline.alerts import NOTHING, Found, Sent, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.alerts.kinds import (
     MISSING_FIELD_CAMPAIGN,
     MISSING_FIELD_ORCHESTRATION,
     PROCESS_DIED,

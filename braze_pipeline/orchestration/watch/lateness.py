@@ -8,8 +8,8 @@ from statistics import median
 
 import dagster as dg
 
-from braze_pipeline.core.actions import ActionStore, Found
-from braze_pipeline.core.actions.kinds import SEND_OVERDUE, SLOW_RUN
+from braze_pipeline.alerts import ActionStore, Found
+from braze_pipeline.alerts.kinds import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
 from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from braze_pipeline.core.actions import Action, ActionStore, Found
-from braze_pipeline.core.actions.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
+from braze_pipeline.alerts import Action, ActionStore, Found
+from braze_pipeline.alerts.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
 from braze_pipeline.orchestration.keys import TemplateKeys

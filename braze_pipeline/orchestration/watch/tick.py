@@ -13,8 +13,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from braze_pipeline.core.actions import ActionStore, Found, Noted
-from braze_pipeline.core.actions.kinds import UNKNOWN
+from braze_pipeline.alerts import ActionStore, Found, Noted
+from braze_pipeline.alerts.kinds import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.actions import ActionStore
+from braze_pipeline.alerts import ActionStore
 from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.plan import records

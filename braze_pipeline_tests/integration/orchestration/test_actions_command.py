@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.impl import core_execute_run
 
+from braze_pipeline.alerts import Found
 from braze_pipeline.cli.main import cli
-from braze_pipeline.core.actions import Found
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.commands import command, store_of, tick

@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
-from braze_pipeline.core.actions import resolutions
+from braze_pipeline.alerts import resolutions
 from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.watch.changes import Cursor

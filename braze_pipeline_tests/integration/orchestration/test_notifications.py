@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from braze_pipeline import errors
-from braze_pipeline.orchestration.notify import Channel, channels_from
+from braze_pipeline.alerts.notify import Channel, channels_from
 from braze_pipeline_tests.receivers import HttpReceiver, MailReceiver
 from braze_pipeline_tests.watched_world import World
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.core.actions import ActionStore
+from braze_pipeline.alerts import ActionStore
 from braze_pipeline.errors import NewerVersion
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.migrations import (

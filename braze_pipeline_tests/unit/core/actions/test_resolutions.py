@@ -5,8 +5,8 @@ import string
 import pytest
 
 from braze_pipeline import errors
-from braze_pipeline.core.actions import kinds, resolution_of, resolutions
-from braze_pipeline.core.actions.kinds import error_of
+from braze_pipeline.alerts import kinds, resolution_of, resolutions
+from braze_pipeline.alerts.kinds import error_of
 
 KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
 

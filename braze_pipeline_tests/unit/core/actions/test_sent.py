@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.actions import Sent, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.alerts import Sent, ever_acknowledged, plan_of_run, sent_under
 from braze_pipeline.storage.journal import Acknowledgement, Journal
 
 

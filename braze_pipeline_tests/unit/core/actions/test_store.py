@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.core.actions import ActionStore, Found, Outbox, Sent
-from braze_pipeline.core.actions.database import reading
-from braze_pipeline.core.actions.outbox import LONGEST_WAIT
+from braze_pipeline.alerts import ActionStore, Found, Outbox, Sent
+from braze_pipeline.alerts.database import reading
+from braze_pipeline.alerts.outbox import LONGEST_WAIT
 from braze_pipeline.errors import LedgerError
 
 START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
@@ -140,7 +140,7 @@ def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
         raise sqlite3.OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr("braze_pipeline.core.actions.store._message", broken)
+        patch.setattr("braze_pipeline.alerts.store._message", broken)
         with pytest.raises(sqlite3.OperationalError):
             store.note(found())
     assert store.open_ones() == []

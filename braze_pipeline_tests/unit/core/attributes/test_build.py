@@ -25,6 +25,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage import partitions
 from braze_pipeline_tests.shop import Line, Shop, build, template
 
 DAY = date(2011, 12, 9)

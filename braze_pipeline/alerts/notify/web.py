@@ -14,9 +14,9 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from braze_pipeline.alerts.notify.channels import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.alerts.notify.text import Told
 from braze_pipeline.braze.instances import travels_in_clear
-from braze_pipeline.orchestration.notify.channels import TIMEOUT_SECONDS, ChannelProblem
-from braze_pipeline.orchestration.notify.text import Told
 
 _OK = range(200, 300)
 _SLACK_LIMIT = 3000

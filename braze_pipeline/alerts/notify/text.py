@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from braze_pipeline.core.actions import Action, Message
+from braze_pipeline.alerts import Action, Message
 
 UI_VARIABLE = "BRAZE_PIPELINE_UI_URL"
 

@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from braze_pipeline.core.actions.database import reading, writing
-from braze_pipeline.core.actions.kinds import (
-    STATUS_401_PERSISTENT,
-    STATUS_401_TRANSIENT,
-    Resolution,
-)
-from braze_pipeline.core.actions.resolutions import resolution_of
-from braze_pipeline.core.actions.sent import Sent
+from braze_pipeline.alerts.database import reading, writing
+from braze_pipeline.alerts.delivery_status import Sent
+from braze_pipeline.alerts.kinds import STATUS_401_PERSISTENT, STATUS_401_TRANSIENT, Resolution
+from braze_pipeline.alerts.resolutions import resolution_of
 
 _DIGITS = re.compile(r"\d[\d,.:]*")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from braze_pipeline.core.actions import Message, Outbox
-from braze_pipeline.orchestration.notify.channels import Channel, ChannelProblem
-from braze_pipeline.orchestration.notify.text import Told
+from braze_pipeline.alerts import Message, Outbox
+from braze_pipeline.alerts.notify.channels import Channel, ChannelProblem
+from braze_pipeline.alerts.notify.text import Told
 
 AT_ONCE = 5
 """Messages over one channel in one tick: a tick must end in time."""

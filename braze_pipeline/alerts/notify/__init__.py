@@ -1,4 +1,4 @@
-"""Telling people of workflow actions: Slack, a webhook, e-mail; each optional.
+"""Notifies people of workflow actions: Slack, a webhook, e-mail; each optional.
 
 What belongs here: what a message says, the channels, and delivering what the outbox holds. Every
 address and password comes from the environment and appears in no log, error or database.
@@ -19,8 +19,8 @@ BRAZE_PIPELINE_UI_URL               address of Dagster's UI, for links to runs
 ==================================  =============================================================
 """
 
-from braze_pipeline.orchestration.notify.channels import Channel, ChannelProblem, channels_from
-from braze_pipeline.orchestration.notify.delivery import deliver
-from braze_pipeline.orchestration.notify.text import Told, tell
+from braze_pipeline.alerts.notify.channels import Channel, ChannelProblem, channels_from
+from braze_pipeline.alerts.notify.delivery import deliver
+from braze_pipeline.alerts.notify.text import Told, tell
 
 __all__ = ["Channel", "ChannelProblem", "Told", "channels_from", "deliver", "tell"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from braze_pipeline.core.actions.kinds import UNKNOWN, Resolution, error_of
+from braze_pipeline.alerts.kinds import UNKNOWN, Resolution, error_of
 
 
 @cache

@@ -4,17 +4,17 @@ What belongs here: the store of actions and notifications, the classes with thei
 a run did and did not send. What does not: Dagster, and the network.
 """
 
-from braze_pipeline.core.actions.kinds import Resolution
-from braze_pipeline.core.actions.outbox import Message, Outbox
-from braze_pipeline.core.actions.resolutions import resolution_of, resolutions
-from braze_pipeline.core.actions.sent import (
+from braze_pipeline.alerts.delivery_status import (
     NOTHING,
     Sent,
     ever_acknowledged,
     plan_of_run,
     sent_under,
 )
-from braze_pipeline.core.actions.store import Action, ActionStore, Found, Noted
+from braze_pipeline.alerts.kinds import Resolution
+from braze_pipeline.alerts.outbox import Message, Outbox
+from braze_pipeline.alerts.resolutions import resolution_of, resolutions
+from braze_pipeline.alerts.store import Action, ActionStore, Found, Noted
 
 __all__ = [
     "NOTHING",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from braze_pipeline.orchestration.notify.text import Told
+from braze_pipeline.alerts.notify.text import Told
 
 TIMEOUT_SECONDS = 10.0
 
@@ -37,7 +37,7 @@ def channels_from(environ: Mapping[str, str]) -> tuple[Channel, ...]:
     A channel whose variables contradict each other is there too, and says so at each attempt:
     a mistake in a notification must not keep the code location from loading.
     """
-    from braze_pipeline.orchestration.notify import mail, web
+    from braze_pipeline.alerts.notify import mail, web
 
     found = []
     slack = environ.get("BRAZE_PIPELINE_SLACK_WEBHOOK", "").strip()
