@@ -22,13 +22,13 @@ from _measure import Cost, measure
 
 from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.audience import build_audience
-from braze_pipeline.core.sources import attach_sources
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,
     SourceSettings,
     TemplateSettings,
 )
+from braze_pipeline.sources import attach_sources
 from braze_pipeline.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent

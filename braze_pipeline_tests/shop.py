@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import duckdb
 
 from braze_pipeline.core.attributes import AttributesSummary, compute, keep
-from braze_pipeline.core.sources import TABLES
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,
     SourceSettings,
     TemplateSettings,
 )
+from braze_pipeline.sources import TABLES
 
 SQL_FILE = Path(__file__).parent.parent / "braze_pipeline" / "defs" / "braze" / (
     "customer_attributes.sql"

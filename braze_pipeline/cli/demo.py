@@ -75,7 +75,7 @@ def known_users(given: Session) -> list[str]:
     """Whom the demo's Braze has: nine customers of ten."""
     import duckdb
 
-    from braze_pipeline.core.sources import attach_sources
+    from braze_pipeline.sources import attach_sources
 
     template = given.templates[0]
     with duckdb.connect() as con:

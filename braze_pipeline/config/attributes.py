@@ -17,7 +17,6 @@ from braze_pipeline.config.problems import Key, Problem
 from braze_pipeline.core.lineage import Lineage
 from braze_pipeline.core.personal import field_named_by, is_known, why_personal
 from braze_pipeline.core.profiles.leave import leave_value
-from braze_pipeline.core.reach import condition
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import (
     AttributeSettings,
@@ -26,6 +25,7 @@ from braze_pipeline.settings import (
     RecipientGroup,
     ValueType,
 )
+from braze_pipeline.sources.reach import condition
 from braze_pipeline.written import did_you_mean
 
 # The column names of the source tables to the profile fields that they fill

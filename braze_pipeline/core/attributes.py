@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import identifier, usersql
+from braze_pipeline.core import identifier
 from braze_pipeline.core.audience import check_columns
-from braze_pipeline.core.sources import BUILT, SourceInfo, result_file, sealed
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
 from braze_pipeline.storage.partitions import Fitted, replace_day
 from braze_pipeline.storage.warehouse import OURS, Warehouse, columns, fold, literal, quote
 from braze_pipeline.written import did_you_mean
@@ -155,7 +155,7 @@ def compute(
     """Make a table of one day's result, on a connection that has the sources."""
     lines = _lines(con, day, now or datetime.now(UTC))
     tables = [source.name for source in t.sources]
-    usersql.create_table(con, t.attributes_sql, relation, day, tables=tables)
+    user_sql.create_table(con, t.attributes_sql, relation, day, tables=tables)
     found = columns(con, relation)
     names = [name for name, _ in found]
     _check_columns(t, names)
@@ -260,7 +260,7 @@ def _lines(con: duckdb.DuckDBPyConnection, as_of: date, now: datetime) -> _Lines
         tomorrow = now.date() + timedelta(days=2)
         row = con.execute(_LINES, {"day": as_of, "tomorrow": tomorrow}).fetchone()
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.IOException) as error:
-        raise usersql.damaged(error) from error
+        raise user_sql.damaged(error) from error
     lines = _Lines(*(row or (0, 0, 0, 0, 0, None, None)))
     if 0 < lines.of_unknown == lines.used - lines.without_customer:
         raise SourceChanged(

@@ -13,10 +13,10 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from braze_pipeline.core.reach import condition
-from braze_pipeline.core.usersql import reason
 from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.sources.reach import condition
+from braze_pipeline.sources.user_sql import reason
 from braze_pipeline.storage.partitions import columns_of, replace_day
 from braze_pipeline.storage.warehouse import columns, family, fold, literal, quote
 from braze_pipeline.written import did_you_mean

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.sources.tables import TABLES
+from braze_pipeline.sources.tables import TABLES
 from braze_pipeline.storage.warehouse import fold
 from braze_pipeline.written import read_text
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.lineage import Node
 
-    from braze_pipeline.core.sources import SourceInfo
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.sources import SourceInfo
 
 Origins = Mapping[str, Sequence[tuple[str, str]]]
 Columns = Mapping[str, Sequence[tuple[str, str]]]

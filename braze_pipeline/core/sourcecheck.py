@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
-    from braze_pipeline.core.sources import SourceInfo
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.sources import SourceInfo
 
 
 @dataclass(frozen=True, kw_only=True)

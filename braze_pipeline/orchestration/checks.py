@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
-    from braze_pipeline.core.sources import SourceInfo
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.sources import SourceInfo
 
 FRESH_SOURCES = "sources_are_fresh_and_complete"
 AUDIENCE = "audience_is_not_empty"

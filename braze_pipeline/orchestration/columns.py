@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from braze_pipeline.core.audience import columns_read
-from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.sources.tables import TABLES
 from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:

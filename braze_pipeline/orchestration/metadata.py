@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from braze_pipeline.core.lineage import Origins
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.core.profiles import ProfilesSummary
-    from braze_pipeline.core.sources import SourceInfo
     from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.sources import SourceInfo
 
 Metadata = dict[str, Any]
 

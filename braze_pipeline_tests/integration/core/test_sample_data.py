@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from braze_pipeline.core.attributes import AttributesSummary
 from braze_pipeline.core.audience import build_audience
-from braze_pipeline.core.sources import SourceInfo, attach_sources
 from braze_pipeline.settings import AudienceRules, SourceSettings
+from braze_pipeline.sources import SourceInfo, attach_sources
 from braze_pipeline.storage import migrations, warehouse
 from braze_pipeline_tests import shop
 from scripts.sample_data.__main__ import make

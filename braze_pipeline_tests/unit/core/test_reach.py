@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from braze_pipeline.core.reach import condition
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sources.reach import condition
 
 
 @pytest.mark.parametrize(

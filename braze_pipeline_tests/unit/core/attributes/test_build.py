@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.sources import attach_sources
 from braze_pipeline.errors import (
     ConfigurationError,
     ContractBroken,
@@ -25,6 +24,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.sources import attach_sources
 from braze_pipeline.storage import partitions
 from braze_pipeline_tests.shop import Line, Shop, build, template
 

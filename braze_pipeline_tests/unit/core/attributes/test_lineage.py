@@ -17,7 +17,7 @@ from braze_pipeline.core.lineage import (
     kept_lineage,
     last_lineage,
 )
-from braze_pipeline.core.sources import TABLES, SourceInfo
+from braze_pipeline.sources import TABLES, SourceInfo
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.shop import SQL_FILE, template
 

@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from braze_pipeline.core.attributes import build_attributes
-from braze_pipeline.core.sources import sealed
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.settings import SourceSettings, TemplateSettings
+from braze_pipeline.sources import sealed
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.shop import template
 

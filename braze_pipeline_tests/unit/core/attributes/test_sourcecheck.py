@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 from braze_pipeline.core.sourcecheck import judge_sources
-from braze_pipeline.core.sources import SourceInfo
 from braze_pipeline.settings import SourceChecks, SourceSettings
+from braze_pipeline.sources import SourceInfo
 from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
 
 DAY = date(2011, 12, 9)

@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.sources import attach_sources, find_source
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceMissing
 from braze_pipeline.settings import SourceSettings
+from braze_pipeline.sources import attach_sources, find_source
 from braze_pipeline_tests.unit.core.sources.conftest import CSV
 
 NAMES = ("customers", "orders", "consents", "predictions")

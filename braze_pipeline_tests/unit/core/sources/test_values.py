@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core.sources import attach_sources
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.settings import SourceSettings
+from braze_pipeline.sources import attach_sources
 from braze_pipeline.storage import warehouse
 from braze_pipeline_tests.unit.core.sources.conftest import CSV
 

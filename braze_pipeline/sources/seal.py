@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.core.sources.find import PARQUET, place_of
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.sources.attach import SourceInfo, attach_sources
+from braze_pipeline.sources.find import PARQUET, place_of
 from braze_pipeline.storage.warehouse import columns, lacking, literal, prepare, quote
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from braze_pipeline.core.sources.find import Found
-from braze_pipeline.core.sources.tables import ColumnType, SourceColumn
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.sources.find import Found
+from braze_pipeline.sources.tables import ColumnType, SourceColumn
 from braze_pipeline.storage.warehouse import literal, quote
 from braze_pipeline.written import did_you_mean
 

@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import reach
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
+from braze_pipeline.sources import reach
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import disk_full, fold
 from braze_pipeline.written import did_you_mean, read_text
@@ -29,7 +29,7 @@ def create_table(
     """Make a table of the result of a SQL file, for a day.
 
     Args:
-        con: A connection with the source tables and nothing else (``core.sources.sealed``).
+        con: A connection with the source tables and nothing else (``sources.sealed``).
         file: The SQL file.
         name: The table, quoted as SQL has it.
         as_of: The value of ``$as_of``.

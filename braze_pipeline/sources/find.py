@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.sources import csvfile
-from braze_pipeline.core.sources.tables import TABLES
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceError, SourceMissing
+from braze_pipeline.sources import csvfile
+from braze_pipeline.sources.tables import TABLES
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.warehouse import SNAPSHOTS, fold, literal, quote
 from braze_pipeline.written import did_you_mean

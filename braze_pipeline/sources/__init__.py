@@ -5,10 +5,10 @@ of another DuckDB database. What is missing or cannot be read is an error that n
 column and row; nothing becomes NULL in silence.
 """
 
-from braze_pipeline.core.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.core.sources.find import find_source
-from braze_pipeline.core.sources.seal import BUILT, result_file, sealed
-from braze_pipeline.core.sources.tables import TABLES, SourceColumn, SourceTable
+from braze_pipeline.sources.attach import SourceInfo, attach_sources
+from braze_pipeline.sources.find import find_source
+from braze_pipeline.sources.seal import BUILT, result_file, sealed
+from braze_pipeline.sources.tables import TABLES, SourceColumn, SourceTable
 
 __all__ = [
     "BUILT",

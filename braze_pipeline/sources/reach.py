@@ -1,6 +1,6 @@
 """What SQL that a brand wrote reaches, by DuckDB's own parse of it.
 
-The engine is what keeps files, other databases and settings out of reach (``core.sources.seal``).
+The engine is what keeps files, other databases and settings out of reach (``sources.seal``).
 This looks at the statement before it runs: it names what is out of reach and the line, and it keeps
 to the source tables where the engine cannot, inside a database that a source lies in.
 """

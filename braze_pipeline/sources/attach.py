@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.sources.find import Found, find, unreadable
-from braze_pipeline.core.sources.tables import TABLES, SourceTable
-from braze_pipeline.core.sources.values import Reading, reading, what_is_read
 from braze_pipeline.errors import ConfigurationError, SourceChanged
+from braze_pipeline.sources.find import Found, find, unreadable
+from braze_pipeline.sources.tables import TABLES, SourceTable
+from braze_pipeline.sources.values import Reading, reading, what_is_read
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import fold, quote
