@@ -22,8 +22,8 @@ from typing import Any
 from _measure import measure
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.core.profiles import build_profiles, build_schema, staging
-from braze_pipeline.core.profiles.contract import frame_of
+from braze_pipeline.profiles import build_profiles, build_schema, staging
+from braze_pipeline.profiles.contract import frame_of
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,

@@ -346,7 +346,7 @@ class TemplateSettings:
         folder: The folder of its ``defs.yaml``.
         identifier_column: The column that carries ``destination.identifier``.
         missing_identifier: Where and why the configuration would send no identifier; empty where it
-            is whole. Every run fails with it (``core.identifier``).
+            is whole. Every run fails with it (``profiles.identifier``).
         attributes: In order; names are unique without regard to case and spacing.
         dropped: Columns of attributes that were configured but never leave (consent).
         withheld: Names of personal attributes that `restricted_pii` keeps from leaving.

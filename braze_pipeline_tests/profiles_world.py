@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.core.profiles import ProfilesSummary, build_profiles
+from braze_pipeline.profiles import ProfilesSummary, build_profiles
 from braze_pipeline.settings import (
     CUSTOMER,
     AttributeSettings,

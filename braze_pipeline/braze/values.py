@@ -1,8 +1,8 @@
 """Rules for the values that attributes have in Braze, as data and as pure functions.
 
 What belongs here: what a value must be when it leaves. What does not: how a raw value is brought
-into that form (``core.profiles.normalise``), or how a column of values is checked at once
-(``core.profiles.schema`` turns these rules into pandera checks).
+into that form (``profiles.normalise``), or how a column of values is checked at once
+(``profiles.schema`` turns these rules into pandera checks).
 
 Sources: Braze docs, "Custom data types", "Custom attributes", "Standard attributes".
 """

@@ -15,8 +15,8 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.core import health
 from braze_pipeline.core.health import Finding, State
 from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT
-from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 
 _SIGNS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}

@@ -15,16 +15,16 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
-from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.core.lineage import follow
 from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.core.audience import Funnel
-    from braze_pipeline.core.profiles import ProfilesSummary
+    from braze_pipeline.profiles import ProfilesSummary
 
 
 @click.group()
@@ -36,7 +36,7 @@ def template() -> None:
 @click.pass_obj
 def describe(session: Session) -> None:
     """The mapping: column, Braze name, type, personal data, billable, rule."""
-    from braze_pipeline.core.profiles import rule_for
+    from braze_pipeline.profiles import rule_for
 
     for one in session.chosen:
         t = settled(one, follow(read_text(one.attributes_sql)))
@@ -116,8 +116,8 @@ def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
     from braze_pipeline.core.attributes import build_attributes
     from braze_pipeline.core.audience import build_audience, require_somebody
-    from braze_pipeline.core.profiles import build_profiles, require_profiles
     from braze_pipeline.core.sourcecheck import judge_sources
+    from braze_pipeline.profiles import build_profiles, require_profiles
     from braze_pipeline.storage.warehouse import Warehouse
 
     now = datetime.now(UTC).replace(tzinfo=None)

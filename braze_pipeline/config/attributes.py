@@ -16,8 +16,8 @@ from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePar
 from braze_pipeline.config.problems import Key, Problem
 from braze_pipeline.core.lineage import Lineage
 from braze_pipeline.core.personal import field_named_by, is_known, why_personal
-from braze_pipeline.core.profiles.leave import leave_value
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.profiles.leave import leave_value
 from braze_pipeline.settings import (
     AttributeSettings,
     DestinationSettings,

@@ -25,8 +25,8 @@ from braze_pipeline.config.models import (
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.config.sources import resolve_sources
 from braze_pipeline.core.lineage import Lineage, follow
-from braze_pipeline.core.profiles.normalise import places
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.profiles.normalise import places
 from braze_pipeline.settings import (
     AlertSettings,
     AudienceRules,

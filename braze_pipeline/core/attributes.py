@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import identifier
 from braze_pipeline.core.audience import check_columns
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
+from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
 from braze_pipeline.storage.partitions import Fitted, replace_day

@@ -108,7 +108,7 @@ def plan_days(
     from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
-    from braze_pipeline.core.profiles import require_profiles
+    from braze_pipeline.profiles import require_profiles
 
     with warehouse.connect() as con:
         require_somebody(con, t, max(days))

@@ -164,7 +164,7 @@ def build_assets(
     ) -> dg.MaterializeResult:
         from braze_pipeline.core.lineage import last_lineage
         from braze_pipeline.core.personal import settled
-        from braze_pipeline.core.profiles import build_profiles, preview, require_profiles
+        from braze_pipeline.profiles import build_profiles, preview, require_profiles
 
         with told(context), warehouse.warehouse(t).connect() as con:
             days = days_of(context)

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.core.identifier import NO_IDENTIFIER, some_have_none
 from braze_pipeline.core.plan import guards
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
+from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
 
 if TYPE_CHECKING:
     from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
-    from braze_pipeline.core.profiles import ProfilesSummary
+    from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.sources import SourceInfo
 

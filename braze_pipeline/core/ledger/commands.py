@@ -302,7 +302,7 @@ def _forget_raw_values(
     """Take the customers' raw values out of the cache of normalised values."""
     if not _has_table(con, "records", "normalised_values"):
         return
-    from braze_pipeline.core.profiles.cache import forget_raw
+    from braze_pipeline.profiles.cache import forget_raw
 
     raw: set[str] = set()
     for t in templates:

@@ -15,8 +15,8 @@ from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.plan.rows import plan_preview
-from braze_pipeline.core.profiles import build_profiles
 from braze_pipeline.errors import EndpointMismatch
+from braze_pipeline.profiles import build_profiles
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.old_database import MADE, MARCH, OldDatabase, adopted, unpack

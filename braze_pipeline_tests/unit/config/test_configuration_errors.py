@@ -10,8 +10,8 @@ import pytest
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import REGIONS, resolve
-from braze_pipeline.core.identifier import require_configured
 from braze_pipeline.errors import ConfigurationError, MissingRequiredField
+from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings, ValueType
 from braze_pipeline.wordlists import meanings
 

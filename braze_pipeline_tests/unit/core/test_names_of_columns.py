@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from braze_pipeline.core.audience import build_audience
 from braze_pipeline.core.plan.build import build_plan
-from braze_pipeline.core.profiles import build_profiles, preview
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.profiles import build_profiles, preview
 from braze_pipeline.settings import AttributeSettings, RecipientGroup, TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse, literal, quote
 from braze_pipeline_tests.ledger_world import NO_GUARDS

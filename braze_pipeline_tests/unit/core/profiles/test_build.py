@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from braze_pipeline.core.profiles import forget_raw, preview, rule_for
 from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
+from braze_pipeline.profiles import forget_raw, preview, rule_for
 from braze_pipeline.settings import RecipientGroup, ValueType
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 

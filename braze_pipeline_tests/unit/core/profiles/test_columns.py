@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.core.profiles.numbers import floating
+from braze_pipeline.profiles.numbers import floating
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.checker import complaints
 from braze_pipeline_tests.profiles_world import World, custom, template

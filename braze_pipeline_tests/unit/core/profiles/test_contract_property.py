@@ -291,7 +291,7 @@ def test_naughty_strings_of_the_world_run_through_every_attribute(shared: World)
 @settings(max_examples=60)
 @given(number=st.floats(allow_nan=False, allow_infinity=False), precision=st.integers(0, 6))
 def test_rounding_is_stable_and_near(shared: World, number: float, precision: int) -> None:
-    from braze_pipeline.core.profiles.numbers import floating
+    from braze_pipeline.profiles.numbers import floating
 
     value, _ = floating("x", "x::VARCHAR", "double", precision)
     once, twice = shared.con.execute(

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.core.profiles.normalise import KINDS, contact, places
-from braze_pipeline.core.profiles.reasons import REASONS, message
+from braze_pipeline.profiles.normalise import KINDS, contact, places
+from braze_pipeline.profiles.reasons import REASONS, message
 from braze_pipeline.settings import ValueType
 from braze_pipeline.wordlists import meanings
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template

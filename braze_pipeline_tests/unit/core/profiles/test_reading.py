@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from braze_pipeline.core.profiles import cache, contract
-from braze_pipeline.core.profiles.normalise import KINDS
+from braze_pipeline.profiles import cache, contract
+from braze_pipeline.profiles.normalise import KINDS
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 
@@ -113,8 +113,8 @@ def test_pages_of_raw_values_are_all_read(world: World, monkeypatch: pytest.Monk
 def test_no_value_is_in_the_exception_of_a_broken_mapping(world: World) -> None:
     import pyarrow as pa
 
-    from braze_pipeline.core.profiles import build_schema
     from braze_pipeline.errors import ContractBroken
+    from braze_pipeline.profiles import build_schema
 
     t = template(custom("A", ValueType.INTEGER))
     frame = contract.frame_of(pa.table({"__user_id": ["planted-1"], "A": ["planted-2"]}))

@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from braze_pipeline.braze import limits
-from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 from braze_pipeline.wordlists import meanings
 
 _MONTHS: Final = meanings(Path(__file__).with_name("months.txt"))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.nested import write
 from braze_pipeline.braze.values import TYPE_WORDS, first_broken
-from braze_pipeline.core.profiles.columns import Source, map_column
-from braze_pipeline.core.profiles.normalise import KINDS
-from braze_pipeline.core.profiles.reasons import message
-from braze_pipeline.core.profiles.schema import rules_of
+from braze_pipeline.profiles.columns import Source, map_column
+from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.reasons import message
+from braze_pipeline.profiles.schema import rules_of
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Raw values to canonical ones, one value at a time, as pure functions.
 
 What belongs here: reading what people and systems write. What does not: when it is called; a
-value is read once and then cached (`core.profiles.cache`).
+value is read once and then cached (`profiles.cache`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.profiles.normalise import contact, dates, nested, places, words
+from braze_pipeline.profiles.normalise import contact, dates, nested, places, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from braze_pipeline.core.profiles.normalise.outcome import Outcome
+    from braze_pipeline.profiles.normalise.outcome import Outcome
 
 
 @dataclass(frozen=True)

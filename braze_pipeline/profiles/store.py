@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.profiles.contract import FAILURES, ROW, in_group_sql
-from braze_pipeline.core.profiles.reasons import message
-from braze_pipeline.core.profiles.staging import MAPPED, Staged
+from braze_pipeline.profiles.contract import FAILURES, ROW, in_group_sql
+from braze_pipeline.profiles.reasons import message
+from braze_pipeline.profiles.staging import MAPPED, Staged
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import Fitted, replace_day
 from braze_pipeline.storage.warehouse import literal, quote

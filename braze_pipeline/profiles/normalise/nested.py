@@ -15,7 +15,7 @@ from braze_pipeline.braze.nested import (
     write,
 )
 from braze_pipeline.braze.shapes import canonical_field
-from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 from braze_pipeline.wordlists import meanings
 
 _TRANSLATIONS: Final = """

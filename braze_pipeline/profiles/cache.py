@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise import KINDS
 from braze_pipeline.storage.warehouse import arrow, literal, registered
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.braze.values import CUSTOM_RULES, Rule, field_rules, identifier_rules
-from braze_pipeline.core.profiles.columns import codes_of
+from braze_pipeline.profiles.columns import codes_of
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import identifier
-from braze_pipeline.core.profiles import cache, contract, staging, store
-from braze_pipeline.core.profiles.schema import build_schema
-from braze_pipeline.core.profiles.store import STAGE, TABLE
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
+from braze_pipeline.profiles import cache, contract, identifier, staging, store
+from braze_pipeline.profiles.schema import build_schema
+from braze_pipeline.profiles.store import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.warehouse import fold, literal, quote
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from braze_pipeline.core.profiles.staging import Staged
+    from braze_pipeline.profiles.staging import Staged
     from braze_pipeline.settings import TemplateSettings
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from braze_pipeline.braze import limits
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.values import CUSTOM_RULES, field_rules, identifier_rules
-from braze_pipeline.core.identifier import NO_IDENTIFIER
+from braze_pipeline.profiles.identifier import NO_IDENTIFIER
 
 REASONS: Final[dict[str, str]] = {
     NO_IDENTIFIER: "the row has no user identifier",

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.core.profiles import cache
-from braze_pipeline.core.profiles.columns import ColumnMapping, Source, map_column, text
-from braze_pipeline.core.profiles.normalise import KINDS
-from braze_pipeline.core.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.profiles import cache
+from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column, text
+from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.warehouse import fold, literal, quote

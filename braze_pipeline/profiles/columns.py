@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.braze import limits
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.shapes import SHAPED_FIELDS
-from braze_pipeline.core.profiles import numbers
-from braze_pipeline.core.profiles.normalise import contact, places
+from braze_pipeline.profiles import numbers
+from braze_pipeline.profiles.normalise import contact, places
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import family, literal, quote
 

@@ -14,10 +14,10 @@
 ============= ================================================================================
 """
 
-from braze_pipeline.core.profiles.build import ProfilesSummary, build_profiles, require_profiles
-from braze_pipeline.core.profiles.cache import forget_raw
-from braze_pipeline.core.profiles.describe import preview, rule_for
-from braze_pipeline.core.profiles.schema import build_schema
+from braze_pipeline.profiles.build import ProfilesSummary, build_profiles, require_profiles
+from braze_pipeline.profiles.cache import forget_raw
+from braze_pipeline.profiles.describe import preview, rule_for
+from braze_pipeline.profiles.schema import build_schema
 
 __all__ = [
     "ProfilesSummary",

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from braze_pipeline.braze.values import EMAIL_PATTERN
-from braze_pipeline.core.profiles.normalise.outcome import Outcome, bad, good
+from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 
 INTERNATIONAL: Final = "^\\s*(?:tel:)?\\s*[(\\[]?\\s*(?:[+\uff0b]|00\\s*[1-9])"
 """How a number with its calling code begins (RE2 and Python)."""

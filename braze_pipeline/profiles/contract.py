@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.identifier import NO_IDENTIFIER
-from braze_pipeline.core.profiles.schema import USER_ID
-from braze_pipeline.core.profiles.staging import MAPPED, Staged
 from braze_pipeline.errors import ContractBroken
+from braze_pipeline.profiles.identifier import NO_IDENTIFIER
+from braze_pipeline.profiles.schema import USER_ID
+from braze_pipeline.profiles.staging import MAPPED, Staged
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.warehouse import arrow, quote, registered
 
