@@ -23,7 +23,7 @@ from braze_pipeline.settings import AttributeSettings, TemplateSettings
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.audience import Funnel
+    from braze_pipeline.audience.build import Funnel
     from braze_pipeline.profiles import ProfilesSummary
 
 
@@ -114,8 +114,8 @@ def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
 
 def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
+    from braze_pipeline.audience.build import build_audience, require_somebody
     from braze_pipeline.core.attributes import build_attributes
-    from braze_pipeline.core.audience import build_audience, require_somebody
     from braze_pipeline.core.sourcecheck import judge_sources
     from braze_pipeline.profiles import build_profiles, require_profiles
     from braze_pipeline.storage.warehouse import Warehouse

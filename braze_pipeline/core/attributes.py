@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.audience import check_columns
+from braze_pipeline.audience.build import check_columns
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER

@@ -103,7 +103,7 @@ def plan_days(
         EndpointMismatch: the ledger is about another Braze endpoint.
         PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
-    from braze_pipeline.core.audience import require_somebody
+    from braze_pipeline.audience.build import require_somebody
     from braze_pipeline.core.ledger import endpoint
     from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records

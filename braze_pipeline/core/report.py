@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.core.audience import RULES
+from braze_pipeline.audience.build import RULES
 from braze_pipeline.core.plan import records
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ def build_assets(
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.core.audience import build_audience
+        from braze_pipeline.audience.build import build_audience
 
         with told(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]

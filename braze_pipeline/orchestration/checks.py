@@ -15,8 +15,8 @@ from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
 
 if TYPE_CHECKING:
+    from braze_pipeline.audience.build import Funnel
     from braze_pipeline.core.attributes import AttributesSummary
-    from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
@@ -190,7 +190,7 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
     Nobody at all is rather a rule or a source gone wrong than a brand without customers, and
     everybody would count as having left.
     """
-    from braze_pipeline.core.audience import NOBODY
+    from braze_pipeline.audience.build import NOBODY
 
     newest = funnels[-1]
     empty = [funnel.day for funnel in funnels if not funnel.audience]

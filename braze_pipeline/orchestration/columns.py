@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.core.audience import columns_read
+from braze_pipeline.audience.build import columns_read
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources.tables import TABLES

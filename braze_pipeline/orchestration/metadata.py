@@ -11,8 +11,8 @@ from braze_pipeline.orchestration import charts, columns
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
+    from braze_pipeline.audience.build import Funnel
     from braze_pipeline.core.attributes import AttributesSummary
-    from braze_pipeline.core.audience import Funnel
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.lineage import Origins
     from braze_pipeline.core.plan.records import PlanSummary

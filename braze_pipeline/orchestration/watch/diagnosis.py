@@ -23,7 +23,7 @@ from braze_pipeline.alerts.kinds import (
     UNKNOWN,
     error_of,
 )
-from braze_pipeline.core.audience import NOBODY
+from braze_pipeline.audience.build import NOBODY
 from braze_pipeline.errors import (
     AccountingError,
     AudienceEmpty,

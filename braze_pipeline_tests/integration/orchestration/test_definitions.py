@@ -11,9 +11,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from braze_pipeline.audience.build import Funnel
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.core.audience import Funnel
 from braze_pipeline.errors import AudienceEmpty
 from braze_pipeline.orchestration.build import build_definitions
 from braze_pipeline.orchestration.checks import AUDIENCE, FRESH_SOURCES, audience_result

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core.audience import build_audience
+from braze_pipeline.audience.build import build_audience
 from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles import build_profiles, preview

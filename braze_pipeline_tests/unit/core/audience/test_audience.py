@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.core.audience import build_audience
+from braze_pipeline.audience.build import build_audience
 from braze_pipeline.errors import ConfigurationError, NotBuilt
 from braze_pipeline.settings import AudienceRules, RecipientGroup, TemplateSettings
 from braze_pipeline.storage import migrations
