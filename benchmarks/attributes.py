@@ -20,8 +20,8 @@ from typing import Any
 
 from _measure import Cost, measure
 
+from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,

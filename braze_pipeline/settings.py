@@ -115,7 +115,7 @@ class AttributeSettings:
         is_field: Whether ``name`` is a profile field (else a custom attribute).
         pii: Whether values are personal data: masked wherever shown.
         pii_open: Neither the template nor a name says so: ``pii`` holds until the lineage of the
-            SQL shows that it is not (``core.personal``).
+            SQL shows that it is not (``attributes.personal``).
         required: A row whose value is missing or rejected is rejected whole.
         precision: Decimal places that floats are rounded to, None for as they are.
         array_as: Whether order counts in arrays (``list``) or not (``set``: sorted, unique).

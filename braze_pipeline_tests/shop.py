@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from braze_pipeline.core.attributes import AttributesSummary, compute, keep
+from braze_pipeline.attributes.build import AttributesSummary, compute, keep
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from braze_pipeline.attributes.lineage import follow
+from braze_pipeline.attributes.personal import settled
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
-from braze_pipeline.core.lineage import follow
-from braze_pipeline.core.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
@@ -114,9 +114,9 @@ def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
 
 def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
+    from braze_pipeline.attributes.build import build_attributes
+    from braze_pipeline.attributes.freshness import judge_sources
     from braze_pipeline.audience.build import build_audience, require_somebody
-    from braze_pipeline.core.attributes import build_attributes
-    from braze_pipeline.core.sourcecheck import judge_sources
     from braze_pipeline.profiles import build_profiles, require_profiles
     from braze_pipeline.storage.warehouse import Warehouse
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from braze_pipeline.attributes.lineage import Lineage
+from braze_pipeline.attributes.personal import field_named_by, is_known, why_personal
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
-from braze_pipeline.core.lineage import Lineage
-from braze_pipeline.core.personal import field_named_by, is_known, why_personal
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.leave import leave_value
 from braze_pipeline.settings import (

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from braze_pipeline.attributes.lineage import Lineage, follow
 from braze_pipeline.braze import instances
 from braze_pipeline.config.attributes import (
     personal_columns,
@@ -24,7 +25,6 @@ from braze_pipeline.config.models import (
 )
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.config.sources import resolve_sources
-from braze_pipeline.core.lineage import Lineage, follow
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.normalise import places
 from braze_pipeline.settings import (

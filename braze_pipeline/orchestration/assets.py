@@ -113,8 +113,8 @@ def build_assets(
     def customer_attributes(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.core.attributes import build_attributes
-        from braze_pipeline.core.lineage import kept_lineage
+        from braze_pipeline.attributes.build import build_attributes
+        from braze_pipeline.attributes.lineage import kept_lineage
 
         with told(context):
             ours = warehouse.warehouse(t)
@@ -162,8 +162,8 @@ def build_assets(
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.core.lineage import last_lineage
-        from braze_pipeline.core.personal import settled
+        from braze_pipeline.attributes.lineage import last_lineage
+        from braze_pipeline.attributes.personal import settled
         from braze_pipeline.profiles import build_profiles, preview, require_profiles
 
         with told(context), warehouse.warehouse(t).connect() as con:

@@ -15,8 +15,8 @@ from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
 
 if TYPE_CHECKING:
+    from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.audience.build import Funnel
-    from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.flow import SendOutcome
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
@@ -167,7 +167,7 @@ def source_result(
 
     A warning otherwise: what is there is good, and a day without orders may be a holiday.
     """
-    from braze_pipeline.core.sourcecheck import judge_sources
+    from braze_pipeline.attributes.freshness import judge_sources
 
     findings = judge_sources(t, sources, newest)
     wrong = [finding.sentence() for finding in findings if not finding.passed]

@@ -14,8 +14,8 @@ from braze_pipeline.sources.tables import TABLES
 from braze_pipeline.storage.warehouse import fold
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.attributes import AttributesSummary
-    from braze_pipeline.core.lineage import Origins
+    from braze_pipeline.attributes.build import AttributesSummary
+    from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.core.plan.records import PlanColumn
     from braze_pipeline.settings import AttributeSettings, TemplateSettings
 

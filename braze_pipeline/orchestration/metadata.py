@@ -11,10 +11,10 @@ from braze_pipeline.orchestration import charts, columns
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
+    from braze_pipeline.attributes.build import AttributesSummary
+    from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.audience.build import Funnel
-    from braze_pipeline.core.attributes import AttributesSummary
     from braze_pipeline.core.flow import SendOutcome
-    from braze_pipeline.core.lineage import Origins
     from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.settings import TemplateSettings

@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.attributes.lineage import last_lineage
+from braze_pipeline.attributes.personal import settled
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
 from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
 from braze_pipeline.core.ledger.columns import Stopped
 from braze_pipeline.core.ledger.fold import find_plan
-from braze_pipeline.core.lineage import last_lineage
-from braze_pipeline.core.personal import settled
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary

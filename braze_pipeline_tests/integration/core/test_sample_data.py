@@ -14,8 +14,8 @@ import phonenumbers
 import pytest
 from click.testing import CliRunner
 
+from braze_pipeline.attributes.build import AttributesSummary
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.core.attributes import AttributesSummary
 from braze_pipeline.settings import AudienceRules, SourceSettings
 from braze_pipeline.sources import SourceInfo, attach_sources
 from braze_pipeline.storage import migrations, warehouse

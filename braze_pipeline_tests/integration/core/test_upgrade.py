@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from braze_pipeline.alerts import ActionStore
+from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.core.attributes import build_attributes
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.plan.rows import plan_preview
 from braze_pipeline.errors import EndpointMismatch

@@ -7,8 +7,8 @@ from textwrap import dedent, indent
 
 import pytest
 
-from braze_pipeline.core.lineage import Lineage, follow
-from braze_pipeline.core.personal import settled
+from braze_pipeline.attributes.lineage import Lineage, follow
+from braze_pipeline.attributes.personal import settled
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.unit.config.test_configuration_errors import (

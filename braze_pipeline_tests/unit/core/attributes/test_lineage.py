@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core import lineage
-from braze_pipeline.core.lineage import (
+from braze_pipeline.attributes import lineage
+from braze_pipeline.attributes.lineage import (
     Columns,
     Lineage,
     Origins,

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.attributes import build_attributes
+from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.settings import SourceSettings, TemplateSettings
 from braze_pipeline.sources import sealed

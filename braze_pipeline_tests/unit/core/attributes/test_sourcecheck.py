@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from braze_pipeline.core.sourcecheck import judge_sources
+from braze_pipeline.attributes.freshness import judge_sources
 from braze_pipeline.settings import SourceChecks, SourceSettings
 from braze_pipeline.sources import SourceInfo
 from braze_pipeline_tests.shop import Consent, Line, Shop, build, template

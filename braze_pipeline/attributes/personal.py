@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.core.lineage import Lineage
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import fold
 

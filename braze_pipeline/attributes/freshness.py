@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.attributes import AttributesSummary
+    from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.sources import SourceInfo
 
