@@ -17,7 +17,7 @@ from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
 from braze_pipeline.core.send import between_sends
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.report import Report
+    from braze_pipeline.operations.report import Report
     from braze_pipeline.sandbox import Sandbox
 
 DEMO_DAY = date(2011, 12, 9)
@@ -53,7 +53,7 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
 
     Each start of a sandbox has another address: the ledger of the last one goes on with it.
     """
-    from braze_pipeline.core.ledger import endpoint, tables
+    from braze_pipeline.ledger import endpoint, tables
     from braze_pipeline.sandbox import SANDBOX_API_KEY
 
     own = {

@@ -12,10 +12,10 @@ import click
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.core import health
-from braze_pipeline.core.health import Finding, State
-from braze_pipeline.core.health.access import ATTRIBUTES, EXPORT
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.operations import doctor as checks
+from braze_pipeline.operations.doctor import Finding, State
+from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 
@@ -41,7 +41,7 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click giv
         console.say(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
         console.say(_conclusion(findings))
-    sys.exit(health.exit_code(findings))
+    sys.exit(checks.exit_code(findings))
 
 
 def examine(session: Session) -> Iterator[Finding]:
@@ -52,19 +52,19 @@ def examine(session: Session) -> Iterator[Finding]:
             require_configured(template)
     except PipelineError as error:
         templates = ()
-        yield health.failed("configuration", error)
+        yield checks.failed("configuration", error)
     else:
         names = ", ".join(template.name for template in templates)
-        yield health.fine("configuration", f"{session.config_file}: {names}.")
-    yield from health.zones(template.time_zone for template in templates)
+        yield checks.fine("configuration", f"{session.config_file}: {names}.")
+    yield from checks.zones(template.time_zone for template in templates)
     try:
         warehouse = session.warehouse
     except PipelineError as error:
-        yield health.failed("database", error)
+        yield checks.failed("database", error)
         return
-    yield from health.disk(warehouse)
-    yield from health.private_files(warehouse)
-    yield from health.database(warehouse, templates)
+    yield from checks.disk(warehouse)
+    yield from checks.private_files(warehouse)
+    yield from checks.database(warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
     yield from _dagster(session)
@@ -73,14 +73,14 @@ def examine(session: Session) -> Iterator[Finding]:
 def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Iterator[Finding]:
     d = templates[0].destination
     ages = [t.schedule.max_age_hours for t in templates if t.schedule]
-    yield from health.journal(session.warehouse, d.name, max_age_hours=max(ages, default=None))
-    reached = health.reach(d)
+    yield from checks.journal(session.warehouse, d.name, max_age_hours=max(ages, default=None))
+    reached = checks.reach(d)
     yield from reached
     if any(finding.state is State.FAIL for finding in reached) and _key_is_set(
         session, d.api_key_env
     ):
         return
-    yield from health.access(d, session.environ, used=_used(templates))
+    yield from checks.access(d, session.environ, used=_used(templates))
 
 
 def _key_is_set(session: Session, variable: str) -> bool:

@@ -26,8 +26,8 @@ def ledger() -> None:
 @click.pass_obj
 def show(session: Session, user: str) -> None:
     """Everything the ledger says of one user. Shows values in clear."""
-    from braze_pipeline.core.ledger.commands import show_user
-    from braze_pipeline.core.ledger.fold import fold
+    from braze_pipeline.ledger.apply import fold
+    from braze_pipeline.operations.ledger_commands import show_user
 
     with session.kept.connect() as con:
         fold(con, session.warehouse, session.template.destination.name)
@@ -60,9 +60,9 @@ def show(session: Session, user: str) -> None:
 @click.pass_obj
 def export(session: Session, file: Path) -> None:
     """Write the ledger to a Parquet file: a backup, restored bit for bit by `import`."""
-    from braze_pipeline.core.ledger.fold import fold
-    from braze_pipeline.core.ledger.tables import ledger_name
-    from braze_pipeline.core.ledger.transfer import export_ledger
+    from braze_pipeline.ledger.apply import fold
+    from braze_pipeline.ledger.tables import ledger_name
+    from braze_pipeline.operations.transfer import export_ledger
 
     with session.kept.connect() as con:
         fold(con, session.warehouse, session.template.destination.name)
@@ -76,7 +76,7 @@ def export(session: Session, file: Path) -> None:
 @click.pass_obj
 def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001
     """Restore a ledger from what `export` wrote."""
-    from braze_pipeline.core.ledger.transfer import import_ledger
+    from braze_pipeline.operations.transfer import import_ledger
 
     names = {t.destination.name for t in session.templates}
     with between_sends(session.warehouse, names) as con:
@@ -93,7 +93,7 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
 @click.pass_obj
 def adopt(session: Session, reason: str) -> None:
     """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
-    from braze_pipeline.core.ledger import endpoint
+    from braze_pipeline.ledger import endpoint
 
     with between_sends(session.kept, [session.template.destination.name]) as con:
         endpoint.adopt(con, session.warehouse, session.template, reason=reason)
@@ -105,7 +105,7 @@ def adopt(session: Session, reason: str) -> None:
 @click.pass_obj
 def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
     """Fill the ledger from Braze export files, so that the first run sends differences only."""
-    from braze_pipeline.core.ledger.bootstrap import import_export
+    from braze_pipeline.operations.bootstrap import import_export
 
     now = datetime.now(UTC)
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
@@ -124,8 +124,8 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
 @click.pass_obj
 def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
-    from braze_pipeline.core.ledger import tables
-    from braze_pipeline.core.ledger.commands import forget_user
+    from braze_pipeline.ledger import tables
+    from braze_pipeline.operations.ledger_commands import forget_user
 
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
@@ -148,7 +148,7 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
 
     With --all, a ledger that is about another Braze endpoint is emptied.
     """
-    from braze_pipeline.core.ledger import commands
+    from braze_pipeline.operations import ledger_commands
 
     if bool(attributes) == everything:
         raise UsageError(
@@ -156,5 +156,5 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
             fix="A full resend costs one data point for each billable attribute of each user.",
         )
     with between_sends(session.kept, [session.template.destination.name]) as con:
-        names = commands.reset(con, session.warehouse, session.template, attributes or None)
+        names = ledger_commands.reset(con, session.warehouse, session.template, attributes or None)
     console.say(f"Planned in full by the next run: {', '.join(names)}.")

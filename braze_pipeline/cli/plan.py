@@ -86,8 +86,8 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
 
     The day that was planned last is run again: what Braze has by now costs nothing.
     """
-    from braze_pipeline.core.ledger.commands import release_refused
     from braze_pipeline.core.plan import records
+    from braze_pipeline.operations.ledger_commands import release_refused
 
     if not later:
         require_key(session)

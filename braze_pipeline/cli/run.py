@@ -19,7 +19,7 @@ from braze_pipeline.errors import CredentialsMissing, UsageError
 
 if TYPE_CHECKING:
     from braze_pipeline.core.plan.records import PlanSummary
-    from braze_pipeline.core.report import Report
+    from braze_pipeline.operations.report import Report
     from braze_pipeline.orchestration.runner import RunOutcome
 
 
@@ -122,7 +122,7 @@ def carry_out(
     bar: bool = True,
 ) -> tuple[RunOutcome, Report]:
     """Run the template's job, and count what it left; with a ``bar`` where a person looks on."""
-    from braze_pipeline.core.report import nothing, report
+    from braze_pipeline.operations.report import nothing, report
     from braze_pipeline.orchestration.runner import run_days
 
     template, warehouse = session.template, session.warehouse

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import answers
+from braze_pipeline.ledger import answers
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:

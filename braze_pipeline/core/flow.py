@@ -104,10 +104,10 @@ def plan_days(
         PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
     """
     from braze_pipeline.audience.build import require_somebody
-    from braze_pipeline.core.ledger import endpoint
     from braze_pipeline.core.lookup import look_up_users
     from braze_pipeline.core.plan import records
     from braze_pipeline.core.plan.build import build_plan
+    from braze_pipeline.ledger import endpoint
     from braze_pipeline.profiles import require_profiles
 
     with warehouse.connect() as con:
@@ -261,8 +261,8 @@ def _plan_to_send(
     warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
 ) -> PlanSummary:
     """The plan that this run made, or the newest of the days where it only sends."""
-    from braze_pipeline.core.ledger import endpoint
     from braze_pipeline.core.plan import records
+    from braze_pipeline.ledger import endpoint
 
     with warehouse.connect() as con:
         endpoint.claim(con, warehouse, t)
@@ -331,9 +331,9 @@ def _settle(
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
     from braze_pipeline.core import outcomes
-    from braze_pipeline.core.ledger import tables
-    from braze_pipeline.core.ledger.fold import fold
     from braze_pipeline.core.plan import records
+    from braze_pipeline.ledger import tables
+    from braze_pipeline.ledger.apply import fold
     from braze_pipeline.storage.warehouse import columns
 
     with warehouse.connect() as con:

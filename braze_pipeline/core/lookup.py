@@ -36,7 +36,7 @@ def look_up_users(
     from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
     from braze_pipeline.braze.rate import Gate
     from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.ledger import standing
+    from braze_pipeline.ledger import known_users
     from braze_pipeline.settings import RateLimit
 
     d = t.destination
@@ -47,7 +47,7 @@ def look_up_users(
     gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
     patience = Patience(
-        throttled=min(d.max_throttle_seconds, standing.LOOK_UP_MINUTES * 60.0),
+        throttled=min(d.max_throttle_seconds, known_users.LOOK_UP_MINUTES * 60.0),
         failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
         say=say,
     )
@@ -68,7 +68,7 @@ def look_up_users(
             say(f"Asked Braze for {asked:,} of {of:,} users new to the ledger.")
 
     try:
-        found = standing.look_up(warehouse, t, days, ask, now=now, tell=tell)
+        found = known_users.look_up(warehouse, t, days, ask, now=now, tell=tell)
     except MissingPermission as error:
         # The send can go on without it: those users count as unknown, and are reported so.
         say(f"Users new to the ledger stay of unknown standing: {error}")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.health import Finding, failed, fine, worth
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.operations.doctor import Finding, failed, fine, worth
 
 if TYPE_CHECKING:
     import dagster as dg

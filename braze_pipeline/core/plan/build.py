@@ -13,23 +13,23 @@ from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.attributes.personal import settled
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
-from braze_pipeline.core.ledger import columns, endpoint, settle, standing, tables
-from braze_pipeline.core.ledger.columns import Stopped
-from braze_pipeline.core.ledger.fold import find_plan
 from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
 from braze_pipeline.core.plan.unchanged import count_unchanged
 from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.errors import AccountingError
+from braze_pipeline.ledger import columns, endpoint, known_users, tables, watermarks
+from braze_pipeline.ledger.apply import find_plan
+from braze_pipeline.ledger.columns import Stopped
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.columns import Layout
     from braze_pipeline.core.plan.forecast import AttributeCost
+    from braze_pipeline.ledger.columns import Layout
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -72,14 +72,14 @@ def build_plan(
     t = settled(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
     layout = columns.ensure_layout(con, t, _stopped(preflight))
-    if t.destination.known_users.source == "list" and not standing.trusted(t):
-        standing.mark_listed(con, t, days, now=now)
+    if t.destination.known_users.source == "list" and not known_users.trusted(t):
+        known_users.mark_listed(con, t, days, now=now)
     question = diff.Question(
         t=t,
         layout=layout,
         days=tuple(sorted(set(days))),
         resend_before=now - timedelta(days=t.destination.known_users.resend_days),
-        trusted=standing.trusted(t),
+        trusted=known_users.trusted(t),
         forced=force_stale is not None,
     )
     past = diff.history(con, question)
@@ -203,7 +203,7 @@ def _summarise(
     )
     distinct = costs.full_users
     _check_users(con, path, costs.users, plan_id)
-    who = standing.count_standing(
+    who = known_users.count_standing(
         con, layout.ledger, layout.template_no, stage=STAGE, trusted=q.trusted
     )
     first = not tables.count(
@@ -346,7 +346,7 @@ def _carry_out_nothing(
     if stored is None:
         return plan
     with tables.transaction(con):
-        if settle.settle(con, stored):
+        if watermarks.settle(con, stored):
             tables.bump(con, plan.ledger, "settle", plan.plan_id)
         con.execute("UPDATE records.plans SET status = 'sent' WHERE plan_id = ?", [plan.plan_id])
     return replace(plan, status="sent")

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.tables import MEMBER
 from braze_pipeline.core.plan import payload
+from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.tables import MEMBER
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.columns import Column, Layout
+    from braze_pipeline.ledger.columns import Column, Layout
     from braze_pipeline.settings import TemplateSettings
 
 STAGE = "__plan_stage"

@@ -10,18 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.core.plan.guards import GuardResult
 from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
+from braze_pipeline.ledger import tables
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
     import duckdb
     from pydantic import TypeAdapter
 
-    from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.ledger.columns import Column
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 

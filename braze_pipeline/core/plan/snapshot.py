@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
-from braze_pipeline.core.ledger import tables
 from braze_pipeline.core.plan.diff import STAGE
 from braze_pipeline.core.plan.payload import FRAME_BYTES
+from braze_pipeline.ledger import tables
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.ledger.columns import Column
     from braze_pipeline.settings import DestinationSettings
 
 _META = "__user_id, __as_of, __reason, __object, __customer_id, __member, __known, __full"

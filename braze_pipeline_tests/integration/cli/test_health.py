@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.health import State, disk, exit_code, journal, private_files, zones
+from braze_pipeline.operations.doctor import State, disk, exit_code, journal, private_files, zones
 from braze_pipeline.orchestration.health import dagster
 from braze_pipeline.storage.journal import Acknowledgement, Journal
 from braze_pipeline.storage.lock import sending

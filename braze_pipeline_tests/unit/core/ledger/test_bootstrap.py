@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.ledger.bootstrap import import_export
 from braze_pipeline.errors import UsageError
+from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 

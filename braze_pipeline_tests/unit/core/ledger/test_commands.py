@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.ledger import commands
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import PlanOutdated, UsageError
+from braze_pipeline.operations import ledger_commands
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -25,14 +25,14 @@ def test_show_tells_value_day_time_run_and_standing(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"a": {"email": "ana@example.com", "Spend": 2.0}})
     w.run(day(2))
-    (user,) = commands.show_user(w.con, "a")
+    (user,) = ledger_commands.show_user(w.con, "a")
     assert (user.ledger, user.known, user.unconfirmed) == ("braze", None, True)
     assert user.evaluated == {"main": day(2)}
     assert [(e.attribute, e.value, e.as_of, e.run_id, e.how) for e in user.entries] == [
         ("Spend", "2.0", day(2), "run2", "send"),
         ("email", '"ana@example.com"', day(1), "run1", "send"),
     ]
-    assert commands.show_user(w.con, "nobody") == []
+    assert ledger_commands.show_user(w.con, "nobody") == []
 
 
 def test_show_tells_what_braze_refused(world: Make) -> None:
@@ -41,7 +41,7 @@ def test_show_tells_what_braze_refused(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"a": {"Spend": 2.0}})
     w.run(day(2), refuse=["a"])
-    (user,) = commands.show_user(w.con, "a")
+    (user,) = ledger_commands.show_user(w.con, "a")
     assert (user.held_back, user.evaluated) == (("main",), {"main": day(1)})
 
 
@@ -49,7 +49,7 @@ def test_a_reset_template_is_sent_in_full_once(world: Make) -> None:
     w = world(T, "a b")
     w.profiles(day(1), {"a": {"email": "a@example.com", "Spend": 1.0}, "b": {"Spend": 1.0}})
     w.run(day(1))
-    assert commands.reset(w.con, w.warehouse, T) == ("email", "Spend")
+    assert ledger_commands.reset(w.con, w.warehouse, T) == ("email", "Spend")
     plan = w.run(day(1))
     assert w.sent(plan) == {"a": {"email": "a@example.com", "Spend": 1.0}, "b": {"Spend": 1.0}}
     assert plan.reasons == {"resend": 2}
@@ -62,7 +62,7 @@ def test_a_reset_attribute_is_sent_again_and_its_nulls_too(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"a": {"email": "a@example.com"}, "b": {"Spend": 1.0}})
     w.run(day(2))
-    assert commands.reset(w.con, w.warehouse, T, ["Spend"]) == ("Spend",)
+    assert ledger_commands.reset(w.con, w.warehouse, T, ["Spend"]) == ("Spend",)
     w.profiles(day(1), {"b": {"Spend": 7.0}})
     assert w.run(day(1)).planned_users == 0  # the past stays behind what is newer
     assert w.sent(w.run(day(2))) == {"a": {"Spend": None}, "b": {"Spend": 1.0}}
@@ -73,11 +73,11 @@ def test_a_reset_outdates_plans_and_knows_its_names(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Spend": 1.0}})
     plan = w.plan(day(1))
-    commands.reset(w.con, w.warehouse, T)
+    ledger_commands.reset(w.con, w.warehouse, T)
     with pytest.raises(PlanOutdated):
         records.check_sendable(w.con, w.warehouse, T, plan.plan_id)
     with pytest.raises(UsageError, match="Spent"):
-        commands.reset(w.con, w.warehouse, T, ["Spent"])
+        ledger_commands.reset(w.con, w.warehouse, T, ["Spent"])
 
 
 def test_a_changed_type_stops_the_attribute_until_it_is_reset(world: Make) -> None:
@@ -93,7 +93,7 @@ def test_a_changed_type_stops_the_attribute_until_it_is_reset(world: Make) -> No
     assert w.con.execute(
         "SELECT attribute, reason, stage, customer_id FROM records.rejections"
     ).fetchall() == [("Spend", "type_changed", "plan", None)]
-    commands.reset(w.con, w.warehouse, changed, ["Spend"])
+    ledger_commands.reset(w.con, w.warehouse, changed, ["Spend"])
     plan = w.run(day(2), t=changed)
     assert w.sent(plan) == {"a": {"Spend": "much"}, "b": {"Spend": None}}
     assert (plan.stopped_attributes, w.plan(day(2), t=changed).planned_users) == ((), 0)
@@ -135,9 +135,9 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     w.run(day(2))
     w.profiles(day(3), {**rows, "a": {"email": "ana3@example.com"}})
     pending = w.plan(day(3))
-    removed = commands.forget_user(w.con, w.warehouse, [T], "a")
+    removed = ledger_commands.forget_user(w.con, w.warehouse, [T], "a")
     assert removed["snapshots"] == 3
-    assert commands.show_user(w.con, "a") == []
+    assert ledger_commands.show_user(w.con, "a") == []
     left = []
     for (table,) in w.con.execute(
         "SELECT DISTINCT schema_name || '.\"' || table_name || '\"' FROM duckdb_tables() "
@@ -157,5 +157,5 @@ def test_what_braze_refused_can_be_released(world: Make) -> None:
     w.profiles(day(1), {"a": {"Spend": 1.0}})
     w.run(day(1), refuse=["a"])
     assert w.plan(day(1)).planned_users == 0
-    assert commands.release_refused(w.con, T) == 1
+    assert ledger_commands.release_refused(w.con, T) == 1
     assert w.plan(day(1)).planned_users == 1

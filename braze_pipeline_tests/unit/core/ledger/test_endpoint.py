@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.ledger import commands, endpoint, standing, tables
-from braze_pipeline.core.ledger.bootstrap import import_export
-from braze_pipeline.core.ledger.transfer import export_ledger, import_ledger
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import EndpointMismatch, NotBuilt, PlanOutdated, UsageError
+from braze_pipeline.ledger import endpoint, known_users, tables
+from braze_pipeline.operations import ledger_commands
+from braze_pipeline.operations.bootstrap import import_export
+from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
@@ -92,7 +93,7 @@ def test_users_looked_up_in_one_braze_are_not_known_to_another(world: Make) -> N
     w = world(at(HERE, "lookup"), "a")
     w.profiles(day(1), {"a": {"Tier": "x"}})
     w.plan(day(1))
-    standing.record_look_up(w.con, "braze", ["a"], {"a"}, now=w.now)
+    known_users.record_look_up(w.con, "braze", ["a"], {"a"}, now=w.now)
     with pytest.raises(EndpointMismatch):
         w.plan(day(1), t=at(THERE, "lookup"))
 
@@ -145,8 +146,8 @@ def test_there_is_nothing_to_adopt_before_the_first_run(world: Make) -> None:
 def test_a_reset_for_another_endpoint_empties_the_ledger(sent: World) -> None:
     there = at(THERE)
     with pytest.raises(EndpointMismatch):
-        commands.reset(sent.con, sent.warehouse, there, ["Tier"])
-    assert commands.reset(sent.con, sent.warehouse, there) == ("Tier",)
+        ledger_commands.reset(sent.con, sent.warehouse, there, ["Tier"])
+    assert ledger_commands.reset(sent.con, sent.warehouse, there) == ("Tier",)
     assert sent.ledger() == []
     sent.profiles(day(0), {"a": {"Tier": "older"}})
     plan = sent.run(day(0), t=there)  # nothing newer is there

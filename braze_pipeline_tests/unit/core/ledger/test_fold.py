@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.ledger import settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
+from braze_pipeline.ledger import watermarks
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
@@ -97,7 +97,7 @@ def test_a_kill_inside_the_fold_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(settle, "settle", killed)
+        patch.setattr(watermarks, "settle", killed)
         with pytest.raises(KeyboardInterrupt):
             w.fold()
     assert state(w) == before

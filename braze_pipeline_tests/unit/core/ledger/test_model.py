@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from braze_pipeline.core.ledger import settle
 from braze_pipeline.core.plan import records
 from braze_pipeline.core.plan.records import PlanSummary
 from braze_pipeline.errors import PlanOutdated
+from braze_pipeline.ledger import watermarks
 from braze_pipeline.settings import DestinationSettings, KnownUsers
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -138,7 +138,7 @@ class Ledger(RuleBasedStateMachine):
     def a_plan_is_made_and_never_sent(self, numbers: list[int]) -> None:
         self._plan(numbers)
 
-    @rule(where=st.sampled_from([(journal, "mark_folded"), (settle, "settle")]))
+    @rule(where=st.sampled_from([(journal, "mark_folded"), (watermarks, "settle")]))
     def the_fold_is_killed(self, where: tuple[Any, str]) -> None:
         def killed(*_: object) -> None:
             raise KeyboardInterrupt

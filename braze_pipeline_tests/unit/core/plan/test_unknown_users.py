@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.ledger import standing
 from braze_pipeline.errors import BrazeUnavailable, ConfigurationError
+from braze_pipeline.ledger import known_users
 from braze_pipeline.settings import KnownUsers, TemplateSettings
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -99,12 +99,12 @@ def test_users_are_looked_up_fifty_at_a_time_and_asked_for_again_by_rhythm(world
         return {user for user in ids if user < "u100"}
 
     w.close()
-    found = standing.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
+    found = known_users.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
     assert (asked, found.asked, found.known, found.left) == ([50, 50, 20], 120, 100, 0)
-    again = standing.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
+    again = known_users.look_up(w.warehouse, t, [day(1)], ask, now=w.now.replace(tzinfo=None))
     assert again.asked == 0
     later = w.now.replace(tzinfo=None) + timedelta(days=7)
-    assert standing.look_up(w.warehouse, t, [day(1)], ask, now=later).asked == 20
+    assert known_users.look_up(w.warehouse, t, [day(1)], ask, now=later).asked == 20
     with w.warehouse.connect() as w.con:
         plan = w.plan(day(1))
         assert (plan.known_users, plan.unknown_users, plan.not_in_braze_users) == (100, 20, 20)
@@ -126,8 +126,8 @@ def test_a_look_up_that_breaks_keeps_what_it_found_and_stays_within_its_limit(wo
 
     now = w.now.replace(tzinfo=None)
     with pytest.raises(BrazeUnavailable):
-        standing.look_up(w.warehouse, t, [day(1)], ask, now=now)
-    found = standing.look_up(w.warehouse, t, [day(1)], set, now=now)
+        known_users.look_up(w.warehouse, t, [day(1)], ask, now=now)
+    found = known_users.look_up(w.warehouse, t, [day(1)], set, now=now)
     assert (found.asked, found.left) == (420, 0)
 
 
@@ -139,11 +139,11 @@ def test_a_look_up_that_is_slowed_down_ends_in_time_and_leaves_the_rest(world: M
     minutes = iter(range(0, 100, 4))  # each batch takes four of them
 
     now = w.now.replace(tzinfo=None)
-    found = standing.look_up(
+    found = known_users.look_up(
         w.warehouse, t, [day(1)], set, now=now, clock=lambda: next(minutes) * 60.0
     )
     assert (found.asked, found.known, found.left) == (100, 100, 140)
-    again = standing.look_up(w.warehouse, t, [day(1)], set, now=now)
+    again = known_users.look_up(w.warehouse, t, [day(1)], set, now=now)
     assert (again.asked, again.left) == (140, 0)
 
 

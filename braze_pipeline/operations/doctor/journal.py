@@ -10,8 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import LedgerError
+from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
 from braze_pipeline.storage import journal as records
 from braze_pipeline.storage.migrations import JOURNAL
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from braze_pipeline.braze.instances import other_host
-from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import BrazeUnavailable, WrongInstance
+from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings

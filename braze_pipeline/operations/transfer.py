@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.instances import normal_endpoint
-from braze_pipeline.core.ledger import endpoint, since_export, tables
-from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
+from braze_pipeline.ledger import endpoint, since_export, tables
+from braze_pipeline.ledger.apply import fold
 from braze_pipeline.storage.migrations import LEDGER
 from braze_pipeline.storage.warehouse import literal, quote
 

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import answers, doubts, merge, settle, tables
-from braze_pipeline.core.ledger.answers import ANSWERED, RANGES, REFUSED
+from braze_pipeline.ledger import answers, in_doubt, merge, tables, watermarks
+from braze_pipeline.ledger.answers import ANSWERED, RANGES, REFUSED
 from braze_pipeline.storage import journal
 from braze_pipeline.storage.warehouse import literal
 
@@ -130,8 +130,8 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
         news = _only_new(con, [*key, send.started_at])
         refused = _refusals(con, send, plan)
         accepted = merge.merge(con, send, plan, done=done)
-        doubted = (news or done) and doubts.doubt(con, plan, done=done)
-        settled = settle.settle(con, plan) if done and not _settled(con, plan) else False
+        doubted = (news or done) and in_doubt.doubt(con, plan, done=done)
+        settled = watermarks.settle(con, plan) if done and not _settled(con, plan) else False
         con.execute(
             "INSERT INTO ledger.folded_ranges (plan_id, send_id, request_no, first_index) "
             f"SELECT ?, ?, request_no, first_index FROM {RANGES}",

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.answers import ANSWERED
+from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.answers import ANSWERED
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.fold import FoldedPlan
+    from braze_pipeline.ledger.apply import FoldedPlan
 
 
 def doubt(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.tables import MEMBER
+from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.tables import MEMBER
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:

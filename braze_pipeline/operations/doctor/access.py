@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import client as http
 from braze_pipeline.braze.answers import Kind, Verdict
-from braze_pipeline.core.health.finding import Finding, State, failed, fine, worth
 from braze_pipeline.errors import MissingPermission, PipelineError
+from braze_pipeline.operations.doctor.finding import Finding, State, failed, fine, worth
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import Answer, BrazeClient

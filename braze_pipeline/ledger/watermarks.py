@@ -11,13 +11,13 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.tables import MEMBER
+from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.tables import MEMBER
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.fold import FoldedPlan
+    from braze_pipeline.ledger.apply import FoldedPlan
 
 
 def carried_out(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> tuple[date | None, int]:

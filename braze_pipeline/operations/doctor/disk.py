@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
-from braze_pipeline.core.health.finding import Finding, failed, fine, worth
 from braze_pipeline.errors import ConfigurationError, DiskFull
+from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
 
 if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.instances import normal_endpoint
-from braze_pipeline.core.ledger import tables
-from braze_pipeline.core.ledger.fold import fold
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
+from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.apply import fold
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ Dagster's own settings are looked at by ``braze_pipeline.orchestration.health``.
 
 from __future__ import annotations
 
-from braze_pipeline.core.health.access import access
-from braze_pipeline.core.health.database import database
-from braze_pipeline.core.health.disk import disk, private_files
-from braze_pipeline.core.health.finding import Finding, State, exit_code, failed, fine, worth
-from braze_pipeline.core.health.journal import journal
-from braze_pipeline.core.health.reach import reach
-from braze_pipeline.core.health.zones import zones
+from braze_pipeline.operations.doctor.access import access
+from braze_pipeline.operations.doctor.database import database
+from braze_pipeline.operations.doctor.disk import disk, private_files
+from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failed, fine, worth
+from braze_pipeline.operations.doctor.journal import journal
+from braze_pipeline.operations.doctor.reach import reach
+from braze_pipeline.operations.doctor.zones import zones
 
 __all__ = [
     "Finding",

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.health.finding import Finding, failed, fine, worth
-from braze_pipeline.core.ledger import endpoint, tables
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 
 if TYPE_CHECKING:

@@ -20,15 +20,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.ledger import columns, endpoint, tables
 from braze_pipeline.errors import UsageError
+from braze_pipeline.ledger import columns, endpoint, tables
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.ledger.columns import Column
+    from braze_pipeline.ledger.columns import Column
     from braze_pipeline.settings import Json, TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 

@@ -15,8 +15,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
-from braze_pipeline.core.ledger import columns, endpoint, tables
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
+from braze_pipeline.ledger import columns, endpoint, tables
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.core.ledger import tables
+from braze_pipeline.ledger import tables
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from braze_pipeline.core.health.finding import Finding, failed, fine
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.operations.doctor.finding import Finding, failed, fine
 from braze_pipeline.storage.warehouse import prepare
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What people do beside the daily run: ledger commands, bootstrap, transfer, reports, doctor."""
