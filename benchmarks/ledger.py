@@ -22,8 +22,8 @@ from typing import Any
 
 from _measure import measure
 
-from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.ledger.apply import fold
+from braze_pipeline.plan.build import build_plan
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,

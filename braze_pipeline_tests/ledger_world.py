@@ -16,9 +16,9 @@ from typing import Any
 
 import duckdb
 
-from braze_pipeline.core.plan.build import build_plan
-from braze_pipeline.core.plan.records import PlanSummary
 from braze_pipeline.ledger.apply import FoldSummary, fold
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.records import PlanSummary
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,

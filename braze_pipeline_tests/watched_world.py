@@ -13,13 +13,13 @@ from typing import Any
 import dagster as dg
 
 from braze_pipeline.alerts import Action, ActionStore
-from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, guard_check, spec
 from braze_pipeline.orchestration.failures import told
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.sensors import build_sensors
+from braze_pipeline.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,

@@ -15,7 +15,7 @@ from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import NotBuilt
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.plan.records import PlanSummary
 
 
 @click.command()
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> None:
     """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
-    from braze_pipeline.core.plan import records, rows
+    from braze_pipeline.plan import records, rows
 
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
@@ -86,8 +86,8 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
 
     The day that was planned last is run again: what Braze has by now costs nothing.
     """
-    from braze_pipeline.core.plan import records
     from braze_pipeline.operations.ledger_commands import release_refused
+    from braze_pipeline.plan import records
 
     if not later:
         require_key(session)

@@ -18,9 +18,9 @@ from braze_pipeline.cli.progress import progress_bar
 from braze_pipeline.errors import CredentialsMissing, UsageError
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.plan.records import PlanSummary
     from braze_pipeline.operations.report import Report
     from braze_pipeline.orchestration.runner import RunOutcome
+    from braze_pipeline.plan.records import PlanSummary
 
 
 @click.command()

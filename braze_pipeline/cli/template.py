@@ -98,7 +98,7 @@ def check(session: Session, as_of: str | None) -> None:
 
 
 def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
-    from braze_pipeline.core.preflight import ask
+    from braze_pipeline.plan.preflight import ask
 
     found = ask(t, environ=environ, now=datetime.now(UTC).replace(tzinfo=None), last=None)
     for line in found.lines():

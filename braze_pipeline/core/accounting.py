@@ -3,7 +3,7 @@
 customers (customer attributes table) = audience + excluded by a rule (audience table)
 audience (audience table)  = profiles (profiles table) + rejected rows (rejections)
 profiles + leaving users (plan) = planned + superseded + held back (diff) + unchanged (a query
-of profiles and ledger, ``core.plan.unchanged``)
+of profiles and ledger, ``plan.unchanged``)
 planned users (plan) = accepted + rejected (send) + not attempted (snapshot less journal)
 planned attributes (plan) = attributes of the objects accepted, rejected and not attempted
 (the JSON in the snapshot, by the journal)
@@ -23,7 +23,7 @@ from braze_pipeline.storage.warehouse import literal
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.plan.records import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 

@@ -24,10 +24,10 @@ from braze_pipeline.errors import (
 from braze_pipeline.storage import rejections
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.plan.records import PlanSummary
-    from braze_pipeline.core.preflight import Preflight
     from braze_pipeline.core.send import Progress, SendResult
     from braze_pipeline.core.send.read_back import ReadBack
+    from braze_pipeline.plan.preflight import Preflight
+    from braze_pipeline.plan.records import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -101,13 +101,13 @@ def plan_days(
         NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
         MissingRequiredField, ContractBroken: all of its rows were rejected.
         EndpointMismatch: the ledger is about another Braze endpoint.
-        PipelineError: see ``core.plan.build.build_plan`` and ``core.lookup``.
+        PipelineError: see ``plan.build.build_plan`` and ``plan.lookup``.
     """
     from braze_pipeline.audience.build import require_somebody
-    from braze_pipeline.core.lookup import look_up_users
-    from braze_pipeline.core.plan import records
-    from braze_pipeline.core.plan.build import build_plan
     from braze_pipeline.ledger import endpoint
+    from braze_pipeline.plan import records
+    from braze_pipeline.plan.build import build_plan
+    from braze_pipeline.plan.lookup import look_up_users
     from braze_pipeline.profiles import require_profiles
 
     with warehouse.connect() as con:
@@ -145,7 +145,7 @@ def pre_flight(
 
     What the template's ``last`` plan held back stays so where Braze cannot be asked.
     """
-    from braze_pipeline.core import preflight
+    from braze_pipeline.plan import preflight
 
     found = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
     for line in found.lines():
@@ -231,8 +231,8 @@ def _plan_or_again(
     We hold the destination's lock by now, so nobody overtakes a second time. Guards judge the new
     plan too. A plan of an earlier run is not replaced: somebody may have looked at it.
     """
-    from braze_pipeline.core.plan import records
-    from braze_pipeline.core.plan.build import build_plan
+    from braze_pipeline.plan import records
+    from braze_pipeline.plan.build import build_plan
 
     try:
         return _plan_to_send(warehouse, t, days, run_id=run_id)
@@ -261,8 +261,8 @@ def _plan_to_send(
     warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
 ) -> PlanSummary:
     """The plan that this run made, or the newest of the days where it only sends."""
-    from braze_pipeline.core.plan import records
     from braze_pipeline.ledger import endpoint
+    from braze_pipeline.plan import records
 
     with warehouse.connect() as con:
         endpoint.claim(con, warehouse, t)
@@ -331,9 +331,9 @@ def _settle(
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
     from braze_pipeline.core import outcomes
-    from braze_pipeline.core.plan import records
     from braze_pipeline.ledger import tables
     from braze_pipeline.ledger.apply import fold
+    from braze_pipeline.plan import records
     from braze_pipeline.storage.warehouse import columns
 
     with warehouse.connect() as con:

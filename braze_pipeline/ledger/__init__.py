@@ -14,5 +14,5 @@
 ``commands``   show, reset and forget
 ============== ===============================================================================
 
-Nothing here decides what to send: that is ``core.plan``.
+Nothing here decides what to send: that is ``plan``.
 """

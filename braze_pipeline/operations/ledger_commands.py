@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.plan import payload
 from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.ledger import endpoint, tables
 from braze_pipeline.ledger.apply import fold
+from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.warehouse import literal, quote

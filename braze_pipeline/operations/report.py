@@ -13,12 +13,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.audience.build import RULES
-from braze_pipeline.core.plan import records
+from braze_pipeline.plan import records
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.plan.records import PlanSummary
+    from braze_pipeline.plan.records import PlanSummary
     from braze_pipeline.settings import TemplateSettings
 
 

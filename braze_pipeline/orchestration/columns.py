@@ -16,7 +16,7 @@ from braze_pipeline.storage.warehouse import fold
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
-    from braze_pipeline.core.plan.records import PlanColumn
+    from braze_pipeline.plan.records import PlanColumn
     from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
 SCHEMA = "dagster/column_schema"

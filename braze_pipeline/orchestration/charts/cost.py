@@ -18,7 +18,7 @@ from braze_pipeline.orchestration.charts.svg import (
 )
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.plan.forecast import AttributeCost
+    from braze_pipeline.plan.forecast import AttributeCost
 
 _MOST: Final = 8
 _ROW: Final = 20

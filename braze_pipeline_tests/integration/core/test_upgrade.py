@@ -13,9 +13,9 @@ import pytest
 from braze_pipeline.alerts import ActionStore
 from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.core.plan import records
-from braze_pipeline.core.plan.rows import plan_preview
 from braze_pipeline.errors import EndpointMismatch
+from braze_pipeline.plan import records
+from braze_pipeline.plan.rows import plan_preview
 from braze_pipeline.profiles import build_profiles
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import TemplateSettings

@@ -14,9 +14,9 @@ import duckdb
 import pytest
 
 from braze_pipeline.core import send
-from braze_pipeline.core.plan import diff, payload
 from braze_pipeline.ledger import apply as folding
 from braze_pipeline.orchestration.checks import ACCOUNTING
+from braze_pipeline.plan import diff, payload
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 

@@ -13,9 +13,9 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
 from braze_pipeline.alerts import resolutions
-from braze_pipeline.core.plan.guards import AUDIENCE_SIZE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.watch.changes import Cursor
+from braze_pipeline.plan.guards import AUDIENCE_SIZE
 from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World, template
 
 UNAVAILABLE = errors.BrazeUnavailable("Braze failed for 300 s.", fix="Wait, then run again.")

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.core.plan.build import build_plan
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.plan.build import build_plan
 from braze_pipeline.profiles import build_profiles, preview
 from braze_pipeline.settings import AttributeSettings, RecipientGroup, TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse, literal, quote

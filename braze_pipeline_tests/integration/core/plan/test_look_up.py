@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze.patience import Patience
-from braze_pipeline.core import lookup
 from braze_pipeline.errors import BrazeUnavailable, InvalidCredentials, RateLimitExhausted
+from braze_pipeline.plan import lookup
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core import preflight
-from braze_pipeline.core.plan import records
-from braze_pipeline.core.preflight import Preflight
+from braze_pipeline.plan import preflight, records
+from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.sandbox import DataType, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings, TemplateSettings, ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

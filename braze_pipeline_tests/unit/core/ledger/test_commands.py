@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.plan import records
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.operations import ledger_commands
+from braze_pipeline.plan import records
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 

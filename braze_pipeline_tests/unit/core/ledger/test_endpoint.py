@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.plan import records
 from braze_pipeline.errors import EndpointMismatch, NotBuilt, PlanOutdated, UsageError
 from braze_pipeline.ledger import endpoint, known_users, tables
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
+from braze_pipeline.plan import records
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.core.plan import records
 from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
 from braze_pipeline.ledger import watermarks
+from braze_pipeline.plan import records
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from braze_pipeline.core.plan import records
-from braze_pipeline.core.plan.records import PlanSummary
 from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.ledger import watermarks
+from braze_pipeline.plan import records
+from braze_pipeline.plan.records import PlanSummary
 from braze_pipeline.settings import DestinationSettings, KnownUsers
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

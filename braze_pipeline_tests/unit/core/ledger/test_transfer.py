@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core.plan import records
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import tables
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
+from braze_pipeline.plan import records
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse

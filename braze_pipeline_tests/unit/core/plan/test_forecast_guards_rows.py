@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from braze_pipeline.braze.data_points import data_points
-from braze_pipeline.core.plan import records
-from braze_pipeline.core.plan.rows import export_plan, plan_preview, rows_sql
 from braze_pipeline.errors import GuardStopped, NotBuilt
+from braze_pipeline.plan import records
+from braze_pipeline.plan.rows import export_plan, plan_preview, rows_sql
 from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.plan import records
-from braze_pipeline.core.plan.records import PlanSummary
-from braze_pipeline.core.plan.rows import plan_preview
 from braze_pipeline.errors import NewerVersion
+from braze_pipeline.plan import records
+from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan.rows import plan_preview
 from braze_pipeline.settings import TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

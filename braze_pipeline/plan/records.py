@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.core.plan.forecast import AttributeCost, Forecast
-from braze_pipeline.core.plan.guards import GuardResult
-from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
 from braze_pipeline.ledger import tables
+from braze_pipeline.plan.forecast import AttributeCost, Forecast
+from braze_pipeline.plan.guards import GuardResult
+from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:

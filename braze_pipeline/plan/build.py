@@ -13,23 +13,23 @@ from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.attributes.personal import settled
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
-from braze_pipeline.core.plan import diff, forecast, guards, records, snapshot
-from braze_pipeline.core.plan.diff import STAGE
-from braze_pipeline.core.plan.records import PlanColumn, PlanSummary
-from braze_pipeline.core.plan.unchanged import count_unchanged
-from braze_pipeline.core.preflight import Preflight
 from braze_pipeline.errors import AccountingError
 from braze_pipeline.ledger import columns, endpoint, known_users, tables, watermarks
 from braze_pipeline.ledger.apply import find_plan
 from braze_pipeline.ledger.columns import Stopped
+from braze_pipeline.plan import diff, forecast, guards, records, snapshot
+from braze_pipeline.plan.diff import STAGE
+from braze_pipeline.plan.preflight import Preflight
+from braze_pipeline.plan.records import PlanColumn, PlanSummary
+from braze_pipeline.plan.unchanged import count_unchanged
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.plan.forecast import AttributeCost
     from braze_pipeline.ledger.columns import Layout
+    from braze_pipeline.plan.forecast import AttributeCost
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
-from braze_pipeline.core.plan.diff import STAGE
-from braze_pipeline.core.plan.payload import FRAME_BYTES
 from braze_pipeline.ledger import tables
+from braze_pipeline.plan.diff import STAGE
+from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:

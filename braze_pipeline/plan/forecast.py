@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze import data_points as points
-from braze_pipeline.core.plan.payload import FRAME_BYTES
+from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal, quote
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.plan import payload
-from braze_pipeline.core.plan.diff import STILL
 from braze_pipeline.ledger import tables
+from braze_pipeline.plan import payload
+from braze_pipeline.plan.diff import STILL
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.plan.diff import History, Question
     from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.plan.diff import History, Question
 
 
 def count_unchanged(con: duckdb.DuckDBPyConnection, q: Question, past: History) -> int:

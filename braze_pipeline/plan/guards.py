@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.plan.forecast import Forecast
+    from braze_pipeline.plan.forecast import Forecast
     from braze_pipeline.settings import Guards
 
 # The names of the guards: of their checks in the UI, of `--let-through`, in the records.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core.plan import payload
 from braze_pipeline.ledger import tables
 from braze_pipeline.ledger.tables import MEMBER
+from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.warehouse import literal, quote
 
