@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
-from braze_pipeline.core.send import send_plan
-from braze_pipeline.core.send.batches import batches
+from braze_pipeline.send import send_plan
+from braze_pipeline.send.batches import batches
 from braze_pipeline.settings import DestinationSettings, RateLimit
 from braze_pipeline.storage.journal import Journal
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.core import flow
-from braze_pipeline.core.flow import Overrides, SendOutcome
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.plan.records import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY
+from braze_pipeline.send import flow
+from braze_pipeline.send.flow import Overrides, SendOutcome
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import day as first_of_january

@@ -14,7 +14,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, finish, told
 from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
-from braze_pipeline.core.send import between_sends
+from braze_pipeline.send import between_sends
 
 if TYPE_CHECKING:
     from braze_pipeline.operations.report import Report

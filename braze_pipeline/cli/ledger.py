@@ -10,8 +10,8 @@ from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import UsageError
+from braze_pipeline.send import between_sends
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
-from braze_pipeline.core.send import between_sends
 from braze_pipeline.errors import NotBuilt
+from braze_pipeline.send import between_sends
 
 if TYPE_CHECKING:
     from braze_pipeline.plan.records import PlanSummary

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.send import Progress
+    from braze_pipeline.send import Progress
 
 
 @contextmanager

@@ -7,17 +7,15 @@ only marked. A send that still runs is folded as far as it got.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import answers, in_doubt, merge, tables, watermarks
 from braze_pipeline.ledger.answers import ANSWERED, RANGES, REFUSED
+from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
 from braze_pipeline.storage import journal
-from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,27 +40,6 @@ class FoldSummary:
     accepted: int = 0
     refused: int = 0
     skipped: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldedPlan:
-    """What the fold needs to know of a plan."""
-
-    plan_id: str
-    destination: str
-    ledger: str
-    template: str
-    template_no: int
-    run_id: str
-    days: tuple[date, ...]
-    evaluation: int
-    columns: tuple[tuple[int, str, str], ...]
-    snapshot: Path
-
-    @property
-    def rows(self) -> str:
-        """The snapshot, to read from."""
-        return f"read_parquet({literal(str(self.snapshot))})"
 
 
 def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str) -> FoldSummary:
@@ -93,25 +70,6 @@ def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str)
     return FoldSummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
 
 
-def find_plan(
-    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
-) -> FoldedPlan | None:
-    """A plan as ``records.plans`` has it."""
-    row = con.execute(
-        "SELECT destination, ledger, template, template_no, run_id, days, evaluation, "
-        "summary -> 'columns' FROM records.plans WHERE plan_id = ?",
-        [plan_id],
-    ).fetchone()
-    if not row:
-        return None
-    columns = tuple((c["no"], c["name"], c["type"]) for c in json.loads(row[7]))
-    return FoldedPlan(
-        plan_id=plan_id, destination=row[0], ledger=row[1], template=row[2], template_no=row[3],
-        run_id=row[4], days=tuple(row[5]), evaluation=row[6], columns=columns,
-        snapshot=warehouse.snapshot(plan_id),
-    )  # fmt: skip
-
-
 def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
     return bool(
         tables.count(
@@ -123,7 +81,7 @@ def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
     )
 
 
-def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> tuple[int, int]:
+def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> tuple[int, int]:
     key = [send.plan_id, send.send_id]
     with tables.transaction(con):
         done = send.done or _all_answered(con, plan)
@@ -155,7 +113,7 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> t
     return accepted, refused
 
 
-def _all_answered(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
+def _all_answered(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
     """Whether the plan is carried out, though its send was killed before it could say so."""
     answered = tables.count(
         con,
@@ -165,7 +123,7 @@ def _all_answered(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
     return answered >= tables.count(con, f"SELECT count(*) FROM {plan.rows}")
 
 
-def _settled(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
+def _settled(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
     return bool(
         tables.count(
             con,
@@ -205,7 +163,7 @@ def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:
     return not seen or tables.count(con, f"SELECT count(*) FROM {RANGES}") > 0
 
 
-def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> int:
+def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> int:
     """Record what Braze refused, and remember the object so that it is not sent every day."""
     number = tables.count(con, f"SELECT count(*) FROM {REFUSED}")
     if not number:

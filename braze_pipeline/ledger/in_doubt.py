@@ -17,10 +17,10 @@ from braze_pipeline.ledger.answers import ANSWERED
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.apply import FoldedPlan
+    from braze_pipeline.ledger.plan_ref import PlanRef
 
 
-def doubt(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> bool:
+def doubt(con: duckdb.DuckDBPyConnection, plan: PlanRef, *, done: bool) -> bool:
     """Bring a plan's doubts up to date; none once every object has its answer.
 
     Returns whether there are any now. Call it when a send has brought something new: a doubt that
@@ -41,7 +41,7 @@ def doubt(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, done: bool) -> bo
     return rows > 0
 
 
-def resolve(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, accepted: str) -> None:
+def resolve(con: duckdb.DuckDBPyConnection, plan: PlanRef, accepted: str) -> None:
     """End the doubts about what was accepted now (a table of accepted snapshot rows)."""
     if not tables.count(con, "SELECT count(*) FROM ledger.doubts WHERE ledger = ?", [plan.ledger]):
         return
@@ -54,6 +54,6 @@ def resolve(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, accepted: str) -> 
     con.execute("DELETE FROM ledger.doubts WHERE len(columns) = 0")
 
 
-def _sent(plan: FoldedPlan, row: str) -> str:
+def _sent(plan: PlanRef, row: str) -> str:
     numbers = ", ".join(f"CASE WHEN {row}.c{k} THEN {k} END" for k, _, _ in plan.columns)
     return f"list_filter([{numbers}]::INTEGER[], lambda k: k IS NOT NULL)"

@@ -11,7 +11,7 @@ from braze_pipeline.ledger.answers import RANGES, REFUSED
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.apply import FoldedPlan
+    from braze_pipeline.ledger.plan_ref import PlanRef
     from braze_pipeline.storage.journal import Send
 
 ACCEPTED = "__fold_accepted"
@@ -20,7 +20,7 @@ REBUILD_SHARE = 0.3
 """Above this share of the ledger's users, writing it anew is quicker than updating it."""
 
 
-def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan, *, done: bool) -> int:
+def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef, *, done: bool) -> int:
     """Take over what is in acknowledged ranges and was not refused; how many users that is.
 
     ``done``: with these, every object of the plan has its answer.
@@ -49,7 +49,7 @@ def merge(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan, *, done:
     return accepted
 
 
-def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -> None:
+def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> None:
     """A number for each as-of date and second of the send; repeated folds find theirs again."""
     con.execute(
         "INSERT INTO ledger.acks (ledger, ack_no, how, as_of, acknowledged_at, template, plan_id, "
@@ -71,7 +71,7 @@ def _number_acks(con: duckdb.DuckDBPyConnection, send: Send, plan: FoldedPlan) -
 
 
 def _merge(
-    con: duckdb.DuckDBPyConnection, plan: FoldedPlan, touched: list[int], *, done: bool
+    con: duckdb.DuckDBPyConnection, plan: PlanRef, touched: list[int], *, done: bool
 ) -> None:
     """Update and insert, or, when a good part of the ledger changes, write it anew.
 
@@ -104,7 +104,7 @@ _CONFIRMED = "(l.u{j} IS TRUE AND n.__known AND n.__full)"
 """Everything of the user was unconfirmed, and has now been sent in full to a known user."""
 
 
-def _changes(plan: FoldedPlan, touched: list[int], seen: str, *, confirmed: bool) -> dict[str, str]:
+def _changes(plan: PlanRef, touched: list[int], seen: str, *, confirmed: bool) -> dict[str, str]:
     """The new value of each column, from the ledger's row ``l`` and the accepted row ``n``.
 
     Where an unconfirmed user is confirmed, what was not sent along (a value held back that day) is
@@ -128,7 +128,7 @@ def _inserted(changes: dict[str, str]) -> list[str]:
     return [re.sub(r"\bl\.\w+", "NULL", change) for change in changes.values()]
 
 
-def _rebuild(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, changes: dict[str, str]) -> None:
+def _rebuild(con: duckdb.DuckDBPyConnection, plan: PlanRef, changes: dict[str, str]) -> None:
     wide = tables.wide(plan.ledger)
     names = con.execute(
         "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'ledger' "
@@ -148,7 +148,7 @@ def _rebuild(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, changes: dict[str
     )
 
 
-def _first_sent(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> list[int]:
+def _first_sent(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> list[int]:
     """Note the names that Braze has now; returns the columns that anything was sent of."""
     sent = ", ".join(f"bool_or(c{k})" for k, _, _ in plan.columns)
     row = con.execute(f"SELECT max(acknowledged_at), {sent} FROM {ACCEPTED}").fetchone()

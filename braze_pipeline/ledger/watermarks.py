@@ -17,10 +17,10 @@ from braze_pipeline.ledger.tables import MEMBER
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.apply import FoldedPlan
+    from braze_pipeline.ledger.plan_ref import PlanRef
 
 
-def carried_out(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> tuple[date | None, int]:
+def carried_out(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> tuple[date | None, int]:
     """The newest day of the plan's template that was carried out, and how many were."""
     row = con.execute(
         "SELECT as_of, evaluations FROM ledger.templates WHERE ledger = ? AND template = ?",
@@ -30,7 +30,7 @@ def carried_out(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> tuple[date 
 
 
 def seen_sql(
-    con: duckdb.DuckDBPyConnection, plan: FoldedPlan, *, member: str, day: str, done: bool
+    con: duckdb.DuckDBPyConnection, plan: PlanRef, *, member: str, day: str, done: bool
 ) -> str:
     """The new s{j} of an evaluated user, with ``{old}`` for the present one.
 
@@ -49,7 +49,7 @@ def seen_sql(
     return f"CASE WHEN {member} AND {day} = {newest} THEN {MEMBER} ELSE greatest({old}, {day}) END"
 
 
-def settle(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
+def settle(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
     """Count the plan's days as evaluated, for users that needed nothing too.
 
     Call it once every object of the plan has its final answer. Returns whether anything changed.
@@ -71,7 +71,7 @@ def settle(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> bool:
     return bool(moved) or before is None or plan.days[-1] > before
 
 
-def _no_longer(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, before: date) -> int:
+def _no_longer(con: duckdb.DuckDBPyConnection, plan: PlanRef, before: date) -> int:
     """Users who left or were refused keep the day before: they are not up to date for this."""
     return tables.count(
         con,
@@ -83,7 +83,7 @@ def _no_longer(con: duckdb.DuckDBPyConnection, plan: FoldedPlan, before: date) -
     )
 
 
-def _evaluated(con: duckdb.DuckDBPyConnection, plan: FoldedPlan) -> int:
+def _evaluated(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> int:
     j = plan.template_no
     seen = seen_sql(con, plan, member="true", day="m.as_of", done=True)
     return tables.count(

@@ -193,7 +193,7 @@ def build_assets(
     def braze_plan(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.core.flow import plan_days
+        from braze_pipeline.send.flow import plan_days
 
         with told(context):
             _warn_of_host(context, t)
@@ -226,7 +226,7 @@ def build_assets(
     def braze_send(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.core.flow import send_days
+        from braze_pipeline.send.flow import send_days
 
         with told(context):
             outcome = send_days(

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.send import Progress
+    from braze_pipeline.send import Progress
 
 EVERY_SECONDS = 0.2
 """How often a watcher is told; the event log gets a line every few seconds."""

@@ -15,8 +15,8 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.preflight import State
 from braze_pipeline.errors import AccountingError
 from braze_pipeline.ledger import columns, endpoint, known_users, tables, watermarks
-from braze_pipeline.ledger.apply import find_plan
 from braze_pipeline.ledger.columns import Stopped
+from braze_pipeline.ledger.plan_ref import find_plan
 from braze_pipeline.plan import diff, forecast, guards, records, snapshot
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.preflight import Preflight

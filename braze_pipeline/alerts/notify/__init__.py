@@ -19,7 +19,8 @@ BRAZE_PIPELINE_UI_URL               address of Dagster's UI, for links to runs
 ==================================  =============================================================
 """
 
-from braze_pipeline.alerts.notify.channels import Channel, ChannelProblem, channels_from
+from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
+from braze_pipeline.alerts.notify.configured import channels_from
 from braze_pipeline.alerts.notify.delivery import deliver
 from braze_pipeline.alerts.notify.text import Told, tell
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from braze_pipeline.alerts import Message, Outbox
-from braze_pipeline.alerts.notify.channels import Channel, ChannelProblem
+from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
 from braze_pipeline.alerts.notify.text import Told
 
 AT_ONCE = 5

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from braze_pipeline.alerts.notify.channels import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
 from braze_pipeline.alerts.notify.text import Told
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
-from braze_pipeline.alerts.notify.channels import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
 from braze_pipeline.alerts.notify.text import Told
 from braze_pipeline.braze.instances import travels_in_clear
 

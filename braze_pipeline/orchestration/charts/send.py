@@ -18,7 +18,7 @@ from braze_pipeline.orchestration.charts.svg import (
 )
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.send import SendResult
+    from braze_pipeline.send import SendResult
 
 _ROOM: Final = WIDTH - 2 * EDGE
 _SHORTEST: Final = 1e-9

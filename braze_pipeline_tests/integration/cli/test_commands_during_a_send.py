@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from braze_pipeline.cli.context import session
-from braze_pipeline.core import flow
 from braze_pipeline.operations.transfer import export_ledger
 from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.send import flow
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import lock
 from braze_pipeline_tests.commands import command

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core import flow
-from braze_pipeline.core.flow import Overrides, SendOutcome
 from braze_pipeline.operations.report import Report, report
 from braze_pipeline.plan.records import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.send import flow
+from braze_pipeline.send.flow import Overrides, SendOutcome
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 

@@ -13,7 +13,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.core import send
+from braze_pipeline import send
 from braze_pipeline.ledger import apply as folding
 from braze_pipeline.orchestration.checks import ACCOUNTING
 from braze_pipeline.plan import diff, payload

@@ -11,8 +11,8 @@ import pytest
 
 from braze_pipeline import private
 from braze_pipeline.alerts.database import writing
-from braze_pipeline.core.send import sending
 from braze_pipeline.sandbox.recorder import Recorder
+from braze_pipeline.send import sending
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.warehouse import Warehouse, literal
 

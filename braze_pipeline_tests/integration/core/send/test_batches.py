@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.core.send.batches import Batch, batches
+from braze_pipeline.send.batches import Batch, batches
 from braze_pipeline_tests.integration.core.send.plans import users, write_snapshot
 
 

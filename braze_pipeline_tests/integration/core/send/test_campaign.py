@@ -20,10 +20,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from braze_pipeline.core import flow
 from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.operations.ledger_commands import release_refused
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
+from braze_pipeline.send import flow
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.integration.core.send.plans import destination

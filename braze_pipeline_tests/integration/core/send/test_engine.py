@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze.redaction import Secret
-from braze_pipeline.core.send import Progress, SendResult, send_plan, sending
 from braze_pipeline.errors import (
     BrazeUnavailable,
     ContractBroken,
@@ -25,6 +24,7 @@ from braze_pipeline.errors import (
     WrongInstance,
 )
 from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
+from braze_pipeline.send import Progress, SendResult, send_plan, sending
 from braze_pipeline.settings import RateLimit
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success

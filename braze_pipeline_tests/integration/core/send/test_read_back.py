@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.core.send import send_plan
-from braze_pipeline.core.send.read_back import ReadBack, read_back, same
 from braze_pipeline.sandbox import DataType, Sandbox
+from braze_pipeline.send import send_plan
+from braze_pipeline.send.read_back import ReadBack, read_back, same
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.integration.core.send.plans import (
     SECRET,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from braze_pipeline.core.send import SendResult
 from braze_pipeline.orchestration.charts import cost, funnel, send
 from braze_pipeline.orchestration.charts.send import rates
 from braze_pipeline.orchestration.charts.svg import WIDTH
 from braze_pipeline.plan.forecast import AttributeCost
+from braze_pipeline.send import SendResult
 
 IN_PLACE = 1000
 """From so many characters on Dagster's UI shows Markdown behind a click."""

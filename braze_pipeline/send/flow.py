@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.core import accounting
-from braze_pipeline.core.accounting import Account
 from braze_pipeline.errors import (
     BrazeError,
     ContractBroken,
@@ -21,13 +19,15 @@ from braze_pipeline.errors import (
     PipelineError,
     PlanOutdated,
 )
+from braze_pipeline.send import accounting
+from braze_pipeline.send.accounting import Account
 from braze_pipeline.storage import rejections
 
 if TYPE_CHECKING:
-    from braze_pipeline.core.send import Progress, SendResult
-    from braze_pipeline.core.send.read_back import ReadBack
     from braze_pipeline.plan.preflight import Preflight
     from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.send import Progress, SendResult
+    from braze_pipeline.send.read_back import ReadBack
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -184,7 +184,7 @@ def send_days(
         AccountingError: the counts do not add up.
     """
     from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.send import send_plan, sending
+    from braze_pipeline.send import send_plan, sending
     from braze_pipeline.storage.journal import Journal
 
     d = t.destination
@@ -290,7 +290,7 @@ def _read_back(
     from braze_pipeline.braze.client import BrazeClient
     from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
     from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.core.send.read_back import read_back
+    from braze_pipeline.send.read_back import read_back
     from braze_pipeline.storage.journal import Journal
 
     d = t.destination
@@ -330,10 +330,10 @@ def _settle(
     read_back: ReadBack | None,
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
-    from braze_pipeline.core import outcomes
     from braze_pipeline.ledger import tables
     from braze_pipeline.ledger.apply import fold
     from braze_pipeline.plan import records
+    from braze_pipeline.send import outcomes
     from braze_pipeline.storage.warehouse import columns
 
     with warehouse.connect() as con:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.limits import EXPORT_IDS
-from braze_pipeline.core.send.batches import batches
+from braze_pipeline.send.batches import batches
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient

@@ -17,15 +17,15 @@ from braze_pipeline.braze.answers import Kind, Verdict, remaining_of, reset_of
 from braze_pipeline.braze.client import NoAnswer
 from braze_pipeline.braze.patience import AGAIN_SECONDS, backoff
 from braze_pipeline.braze.rate import HOUR
-from braze_pipeline.core.send.batches import Batch
 from braze_pipeline.errors import ContractBroken, PipelineError
+from braze_pipeline.send.batches import Batch
 from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import Answer, BrazeClient
     from braze_pipeline.braze.rate import Gate
-    from braze_pipeline.core.send.pace import Pace
-    from braze_pipeline.core.send.result import Meter
+    from braze_pipeline.send.pace import Pace
+    from braze_pipeline.send.result import Meter
     from braze_pipeline.settings import DestinationSettings
 
 _NEVER_REACHED_SECONDS: Final = 20.0

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.rate import Gate
-from braze_pipeline.core.send.batches import Batch, batches, users_in
-from braze_pipeline.core.send.delivery import Delivery, GivenUp, Halted
-from braze_pipeline.core.send.pace import Pace
-from braze_pipeline.core.send.result import Meter, Progress, SendResult
 from braze_pipeline.errors import PipelineError, SendInterrupted
+from braze_pipeline.send.batches import Batch, batches, users_in
+from braze_pipeline.send.delivery import Delivery, GivenUp, Halted
+from braze_pipeline.send.pace import Pace
+from braze_pipeline.send.result import Meter, Progress, SendResult
 from braze_pipeline.storage.journal import Journal, Status, Writer
 from braze_pipeline.storage.journal import Progress as Earlier
 

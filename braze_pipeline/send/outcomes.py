@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.core.send import SendResult
     from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.send import SendResult
     from braze_pipeline.settings import TemplateSettings
 
 TABLE = "records.send_outcomes"

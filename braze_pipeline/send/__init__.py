@@ -10,8 +10,8 @@
 No DuckDB connection is used here: the snapshot is read as Parquet, and answers go to the journal.
 """
 
-from braze_pipeline.core.send.engine import send_plan
-from braze_pipeline.core.send.result import Progress, SendResult
+from braze_pipeline.send.engine import send_plan
+from braze_pipeline.send.result import Progress, SendResult
 from braze_pipeline.storage.lock import between_sends, sending
 
 __all__ = ["Progress", "SendResult", "between_sends", "send_plan", "sending"]

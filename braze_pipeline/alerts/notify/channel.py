@@ -1,0 +1,31 @@
+"""One way to notify people, and the one error that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from braze_pipeline.alerts.notify.text import Told
+
+TIMEOUT_SECONDS = 10.0
+
+
+class ChannelProblem(Exception):
+    """A message could not be delivered. The text names the cause, never an address or secret."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to notify people.
+
+    Attributes:
+        name: ``slack``, ``webhook`` or ``mail``.
+        send: Delivers one message; raises ChannelProblem when it could not.
+    """
+
+    name: str
+    send: Callable[[Told], None]
+
+    def __repr__(self) -> str:
+        """The name alone: ``send`` holds the address."""
+        return f"Channel({self.name})"

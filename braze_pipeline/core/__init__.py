@@ -1,1 +1,0 @@
-"""The pipeline's pure core: plain functions over a DuckDB connection, with no Dagster."""
