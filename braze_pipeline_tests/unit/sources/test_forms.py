@@ -11,7 +11,7 @@ import pytest
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceMissing
 from braze_pipeline.settings import SourceSettings
 from braze_pipeline.sources import attach_sources, find_source
-from braze_pipeline_tests.unit.core.sources.conftest import CSV
+from braze_pipeline_tests.unit.sources.conftest import CSV
 
 NAMES = ("customers", "orders", "consents", "predictions")
 

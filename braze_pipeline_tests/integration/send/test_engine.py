@@ -28,7 +28,7 @@ from braze_pipeline.send import Progress, SendResult, send_plan, sending
 from braze_pipeline.settings import RateLimit
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
-from braze_pipeline_tests.integration.core.send.plans import (
+from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
     users,

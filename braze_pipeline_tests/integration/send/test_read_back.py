@@ -9,7 +9,7 @@ from braze_pipeline.sandbox import DataType, Sandbox
 from braze_pipeline.send import send_plan
 from braze_pipeline.send.read_back import ReadBack, read_back, same
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline_tests.integration.core.send.plans import (
+from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
     users,

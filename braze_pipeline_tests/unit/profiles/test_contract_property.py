@@ -23,7 +23,7 @@ from braze_pipeline.settings import AttributeSettings, TemplateSettings, ValueTy
 from braze_pipeline_tests.checker import complaints
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 
-CORPORA = Path(__file__).parents[3] / "corpora"
+CORPORA = Path(__file__).parents[2] / "corpora"
 WHITE = " \t\n\r\f\v\u00a0\u3000\ufeff"
 # What a person would call blank; Python's own idea of it has four control characters besides.
 BLANK = {*WHITE, "\x85", *(c for c in map(chr, range(0x10000)) if category(c).startswith("Z"))}

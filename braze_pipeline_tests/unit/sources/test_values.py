@@ -20,7 +20,7 @@ from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.settings import SourceSettings
 from braze_pipeline.sources import attach_sources
 from braze_pipeline.storage import warehouse
-from braze_pipeline_tests.unit.core.sources.conftest import CSV
+from braze_pipeline_tests.unit.sources.conftest import CSV
 
 
 def load(

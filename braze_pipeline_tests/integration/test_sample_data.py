@@ -23,7 +23,7 @@ from braze_pipeline_tests import shop
 from scripts.sample_data.__main__ import make
 from scripts.sample_data.phones import FICTIONAL, UNROUTABLE
 
-DATA = Path(__file__).parents[3] / "data"
+DATA = Path(__file__).parents[2] / "data"
 LAST = date(2011, 12, 9)
 MIDDLE = date(2010, 12, 31)
 MONEY = "(quantity * unit_price)::DECIMAL(18, 2)"

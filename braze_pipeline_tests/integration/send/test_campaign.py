@@ -26,7 +26,7 @@ from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbo
 from braze_pipeline.send import flow
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline_tests.integration.core.send.plans import destination
+from braze_pipeline_tests.integration.send.plans import destination
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 SEEDS = int(os.environ.get("BRAZE_PIPELINE_CAMPAIGN_SEEDS", "2"))

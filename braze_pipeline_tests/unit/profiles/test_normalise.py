@@ -19,7 +19,7 @@ from braze_pipeline.settings import ValueType
 from braze_pipeline.wordlists import meanings
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 
-CORPORA = Path(__file__).parents[3] / "corpora"
+CORPORA = Path(__file__).parents[2] / "corpora"
 
 
 def rows(path: str) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from braze_pipeline.profiles.numbers import floating
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.checker import complaints
 from braze_pipeline_tests.profiles_world import World, custom, template
-from braze_pipeline_tests.unit.core.profiles.test_contract_property import as_sent
+from braze_pipeline_tests.unit.profiles.test_contract_property import as_sent
 
 SOURCES = (
     "true",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.send.batches import Batch, batches
-from braze_pipeline_tests.integration.core.send.plans import users, write_snapshot
+from braze_pipeline_tests.integration.send.plans import users, write_snapshot
 
 
 def ids_of(batch: Batch) -> list[str]:
