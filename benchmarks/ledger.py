@@ -1,4 +1,4 @@
-"""What plan and fold cost, beside one plain scan and hash join of the same two tables.
+"""What planning and applying acknowledgements cost, beside one plain scan and hash join of the same two tables.
 
     python benchmarks/ledger.py --users 5000000 --attributes 20
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from _measure import measure
 
-from braze_pipeline.ledger.apply import fold
+from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.settings import (
     AttributeSettings,
@@ -135,7 +135,7 @@ def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
 
 def fold_all(warehouse: Warehouse) -> dict[str, Any]:
     with warehouse.connect() as con:
-        return {"accepted": fold(con, warehouse, "bench").accepted}
+        return {"accepted": apply_acknowledgements(con, warehouse, "bench").accepted}
 
 
 def plain(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
@@ -201,11 +201,11 @@ def run(warehouse: Warehouse, options: argparse.Namespace) -> None:
         )
         planned, found = measure(f"plan, {name}", plan, warehouse, t, day)
         acknowledge(warehouse, found, t.destination.objects_per_request)
-        folded, _ = measure(f"fold, {name}", fold_all, warehouse)
+        folded, _ = measure(f"apply acknowledgements, {name}", fold_all, warehouse)
         for unit, which in (("clock", 0), ("CPU", 1)) if floors else ():
             floor = min(cost[which] for cost in floors)
             print(
-                f"  {name}, {unit}: plan {planned[which] / floor:.2f} x, fold "
+                f"  {name}, {unit}: plan {planned[which] / floor:.2f} x, apply "
                 f"{folded[which] / floor:.2f} x, together "
                 f"{(planned[which] + folded[which]) / floor:.2f} x the plain join"
             )

@@ -16,9 +16,9 @@ from typing import Any
 
 import duckdb
 
-from braze_pipeline.ledger.apply import FoldSummary, fold
+from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
 from braze_pipeline.plan.build import build_plan
-from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,
@@ -294,15 +294,15 @@ class World:
                 self.braze.take(row["__object"])
         return refused
 
-    def fold(self) -> FoldSummary:
-        return fold(self.con, self.warehouse, self.t.destination.name)
+    def apply_acknowledgements(self) -> ApplySummary:
+        return apply_acknowledgements(self.con, self.warehouse, self.t.destination.name)
 
     def run(self, *days: date, t: TemplateSettings | None = None, **more: Any) -> PlanSummary:
-        """Plan, send, fold."""
+        """Plan, send, apply the acknowledgements."""
         refuse = more.pop("refuse", ())
         plan = self.plan(*days, t=t, **more)
         self.send(plan, refuse=refuse)
-        self.fold()
+        self.apply_acknowledgements()
         return plan
 
     def ledger(self, name: str = "braze") -> list[tuple[Any, ...]]:

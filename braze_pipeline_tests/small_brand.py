@@ -21,7 +21,7 @@ import pytest
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.destination import build_definitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox
 
@@ -55,7 +55,7 @@ import os
 from pathlib import Path
 
 from braze_pipeline.config.load import load_configs
-from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.destination import build_definitions
 
 FILE = Path(__file__).with_name("defs.yaml")
 ((config, place),) = load_configs(FILE)

@@ -4,9 +4,10 @@ What belongs here: the store of actions and notifications, the classes with thei
 a run did and did not send. What does not: Dagster, and the network.
 """
 
+from braze_pipeline.alerts.action_store import Action, ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.delivery_status import (
     NOTHING,
-    Sent,
+    DeliveryStatus,
     ever_acknowledged,
     plan_of_run,
     sent_under,
@@ -14,18 +15,17 @@ from braze_pipeline.alerts.delivery_status import (
 from braze_pipeline.alerts.kinds import Resolution
 from braze_pipeline.alerts.outbox import Message, Outbox
 from braze_pipeline.alerts.resolutions import resolution_of, resolutions
-from braze_pipeline.alerts.store import Action, ActionStore, Found, Noted
 
 __all__ = [
     "NOTHING",
     "Action",
     "ActionStore",
-    "Found",
+    "DeliveryStatus",
+    "Incident",
     "Message",
-    "Noted",
     "Outbox",
+    "RecordResult",
     "Resolution",
-    "Sent",
     "ever_acknowledged",
     "plan_of_run",
     "resolution_of",

@@ -15,7 +15,7 @@ from braze_pipeline.storage import journal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
+class DeliveryStatus:
     """How far a plan got.
 
     Attributes:
@@ -49,7 +49,7 @@ class Sent:
         )
 
 
-NOTHING = Sent(planned=None, accepted=0, rejected=0)
+NOTHING = DeliveryStatus(planned=None, accepted=0, rejected=0)
 
 
 def plan_of_run(path: Path, run_id: str) -> str | None:
@@ -59,12 +59,12 @@ def plan_of_run(path: Path, run_id: str) -> str | None:
     return None
 
 
-def sent_under(path: Path, plan_id: str, *, planned: int | None) -> Sent:
+def sent_under(path: Path, plan_id: str, *, planned: int | None) -> DeliveryStatus:
     """What all sends of a plan got answers for, reruns included."""
     with suppress(PipelineError):
         found = journal.progress(path, plan_id)
-        return Sent(planned=planned, accepted=found.accepted, rejected=found.refused)
-    return Sent(planned=planned, accepted=0, rejected=0)
+        return DeliveryStatus(planned=planned, accepted=found.accepted, rejected=found.refused)
+    return DeliveryStatus(planned=planned, accepted=0, rejected=0)
 
 
 def ever_acknowledged(path: Path, destination: str) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from braze_pipeline.alerts.database import reading, writing
-from braze_pipeline.alerts.store import Action, ActionStore
+from braze_pipeline.alerts.action_store import Action, ActionStore
+from braze_pipeline.alerts.connection import reading, writing
 
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)

@@ -16,8 +16,8 @@ from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChan
 from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
-from braze_pipeline.storage.partitions import Fitted, replace_day
-from braze_pipeline.storage.warehouse import OURS, Warehouse, columns, fold, literal, quote
+from braze_pipeline.storage.partitions import SchemaChange, replace_partition
+from braze_pipeline.storage.warehouse import OURS, Warehouse, columns, literal, name_key, quote
 from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class AttributesSummary:
     lines_after: int
     newest_order: date | None
     newest_consent: date | None
-    fitted: Fitted
+    fitted: SchemaChange
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def keep(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Put a day's result into the customer attributes table, in the place of what was there."""
-    fitted = replace_day(
+    fitted = replace_partition(
         con,
         t,
         TABLE,
@@ -208,7 +208,7 @@ def read_by(t: TemplateSettings) -> dict[str, str]:
 
 
 def _check_columns(t: TemplateSettings, names: Sequence[str]) -> None:
-    there = {fold(name): name for name in names}
+    there = {name_key(name): name for name in names}
     ours = sorted(name for name in there.values() if name.startswith(OURS))
     if ours:
         raise ConfigurationError(
@@ -218,7 +218,7 @@ def _check_columns(t: TemplateSettings, names: Sequence[str]) -> None:
         )
     identifier.require_column(t, names)
     for column, reader in read_by(t).items():
-        if fold(column) not in there:
+        if name_key(column) not in there:
             raise ConfigurationError(
                 f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "
                 f"{t.name!r} reads.{did_you_mean(column, there.values())}",
@@ -235,7 +235,7 @@ def _check_rows(
         f"FROM {relation}"
     ).fetchone()
     rows, with_id, distinct, *filled = row or (0, 0, 0)
-    if rows and not with_id and fold(t.identifier_column) == fold(CUSTOMER):
+    if rows and not with_id and name_key(t.identifier_column) == name_key(CUSTOMER):
         raise identifier.nobody_has_one(t, rows)
     if with_id < rows:
         raise ContractBroken(

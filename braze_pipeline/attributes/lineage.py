@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.sources.tables import TABLES
-from braze_pipeline.storage.warehouse import fold
+from braze_pipeline.sources.typed_tables import TABLES
+from braze_pipeline.storage.warehouse import name_key
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _follow(sql: str, columns: Columns) -> Lineage:
     # It warns of what it cannot resolve, with the SQL; here that is part of the result.
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
     tree = parse_one(sql, dialect="duckdb")
-    known = {table: {fold(name) for name, _ in named} for table, named in columns.items()}
+    known = {table: {name_key(name) for name, _ in named} for table, named in columns.items()}
     everything = _leaves_by_column(tree, columns)
     content = _only_content(tree)
     return Lineage(
@@ -188,7 +188,7 @@ def _leaves_by_column(tree: exp.Expr, columns: Columns) -> dict[str, list[tuple[
     nodes = lineage(
         None, tree, schema, dialect="duckdb", trim_selects=False, allow_partial_qualification=True
     )
-    return {fold(name): sorted(_leaves(node)) for name, node in nodes.items()}
+    return {name_key(name): sorted(_leaves(node)) for name, node in nodes.items()}
 
 
 def _leaves(root: Node) -> set[tuple[str, str]]:
@@ -198,7 +198,7 @@ def _leaves(root: Node) -> set[tuple[str, str]]:
     found, seen, left = set(), {id(root)}, [root]
     while left:
         node = left.pop()
-        column = fold(node.name.rpartition(".")[2].strip('"'))
+        column = name_key(node.name.rpartition(".")[2].strip('"'))
         if isinstance(node.expression, exp.Table):
             found.add((node.expression.name, column))
         elif isinstance(node.expression, exp.Query | exp.Placeholder | exp.Star):

@@ -15,7 +15,7 @@ from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import fold
+from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -41,13 +41,13 @@ def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> st
         declared: Columns that feed profile fields of personal data, or are marked `pii: true`.
         lineage: Of the SQL that gives the columns.
     """
-    roots = {fold(one) for one in declared}
-    if fold(column) in roots:
+    roots = {name_key(one) for one in declared}
+    if name_key(column) in roots:
         return f"the column {column} feeds a profile field or is marked as personal"
     if field := field_named_by(column):
         return f"the column {column} is named like the profile field {field!r}"
     fed = {source for root in roots for source in lineage.values.get(root, ())}
-    for table, source in lineage.content.get(fold(column), ()):
+    for table, source in lineage.content.get(name_key(column), ()):
         if (table, source) in fed or field_named_by(source):
             where = f"{table}.{source}" if table else source
             return f"the SQL makes the column {column} from {where}"
@@ -56,7 +56,7 @@ def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> st
 
 def is_known(column: str, lineage: Lineage) -> bool:
     """Whether the lineage tells what a column is made from."""
-    return lineage.complete or fold(column) in lineage.content
+    return lineage.complete or name_key(column) in lineage.content
 
 
 def settled(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:

@@ -17,8 +17,8 @@ from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationE
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources.reach import condition
 from braze_pipeline.sources.user_sql import reason
-from braze_pipeline.storage.partitions import columns_of, replace_day
-from braze_pipeline.storage.warehouse import columns, family, fold, literal, quote
+from braze_pipeline.storage.partitions import columns_of, replace_partition
+from braze_pipeline.storage.warehouse import columns, family, literal, name_key, quote
 from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def check_columns(con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str
     Raises:
         ConfigurationError: a column is missing, or of a type that its rule cannot compare.
     """
-    there = {fold(name): (name, kind) for name, kind in columns(con, rows)}
+    there = {name_key(name): (name, kind) for name, kind in columns(con, rows)}
     for column, wanted in columns_read(t.audience).items():
         if column not in there:
             raise ConfigurationError(
@@ -166,7 +166,7 @@ def build_audience(
         f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE {left_out} END "
         f"AS left_out_by, __groups AS groups FROM (SELECT *, {groups} AS __groups FROM ({source}))"
     )
-    replace_day(con, t, TABLE, as_of, query, now=now)
+    replace_partition(con, t, TABLE, as_of, query, now=now)
     return _counted(con, t, as_of, customers, tuple(rules))
 
 

@@ -22,7 +22,7 @@ _EPOCH_FROM: Final = 1e9
 """A reset above this is a moment, below it a number of seconds: the docs have both."""
 
 
-class Kind(Enum):
+class ResponseAction(Enum):
     """What to do about an answer."""
 
     DONE = "done"
@@ -42,7 +42,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ResponseOutcome:
     """The meaning of one answer.
 
     Attributes:
@@ -52,16 +52,16 @@ class Verdict:
         cause: A short name for counting retries, such as ``503``.
     """
 
-    kind: Kind
+    kind: ResponseAction
     refused: Mapping[int, str] = field(default_factory=dict)
     text: str = ""
     wait: float | None = None
     cause: str = ""
 
 
-def judge(
+def classify(
     status: int, headers: Mapping[str, str], body: bytes, *, objects: int, now: datetime
-) -> Verdict:
+) -> ResponseOutcome:
     """Read an answer to a request of so many objects.
 
     Args:
@@ -72,41 +72,49 @@ def judge(
         now: The wall clock, for waits given as a moment.
     """
     if status == 429:
-        return Verdict(Kind.THROTTLED, wait=wait_of(headers, now=now), cause="429")
+        return ResponseOutcome(
+            ResponseAction.THROTTLED, wait=wait_of(headers, now=now), cause="429"
+        )
     if status == 408 or status >= 500:
-        return Verdict(Kind.RETRY, wait=asked_wait(headers, now=now), cause=str(status))
+        return ResponseOutcome(
+            ResponseAction.RETRY, wait=asked_wait(headers, now=now), cause=str(status)
+        )
     data = _parse(body)
     text = _text(data)
     if status in (200, 201, 202):
         return _success(data, text, objects)
     if status == 401:
-        return Verdict(Kind.UNAUTHORIZED, text=text, cause="401")
+        return ResponseOutcome(ResponseAction.UNAUTHORIZED, text=text, cause="401")
     if status == 403:
-        return Verdict(Kind.FORBIDDEN, text=text, cause="403")
+        return ResponseOutcome(ResponseAction.FORBIDDEN, text=text, cause="403")
     if status == 413:
-        return Verdict(Kind.SPLIT, text=text or "The request is too large.", cause="413")
+        return ResponseOutcome(
+            ResponseAction.SPLIT, text=text or "The request is too large.", cause="413"
+        )
     if status == 400:
         return _bad_request(data or {}, text, objects)
-    return Verdict(Kind.NOT_BRAZE, text=text, cause=str(status))
+    return ResponseOutcome(ResponseAction.NOT_BRAZE, text=text, cause=str(status))
 
 
-def _success(data: dict[str, Any] | None, text: str, objects: int) -> Verdict:
+def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOutcome:
     if data is None or not _says_something(data):
         # A success that says nothing readable accounts for nobody; the values are absolute, so
         # that sending them again is harmless.
-        return Verdict(Kind.RETRY, cause="unreadable answer")
+        return ResponseOutcome(ResponseAction.RETRY, cause="unreadable answer")
     refused, untied = _errors(data, objects)
     message = data.get("message")
     if isinstance(message, str) and message.lower() not in _SUCCESS:
-        return Verdict(Kind.SPLIT, text=untied or text, cause="fatal message")
+        return ResponseOutcome(ResponseAction.SPLIT, text=untied or text, cause="fatal message")
     if untied:
-        return Verdict(Kind.SPLIT, text=untied, cause="untied error")
+        return ResponseOutcome(ResponseAction.SPLIT, text=untied, cause="untied error")
     processed: Any = data.get("attributes_processed")
     if _is_count(processed) and int(processed) + len(refused) != objects:
-        return Verdict(
-            Kind.SPLIT, text="Braze processed fewer objects than it was sent.", cause="short count"
+        return ResponseOutcome(
+            ResponseAction.SPLIT,
+            text="Braze processed fewer objects than it was sent.",
+            cause="short count",
         )
-    return Verdict(Kind.DONE, refused=refused)
+    return ResponseOutcome(ResponseAction.DONE, refused=refused)
 
 
 def _says_something(data: dict[str, Any]) -> bool:
@@ -122,14 +130,14 @@ def _is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _bad_request(data: dict[str, Any], text: str, objects: int) -> Verdict:
+def _bad_request(data: dict[str, Any], text: str, objects: int) -> ResponseOutcome:
     """A 400 took nothing; it may still name whom it was about."""
     refused, untied = _errors(data, objects)
     if untied or not refused:
-        return Verdict(Kind.SPLIT, text=untied or text, cause="400")
+        return ResponseOutcome(ResponseAction.SPLIT, text=untied or text, cause="400")
     if len(refused) == objects:
-        return Verdict(Kind.DONE, refused=refused)
-    return Verdict(Kind.RESEND, refused=refused, cause="400")
+        return ResponseOutcome(ResponseAction.DONE, refused=refused)
+    return ResponseOutcome(ResponseAction.RESEND, refused=refused, cause="400")
 
 
 def _errors(data: dict[str, Any], objects: int) -> tuple[dict[int, str], str]:

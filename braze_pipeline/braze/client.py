@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
-from braze_pipeline.braze.answers import Kind, Verdict, judge
+from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify
 from braze_pipeline.braze.instances import travels_in_clear
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
@@ -124,14 +124,14 @@ class BrazeClient:
             request.headers["Content-Length"] = str(len(request.body))
         return self._send(request, MAX_ANSWER_BYTES)
 
-    def judged(self, answer: Answer, *, objects: int) -> Verdict:
+    def judged(self, answer: Answer, *, objects: int) -> ResponseOutcome:
         """What an answer to ``track`` means, with the key taken out of its texts."""
-        verdict = judge(
+        verdict = classify(
             answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
         )
         if not verdict.text and not verdict.refused:
             return verdict
-        return Verdict(
+        return ResponseOutcome(
             verdict.kind,
             {index: safe_text(text, self.redact) for index, text in verdict.refused.items()},
             safe_text(verdict.text, self.redact),
@@ -213,20 +213,20 @@ class BrazeClient:
         except ValueError:
             data = None
         if not isinstance(data, dict):
-            raise self.failed(Verdict(Kind.NOT_BRAZE, cause=str(answer.status)))
+            raise self.failed(ResponseOutcome(ResponseAction.NOT_BRAZE, cause=str(answer.status)))
         return data, answer.headers
 
-    def failed(self, verdict: Verdict, *, permission: str = "users.track") -> BrazeError:
+    def failed(self, verdict: ResponseOutcome, *, permission: str = "users.track") -> BrazeError:
         """The error that a verdict about a whole request means, for the operator."""
         error = self._failure(verdict, permission)
         error.wait = verdict.wait
         return error
 
-    def _failure(self, verdict: Verdict, permission: str) -> BrazeError:
+    def _failure(self, verdict: ResponseOutcome, permission: str) -> BrazeError:
         said = f' Braze says: "{verdict.text}"' if verdict.text else ""
         where = self._destination.endpoint
         key = self._destination.api_key_env
-        if verdict.kind is Kind.UNAUTHORIZED:
+        if verdict.kind is ResponseAction.UNAUTHORIZED:
             return InvalidCredentials(
                 f"Braze at {where} does not accept the API key (status 401), also not when asked "
                 f"again.{said}",
@@ -234,20 +234,20 @@ class BrazeClient:
                 "deleted, that its IP allowlist has this machine, and that the instance is the "
                 "one in the dashboard's address.",
             )
-        if verdict.kind is Kind.FORBIDDEN:
+        if verdict.kind is ResponseAction.FORBIDDEN:
             return MissingPermission(
                 f"Braze at {where} refuses access (status 403).{said}",
                 fix=f"Make a new key with the permission {permission} (permissions of a key "
                 f"cannot be changed) and put it into {key}; if it has it, ask Braze whether the "
                 "account is active.",
             )
-        if verdict.kind is Kind.THROTTLED:
+        if verdict.kind is ResponseAction.THROTTLED:
             return RateLimitExhausted(
                 f"Braze at {where} keeps answering 429: the rate limit is used up.",
                 fix="Run again later; lower `rate_limit` if other systems share the limit "
                 "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
             )
-        if verdict.kind is Kind.RETRY:
+        if verdict.kind is ResponseAction.RETRY:
             cause = verdict.cause
             return self.unavailable(f"status {cause}" if cause.isdecimal() else cause)
         return WrongInstance(

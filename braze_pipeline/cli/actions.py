@@ -202,7 +202,7 @@ def _lines(session: Session, store: ActionStore, action: Action) -> list[str]:
         ("Sent", action.sent.sentence() if action.sent else None),
         ("Run", run_link(action.run_id, _ui(session))),
         ("Seen", _seen(action)),
-        ("Told", "; ".join(f"{k} {v}" for k, v in store.notified(action.number).items())),
+        ("Notification", "; ".join(f"{k} {v}" for k, v in store.notified(action.number).items())),
         ("Resolved", f"{action.resolved_at}: {action.how}" if action.resolved_at else None),
     )
     lines += [f"  {name + ':':<14} {text}" for name, text in facts if text]

@@ -79,7 +79,7 @@ class Session:
 
     def definitions(self, template: TemplateSettings, *, endless: bool = False) -> dg.Definitions:
         """What Dagster runs for a template's destination; if ``endless``, without an end date."""
-        from braze_pipeline.orchestration.build import build_definitions
+        from braze_pipeline.orchestration.destination import build_definitions
 
         config, place = next(
             (config, place)

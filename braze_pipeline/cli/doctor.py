@@ -52,15 +52,15 @@ def examine(session: Session) -> Iterator[Finding]:
             require_configured(template)
     except PipelineError as error:
         templates = ()
-        yield checks.failed("configuration", error)
+        yield checks.failure("configuration", error)
     else:
         names = ", ".join(template.name for template in templates)
-        yield checks.fine("configuration", f"{session.config_file}: {names}.")
+        yield checks.ok("configuration", f"{session.config_file}: {names}.")
     yield from checks.zones(template.time_zone for template in templates)
     try:
         warehouse = session.warehouse
     except PipelineError as error:
-        yield checks.failed("database", error)
+        yield checks.failure("database", error)
         return
     yield from checks.disk(warehouse)
     yield from checks.private_files(warehouse)

@@ -26,11 +26,11 @@ def ledger() -> None:
 @click.pass_obj
 def show(session: Session, user: str) -> None:
     """Everything the ledger says of one user. Shows values in clear."""
-    from braze_pipeline.ledger.apply import fold
+    from braze_pipeline.ledger.apply import apply_acknowledgements
     from braze_pipeline.operations.ledger_commands import show_user
 
     with session.kept.connect() as con:
-        fold(con, session.warehouse, session.template.destination.name)
+        apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         found = show_user(con, user)
     if not found:
         console.say("The ledger has no such user.")
@@ -60,12 +60,12 @@ def show(session: Session, user: str) -> None:
 @click.pass_obj
 def export(session: Session, file: Path) -> None:
     """Write the ledger to a Parquet file: a backup, restored bit for bit by `import`."""
-    from braze_pipeline.ledger.apply import fold
+    from braze_pipeline.ledger.apply import apply_acknowledgements
     from braze_pipeline.ledger.tables import ledger_name
     from braze_pipeline.operations.transfer import export_ledger
 
     with session.kept.connect() as con:
-        fold(con, session.warehouse, session.template.destination.name)
+        apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         users = export_ledger(con, ledger_name(session.template), file)
     console.say(f"{users:,} users written to {file}.")
 

@@ -15,7 +15,7 @@ from braze_pipeline.errors import NotBuilt
 from braze_pipeline.send import between_sends
 
 if TYPE_CHECKING:
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
 
 
 @click.command()
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 @click.pass_obj
 def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> None:
     """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
-    from braze_pipeline.plan import records, rows
+    from braze_pipeline.plan import rows, stored_plans
 
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
     warehouse = session.kept
     with warehouse.connect() as con:
-        found = records.latest(con, template, [day] if day else None)
+        found = stored_plans.latest(con, template, [day] if day else None)
         if found is None:
             raise NotBuilt(
                 "There is no plan yet" + (f" for {day}." if day else "."),
@@ -87,13 +87,13 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
     The day that was planned last is run again: what Braze has by now costs nothing.
     """
     from braze_pipeline.operations.ledger_commands import release_refused
-    from braze_pipeline.plan import records
+    from braze_pipeline.plan import stored_plans
 
     if not later:
         require_key(session)
     with between_sends(session.kept, [session.template.destination.name]) as con:
         count = release_refused(con, session.template)
-        last = records.latest(con, session.template)
+        last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
         console.say(f"{count:,} refused users are planned again by the next run.")
         return

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from braze_pipeline.send import Progress
+    from braze_pipeline.send import SendProgress
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def progress_bar(*, wanted: bool) -> Iterator[None]:
     ) as bar:
         task = bar.add_task("", total=None, start=False, visible=False, pace="", state="")
 
-        def show(progress: Progress) -> None:
+        def show(progress: SendProgress) -> None:
             bar.start_task(task)
             bar.update(
                 task,

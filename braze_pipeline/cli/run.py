@@ -20,7 +20,7 @@ from braze_pipeline.errors import CredentialsMissing, UsageError
 if TYPE_CHECKING:
     from braze_pipeline.operations.report import Report
     from braze_pipeline.orchestration.runner import RunOutcome
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
 
 
 @click.command()

@@ -4,7 +4,7 @@
 ``tables``     the tables, their schema version and migrations
 ``columns``    which Braze name lies in which column of the wide table
 ``answers``    what the journal says, as temporary tables
-``fold``       journal and plan snapshot into the ledger, with ``merge``
+``apply_acknowledgements``       journal and plan snapshot into the ledger, with ``merge``
 ``endpoint``   which Braze the ledger is about
 ``settle``     which day each user was last evaluated for: the stale guard
 ``doubts``     what may be in Braze without an answer

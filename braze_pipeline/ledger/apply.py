@@ -1,8 +1,8 @@
-"""The fold: what the journal says was acknowledged goes from the plan's snapshot into the ledger.
+"""Acknowledgements from the journal are applied to the ledger, from the plan's snapshot.
 
 One transaction a send. It can be repeated and be killed at any instant: which ranges are in is
 written in the same transaction, the journal is marked afterwards, and a send that is in already is
-only marked. A send that still runs is folded as far as it got.
+only marked. A send that still runs is applied as far as it got.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import answers, in_doubt, merge, tables, watermarks
-from braze_pipeline.ledger.answers import ANSWERED, RANGES, REFUSED
+from braze_pipeline.ledger import in_doubt, journal_tables, merge, tables, watermarks
+from braze_pipeline.ledger.journal_tables import ANSWERED, RANGES, REFUSED
 from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
 from braze_pipeline.storage import journal
 
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldSummary:
-    """What a fold did.
+class ApplySummary:
+    """What was applied.
 
     Attributes:
-        sends: Sends that had something to fold.
+        sends: Sends that had something to apply.
         accepted, refused: Users, over all of them.
         skipped: Sends whose plan or snapshot is gone: what they sent is sent again one day.
     """
@@ -42,32 +42,34 @@ class FoldSummary:
     skipped: int = 0
 
 
-def fold(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str) -> FoldSummary:
-    """Fold every send of a destination that is not wholly in the ledger yet.
+def apply_acknowledgements(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str
+) -> ApplySummary:
+    """Apply every send of a destination that is not wholly in the ledger yet.
 
     Raises:
         LedgerError: the journal cannot be read.
     """
     sends = accepted = refused = skipped = 0
-    for send in journal.unfolded(warehouse.journal_path, destination):
+    for send in journal.unapplied(warehouse.journal_path, destination):
         plan = find_plan(con, warehouse, send.plan_id)
         if plan is None or not plan.snapshot.exists():
             log.warning(
-                "send %d of plan %s cannot be folded: no snapshot", send.send_id, send.plan_id
+                "send %d of plan %s cannot be applied: no snapshot", send.send_id, send.plan_id
             )
             skipped += 1
             if send.ended:
-                journal.mark_folded(warehouse.journal_path, send)
+                journal.mark_applied(warehouse.journal_path, send)
             continue
         if not _complete(con, send):
-            answers.load(con, warehouse.journal_path, send)
+            journal_tables.load(con, warehouse.journal_path, send)
             if not send.done:
-                answers.load_answered(con, warehouse.journal_path, send.plan_id)
+                journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
             took, lost = _fold_one(con, send, plan)
             sends, accepted, refused = sends + 1, accepted + took, refused + lost
         if send.ended:
-            journal.mark_folded(warehouse.journal_path, send)
-    return FoldSummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
+            journal.mark_applied(warehouse.journal_path, send)
+    return ApplySummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
 
 
 def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
@@ -103,7 +105,7 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> tupl
                 [*key, send.started_at],
             )
         if accepted or refused or doubted or settled:
-            tables.bump(con, plan.ledger, "fold", plan.plan_id)
+            tables.bump(con, plan.ledger, "apply acknowledgements", plan.plan_id)
         con.execute(
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "
             "refused_users = refused_users + ?, status = CASE WHEN ? THEN 'sent' "
@@ -134,7 +136,7 @@ def _settled(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
 
 
 def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:
-    """Leave only ranges that an earlier fold of the same send did not take.
+    """Leave only ranges of the send that were not applied before.
 
     Returns whether any are left, or the send was never seen before.
     """

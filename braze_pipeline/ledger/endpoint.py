@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.instances import normal_endpoint
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
 from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.apply import fold
+from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def claim(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSetti
         EndpointMismatch: it says what another endpoint acknowledged, or not which one did.
         LedgerError: the ledger or its journal cannot be used.
     """
-    fold(con, warehouse, t.destination.name)
+    apply_acknowledgements(con, warehouse, t.destination.name)
     check(con, warehouse, t)
     if not _fits(con, t):
         _bind(con, t, reason=None)
@@ -56,7 +56,7 @@ def adopt(
     Raises:
         NotBuilt: there is no such ledger.
     """
-    fold(con, warehouse, t.destination.name)
+    apply_acknowledgements(con, warehouse, t.destination.name)
     ledger = tables.ledger_name(t)
     if ledger not in tables.ledgers(con):
         raise NotBuilt(
@@ -119,7 +119,7 @@ def _says_anything(
         or tables.count(
             con, f"SELECT count(*) FROM {tables.wide(ledger)} WHERE known_how = 'lookup'"
         )
-        or journal.unfolded(warehouse.journal_path, t.destination.name)
+        or journal.unapplied(warehouse.journal_path, t.destination.name)
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.answers import ANSWERED
+from braze_pipeline.ledger.journal_tables import ANSWERED
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
-from braze_pipeline.ledger import columns, endpoint, tables
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def to_look_up(
     A user that Braze did not have is asked for again after ``resend_days``. Those never asked for
     come first.
     """
-    layout = columns.ensure_layout(con, t)
+    layout = ensure_layout(con, t)
     before = now - timedelta(days=t.destination.known_users.resend_days)
     source = (
         f"FROM (SELECT DISTINCT __user_id AS user_id FROM {t.table('profiles')} "
@@ -198,7 +199,7 @@ def record_look_up(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class KnownUserCounts:
     """Users of a template, by whether Braze is known to have them."""
 
     known: int = 0
@@ -207,9 +208,9 @@ class Standing:
     unconfirmed: int = 0
 
 
-def count_standing(
+def count_known_users(
     con: duckdb.DuckDBPyConnection, ledger: str, template_no: int, *, stage: str, trusted: bool
-) -> Standing:
+) -> KnownUserCounts:
     """The standing of everybody a plan looks at.
 
     These are the template's users in the ledger, less those who are in it no longer, and those
@@ -217,14 +218,14 @@ def count_standing(
     """
     j, wide = template_no, tables.wide(ledger)
     row = con.execute(
-        f"WITH who AS (SELECT known, u{j} AS unconfirmed FROM {wide} WHERE s{j} = {tables.MEMBER} "
+        f"WITH who AS (SELECT known, u{j} AS unconfirmed FROM {wide} WHERE s{j} = {tables.CURRENT} "
         f"AND user_id NOT IN (SELECT __user_id FROM {stage} WHERE NOT __present) "
         f"UNION ALL SELECT l.known, l.u{j} FROM {stage} s LEFT JOIN {wide} l "
         f"ON l.user_id = s.__user_id "
-        f"WHERE s.__present AND s.__seen IS DISTINCT FROM {tables.MEMBER}) "
+        f"WHERE s.__present AND s.__seen IS DISTINCT FROM {tables.CURRENT}) "
         "SELECT count(*) FILTER (known IS TRUE), count(*) FILTER (known IS NOT TRUE), "
         "count(*) FILTER (known IS FALSE), count(*) FILTER (unconfirmed) FROM who"
     ).fetchone() or (0, 0, 0, 0)
     if trusted:
-        return Standing(known=row[0] + row[1])
-    return Standing(known=row[0], unknown=row[1], not_in_braze=row[2], unconfirmed=row[3])
+        return KnownUserCounts(known=row[0] + row[1])
+    return KnownUserCounts(known=row[0], unknown=row[1], not_in_braze=row[2], unconfirmed=row[3])

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import in_doubt, tables, watermarks
-from braze_pipeline.ledger.answers import RANGES, REFUSED
+from braze_pipeline.ledger.journal_tables import RANGES, REFUSED
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.tables import MEMBER
+from braze_pipeline.ledger.tables import CURRENT
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def only_in_journal(
 ) -> list[tuple[str, int, str]]:
     """Sends (plan, number, start) that neither the file's ``folded`` nor this database knows.
 
-    Call it before the import, and after ``fold``.
+    Call it before the import, and after ``apply_acknowledgements``.
     """
     known = {(r["plan_id"], r["send_id"], r["started_at"]) for r in folded if r["complete"]}
     known |= set(con.execute("SELECT plan_id, send_id, started_at FROM ledger.folded").fetchall())
@@ -104,7 +104,7 @@ def _evaluated(
 ) -> None:
     """The newest day evaluated of each user, as the ledger before the import has it."""
     wide, i, j = tables.wide(ledger), was["template_no"], now["template_no"]
-    con.execute(f"UPDATE {wide} SET s{j} = ?::DATE WHERE s{j} = {MEMBER}", [now["as_of"]])
+    con.execute(f"UPDATE {wide} SET s{j} = ?::DATE WHERE s{j} = {CURRENT}", [now["as_of"]])
     con.execute(
         f"MERGE INTO {wide} l USING (FROM {_BEFORE} WHERE s{i} IS NOT NULL) b "
         f"ON l.user_id = b.user_id "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import TemplateSettings
 
-MEMBER = "DATE '9999-12-31'"
+CURRENT = "DATE '9999-12-31'"
 """In s{j}: the user was part of the newest day carried out, whichever that is. So a day costs
 only the users who joined or left, and not a rewrite of everybody's date."""
 

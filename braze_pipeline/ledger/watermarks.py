@@ -2,7 +2,7 @@
 
 A day that found a user unchanged sends nothing, and still an older day must not overwrite what it
 found right. So once a plan is carried out, every user it looked at counts as evaluated for its
-day. Users of the newest day all carry the same mark (``tables.MEMBER``); only those who join or
+day. Users of the newest day all carry the same mark (``tables.CURRENT``); only those who join or
 leave are written.
 """
 
@@ -12,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.tables import MEMBER
+from braze_pipeline.ledger.tables import CURRENT
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,10 +43,10 @@ def seen_sql(
         return f"greatest({{old}}, {day})"
     old = "{old}"
     if before is not None:
-        old = f"CASE WHEN {{old}} = {MEMBER} THEN {_sql(before)} ELSE {{old}} END"
+        old = f"CASE WHEN {{old}} = {CURRENT} THEN {_sql(before)} ELSE {{old}} END"
     if not done:
         return f"greatest({old}, {day})"
-    return f"CASE WHEN {member} AND {day} = {newest} THEN {MEMBER} ELSE greatest({old}, {day}) END"
+    return f"CASE WHEN {member} AND {day} = {newest} THEN {CURRENT} ELSE greatest({old}, {day}) END"
 
 
 def settle(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
@@ -76,7 +76,7 @@ def _no_longer(con: duckdb.DuckDBPyConnection, plan: PlanRef, before: date) -> i
     return tables.count(
         con,
         f"UPDATE {tables.wide(plan.ledger)} SET s{plan.template_no} = {_sql(before)} "
-        f"WHERE s{plan.template_no} = {MEMBER} AND user_id IN ("
+        f"WHERE s{plan.template_no} = {CURRENT} AND user_id IN ("
         "SELECT user_id FROM ledger.unsettled WHERE plan_id = ? AND as_of IS NULL UNION ALL "
         "SELECT user_id FROM ledger.refused WHERE plan_id = ?)",
         [plan.plan_id, plan.plan_id],

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import UsageError
-from braze_pipeline.ledger import columns, endpoint, tables
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger.layout import Layout, ensure_layout
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import Json, TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -93,7 +94,7 @@ def import_export(
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     endpoint.claim(con, warehouse, t)
-    layout = columns.ensure_layout(con, t)
+    layout = ensure_layout(con, t)
     with _unpacked(files) as plain:
         unreadable = _read(con, t.destination.identifier, layout.columns, plain)
     users = tables.count(con, f"SELECT count(*) FROM {RAW}")
@@ -251,7 +252,7 @@ def _count(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> tuple[di
     return misfits, sum(counts[::2])
 
 
-def _differing(con: duckdb.DuckDBPyConnection, layout: columns.Layout) -> int:
+def _differing(con: duckdb.DuckDBPyConnection, layout: Layout) -> int:
     u = f"l.u{layout.template_no}"
     parts = " + ".join(
         f"count(*) FILTER ({u} IS NOT TRUE AND l.a{c.no} IS NOT NULL "
@@ -264,7 +265,7 @@ def _differing(con: duckdb.DuckDBPyConnection, layout: columns.Layout) -> int:
     )
 
 
-def _merge(con: duckdb.DuckDBPyConnection, layout: columns.Layout, *, now: datetime) -> None:
+def _merge(con: duckdb.DuckDBPyConnection, layout: Layout, *, now: datetime) -> None:
     ledger, j = layout.ledger, layout.template_no
     ack = 1 + tables.count(con, "SELECT max(ack_no) FROM ledger.acks WHERE ledger = ?", [ledger])
     con.execute(

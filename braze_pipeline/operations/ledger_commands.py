@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.ledger import endpoint, tables
-from braze_pipeline.ledger.apply import fold
+from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import rejections
@@ -112,7 +112,7 @@ def _by_template(
         "SELECT template, template_no, as_of FROM ledger.templates WHERE ledger = ?", [ledger]
     ).fetchall():
         seen, member, unproven = con.execute(
-            f"SELECT s{number}, s{number} = {tables.MEMBER}, u{number} FROM {tables.wide(ledger)} "
+            f"SELECT s{number}, s{number} = {tables.CURRENT}, u{number} FROM {tables.wide(ledger)} "
             "WHERE user_id = ?",
             [user_id],
         ).fetchone() or (None, False, False)
@@ -140,7 +140,7 @@ def reset(
             to be reset.
         UsageError: a name that the ledger does not have.
     """
-    fold(con, warehouse, t.destination.name)
+    apply_acknowledgements(con, warehouse, t.destination.name)
     ledger = tables.ledger_name(t)
     try:
         endpoint.check(con, warehouse, t)
@@ -200,7 +200,7 @@ def forget_user(
     Braze itself is asked with ``/users/delete``, which is no part of this.
     """
     for destination in tables.destinations(con):
-        fold(con, warehouse, destination)
+        apply_acknowledgements(con, warehouse, destination)
     removed: dict[str, int] = {}
     _forget_snapshots(con, warehouse, user_id, removed)
     customers = {user_id} | _customers(con, templates, user_id)

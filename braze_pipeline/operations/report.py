@@ -13,12 +13,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.audience.build import RULES
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.settings import TemplateSettings
 
 
@@ -122,7 +122,7 @@ def report(
         f"WHERE stage = 'profiles' AND as_of IN ({shown}) AND destination = ? AND template = ?",
         [t.destination.name, t.name],
     )
-    plan = records.latest(con, t, days, run_id=run_id)
+    plan = stored_plans.latest(con, t, days, run_id=run_id)
     sent = (
         _rows(
             con,

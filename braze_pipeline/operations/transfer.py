@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from braze_pipeline.braze.instances import normal_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 from braze_pipeline.ledger import endpoint, since_export, tables
-from braze_pipeline.ledger.apply import fold
+from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.storage.migrations import LEDGER
 from braze_pipeline.storage.warehouse import literal, quote
 
@@ -93,7 +93,7 @@ def import_ledger(
     small = _metadata(con, path)
     ledger = str(small["ledgers"][0]["ledger"])
     t = _template(small, ledger, templates, path)
-    fold(con, warehouse, t.destination.name)
+    apply_acknowledgements(con, warehouse, t.destination.name)
     lost = since_export.only_in_journal(
         con, warehouse.journal_path, t.destination.name, small["folded"]
     )

@@ -11,7 +11,7 @@ import dagster as dg
 
 from braze_pipeline.braze.instances import other_host
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.orchestration import columns, metadata, progress
+from braze_pipeline.orchestration import column_metadata, metadata, progress
 from braze_pipeline.orchestration.checks import (
     ACCOUNTING,
     AUDIENCE,
@@ -57,7 +57,7 @@ def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
             group_name="sources",
             description=_SOURCE_TEXT[name],
             kinds={"table"},
-            metadata=columns.source(name),
+            metadata=column_metadata.source(name),
         )
         for name in SOURCES
     ]

@@ -17,7 +17,7 @@ from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.audience.build import Funnel
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.send.flow import SendOutcome
     from braze_pipeline.settings import TemplateSettings

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from braze_pipeline.config.load import place_of
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
-from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.destination import build_definitions
 
 
 @dataclass

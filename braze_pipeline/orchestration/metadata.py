@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from braze_pipeline.orchestration import charts, columns
+from braze_pipeline.orchestration import charts, column_metadata
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.audience.build import Funnel
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.send.flow import SendOutcome
     from braze_pipeline.settings import TemplateSettings
@@ -61,7 +61,7 @@ def attributes(
     newest = summaries[-1]
     return {
         ROWS: newest.rows,
-        **columns.attributes(t, newest, origins),
+        **column_metadata.attributes(t, newest, origins),
         "days": len(summaries),
         "order lines": newest.lines,
         "order lines without a customer": newest.lines_without_customer,
@@ -81,7 +81,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
     rules = t.audience
     found: Metadata = {
         ROWS: newest.audience,
-        **columns.audience(t),
+        **column_metadata.audience(t),
         "funnel": dg.MetadataValue.md(
             charts.funnel(customers=newest.customers, left_out=newest.left_out)
         ),
@@ -122,7 +122,7 @@ def profiles(
         "rejected by attribute": table(
             ("attribute", "values"), _most(newest.rejected_by_attribute)
         ),
-        **columns.profiles(t),
+        **column_metadata.profiles(t),
         "preview (masked)": rows(preview),
     }
 
@@ -140,7 +140,7 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     forecast = plan.forecast
     found: Metadata = {
         ROWS: plan.planned_users,
-        **columns.plan(t),
+        **column_metadata.plan(t),
         **_cost(t, plan),
         PLAN: plan.plan_id,
         "status": plan.status,
@@ -192,7 +192,7 @@ def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
     """How many users the ledger has, and of which attributes."""
     return {
         ROWS: outcome.ledger_users,
-        **columns.ledger(t, outcome.plan.columns),
+        **column_metadata.ledger(t, outcome.plan.columns),
     }
 
 
@@ -200,7 +200,7 @@ def rejections(outcome: SendOutcome) -> Metadata:
     """How many rejections there are of the run's days, of all stages."""
     return {
         ROWS: outcome.rejections,
-        columns.SCHEMA: columns.plain(outcome.rejection_columns),
+        column_metadata.SCHEMA: column_metadata.plain(outcome.rejection_columns),
     }
 
 
@@ -209,7 +209,7 @@ def send(outcome: SendOutcome) -> Metadata:
     result = outcome.result
     found: Metadata = {
         ROWS: outcome.account.accepted,
-        columns.SCHEMA: columns.plain(outcome.outcome_columns),
+        column_metadata.SCHEMA: column_metadata.plain(outcome.outcome_columns),
         "send": dg.MetadataValue.md(charts.send(result)),
         ACCEPTED_USERS: outcome.account.accepted,
         REJECTED_USERS: outcome.account.rejected,

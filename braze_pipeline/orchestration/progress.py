@@ -8,14 +8,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from braze_pipeline.send import Progress
+    from braze_pipeline.send import SendProgress
 
 EVERY_SECONDS = 0.2
 """How often a watcher is told; the event log gets a line every few seconds."""
 
 
 class _Watcher(NamedTuple):
-    sees: Callable[[Progress], None]
+    sees: Callable[[SendProgress], None]
     hears: Callable[[str], None]
 
 
@@ -23,7 +23,9 @@ _WATCHER: ContextVar[_Watcher | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager
-def watched(*, sees: Callable[[Progress], None], hears: Callable[[str], None]) -> Iterator[None]:
+def watched(
+    *, sees: Callable[[SendProgress], None], hears: Callable[[str], None]
+) -> Iterator[None]:
     """Runs that this process carries out itself tell how far a send is, and what else goes on."""
     token = _WATCHER.set(_Watcher(sees, hears))
     try:

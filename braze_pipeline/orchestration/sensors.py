@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.definitions.run_request import DagsterRunReaction
 
 from braze_pipeline.alerts import ActionStore, Message, Outbox
-from braze_pipeline.alerts.notify import Told, channels_from, deliver, tell
+from braze_pipeline.alerts.notify import Notification, channels_from, compose, deliver
 from braze_pipeline.alerts.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
@@ -153,8 +153,8 @@ def _notify(
     outbox = Outbox(ActionStore(house.actions_path), templates[0].destination.name)
     ui = environ.get(UI_VARIABLE, "").strip() or None
 
-    def told(message: Message) -> Told:
-        return tell(message, facts=facts_for(message.action.template, templates), ui=ui)
+    def told(message: Message) -> Notification:
+        return compose(message, facts=facts_for(message.action.template, templates), ui=ui)
 
     delivery = deliver(outbox, channels_from(environ), told=told, now=clock)
     for problem in delivery.problems:

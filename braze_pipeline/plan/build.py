@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.attributes.personal import settled
+from braze_pipeline.braze.existing_attributes import AttributeState
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.braze.preflight import State
 from braze_pipeline.errors import AccountingError
-from braze_pipeline.ledger import columns, endpoint, known_users, tables, watermarks
-from braze_pipeline.ledger.columns import Stopped
+from braze_pipeline.ledger import endpoint, known_users, tables, watermarks
+from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
 from braze_pipeline.ledger.plan_ref import find_plan
-from braze_pipeline.plan import diff, forecast, guards, records, snapshot
+from braze_pipeline.plan import diff, forecast, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.preflight import Preflight
-from braze_pipeline.plan.records import PlanColumn, PlanSummary
+from braze_pipeline.plan.stored_plans import PlanColumn, PlanSummary
 from braze_pipeline.plan.unchanged import count_unchanged
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.warehouse import literal
@@ -28,16 +28,16 @@ from braze_pipeline.storage.warehouse import literal
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.columns import Layout
+    from braze_pipeline.ledger.layout import Layout
     from braze_pipeline.plan.forecast import AttributeCost
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
 BARRED = "__plan_barred"
 _BRIEF = {
-    State.BLOCKLISTED: "on Braze's blocklist",
-    State.OTHER_TYPE: "of another type in Braze",
-    State.OTHER_CASE: "spelt otherwise in Braze",
+    AttributeState.BLOCKLISTED: "on Braze's blocklist",
+    AttributeState.OTHER_TYPE: "of another type in Braze",
+    AttributeState.OTHER_CASE: "spelt otherwise in Braze",
 }
 KEEP_SNAPSHOTS = 3
 
@@ -71,10 +71,10 @@ def build_plan(
     endpoint.claim(con, warehouse, t)
     t = settled(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
-    layout = columns.ensure_layout(con, t, _stopped(preflight))
+    layout = ensure_layout(con, t, _stopped(preflight))
     if t.destination.known_users.source == "list" and not known_users.trusted(t):
         known_users.mark_listed(con, t, days, now=now)
-    question = diff.Question(
+    question = diff.DiffRequest(
         t=t,
         layout=layout,
         days=tuple(sorted(set(days))),
@@ -97,8 +97,8 @@ def build_plan(
     plan = replace(plan, guards=guards.let_pass(plan.guards, let_through, reason))
     plan = replace(plan, status="held" if plan.stopped_by else "ready")
     with tables.transaction(con):
-        records.store(con, plan, template_no=layout.template_no)
-        records.record_let_through(con, plan, now=now)
+        stored_plans.store(con, plan, template_no=layout.template_no)
+        stored_plans.record_let_through(con, plan, now=now)
         _unsettled(con, question, past, plan_id=plan_id)
         _reject(con, question, plan, now=now)
     if not plan.planned_users and plan.status == "ready":
@@ -108,9 +108,9 @@ def build_plan(
     return plan
 
 
-def _stopped(preflight: Preflight) -> dict[str, Stopped]:
+def _stopped(preflight: Preflight) -> dict[str, BlockedAttribute]:
     return {
-        name: Stopped(
+        name: BlockedAttribute(
             name=name, reason=finding.state, brief=_BRIEF[finding.state], text=finding.text
         )
         for name, finding in preflight.stopped.items()
@@ -181,7 +181,7 @@ def _staged(con: duckdb.DuckDBPyConnection, path: Path) -> _Staged:
 
 def _summarise(
     con: duckdb.DuckDBPyConnection,
-    q: diff.Question,
+    q: diff.DiffRequest,
     path: Path,
     *,
     plan_id: str,
@@ -203,7 +203,7 @@ def _summarise(
     )
     distinct = costs.full_users
     _check_users(con, path, costs.users, plan_id)
-    who = known_users.count_standing(
+    who = known_users.count_known_users(
         con, layout.ledger, layout.template_no, stage=STAGE, trusted=q.trusted
     )
     first = not tables.count(
@@ -260,14 +260,14 @@ def _check_users(con: duckdb.DuckDBPyConnection, path: Path, planned: int, plan_
 
 
 def _judge(
-    con: duckdb.DuckDBPyConnection, q: diff.Question, path: Path, plan: PlanSummary
+    con: duckdb.DuckDBPyConnection, q: diff.DiffRequest, path: Path, plan: PlanSummary
 ) -> tuple[guards.GuardResult, ...]:
     last = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
         "AND status = 'sent' ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [plan.ledger, plan.template],
     ).fetchone()
-    then = None if last is None else records.load(con, last[0])
+    then = None if last is None else stored_plans.load(con, last[0])
     nulls = {
         cost.name: 1 - cost.full_users / then.forecast.full_users
         for cost in (then.by_attribute if then else ())
@@ -294,11 +294,11 @@ def _judge(
         first_send=plan.first_send,
         forecast=plan.forecast,
     )
-    return guards.judge(q.t.guards, evidence)
+    return guards.evaluate(q.t.guards, evidence)
 
 
 def _unsettled(
-    con: duckdb.DuckDBPyConnection, q: diff.Question, past: diff.History, *, plan_id: str
+    con: duckdb.DuckDBPyConnection, q: diff.DiffRequest, past: diff.LedgerState, *, plan_id: str
 ) -> None:
     """Remember whose newest day evaluated moves when the plan is carried out."""
     latest = "true" if past.latest(q.newest) else "false"
@@ -307,14 +307,14 @@ def _unsettled(
         "CASE WHEN __present AND NOT barred THEN __as_of END FROM "
         f"(SELECT *, __user_id IN (SELECT user_id FROM {BARRED}) AS barred FROM {STAGE}) "
         f"WHERE (__moves AND __present AND NOT __send) "
-        f"OR ({latest} AND __seen = {tables.MEMBER} "
+        f"OR ({latest} AND __seen = {tables.CURRENT} "
         "AND (barred OR (NOT __present AND NOT __send)))",
         [plan_id],
     )
 
 
 def _reject(
-    con: duckdb.DuckDBPyConnection, q: diff.Question, plan: PlanSummary, *, now: datetime
+    con: duckdb.DuckDBPyConnection, q: diff.DiffRequest, plan: PlanSummary, *, now: datetime
 ) -> None:
     """Attributes that are stopped, and objects that no request is large enough for."""
     d = plan.destination
@@ -357,8 +357,8 @@ def _prune(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSumma
 
     So is that of a send under way: without it the acknowledgements to come would be lost.
     """
-    unfolded = journal.unfolded(warehouse.journal_path, plan.destination)
-    under_way = {send.plan_id for send in unfolded}
+    unapplied = journal.unapplied(warehouse.journal_path, plan.destination)
+    under_way = {send.plan_id for send in unapplied}
     for plan_id, version in con.execute(
         "SELECT plan_id, ledger_version FROM records.plans "
         "WHERE ledger = ? AND template = ? AND status = 'sending'",

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.tables import MEMBER
+from braze_pipeline.ledger.tables import CURRENT
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.warehouse import literal, quote
@@ -22,7 +22,7 @@ from braze_pipeline.storage.warehouse import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.columns import Column, Layout
+    from braze_pipeline.ledger.layout import Column, Layout
     from braze_pipeline.settings import TemplateSettings
 
 STAGE = "__plan_stage"
@@ -31,7 +31,7 @@ NEWER = "__plan_newer"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class DiffRequest:
     """What is asked of the join.
 
     Attributes:
@@ -56,7 +56,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class LedgerState:
     """What the ledger says of earlier days.
 
     Attributes:
@@ -78,7 +78,7 @@ class History:
         return self.carried_out is None or newest >= self.carried_out
 
 
-def history(con: duckdb.DuckDBPyConnection, q: Question) -> History:
+def history(con: duckdb.DuckDBPyConnection, q: DiffRequest) -> LedgerState:
     """What of the ledger is newer than the days of the plan."""
     ledger, oldest = q.layout.ledger, q.days[0]
     rows = con.execute(
@@ -96,7 +96,7 @@ def history(con: duckdb.DuckDBPyConnection, q: Question) -> History:
         con, "SELECT count(*) FROM ledger.acks WHERE ledger = ? AND as_of > ?", [ledger, oldest]
     )
     newer = bool(acks or further or (mine is not None and mine > oldest))
-    return History(
+    return LedgerState(
         carried_out=mine,
         newer=newer and not q.forced,
         doubts=bool(
@@ -107,7 +107,7 @@ def history(con: duckdb.DuckDBPyConnection, q: Question) -> History:
     )
 
 
-def stage(con: duckdb.DuckDBPyConnection, q: Question, past: History) -> None:
+def stage(con: duckdb.DuckDBPyConnection, q: DiffRequest, past: LedgerState) -> None:
     """Fill the temporary table ``STAGE`` with all users that need anything.
 
     Columns: __user_id, __customer_id, __as_of, __present (has a profile), __left, __member,
@@ -125,7 +125,7 @@ def stage(con: duckdb.DuckDBPyConnection, q: Question, past: History) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE {STAGE} AS {_sql(q, past, leaving=leaving)}")
 
 
-def profiles(q: Question) -> str:
+def profiles(q: DiffRequest) -> str:
     """The profiles of the plan: of a user with several days in it, the newest."""
     table = q.t.table("profiles")
     if len(q.days) == 1:
@@ -141,7 +141,7 @@ def _day(day: date) -> str:
     return f"DATE '{day.isoformat()}'"
 
 
-def _still_in_audience(con: duckdb.DuckDBPyConnection, q: Question, *, leaving: bool) -> None:
+def _still_in_audience(con: duckdb.DuckDBPyConnection, q: DiffRequest, *, leaving: bool) -> None:
     """Who is in the newest day's audience, with a profile or not.
 
     It is the whole ledger where that day has no audience: a table that was not built is no
@@ -164,7 +164,7 @@ def _still_in_audience(con: duckdb.DuckDBPyConnection, q: Question, *, leaving: 
     con.execute(f"CREATE OR REPLACE TEMP TABLE {STILL} AS {source}")
 
 
-def _sql(q: Question, past: History, *, leaving: bool) -> str:
+def _sql(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
     """Three steps: join, decide per attribute, decide per user.
 
     The few rows that come out of the join are packed before the many decisions (``MATERIALIZED``):
@@ -194,7 +194,7 @@ WHERE __send OR __stale OR __moves
     )
 
 
-def _join(q: Question, past: History, *, leaving: bool) -> str:
+def _join(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
     j = q.layout.template_no
     full = (
         "false"
@@ -250,13 +250,13 @@ def _reset(c: Column) -> str:
     return "false" if c.reset_ack is None else f"coalesce(l.a{c.no} <= {c.reset_ack}, false)"
 
 
-def _again(c: Column, past: History) -> str:
+def _again(c: Column, past: LedgerState) -> str:
     """Whether an attribute goes out though it may be what the ledger says."""
     doubt = f" OR coalesce(list_contains(d.columns, {c.no}), false)" if past.doubts else ""
     return f"({_reset(c)}{doubt})"
 
 
-def _older(q: Question, past: History, c: Column) -> str:
+def _older(q: DiffRequest, past: LedgerState, c: Column) -> str:
     """Whether the ledger is newer than the row, for one attribute."""
     if not past.newer:
         return "false"
@@ -265,7 +265,8 @@ def _older(q: Question, past: History, c: Column) -> str:
     seen += [(no, as_of) for no, as_of, names in past.other_templates if c.name in names]
     newer = [f"coalesce((SELECT days FROM {NEWER})[l.a{c.no}] > {day}, false)"]
     newer += [
-        f"coalesce(CASE WHEN l.s{no} = {MEMBER} THEN {_day(as_of)} ELSE l.s{no} END > {day}, false)"
+        f"coalesce(CASE WHEN l.s{no} = {CURRENT} THEN {_day(as_of)} "
+        f"ELSE l.s{no} END > {day}, false)"
         if as_of is not None
         else f"coalesce(l.s{no} > {day}, false)"
         for no, as_of in seen
@@ -273,20 +274,20 @@ def _older(q: Question, past: History, c: Column) -> str:
     return "(" + " OR ".join(newer) + ")"
 
 
-def _moves(q: Question, past: History) -> str:
+def _moves(q: DiffRequest, past: LedgerState) -> str:
     """Whether the user's newest day evaluated changes though nothing may have to be sent."""
     seen = f"l.s{q.layout.template_no}"
     if past.latest(q.newest):
         return (
-            f"((p.__user_id IS NULL AND {seen} = {MEMBER}) "
-            f"OR (p.__as_of = {_day(q.newest)} AND {seen} IS DISTINCT FROM {MEMBER}) "
+            f"((p.__user_id IS NULL AND {seen} = {CURRENT}) "
+            f"OR (p.__as_of = {_day(q.newest)} AND {seen} IS DISTINCT FROM {CURRENT}) "
             f"OR (p.__as_of < {_day(q.newest)} AND ({seen} IS NULL OR {seen} < p.__as_of "
-            f"OR {seen} = {MEMBER})))"
+            f"OR {seen} = {CURRENT})))"
         )
     return f"(p.__user_id IS NOT NULL AND ({seen} IS NULL OR {seen} < p.__as_of))"
 
 
-def _place(q: Question, *, leaving: bool) -> str:
+def _place(q: DiffRequest, *, leaving: bool) -> str:
     """Add who has left the audience, and with it the value each attribute should have."""
     newest = _day(q.newest)
     left = (
@@ -314,7 +315,7 @@ def _target(c: Column, *, leaving: bool) -> str:
     return f"CASE WHEN __left THEN {payload.leave_value(c)} ELSE p{c.no} END"
 
 
-def _decisions(c: Column, past: History) -> str:
+def _decisions(c: Column, past: LedgerState) -> str:
     k, name = c.no, literal(c.name)
     value = f"(n{k} IS DISTINCT FROM o{k} OR r{k})"
     if not c.settings.send_null:
@@ -345,7 +346,7 @@ def _drop(columns: Sequence[Column]) -> str:
     return ", ".join(["__held", *parts])
 
 
-def _nothing(q: Question) -> str:
+def _nothing(q: DiffRequest) -> str:
     """A template whose every attribute is stopped plans nothing."""
     return (
         "SELECT NULL::VARCHAR AS __user_id, NULL::VARCHAR AS __customer_id, NULL::DATE AS __as_of, "

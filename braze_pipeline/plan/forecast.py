@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
 HISTORY_RUNS = 30

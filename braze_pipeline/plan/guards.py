@@ -49,7 +49,7 @@ class GuardResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What the guards judge.
+    """What the guards evaluate.
 
     Attributes:
         audience, profiles: Of the newest day.
@@ -71,7 +71,7 @@ class Evidence:
     forecast: Forecast
 
 
-def judge(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
+def evaluate(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
     """All guards that are switched on, in the order of the README."""
     return tuple(
         result
@@ -103,7 +103,7 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     if last is None:
         saw, passed = f"{e.audience:,} customers; no earlier run to compare with", True
     elif max(last, e.audience) < g.min_users:
-        saw, passed = f"{e.audience:,} after {last:,}: too few to judge", True
+        saw, passed = f"{e.audience:,} after {last:,}: too few to evaluate", True
     else:
         share = e.audience / last if last else float("inf")
         saw = f"{e.audience:,} customers after {last:,} in the last run"
@@ -120,7 +120,7 @@ def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         name=CHANGED_SHARE,
         passed=few or share <= g.max_changed_share,
         saw=f"{e.changed:,} of {e.in_ledger:,} users sent before ({share:.0%})"
-        + (": too few to judge" if few else ""),
+        + (": too few to evaluate" if few else ""),
         allowed=f"at most {g.max_changed_share:.0%}",
     )
 
@@ -159,7 +159,7 @@ def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         name=REJECTED_SHARE,
         passed=few or share <= g.max_rejected_share,
         saw=f"{rejected:,} of {e.audience:,} rows rejected ({share:.0%})"
-        + (": too few to judge" if few else ""),
+        + (": too few to evaluate" if few else ""),
         allowed=f"at most {g.max_rejected_share:.0%}",
     )
 

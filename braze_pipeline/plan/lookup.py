@@ -33,9 +33,9 @@ def look_up_users(
         BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
     """
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
-    from braze_pipeline.braze.rate import Gate
+    from braze_pipeline.braze.rate_limiter import RateLimiter
     from braze_pipeline.braze.redaction import secret_of
+    from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
     from braze_pipeline.ledger import known_users
     from braze_pipeline.settings import RateLimit
 
@@ -44,9 +44,9 @@ def look_up_users(
         say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")
         return
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
-    gate = Gate(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
+    gate = RateLimiter(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
-    patience = Patience(
+    patience = RetryPolicy(
         throttled=min(d.max_throttle_seconds, known_users.LOOK_UP_MINUTES * 60.0),
         failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
         say=say,

@@ -14,7 +14,7 @@ from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
-    from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
 FRAME_BYTES = len('{"attributes":[]}')

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.braze.preflight import Finding, State, compare
+from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState, compare
 from braze_pipeline.errors import BrazeError, MissingPermission
 
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ class Preflight:
 
     compared_at: datetime | None = None
     attributes: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AttributeFinding, ...] = ()
     note: str = ""
 
     @property
-    def stopped(self) -> dict[str, Finding]:
+    def stopped(self) -> dict[str, AttributeFinding]:
         """By name, what must not be sent."""
         return {finding.name: finding for finding in self.findings if finding.stops}
 
     @property
     def new(self) -> frozenset[str]:
         """Names that Braze does not have."""
-        return frozenset(f.name for f in self.findings if f.state is State.NEW)
+        return frozenset(f.name for f in self.findings if f.state is AttributeState.NEW)
 
     def sentence(self) -> str:
         """The comparison in one line."""
@@ -58,7 +58,10 @@ class Preflight:
 
     def lines(self) -> list[str]:
         """The comparison, and each finding but the new names."""
-        return [self.sentence(), *(f.text for f in self.findings if f.state is not State.NEW)]
+        return [
+            self.sentence(),
+            *(f.text for f in self.findings if f.state is not AttributeState.NEW),
+        ]
 
 
 def ask(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline import private
 from braze_pipeline.plan import payload
-from braze_pipeline.plan.records import snapshot_of
+from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.plan.records import PlanColumn, PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanColumn, PlanSummary
     from braze_pipeline.storage.warehouse import Warehouse
 
 

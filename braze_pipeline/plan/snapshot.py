@@ -21,7 +21,7 @@ from braze_pipeline.storage.warehouse import literal
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
 _META = "__user_id, __as_of, __reason, __object, __customer_id, __member, __known, __full"

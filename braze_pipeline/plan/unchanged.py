@@ -17,11 +17,11 @@ from braze_pipeline.storage.warehouse import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.ledger.columns import Column
-    from braze_pipeline.plan.diff import History, Question
+    from braze_pipeline.ledger.layout import Column
+    from braze_pipeline.plan.diff import DiffRequest, LedgerState
 
 
-def count_unchanged(con: duckdb.DuckDBPyConnection, q: Question, past: History) -> int:
+def count_unchanged(con: duckdb.DuckDBPyConnection, q: DiffRequest, past: LedgerState) -> int:
     """Users with a profile in the plan's days of whom Braze has every value already.
 
     ``diff.stage`` must have run on the connection (who is still in the audience comes from it).
@@ -44,7 +44,7 @@ def count_unchanged(con: duckdb.DuckDBPyConnection, q: Question, past: History) 
     )
 
 
-def _newest(q: Question, *, leaving: bool) -> str:
+def _newest(q: DiffRequest, *, leaving: bool) -> str:
     """Each user's newest profile in the plan's days, and whether the user has left since."""
     days = ", ".join(f"DATE '{day}'" for day in q.days)
     newest = f"DATE '{q.newest}'"
@@ -79,7 +79,7 @@ def _same(c: Column, *, leaving: bool, in_doubt: bool) -> str:
     return f"CASE WHEN p.__gone THEN {gone} ELSE {stays} END"
 
 
-def _due_in_full(q: Question) -> str:
+def _due_in_full(q: DiffRequest) -> str:
     """Whether an unconfirmed user is due to be sent in full, and has anything to send."""
     if q.trusted:
         return "false"

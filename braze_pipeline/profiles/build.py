@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
-from braze_pipeline.profiles import cache, contract, identifier, staging, store
+from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging
+from braze_pipeline.profiles.profile_store import STAGE, TABLE
 from braze_pipeline.profiles.schema import build_schema
-from braze_pipeline.profiles.store import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import fold, literal, quote
+from braze_pipeline.storage.warehouse import literal, name_key, quote
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -73,10 +73,10 @@ def build_profiles(
     new_raw = staging.read_raw(con, columns, now.date())
     staging.map_rows(con, columns)
     contract.find_failures(con, t, columns, build_schema(t, today=as_of))
-    store.write(con, t, columns, as_of, run_id=run_id, now=now)
+    profile_store.write(con, t, columns, as_of, run_id=run_id, now=now)
     cache.prune(con, now.date())
     summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw)
-    for table in (staging.MAPPED, contract.FAILURES, store.ROWS):
+    for table in (staging.MAPPED, contract.FAILURES, profile_store.ROWS):
         con.execute(f"DROP TABLE {table}")
     _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary
@@ -163,7 +163,7 @@ def _summarise(
         day=as_of,
         audience=audience,
         profiles=profiles[0],
-        rejected_rows=_one(con, f"SELECT count(*) FROM {store.ROWS} WHERE rejected", [])[0],
+        rejected_rows=_one(con, f"SELECT count(*) FROM {profile_store.ROWS} WHERE rejected", [])[0],
         rejected_values=sum(int(count) for _, _, whole, count in counted if not whole),
         rejected_by_reason=by_reason,
         rejected_by_attribute=by_attribute,
@@ -175,8 +175,8 @@ def _summarise(
 
 def _dropped(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:
     """Consent values that the template names and that stay here."""
-    there = set(map(fold, staging.source_types(con, t)))
-    counts = [f"count({quote(name)})" for name in t.dropped if fold(name) in there]
+    there = set(map(name_key, staging.source_types(con, t)))
+    counts = [f"count({quote(name)})" for name in t.dropped if name_key(name) in there]
     if not counts:
         return 0
     query = f"SELECT {' + '.join(counts)} FROM {t.table('customer_attributes')} WHERE __as_of = ?"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS, sendable
 from braze_pipeline.braze.values import TYPE_WORDS
+from braze_pipeline.profiles.profile_store import TABLE
 from braze_pipeline.profiles.schema import rules_of
-from braze_pipeline.profiles.store import TABLE
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.warehouse import quote
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import MissingRequiredField
-from braze_pipeline.storage.warehouse import fold
+from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -42,7 +42,7 @@ def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
         MissingRequiredField: also where the template names none, see ``require_configured``.
     """
     require_configured(t)
-    if fold(t.identifier_column) not in map(fold, names):
+    if name_key(t.identifier_column) not in map(name_key, names):
         raise MissingRequiredField(
             f"{t.attributes_sql} gives no column '{t.identifier_column}', which holds the "
             f"{t.destination.identifier} of the template {t.name!r}.",

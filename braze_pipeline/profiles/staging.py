@@ -18,7 +18,7 @@ from braze_pipeline.profiles.normalise import KINDS
 from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import warehouse
-from braze_pipeline.storage.warehouse import fold, literal, quote
+from braze_pipeline.storage.warehouse import literal, name_key, quote
 
 if TYPE_CHECKING:
     from datetime import date
@@ -86,7 +86,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
     Raises:
         ConfigurationError: the customer attributes table lacks a column of the template.
     """
-    known = {fold(name): (name, type_) for name, type_ in types.items()}
+    known = {name_key(name): (name, type_) for name, type_ in types.items()}
     staged = []
     for number, attribute in enumerate(sendable(t)):
         column, type_ = _find(known, attribute.column, t)
@@ -105,7 +105,7 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ..
 
 
 def _find(known: dict[str, tuple[str, str]], column: str, t: TemplateSettings) -> tuple[str, str]:
-    found = known.get(fold(column))
+    found = known.get(name_key(column))
     if found is None:
         raise ConfigurationError(
             f"The customer attributes of template {t.name!r} have no column {column!r}.",

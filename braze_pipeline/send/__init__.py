@@ -11,7 +11,7 @@ No DuckDB connection is used here: the snapshot is read as Parquet, and answers 
 """
 
 from braze_pipeline.send.engine import send_plan
-from braze_pipeline.send.result import Progress, SendResult
+from braze_pipeline.send.result import SendProgress, SendResult
 from braze_pipeline.storage.lock import between_sends, sending
 
-__all__ = ["Progress", "SendResult", "between_sends", "send_plan", "sending"]
+__all__ = ["SendProgress", "SendResult", "between_sends", "send_plan", "sending"]

@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import answers
+from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, load_answered
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -184,16 +184,16 @@ def _objects(
 
     Attributes are counted in the JSON that goes out, less the identifier and the update switch.
     """
-    answers.load_answered(con, warehouse.journal_path, plan.plan_id)
+    load_answered(con, warehouse.journal_path, plan.plan_id)
     rows = con.execute(
         "SELECT CASE WHEN x.request_no IS NOT NULL THEN 'rejected' WHEN a.request_no IS NOT NULL "
         "THEN 'accepted' ELSE 'not attempted' END AS outcome, count(*), "
         "sum(len(json_keys(s.__object)) - 2) "
         f"FROM read_parquet({literal(str(warehouse.snapshot(plan.plan_id)))}) s "
-        f"LEFT JOIN (SELECT DISTINCT request_no, first_index, count FROM {answers.ANSWERED}) a "
+        f"LEFT JOIN (SELECT DISTINCT request_no, first_index, count FROM {ANSWERED}) a "
         "ON s.__request = a.request_no AND s.__index >= a.first_index "
         "AND s.__index < a.first_index + a.count "
-        f"LEFT JOIN (SELECT DISTINCT request_no, object_index FROM {answers.ANSWERED_REFUSED}) x "
+        f"LEFT JOIN (SELECT DISTINCT request_no, object_index FROM {ANSWERED_REFUSED}) x "
         "ON x.request_no = s.__request AND x.object_index = s.__index GROUP BY outcome"
     ).fetchall()
     return {outcome: (int(users), int(attributes)) for outcome, users, attributes in rows}

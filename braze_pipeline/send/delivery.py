@@ -13,19 +13,19 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.braze.answers import Kind, Verdict, remaining_of, reset_of
+from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, remaining_of, reset_of
 from braze_pipeline.braze.client import NoAnswer
-from braze_pipeline.braze.patience import AGAIN_SECONDS, backoff
-from braze_pipeline.braze.rate import HOUR
+from braze_pipeline.braze.rate_limiter import HOUR
+from braze_pipeline.braze.retry_policy import AGAIN_SECONDS, backoff
 from braze_pipeline.errors import ContractBroken, PipelineError
 from braze_pipeline.send.batches import Batch
 from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import Answer, BrazeClient
-    from braze_pipeline.braze.rate import Gate
-    from braze_pipeline.send.pace import Pace
-    from braze_pipeline.send.result import Meter
+    from braze_pipeline.braze.rate_limiter import RateLimiter
+    from braze_pipeline.send.concurrency import ConcurrencyController
+    from braze_pipeline.send.result import SendMetrics
     from braze_pipeline.settings import DestinationSettings
 
 _NEVER_REACHED_SECONDS: Final = 20.0
@@ -54,9 +54,9 @@ class Delivery:
     def __init__(
         self,
         client: BrazeClient,
-        gate: Gate,
-        meter: Meter,
-        pace: Pace,
+        gate: RateLimiter,
+        meter: SendMetrics,
+        pace: ConcurrencyController,
         destination: DestinationSettings,
     ) -> None:
         self.halt = threading.Event()
@@ -87,15 +87,15 @@ class Delivery:
         while live:
             verdict, status, tries = self._ask(batch.body_of(live), len(live))
             attempts += tries
-            if verdict.kind is Kind.SPLIT and len(live) > 1:
+            if verdict.kind is ResponseAction.SPLIT and len(live) > 1:
                 self._meter.retried(verdict.cause)
                 yield from self._split(batch, live, refused, status=status, attempt=attempts)
                 return
             named = verdict.refused
-            if verdict.kind is Kind.SPLIT:
+            if verdict.kind is ResponseAction.SPLIT:
                 named = {0: verdict.text or "Braze did not take it, and gave no reason."}
             refused |= {live[position]: text for position, text in named.items()}
-            if verdict.kind is Kind.RESEND:
+            if verdict.kind is ResponseAction.RESEND:
                 self._meter.retried("others refused")
                 live = [i for i in live if i not in refused]
             else:
@@ -138,7 +138,7 @@ class Delivery:
             attempt=attempt,
         )
 
-    def _ask(self, body: bytes, objects: int) -> tuple[Verdict, int, int]:
+    def _ask(self, body: bytes, objects: int) -> tuple[ResponseOutcome, int, int]:
         """Send a body until there is an answer about it; that, its status, and the attempts."""
         attempts = 0
         failing_since: float | None = None
@@ -148,23 +148,23 @@ class Delivery:
                 raise Halted
             attempts += 1
             verdict, status = self._once(body, objects)
-            if verdict.kind in (Kind.DONE, Kind.RESEND, Kind.SPLIT):
+            if verdict.kind in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return verdict, status, attempts
             self._meter.retried(verdict.cause)
-            if verdict.kind is Kind.THROTTLED:
+            if verdict.kind is ResponseAction.THROTTLED:
                 self._throttled(verdict, attempts)
-            elif verdict.kind is Kind.UNAUTHORIZED and not unauthorized:
+            elif verdict.kind is ResponseAction.UNAUTHORIZED and not unauthorized:
                 unauthorized = True
                 self._gate.close(AGAIN_SECONDS)
-            elif verdict.kind is Kind.RETRY:
+            elif verdict.kind is ResponseAction.RETRY:
                 failing_since = failing_since or time.monotonic()
                 self._failing(verdict, failing_since, attempts)
             else:
                 self.break_off(self._client.failed(verdict))
                 raise Halted
 
-    def _once(self, body: bytes, objects: int) -> tuple[Verdict, int]:
+    def _once(self, body: bytes, objects: int) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         answer: Answer | None = None
         cause = ""
@@ -175,7 +175,7 @@ class Delivery:
         seconds = time.monotonic() - started
         self._meter.answered(seconds=seconds, size=len(body))
         if answer is None:
-            return Verdict(Kind.RETRY, cause=cause), 0
+            return ResponseOutcome(ResponseAction.RETRY, cause=cause), 0
         self._pace.saw(seconds)
         self._obey(answer)
         return self._client.judged(answer, objects=objects), answer.status
@@ -193,7 +193,7 @@ class Delivery:
             self._failing_since = None
             self._throttled_since = None
 
-    def _throttled(self, verdict: Verdict, attempts: int) -> None:
+    def _throttled(self, verdict: ResponseOutcome, attempts: int) -> None:
         """Everybody waits as long as Braze says; nobody fails, unless it never ends."""
         now = time.monotonic()
         with self._lock:
@@ -204,7 +204,7 @@ class Delivery:
         wait = verdict.wait if verdict.wait is not None else backoff(attempts)
         self._gate.close(min(wait, HOUR))
 
-    def _failing(self, verdict: Verdict, own_since: float, attempts: int) -> None:
+    def _failing(self, verdict: ResponseOutcome, own_since: float, attempts: int) -> None:
         """Wait before the next try, or find that trying is over for this request or for all."""
         now = time.monotonic()
         with self._lock:

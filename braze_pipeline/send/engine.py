@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.braze.rate import Gate
+from braze_pipeline.braze.rate_limiter import RateLimiter
 from braze_pipeline.errors import PipelineError, SendInterrupted
 from braze_pipeline.send.batches import Batch, batches, users_in
+from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline.send.delivery import Delivery, GivenUp, Halted
-from braze_pipeline.send.pace import Pace
-from braze_pipeline.send.result import Meter, Progress, SendResult
+from braze_pipeline.send.result import SendMetrics, SendProgress, SendResult
 from braze_pipeline.storage.journal import Journal, Status, Writer
-from braze_pipeline.storage.journal import Progress as Earlier
+from braze_pipeline.storage.journal import JournalProgress as Earlier
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.redaction import Secret
@@ -46,7 +46,7 @@ def send_plan(
     secret: Secret | None,
     journal: Journal,
     stop: threading.Event | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[SendProgress], None] | None = None,
     every: float = 5.0,
 ) -> SendResult:
     """Send what of a plan has no answer yet. Hold the destination's lock (``sending``) meanwhile.
@@ -72,12 +72,14 @@ def send_plan(
         destination=destination.name, template=template, plan_id=plan_id, run_id=run_id
     )
     if earlier.accepted + earlier.refused >= total or secret is None:
-        result = _result(Meter(), earlier, total=total, seconds=0.0, throttled=0.0, stopped=None)
+        result = _result(
+            SendMetrics(), earlier, total=total, seconds=0.0, throttled=0.0, stopped=None
+        )
         journal.end(send_id, "done" if not result.not_attempted_users else "stopped", {})
         return result
     run = _Run(
         client=BrazeClient(destination, secret, pool=destination.max_in_flight),
-        gate=Gate(destination.rate_limit),
+        gate=RateLimiter(destination.rate_limit),
         writer=journal.writer(send_id),
         destination=destination,
         earlier=earlier,
@@ -104,13 +106,13 @@ class _Run:
         self,
         *,
         client: BrazeClient,
-        gate: Gate,
+        gate: RateLimiter,
         writer: Writer,
         destination: DestinationSettings,
         earlier: Earlier,
         total: int,
         stop: threading.Event,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[SendProgress], None] | None,
         every: float,
     ) -> None:
         self._client = client
@@ -121,8 +123,10 @@ class _Run:
         self._stop = stop
         self._on_progress = on_progress
         self._every = every
-        self._meter = Meter()
-        self._pace = Pace(per_second=gate.per_second, most=destination.max_in_flight)
+        self._meter = SendMetrics()
+        self._pace = ConcurrencyController(
+            per_second=gate.per_second, most=destination.max_in_flight
+        )
         self._delivery = Delivery(client, gate, self._meter, self._pace, destination)
         self._batches: Iterator[Batch] = iter(())
         self._broken: Exception | None = None
@@ -214,7 +218,7 @@ class _Run:
             return
         pace = sent / seconds if seconds > 0 else 0.0
         self._on_progress(
-            Progress(
+            SendProgress(
                 done=done,
                 total=self._total,
                 users_per_second=pace,
@@ -289,7 +293,7 @@ def _defect(error: Exception) -> PipelineError:
 
 
 def _result(
-    meter: Meter,
+    meter: SendMetrics,
     earlier: Earlier,
     *,
     total: int,

@@ -25,8 +25,8 @@ from braze_pipeline.storage import rejections
 
 if TYPE_CHECKING:
     from braze_pipeline.plan.preflight import Preflight
-    from braze_pipeline.plan.records import PlanSummary
-    from braze_pipeline.send import Progress, SendResult
+    from braze_pipeline.plan.stored_plans import PlanSummary
+    from braze_pipeline.send import SendProgress, SendResult
     from braze_pipeline.send.read_back import ReadBack
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
@@ -105,7 +105,7 @@ def plan_days(
     """
     from braze_pipeline.audience.build import require_somebody
     from braze_pipeline.ledger import endpoint
-    from braze_pipeline.plan import records
+    from braze_pipeline.plan import stored_plans
     from braze_pipeline.plan.build import build_plan
     from braze_pipeline.plan.lookup import look_up_users
     from braze_pipeline.profiles import require_profiles
@@ -114,7 +114,7 @@ def plan_days(
         require_somebody(con, t, max(days))
         require_profiles(con, t, max(days))
         endpoint.claim(con, warehouse, t)
-        last = records.latest(con, t)
+        last = stored_plans.latest(con, t)
     found = pre_flight(t, last, now=now, environ=environ, say=say)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, say=say)
@@ -162,7 +162,7 @@ def send_days(
     environ: Mapping[str, str],
     say: Say,
     stop: threading.Event | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[SendProgress], None] | None = None,
     every: float = 5.0,
 ) -> SendOutcome:
     """Carry out the plan of the days, and put what Braze acknowledged into the ledger.
@@ -231,14 +231,14 @@ def _plan_or_again(
     We hold the destination's lock by now, so nobody overtakes a second time. Guards judge the new
     plan too. A plan of an earlier run is not replaced: somebody may have looked at it.
     """
-    from braze_pipeline.plan import records
+    from braze_pipeline.plan import stored_plans
     from braze_pipeline.plan.build import build_plan
 
     try:
         return _plan_to_send(warehouse, t, days, run_id=run_id)
     except (NotBuilt, PlanOutdated):
         with warehouse.connect() as con:
-            stale = records.latest(con, t, days, run_id=run_id)
+            stale = stored_plans.latest(con, t, days, run_id=run_id)
             if stale is None or stale.force_stale is not None:
                 raise
             passed = {g.name: g.let_through for g in stale.guards if g.let_through}
@@ -262,18 +262,18 @@ def _plan_to_send(
 ) -> PlanSummary:
     """The plan that this run made, or the newest of the days where it only sends."""
     from braze_pipeline.ledger import endpoint
-    from braze_pipeline.plan import records
+    from braze_pipeline.plan import stored_plans
 
     with warehouse.connect() as con:
         endpoint.claim(con, warehouse, t)
-        plan = records.latest(con, t, days, run_id=run_id) or records.latest(con, t, days)
+        plan = stored_plans.latest(con, t, days, run_id=run_id) or stored_plans.latest(con, t, days)
         if plan is None:
             raise NotBuilt(
                 f"There is no plan of {t.name} for {days[0]}"
                 + (f" to {days[-1]}." if days[1:] else "."),
                 fix="Materialize braze_plan for these days first.",
             )
-        records.check_sendable(con, warehouse, t, plan.plan_id)
+        stored_plans.check_sendable(con, warehouse, t, plan.plan_id)
         return plan
 
 
@@ -288,8 +288,8 @@ def _read_back(
 ) -> ReadBack | None:
     """Compare a sample with Braze, where the destination asks for it; never fails the send."""
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.patience import LAPSE_SECONDS, Patience
     from braze_pipeline.braze.redaction import secret_of
+    from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
     from braze_pipeline.send.read_back import read_back
     from braze_pipeline.storage.journal import Journal
 
@@ -297,7 +297,7 @@ def _read_back(
     if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
         return None
     client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
-    patience = Patience(
+    patience = RetryPolicy(
         throttled=min(d.max_throttle_seconds, LAPSE_SECONDS),
         failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
         say=say,
@@ -331,13 +331,13 @@ def _settle(
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
     from braze_pipeline.ledger import tables
-    from braze_pipeline.ledger.apply import fold
-    from braze_pipeline.plan import records
+    from braze_pipeline.ledger.apply import apply_acknowledgements
+    from braze_pipeline.plan import stored_plans
     from braze_pipeline.send import outcomes
     from braze_pipeline.storage.warehouse import columns
 
     with warehouse.connect() as con:
-        fold(con, warehouse, t.destination.name)
+        apply_acknowledgements(con, warehouse, t.destination.name)
         found = accounting.account(
             con,
             warehouse,
@@ -348,7 +348,7 @@ def _settle(
         )
         outcomes.record(con, t, plan, result, run_id=run_id)
         return SendOutcome(
-            plan=records.load(con, plan.plan_id),
+            plan=stored_plans.load(con, plan.plan_id),
             result=result,
             account=found,
             ledger_users=tables.count(
@@ -362,7 +362,7 @@ def _settle(
         )
 
 
-def _progress_text(progress: Progress) -> str:
+def _progress_text(progress: SendProgress) -> str:
     left = progress.seconds_left
     return (
         f"{progress.done:,} of {progress.total:,} users answered, "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.plan.records import PlanSummary
+    from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.send import SendResult
     from braze_pipeline.settings import TemplateSettings
 

@@ -22,7 +22,7 @@ _POINTS: Final = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class SendProgress:
     """How far a send is.
 
     Attributes:
@@ -94,7 +94,7 @@ class SendResult:
 
 
 @dataclass
-class Meter:
+class SendMetrics:
     """Counts that many threads add to."""
 
     requests: int = 0

@@ -8,7 +8,7 @@ column and row; nothing becomes NULL in silence.
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
 from braze_pipeline.sources.find import find_source
 from braze_pipeline.sources.seal import BUILT, result_file, sealed
-from braze_pipeline.sources.tables import TABLES, SourceColumn, SourceTable
+from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, SourceTable
 
 __all__ = [
     "BUILT",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import ConfigurationError, SourceChanged
-from braze_pipeline.sources.find import Found, find, unreadable
-from braze_pipeline.sources.tables import TABLES, SourceTable
-from braze_pipeline.sources.values import Reading, reading, what_is_read
+from braze_pipeline.sources.find import LocatedSource, find, unreadable
+from braze_pipeline.sources.readings import Reading, reading, what_is_read
+from braze_pipeline.sources.typed_tables import TABLES, SourceTable
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import fold, quote
+from braze_pipeline.storage.warehouse import name_key, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,7 +83,7 @@ def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: s
 
 
 def _readings(
-    source: SourceSettings, table: SourceTable, found: Found, time_zone: str
+    source: SourceSettings, table: SourceTable, found: LocatedSource, time_zone: str
 ) -> list[Reading]:
     mapped = dict(source.columns)
     unknown = sorted(set(mapped) - {column.name for column in table.columns})
@@ -100,7 +100,9 @@ def _readings(
     ]
 
 
-def _load(con: duckdb.DuckDBPyConnection, name: str, found: Found, readings: list[Reading]) -> None:
+def _load(
+    con: duckdb.DuckDBPyConnection, name: str, found: LocatedSource, readings: list[Reading]
+) -> None:
     """The view; every value that has to be read is looked at once before anything relies on it."""
     checked = [one for one in readings if one.unreadable is not None]
     others = _others(found, readings)
@@ -124,17 +126,17 @@ def _load(con: duckdb.DuckDBPyConnection, name: str, found: Found, readings: lis
     _view(con, name, f"SELECT {', '.join(shown)} FROM {source}")
 
 
-def _others(found: Found, readings: list[Reading]) -> list[str]:
+def _others(found: LocatedSource, readings: list[Reading]) -> list[str]:
     """Further columns of theirs, which pass through."""
     taken = {one.theirs for one in readings}
-    ours = {fold(one.column.name) for one in readings}
-    return [name for name in found.columns if name not in taken and fold(name) not in ours]
+    ours = {name_key(one.column.name) for one in readings}
+    return [name for name in found.columns if name not in taken and name_key(name) not in ours]
 
 
 def _check_values(
     con: duckdb.DuckDBPyConnection,
     name: str,
-    found: Found,
+    found: LocatedSource,
     checked: list[Reading],
     flagged: str,
 ) -> None:
@@ -164,7 +166,9 @@ def _check_values(
         )
 
 
-def _check_key(con: duckdb.DuckDBPyConnection, name: str, table: SourceTable, found: Found) -> None:
+def _check_key(
+    con: duckdb.DuckDBPyConnection, name: str, table: SourceTable, found: LocatedSource
+) -> None:
     if table.key is None:
         return
     row = con.execute(

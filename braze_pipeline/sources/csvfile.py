@@ -11,7 +11,7 @@ import gzip
 from pathlib import Path
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.storage.warehouse import fold, literal
+from braze_pipeline.storage.warehouse import literal, name_key
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 
@@ -28,8 +28,8 @@ def reader(name: str, file: Path) -> str:
     """
     header, delimiter = _header(name, file)
     columns = [column.strip() or f"column{n}" for n, column in enumerate(header)]
-    folded = [fold(column) for column in columns]
-    twice = sorted({c for c in columns if folded.count(fold(c)) > 1})
+    folded = [name_key(column) for column in columns]
+    twice = sorted({c for c in columns if folded.count(name_key(c)) > 1})
     if twice:
         raise SourceChanged(
             f"The source table {name} ({file}) has several columns of one name: "

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceError, SourceMissing
 from braze_pipeline.sources import csvfile
-from braze_pipeline.sources.tables import TABLES
+from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage import warehouse
-from braze_pipeline.storage.warehouse import SNAPSHOTS, fold, literal, quote
+from braze_pipeline.storage.warehouse import SNAPSHOTS, literal, name_key, quote
 from braze_pipeline.written import did_you_mean
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PARQUET = {".parquet", ".pq"}
 
 
 @dataclass(frozen=True)
-class Found:
+class LocatedSource:
     """A source as it lies there.
 
     Attributes:
@@ -40,7 +40,7 @@ class Found:
 
     def column(self, name: str) -> str | None:
         """A column by name, as SQL finds it."""
-        return next((c for c in self.columns if fold(c) == fold(name)), None)
+        return next((c for c in self.columns if name_key(c) == name_key(name)), None)
 
 
 def find_source(folder: Path, name: str) -> Path | None:
@@ -51,7 +51,7 @@ def find_source(folder: Path, name: str) -> Path | None:
     return None
 
 
-def find(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> Found | None:
+def find(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSource | None:
     """Find a source and describe it; None when it is optional and not there.
 
     Raises:
@@ -156,7 +156,7 @@ def _refuse_ours(source: SourceSettings, folder: Path) -> None:
 
 
 def _check_files(
-    con: duckdb.DuckDBPyConnection, source: SourceSettings, found: Found, files: str
+    con: duckdb.DuckDBPyConnection, source: SourceSettings, found: LocatedSource, files: str
 ) -> None:
     """Each file of a folder has each column: DuckDB would find out in the middle of a query."""
     lacking = con.execute(
@@ -178,7 +178,7 @@ def _check_files(
 
 def _in_database(
     con: duckdb.DuckDBPyConnection, source: SourceSettings, database: Path
-) -> Found | None:
+) -> LocatedSource | None:
     relation = source.relation or source.name
     if not database.is_file():
         if source.optional:
@@ -199,7 +199,7 @@ def _in_database(
             {"db": alias},
         ).fetchall()
     ]
-    if fold(f"{schema}.{name}") not in map(fold, there):
+    if name_key(f"{schema}.{name}") not in map(name_key, there):
         if source.optional:
             return None
         raise SourceMissing(
@@ -246,7 +246,7 @@ def _described(
     location: str,
     *,
     text: bool = False,
-) -> Found:
+) -> LocatedSource:
     import duckdb
 
     try:
@@ -259,4 +259,4 @@ def _described(
         ) from error
     except duckdb.Error as error:
         raise unreadable(source.name, location, error) from error
-    return Found(location, relation, columns, text)
+    return LocatedSource(location, relation, columns, text)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.storage.warehouse import fold
+from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,7 +56,7 @@ def parse(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
 
 def beyond(query: dict[str, Any], tables: Iterable[str]) -> Beyond | None:
     """The first thing in a parsed query that is not one of the tables, or made of them."""
-    return next(_beyond(query, frozenset(fold(name) for name in tables)), None)
+    return next(_beyond(query, frozenset(name_key(name) for name in tables)), None)
 
 
 def condition(where: str) -> str:
@@ -119,7 +119,7 @@ def _beyond(part: object, known: frozenset[str]) -> Iterator[Beyond]:
     if found is not None:
         yield Beyond(found, part.get("query_location", sys.maxsize))
     for common in part.get("cte_map", {}).get("map", ()):
-        name, query = fold(common["key"]), common["value"]
+        name, query = name_key(common["key"]), common["value"]
         # DuckDB 2 says query_node. Only a recursive one sees itself.
         body = query.get("query_node") or query["query"]["node"]
         recursive = body["type"] == "RECURSIVE_CTE_NODE"
@@ -135,14 +135,14 @@ def _refused(part: dict[str, Any], known: frozenset[str]) -> str | None:
         return None if kind in _QUERIES else kind.removesuffix("_NODE").removesuffix("_QUERY")
     if part.get("class") == "FUNCTION":
         name = str(part["function_name"])
-        return f"{name}()" if fold(name) in _SETTINGS else None
+        return f"{name}()" if name_key(name) in _SETTINGS else None
     if not {"alias", "sample"} <= part.keys():
         return None
     if kind == "BASE_TABLE":
         names = [part["catalog_name"], part["schema_name"], part["table_name"]]
         qualified = ".".join(name for name in names if name)
-        return None if fold(qualified) in known and not any(names[:2]) else qualified
+        return None if name_key(qualified) in known and not any(names[:2]) else qualified
     if kind == "TABLE_FUNCTION":
         name = str(part["function"]["function_name"])
-        return None if fold(name) in TABLE_FUNCTIONS else f"{name}()"
+        return None if name_key(name) in TABLE_FUNCTIONS else f"{name}()"
     return None if kind in _RELATIONS else str(kind).removesuffix("_REF")

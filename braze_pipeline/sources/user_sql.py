@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
 from braze_pipeline.sources import reach
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import disk_full, fold
+from braze_pipeline.storage.warehouse import disk_full, name_key
 from braze_pipeline.written import did_you_mean, read_text
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def _check_names(file: Path, described: Sequence[tuple[str, ...]]) -> None:
     """Of two columns of one name DuckDB would make ``name`` and ``name_1``."""
     first: dict[str, str] = {}
     for name, *_ in described:
-        if fold(name) in first:
+        if name_key(name) in first:
             raise ConfigurationError(
-                f"{file} gives two columns that SQL cannot tell apart: {first[fold(name)]} and "
+                f"{file} gives two columns that SQL cannot tell apart: {first[name_key(name)]} and "
                 f"{name}.",
                 fix="Give one of them another name (`AS`), or exclude it (`SELECT c.* EXCLUDE "
                 "(name)`).",
             )
-        first[fold(name)] = name
+        first[name_key(name)] = name
 
 
 def damaged(error: Exception) -> Exception:

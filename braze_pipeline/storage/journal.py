@@ -59,7 +59,7 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True)
-class Progress:
+class JournalProgress:
     """What earlier sends of a plan have brought.
 
     Attributes:
@@ -119,7 +119,7 @@ class Journal:
                 [status, _now(), json.dumps(summary), send_id],
             )
 
-    def progress(self, plan_id: str) -> Progress:
+    def progress(self, plan_id: str) -> JournalProgress:
         """What all sends of a plan together have brought."""
         return progress(self.path, plan_id)
 
@@ -150,7 +150,7 @@ class Send:
     done: bool
 
 
-def unfolded(path: Path, destination: str) -> list[Send]:
+def unapplied(path: Path, destination: str) -> list[Send]:
     """The sends of a destination that are not wholly in the ledger yet, in order.
 
     Raises:
@@ -172,7 +172,7 @@ def unfolded(path: Path, destination: str) -> list[Send]:
     ]  # fmt: skip
 
 
-def mark_folded(path: Path, send: Send) -> None:
+def mark_applied(path: Path, send: Send) -> None:
     """Note that a send is in the ledger."""
     with _told(path), closing(sqlite3.connect(path, timeout=30.0)) as con, con:
         con.execute("UPDATE sends SET folded_at = ? WHERE send_id = ?", (_now(), send.send_id))
@@ -242,14 +242,14 @@ def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
     )
 
 
-def progress(path: Path, plan_id: str) -> Progress:
+def progress(path: Path, plan_id: str) -> JournalProgress:
     """What all sends of a plan together have brought."""
     ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for request_no, first, count in answered(path, plan_id):
         ranges[request_no].append((first, count))
     users = sum(count for parts in ranges.values() for _, count in parts)
     lost = len(refused(path, plan_id))
-    return Progress(dict(ranges), users - lost, lost)
+    return JournalProgress(dict(ranges), users - lost, lost)
 
 
 def _read(path: Path, query: str, key: str | int) -> list[tuple[Any, ...]]:

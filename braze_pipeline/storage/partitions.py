@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.storage import warehouse
-from braze_pipeline.storage.warehouse import fold, quote
+from braze_pipeline.storage.warehouse import name_key, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import TemplateSettings
 
-REST: Final = timedelta(days=1)
+MIN_RETENTION: Final = timedelta(days=1)
 """A day that was written less than this ago is not dropped, however old the day itself is: a
 backfill of the past still needs it for its next steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
+class SchemaChange:
     """How a table was changed to have the columns of a build.
 
     Attributes:
@@ -41,7 +41,7 @@ class Fitted:
     retyped: tuple[str, ...] = ()
 
 
-def replace_day(
+def replace_partition(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
     table: str,
@@ -49,8 +49,8 @@ def replace_day(
     query: str,
     *,
     now: datetime | None = None,
-    then: Callable[[Fitted], None] | None = None,
-) -> Fitted:
+    then: Callable[[SchemaChange], None] | None = None,
+) -> SchemaChange:
     """Put a query's rows in the place of a day's, in one transaction; drop days beyond history.
 
     Args:
@@ -95,7 +95,7 @@ def _drop_old(
         "DELETE FROM records.days WHERE table_name = $name AND written_at < $before AND as_of <= "
         "(SELECT max(as_of) FROM records.days WHERE table_name = $name) - $days::INTEGER "
         "RETURNING as_of",
-        {"name": name, "before": written_at - REST, "days": history_days},
+        {"name": name, "before": written_at - MIN_RETENTION, "days": history_days},
     ).fetchall()
     if gone:
         con.execute(
@@ -115,7 +115,9 @@ def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) 
     return dict(warehouse.columns(con, t.table(table))) if there else {}
 
 
-def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str) -> Fitted:
+def _fit(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str
+) -> SchemaChange:
     name = t.table(table)
     wanted = dict(warehouse.columns(con, query))
     there = columns_of(con, t, table)
@@ -123,25 +125,25 @@ def _fit(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query:
     if not there:
         columns = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         con.execute(f"CREATE TABLE IF NOT EXISTS {name} (__as_of DATE NOT NULL, {columns})")
-        return Fitted()
+        return SchemaChange()
     # SQL does not distinguish cases, but a name that is shown should be as the SQL has it.
-    named = {fold(column): column for column in there}
-    added = tuple(c for c in wanted if fold(c) not in named)
-    removed = tuple(c for c in there if fold(c) not in {fold(w) for w in wanted})
+    named = {name_key(column): column for column in there}
+    added = tuple(c for c in wanted if name_key(c) not in named)
+    removed = tuple(c for c in there if name_key(c) not in {name_key(w) for w in wanted})
     retyped = tuple(
-        c for c, kind in wanted.items() if there.get(named.get(fold(c), ""), kind) != kind
+        c for c, kind in wanted.items() if there.get(named.get(name_key(c), ""), kind) != kind
     )
     for column in added:
         con.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {wanted[column]}")
     for column in removed:
         con.execute(f"ALTER TABLE {name} DROP COLUMN {quote(column)}")
     for column in retyped:
-        _retype(con, name, column, there[named[fold(column)]], wanted[column])
+        _retype(con, name, column, there[named[name_key(column)]], wanted[column])
     for column in wanted:
-        old = named.get(fold(column), column)
+        old = named.get(name_key(column), column)
         if old != column:
             con.execute(f"ALTER TABLE {name} RENAME COLUMN {quote(old)} TO {quote(column)}")
-    return Fitted(added=added, removed=removed, retyped=retyped)
+    return SchemaChange(added=added, removed=removed, retyped=retyped)
 
 
 def _retype(

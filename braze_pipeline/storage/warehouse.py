@@ -46,7 +46,7 @@ OURS = "__"
 A brand's own column may not begin so, so that no name that it chooses means one of ours."""
 
 
-def fold(name: str) -> str:
+def name_key(name: str) -> str:
     """The same for all names that DuckDB takes for one: it does for ``A`` and ``a``, not for ``Ä``
     and ``ä``.
     """

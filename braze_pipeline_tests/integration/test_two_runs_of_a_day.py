@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.operations.report import Report, report
-from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline.send import flow
 from braze_pipeline.send.flow import Overrides, SendOutcome

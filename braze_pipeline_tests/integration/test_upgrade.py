@@ -14,7 +14,7 @@ from braze_pipeline.alerts import ActionStore
 from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.errors import EndpointMismatch
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import plan_preview
 from braze_pipeline.profiles import build_profiles
 from braze_pipeline.sandbox import Sandbox
@@ -95,7 +95,7 @@ def test_it_plans_what_0_1_0_would_have_planned_and_braze_ends_with_just_that(
 
 def test_its_last_plan_can_still_be_looked_at(old: OldDatabase) -> None:
     with old.warehouse.connect() as con:
-        plan = records.latest(con, old.template("loyal"))
+        plan = stored_plans.latest(con, old.template("loyal"))
         assert plan is not None
         assert (plan.status, plan.planned_attributes) == ("ready", 64)
         assert plan.preflight.sentence().endswith("`preflight: off`.")

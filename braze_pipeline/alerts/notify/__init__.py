@@ -21,7 +21,7 @@ BRAZE_PIPELINE_UI_URL               address of Dagster's UI, for links to runs
 
 from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
 from braze_pipeline.alerts.notify.configured import channels_from
-from braze_pipeline.alerts.notify.delivery import deliver
-from braze_pipeline.alerts.notify.text import Told, tell
+from braze_pipeline.alerts.notify.outbox_delivery import deliver
+from braze_pipeline.alerts.notify.text import Notification, compose
 
-__all__ = ["Channel", "ChannelProblem", "Told", "channels_from", "deliver", "tell"]
+__all__ = ["Channel", "ChannelProblem", "Notification", "channels_from", "compose", "deliver"]

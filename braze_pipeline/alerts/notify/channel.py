@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from braze_pipeline.alerts.notify.text import Told
+from braze_pipeline.alerts.notify.text import Notification
 
 TIMEOUT_SECONDS = 10.0
 
@@ -24,7 +24,7 @@ class Channel:
     """
 
     name: str
-    send: Callable[[Told], None]
+    send: Callable[[Notification], None]
 
     def __repr__(self) -> str:
         """The name alone: ``send`` holds the address."""

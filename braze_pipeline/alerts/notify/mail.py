@@ -9,13 +9,13 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
 from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
-from braze_pipeline.alerts.notify.text import Told
+from braze_pipeline.alerts.notify.text import Notification
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _PREFIX = "BRAZE_PIPELINE_SMTP_"
 
 
-def send(told: Told, environ: Mapping[str, str]) -> None:
+def send(told: Notification, environ: Mapping[str, str]) -> None:
     """Send a message to the receivers that the environment names.
 
     Raises:
@@ -61,7 +61,7 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
     return server
 
 
-def _mail(told: Told, environ: Mapping[str, str]) -> EmailMessage:
+def _mail(told: Notification, environ: Mapping[str, str]) -> EmailMessage:
     receivers = [one.strip() for one in _get(environ, "TO").split(",") if one.strip()]
     if not receivers:
         raise ChannelProblem(f"{_PREFIX}TO names no receiver.")

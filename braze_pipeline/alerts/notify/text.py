@@ -17,7 +17,7 @@ _HEADLINES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class Notification:
     """A message in words and as data.
 
     Attributes:
@@ -45,7 +45,7 @@ def days_text(days: tuple[str, str] | None) -> str | None:
     return days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
 
 
-def tell(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Told:
+def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Notification:
     """A message about an action.
 
     Args:
@@ -65,7 +65,7 @@ def tell(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Told:
     lines = [action.how or "Its cause is gone."] if recovered else _trouble(action, steps, facts)
     if link:
         lines.append(f"Run: {link}")
-    return Told(
+    return Notification(
         subject=subject,
         lines=tuple(lines),
         data={

@@ -15,7 +15,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
-from braze_pipeline.alerts.notify.text import Told
+from braze_pipeline.alerts.notify.text import Notification
 from braze_pipeline.braze.instances import travels_in_clear
 
 _OK = range(200, 300)
@@ -66,7 +66,7 @@ def post(url: str, body: object) -> None:
         raise ChannelProblem(f"It answered with status {status}.")
 
 
-def slack_body(told: Told) -> dict[str, object]:
+def slack_body(told: Notification) -> dict[str, object]:
     """A message as Slack wants it (Slack docs, "Sending messages using incoming webhooks")."""
     text = "\n".join((f"*{told.subject}*", *told.lines))
     return {"text": _escaped(text[:_SLACK_LIMIT])}

@@ -16,11 +16,11 @@ Dagster's own settings are looked at by ``braze_pipeline.orchestration.health``.
 from __future__ import annotations
 
 from braze_pipeline.operations.doctor.access import access
+from braze_pipeline.operations.doctor.connection import reach
 from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.disk import disk, private_files
-from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok, warning
 from braze_pipeline.operations.doctor.journal import journal
-from braze_pipeline.operations.doctor.reach import reach
 from braze_pipeline.operations.doctor.zones import zones
 
 __all__ = [
@@ -30,11 +30,11 @@ __all__ = [
     "database",
     "disk",
     "exit_code",
-    "failed",
-    "fine",
+    "failure",
     "journal",
+    "ok",
     "private_files",
     "reach",
-    "worth",
+    "warning",
     "zones",
 ]

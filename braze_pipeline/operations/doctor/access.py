@@ -21,9 +21,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import client as http
-from braze_pipeline.braze.answers import Kind, Verdict
+from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome
 from braze_pipeline.errors import MissingPermission, PipelineError
-from braze_pipeline.operations.doctor.finding import Finding, State, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok, warning
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import Answer, BrazeClient
@@ -45,8 +45,8 @@ _REQUESTS: Final[Mapping[str, tuple[str, str, object]]] = {
     ATTRIBUTES: ("GET", http.ATTRIBUTES, None),
 }
 
-_REFUSED: Final = frozenset({Kind.UNAUTHORIZED, Kind.FORBIDDEN})
-_UNSURE: Final = frozenset({Kind.THROTTLED, Kind.RETRY})
+_REFUSED: Final = frozenset({ResponseAction.UNAUTHORIZED, ResponseAction.FORBIDDEN})
+_UNSURE: Final = frozenset({ResponseAction.THROTTLED, ResponseAction.RETRY})
 
 SKEW_SECONDS: Final = 10.0
 """A clock that is further off is worth knowing: Braze may name a moment to wait for."""
@@ -74,7 +74,7 @@ def access(
         secret = secret_of(environ, destination.api_key_env)
         client = http.BrazeClient(destination, secret, pool=1)
     except PipelineError as error:
-        return [failed(name, error)]
+        return [failure(name, error)]
     try:
         return _asked(client, destination, used, now)
     finally:
@@ -87,14 +87,14 @@ def _asked(
     used: Collection[str],
     now: Callable[[], datetime],
 ) -> list[Finding]:
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, ResponseOutcome] = {}
     found: list[Finding] = []
     for permission in PURPOSES:
         before = now()
         try:
             answer = client.ask(*_REQUESTS[permission])
         except http.NoAnswer as error:
-            return [*found, failed(f"{destination.name}: answer", client.unavailable(error.cause))]
+            return [*found, failure(f"{destination.name}: answer", client.unavailable(error.cause))]
         verdicts[permission] = _meaning(client, answer)
         if permission == TRACK:
             middle = before + (now() - before) / 2
@@ -109,11 +109,11 @@ def _asked(
     return [*found[:2], *told, *found[2:]]
 
 
-def _meaning(client: BrazeClient, answer: Answer) -> Verdict:
+def _meaning(client: BrazeClient, answer: Answer) -> ResponseOutcome:
     verdict = client.judged(answer, objects=1)
     # Kinds that come from a status alone: make sure that it was Braze which said it.
     if verdict.kind in _REFUSED and not _speaks(answer):
-        return Verdict(Kind.NOT_BRAZE, cause=verdict.cause)
+        return ResponseOutcome(ResponseAction.NOT_BRAZE, cause=verdict.cause)
     return verdict
 
 
@@ -127,37 +127,37 @@ def _speaks(answer: Answer) -> bool:
 
 
 def _first(
-    client: BrazeClient, destination: DestinationSettings, verdict: Verdict
+    client: BrazeClient, destination: DestinationSettings, verdict: ResponseOutcome
 ) -> list[Finding]:
     name = f"{destination.name}: answer"
     where = destination.endpoint + (f" ({destination.instance})" if destination.instance else "")
-    if verdict.kind is Kind.NOT_BRAZE or verdict.kind is Kind.RETRY:
-        return [failed(name, client.failed(verdict))]
-    if verdict.kind is Kind.THROTTLED:
+    if verdict.kind is ResponseAction.NOT_BRAZE or verdict.kind is ResponseAction.RETRY:
+        return [failure(name, client.failed(verdict))]
+    if verdict.kind is ResponseAction.THROTTLED:
         return [
-            worth(
+            warning(
                 name,
                 f"{where} answers as Braze does: the request limit is used up at the moment.",
                 "A run waits for it; lower `rate_limit` if other systems share the limit.",
             )
         ]
-    return [fine(name, f"{where} answers as Braze does.")]
+    return [ok(name, f"{where} answers as Braze does.")]
 
 
 def _key(
-    client: BrazeClient, destination: DestinationSettings, verdicts: Mapping[str, Verdict]
+    client: BrazeClient, destination: DestinationSettings, verdicts: Mapping[str, ResponseOutcome]
 ) -> Finding:
     """The key is good if anything at all accepts it; a 401 may also mean a missing permission."""
     name = f"{destination.name}: key"
     kinds = {verdict.kind for verdict in verdicts.values()}
-    if kinds <= {Kind.UNAUTHORIZED, *_UNSURE} and Kind.UNAUTHORIZED in kinds:
-        return failed(name, client.failed(verdicts[_of(verdicts, Kind.UNAUTHORIZED)]))
+    if kinds <= {ResponseAction.UNAUTHORIZED, *_UNSURE} and ResponseAction.UNAUTHORIZED in kinds:
+        return failure(name, client.failed(verdicts[_of(verdicts, ResponseAction.UNAUTHORIZED)]))
     if kinds <= _UNSURE:
-        return worth(name, "Braze does not say at the moment.", "Ask again in a minute.")
-    return fine(name, f"{destination.api_key_env} holds a key that Braze knows.")
+        return warning(name, "Braze does not say at the moment.", "Ask again in a minute.")
+    return ok(name, f"{destination.api_key_env} holds a key that Braze knows.")
 
 
-def _of(verdicts: Mapping[str, Verdict], kind: Kind) -> str:
+def _of(verdicts: Mapping[str, ResponseOutcome], kind: ResponseAction) -> str:
     return next(name for name, verdict in verdicts.items() if verdict.kind is kind)
 
 
@@ -165,24 +165,24 @@ def _permission(
     client: BrazeClient,
     destination: DestinationSettings,
     permission: str,
-    verdict: Verdict,
+    verdict: ResponseOutcome,
     used: Collection[str],
 ) -> Finding:
     name = f"{destination.name}: {permission}"
     purpose = PURPOSES[permission]
     if verdict.kind in _UNSURE:
-        return worth(name, "Braze does not say at the moment.", "Ask again in a minute.")
-    if verdict.kind is Kind.NOT_BRAZE:
+        return warning(name, "Braze does not say at the moment.", "Ask again in a minute.")
+    if verdict.kind is ResponseAction.NOT_BRAZE:
         error: PipelineError = client.failed(verdict, permission=permission)
     elif verdict.kind in _REFUSED:
         error = _lacking(destination, permission)
     else:
-        return fine(name, f"The key has it, for {purpose}.")
+        return ok(name, f"The key has it, for {purpose}.")
     if permission == TRACK:
-        return failed(name, error)
+        return failure(name, error)
     if permission in used:
-        return worth(name, f"{error.what} A run goes on without {purpose}.", error.fix)
-    return fine(name, f"The key does not have it; it is needed for {purpose}, which is not in use.")
+        return warning(name, f"{error.what} A run goes on without {purpose}.", error.fix)
+    return ok(name, f"The key does not have it; it is needed for {purpose}, which is not in use.")
 
 
 def _lacking(destination: DestinationSettings, permission: str) -> MissingPermission:
@@ -199,12 +199,12 @@ def _clock(destination: DestinationSettings, answer: Answer, here: datetime) -> 
     try:
         there = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
-        return fine(name, "The answer has no date to compare this machine's clock with.")
+        return ok(name, "The answer has no date to compare this machine's clock with.")
     there = there if there.tzinfo else there.replace(tzinfo=UTC)
     skew = (here - there).total_seconds()
     if -SKEW_SECONDS <= skew <= SKEW_SECONDS:
-        return fine(name, "This machine's clock agrees with Braze's to a few seconds.")
-    return worth(
+        return ok(name, "This machine's clock agrees with Braze's to a few seconds.")
+    return warning(
         name,
         f"This machine's clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} "
         "Braze's.",

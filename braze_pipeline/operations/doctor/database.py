@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
 from braze_pipeline.ledger import endpoint, tables
-from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 
 if TYPE_CHECKING:
@@ -36,17 +36,17 @@ def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -
 def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list[Finding]:
     path = warehouse.path
     if not path.exists():
-        return [fine("database", f"{path} is not there yet; the first run makes it.")]
+        return [ok("database", f"{path} is not there yet; the first run makes it.")]
     try:
         with replace(warehouse, lock_wait=_WAIT_SECONDS).connect(read_only=True) as con:
-            found = [fine("database", f"{path} opens."), *_versions(con, path, DATABASE)]
+            found = [ok("database", f"{path} opens."), *_versions(con, path, DATABASE)]
             if 0 < LEDGER.found(con) <= LEDGER.version:
                 ledgers = {tables.ledger_name(t): t for t in templates}
                 found += [_endpoint(con, warehouse, t) for t in ledgers.values()]
             return found
     except DatabaseLocked:
         return [
-            worth(
+            warning(
                 "database",
                 f"{path} is open in another process.",
                 "Right while a run builds its tables; else close the shell or notebook that holds "
@@ -54,7 +54,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
             )
         ]
     except PipelineError as error:
-        return [failed("database", error)]
+        return [failure("database", error)]
 
 
 def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings) -> Finding:
@@ -62,14 +62,14 @@ def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateS
     try:
         endpoint.check(con, warehouse, t)
     except EndpointMismatch as error:
-        return failed(name, error)
-    return fine(name, f"About {t.destination.endpoint}, or still empty.")
+        return failure(name, error)
+    return ok(name, f"About {t.destination.endpoint}, or still empty.")
 
 
 def _sqlite(path: Path, schema: Schema) -> list[Finding]:
     name = f"{schema.name} schema"
     if not path.exists():
-        return [fine(name, f"{path} is not there yet; the first run makes it.")]
+        return [ok(name, f"{path} is not there yet; the first run makes it.")]
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
             sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -77,7 +77,7 @@ def _sqlite(path: Path, schema: Schema) -> list[Finding]:
                 raise sqlite3.DatabaseError("damaged")
             return list(_versions(con, path, [schema]))
     except sqlite3.Error as error:
-        return [failed(name, _unreadable(path, error))]
+        return [failure(name, _unreadable(path, error))]
 
 
 def _versions(con: Connection, path: Path, schemas: Sequence[Schema]) -> Iterator[Finding]:
@@ -87,23 +87,23 @@ def _versions(con: Connection, path: Path, schemas: Sequence[Schema]) -> Iterato
         try:
             schema.refuse_newer(con, path)
         except PipelineError as error:
-            yield failed(name, error)
+            yield failure(name, error)
             continue
         if new:
-            yield fine(name, "Not there yet; the first run makes it.")
+            yield ok(name, "Not there yet; the first run makes it.")
         elif found < schema.version:
-            yield worth(
+            yield warning(
                 name,
                 f"Version {found}; the next run upgrades it to {schema.version}.",
                 "Make a backup first: an older version of the package cannot read it afterwards.",
             )
         else:
-            yield fine(name, f"Version {found}.")
+            yield ok(name, f"Version {found}.")
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
     return LedgerError(
         f"{path} cannot be read ({type(error).__name__}).",
-        fix="Restore it from a backup, or move it away with its -wal and -shm: what was sent since "
-        "the last fold is then sent again, open actions are forgotten.",
+        fix="Restore it from a backup, or move it away with its -wal and -shm: what Braze "
+        "acknowledged since the last run is then sent again, and open actions are forgotten.",
     )

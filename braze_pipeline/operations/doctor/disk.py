@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
 from braze_pipeline.errors import ConfigurationError, DiskFull
-from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 
 if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
@@ -26,16 +26,16 @@ def disk(warehouse: Warehouse) -> list[Finding]:
     """The folder can be written, and has room."""
     folder = _nearest(warehouse.path.resolve().parent)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return [failed("disk", _no_rights(folder))]
+        return [failure("disk", _no_rights(folder))]
     free = shutil.disk_usage(folder).free
     size = warehouse.path.stat().st_size if warehouse.path.is_file() else 0
     saw = f"{_amount(free)} free in {folder}; the database has {_amount(size)}."
     if free < LEAST:
         full = DiskFull(saw, fix="Free some room: what Braze acknowledged must be written down.")
-        return [failed("disk", full)]
+        return [failure("disk", full)]
     if free < max(COMFORTABLE, size):
-        return [worth("disk", saw, "Make room for at least the database's size again.")]
-    return [fine("disk", saw)]
+        return [warning("disk", saw, "Make room for at least the database's size again.")]
+    return [ok("disk", saw)]
 
 
 def private_files(warehouse: Warehouse) -> list[Finding]:
@@ -43,9 +43,9 @@ def private_files(warehouse: Warehouse) -> list[Finding]:
     beside = warehouse.path.parent.glob(f"{warehouse.path.stem}.*")
     loose = sorted(file for file in beside if file.stat().st_mode & private.OTHERS)
     if not loose:
-        return [fine("rights", "The database and what is beside it are readable for you alone.")]
+        return [ok("rights", "The database and what is beside it are readable for you alone.")]
     return [
-        worth(
+        warning(
             "rights",
             "They hold customers' values, and others may read them: "
             f"{', '.join(file.name for file in loose)}.",

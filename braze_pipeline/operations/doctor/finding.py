@@ -38,17 +38,17 @@ class Finding:
     exit_code: int = 0
 
 
-def fine(name: str, saw: str) -> Finding:
+def ok(name: str, saw: str) -> Finding:
     """All is well."""
     return Finding(name, State.OK, saw)
 
 
-def worth(name: str, saw: str, mend: str) -> Finding:
+def warning(name: str, saw: str, mend: str) -> Finding:
     """Somebody should know."""
     return Finding(name, State.WARN, saw, mend)
 
 
-def failed(name: str, error: PipelineError) -> Finding:
+def failure(name: str, error: PipelineError) -> Finding:
     """What a run would fail with."""
     return Finding(name, State.FAIL, error.what, error.fix, error.exit_code)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import LedgerError
-from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.storage import journal as records
 from braze_pipeline.storage.migrations import JOURNAL
 
@@ -39,15 +39,17 @@ def journal(
     path = warehouse.journal_path
     name = f"{destination}: journal"
     if not path.exists():
-        return [fine(name, "Nothing was sent from here yet.")]
+        return [ok(name, "Nothing was sent from here yet.")]
     try:
         version = _version(path)
     except sqlite3.Error as error:
-        return [failed(name, _unreadable(path, error))]
+        return [failure(name, _unreadable(path, error))]
     if version > JOURNAL.version:
-        return [failed(name, _newer(path, version))]
+        return [failure(name, _newer(path, version))]
     return [
-        _unfolded(warehouse, destination, [s.plan_id for s in records.unfolded(path, destination)]),
+        _unapplied(
+            warehouse, destination, [s.plan_id for s in records.unapplied(path, destination)]
+        ),
         _age(
             destination,
             records.last_acknowledged(path, destination),
@@ -69,22 +71,22 @@ def _version(path: Path) -> int:
     return version
 
 
-def _unfolded(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:
+def _unapplied(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:
     name = f"{destination}: journal"
     if _sending(warehouse.lock_path(destination)):
-        return fine(name, "A send is under way.")
+        return ok(name, "A send is under way.")
     if not plans:
-        return fine(name, "Every send is in the ledger.")
+        return ok(name, "Every send is in the ledger.")
     lost = [plan for plan in plans if not warehouse.snapshot(plan).exists()]
     saw = f"{len(plans)} send{'s' * (len(plans) > 1)} ended without getting into the ledger"
     if lost:
-        return worth(
+        return warning(
             name,
             f"{saw}; the plan's snapshot of {len(lost)} is gone.",
             f"Put the snapshots back into {warehouse.snapshots} before the next run, or leave it: "
             "what these sends brought is then sent again, which does no harm.",
         )
-    return worth(name, f"{saw}.", "Run again: the next run brings them in before anything else.")
+    return warning(name, f"{saw}.", "Run again: the next run brings them in before anything else.")
 
 
 def _sending(lock: Path) -> bool:
@@ -104,26 +106,26 @@ def _sending(lock: Path) -> bool:
 def _age(destination: str, last: str | None, max_age_hours: float | None, now: datetime) -> Finding:
     name = f"{destination}: last acknowledged"
     if last is None:
-        return fine(name, "Braze has not acknowledged anything from here yet.")
+        return ok(name, "Braze has not acknowledged anything from here yet.")
     moment = datetime.fromisoformat(last)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     hours = (now - moment).total_seconds() / 3600
     saw = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {hours:,.1f} hours ago."
     if max_age_hours is not None and hours > max_age_hours:
-        return worth(
+        return warning(
             name,
             saw,
             "Days on which nothing changed send nothing; if there were changes, look whether the "
             "schedule runs, and at `braze-pipeline actions`.",
         )
-    return fine(name, saw)
+    return ok(name, saw)
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
     return LedgerError(
         f"The journal {path} cannot be read ({type(error).__name__}).",
-        fix="Restore it from a backup, or move it away with its -wal and -shm: what was sent since "
-        "the last fold is then sent again.",
+        fix="Restore it from a backup, or move it away with its -wal and -shm: what Braze "
+        "acknowledged since the last run is then sent again.",
     )
 
 

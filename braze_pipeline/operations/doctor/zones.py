@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.operations.doctor.finding import Finding, failed, fine
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok
 from braze_pipeline.storage.warehouse import prepare
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def _zone(con: duckdb.DuckDBPyConnection, name: str, start: datetime) -> Finding
         error = ConfigurationError(
             "This machine has no data for it.", fix="Install tzdata anew: pip install -U tzdata."
         )
-        return failed(about, error)
+        return failure(about, error)
     for week in range(_WEEKS):
         moment = start + timedelta(weeks=week)
         asked = {"zone": name, "moment": int(moment.timestamp()) * 1_000_000}
         row = con.execute(_LOCAL, asked).fetchone()
         if row is None or row[0] != moment.astimezone(zone).replace(tzinfo=None):
-            return failed(about, _differs(moment))
-    return fine(about, f"Now {start.astimezone(zone):%Y-%m-%d %H:%M (UTC%z)}.")
+            return failure(about, _differs(moment))
+    return ok(about, f"Now {start.astimezone(zone):%Y-%m-%d %H:%M (UTC%z)}.")
 
 
 def _differs(moment: datetime) -> ConfigurationError:

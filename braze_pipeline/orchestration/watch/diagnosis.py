@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.alerts import NOTHING, Found, Sent, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.alerts import (
+    NOTHING,
+    DeliveryStatus,
+    Incident,
+    ever_acknowledged,
+    plan_of_run,
+    sent_under,
+)
 from braze_pipeline.alerts.kinds import (
     MISSING_FIELD_CAMPAIGN,
     MISSING_FIELD_ORCHESTRATION,
@@ -83,7 +90,7 @@ def diagnose(
     instance: dg.DagsterInstance,
     journal: Path,
     at: datetime,
-) -> Found | None:
+) -> Incident | None:
     """What of a run that failed or was terminated concerns a template; None: nothing does.
 
     Args:
@@ -97,7 +104,7 @@ def diagnose(
     if cause is None:
         return None
     goal = facts.goal(t)
-    return Found(
+    return Incident(
         action=_refined(cause.action, t, journal),
         what=cause.what,
         fix=cause.fix,
@@ -224,7 +231,7 @@ def _refined(action: str, t: TemplateSettings, journal: Path) -> str:
 
 def sent_of(
     facts: RunFacts, t: TemplateSettings, *, instance: dg.DagsterInstance, journal: Path
-) -> Sent:
+) -> DeliveryStatus:
     """What the run's plan got answers for, by the journal; nothing where there was no plan."""
     keys = TemplateKeys.of(t)
     made = facts.materialized.get(keys.plan, {})

@@ -8,7 +8,7 @@ from statistics import median
 
 import dagster as dg
 
-from braze_pipeline.alerts import ActionStore, Found
+from braze_pipeline.alerts import ActionStore, Incident
 from braze_pipeline.alerts.kinds import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
@@ -45,7 +45,7 @@ def note_slow_runs(
 
 def _slow(
     instance: dg.DagsterInstance, record: dg.RunRecord, t: TemplateSettings, *, now: datetime
-) -> Found | None:
+) -> Incident | None:
     factor = t.alerts.slow_factor
     if factor is None or record.start_time is None:
         return None
@@ -56,7 +56,7 @@ def _slow(
     if usual is None or seconds < factor * usual:
         return None
     run = record.dagster_run
-    return Found(
+    return Incident(
         action=SLOW_RUN,
         what=(
             f"Run {run.run_id[:8]} has been going for {seconds / 60:,.0f} minutes; its last ones "
@@ -142,7 +142,7 @@ def note_overdue_sends(
         if now - when <= timedelta(hours=t.schedule.max_age_hours):
             continue
         noted = store.note(
-            Found(
+            Incident(
                 action=SEND_OVERDUE,
                 what=(
                     f"The last acknowledged send was on {when:%Y-%m-%d at %H:%M} UTC, more than "

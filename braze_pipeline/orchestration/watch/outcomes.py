@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from braze_pipeline.alerts import Action, ActionStore, Found
+from braze_pipeline.alerts import Action, ActionStore, Incident
 from braze_pipeline.alerts.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
@@ -15,7 +15,7 @@ from braze_pipeline.orchestration.watch.runs import Done, RunFacts, number_of
 from braze_pipeline.settings import TemplateSettings
 
 
-def warnings_of(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> list[Found]:
+def warnings_of(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> list[Incident]:
     """What a run that succeeded still warns of.
 
     Raises:
@@ -33,7 +33,7 @@ def settle(
     store: ActionStore,
     facts: RunFacts,
     t: TemplateSettings,
-    warnings: Sequence[Found],
+    warnings: Sequence[Incident],
     *,
     at: datetime,
 ) -> list[Done]:
@@ -77,7 +77,7 @@ def resolves(
     return action.days is None or (facts.days is not None and facts.days[1] >= action.days[1])
 
 
-def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Found | None:
+def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Incident | None:
     """A success in which more of the audience than is allowed did not get through."""
     limit = t.alerts.max_rejected_share
     keys = TemplateKeys.of(t)
@@ -107,7 +107,7 @@ def partial_success(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> Fo
 
 def warned(
     facts: RunFacts, t: TemplateSettings, check: str, action: str, *, at: datetime
-) -> Found | None:
+) -> Incident | None:
     """A success of which a check that does not block warned."""
     for one in facts.warned:
         if one.check_name == check and one.asset_key in TemplateKeys.of(t).all:
@@ -117,9 +117,9 @@ def warned(
 
 def _found(
     facts: RunFacts, t: TemplateSettings, action: str, what: str, *, at: datetime, fix: str = ""
-) -> Found:
+) -> Incident:
     goal = facts.goal(t)
-    return Found(
+    return Incident(
         action=action,
         what=what,
         fix=fix,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from braze_pipeline.alerts import ActionStore, Found, Noted
+from braze_pipeline.alerts import ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.kinds import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
@@ -118,7 +118,7 @@ class Watch:
             return False
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
-    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[Noted]:
+    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:
         """Put a run that failed or was terminated into the store, and say so in its log.
 
         Raises:
@@ -134,7 +134,7 @@ class Watch:
                 )
         return every
 
-    def _diagnosed(self, run: dg.DagsterRun, at: datetime) -> list[Found]:
+    def _diagnosed(self, run: dg.DagsterRun, at: datetime) -> list[Incident]:
         try:
             facts = facts_of(self.instance, run, self.templates)
             touched = facts.touched(self.templates)
@@ -146,10 +146,10 @@ class Watch:
             return [self._unread(run, error, at)]
         return [one for one in found if one is not None]
 
-    def _unread(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Found:
+    def _unread(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Incident:
         t = self.templates[0]
         why = error.what if isinstance(error, PipelineError) else f"{type(error).__name__}."
-        return Found(
+        return Incident(
             action=UNKNOWN,
             what=f"A run ended, and its events cannot be read: {why}",
             fix="Look at the run in Dagster's UI.",
@@ -161,6 +161,6 @@ class Watch:
         )
 
 
-def _news(noted: Sequence[Noted], run: dg.DagsterRun) -> list[Done]:
+def _news(noted: Sequence[RecordResult], run: dg.DagsterRun) -> list[Done]:
     """What was noted and was not known before: the other sensor may have come first."""
     return [Done(words=one.words(), run_id=run.run_id) for one in noted if not one.known]

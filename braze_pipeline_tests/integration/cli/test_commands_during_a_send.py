@@ -17,7 +17,7 @@ import pytest
 
 from braze_pipeline.cli.context import session
 from braze_pipeline.operations.transfer import export_ledger
-from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.send import flow
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import lock
@@ -31,7 +31,7 @@ OLDER, NEWER = day(1), day(2)
 
 
 @dataclass
-class Gate:
+class RateLimiter:
     """A server that answers one request, and the others once it is opened."""
 
     opened: threading.Event = field(default_factory=threading.Event)
@@ -56,7 +56,7 @@ class Place:
     brand: SmallBrand
     world: World
     t: TemplateSettings
-    gate: Gate
+    gate: RateLimiter
     server: FakeHttp
 
     def values(self, orders: int) -> dict[str, dict[str, Any]]:
@@ -90,7 +90,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    brand, gate = small_brand(tmp_path / "brand"), Gate()
+    brand, gate = small_brand(tmp_path / "brand"), RateLimiter()
     with FakeHttp(gate.answer) as server:
         brand.enter(monkeypatch, server.endpoint)
         monkeypatch.setenv("BRAZE_PIPELINE_DATABASE", str(tmp_path / "w.duckdb"))

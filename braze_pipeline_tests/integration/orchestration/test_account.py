@@ -77,13 +77,13 @@ def lose_an_answer(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_an_acceptance_in_the_ledger(_: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> folding.FoldSummary:
+    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> folding.ApplySummary:
         result = original(con, *more)
         con.execute("UPDATE records.plans SET accepted_users = accepted_users - 1")
         return result
 
-    original = folding.fold
-    monkeypatch.setattr(folding, "fold", cheat)
+    original = folding.apply_acknowledgements
+    monkeypatch.setattr(folding, "apply_acknowledgements", cheat)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.impl import core_execute_run
 
-from braze_pipeline.alerts import Found
+from braze_pipeline.alerts import Incident
 from braze_pipeline.cli.main import cli
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
@@ -192,9 +192,9 @@ def test_what_cannot_be_resolved_says_why(
         command(brand, "actions", *words)
 
 
-def _found(**more: Any) -> Found:
+def _found(**more: Any) -> Incident:
     values: dict[str, Any] = {"action": "send_interrupted", "template": "loyal", **more}
-    return Found(
+    return Incident(
         what="The run was terminated.",
         fix="",
         destination="braze",

@@ -15,7 +15,7 @@ from braze_pipeline.cli.main import cli
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import EndpointMismatch
-from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.destination import build_definitions
 from braze_pipeline.orchestration.failures import ACTION
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox

@@ -15,8 +15,8 @@ from braze_pipeline.audience.build import Funnel
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import AudienceEmpty
-from braze_pipeline.orchestration.build import build_definitions
 from braze_pipeline.orchestration.checks import AUDIENCE, FRESH_SOURCES, audience_result
+from braze_pipeline.orchestration.destination import build_definitions
 from braze_pipeline.orchestration.failures import WHAT
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_days

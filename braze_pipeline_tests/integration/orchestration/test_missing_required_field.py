@@ -14,7 +14,7 @@ import pytest
 
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.errors import ContractBroken, MissingRequiredField
-from braze_pipeline.orchestration.build import build_definitions
+from braze_pipeline.orchestration.destination import build_definitions
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.commands import command, one_action, store_of, tick
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand

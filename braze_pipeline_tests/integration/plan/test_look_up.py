@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.braze.patience import Patience
+from braze_pipeline.braze.retry_policy import RetryPolicy
 from braze_pipeline.errors import BrazeUnavailable, InvalidCredentials, RateLimitExhausted
 from braze_pipeline.plan import lookup
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
@@ -157,7 +157,7 @@ def test_a_long_wait_is_told() -> None:
         error.wait = 37.0
         raise error
 
-    patience = Patience(throttled=60, failing=1, say=said.append, sleep=slept.append)
+    patience = RetryPolicy(throttled=60, failing=1, say=said.append, sleep=slept.append)
     assert patience(ask) == "answer"
     assert slept == [37.0, 37.0]
     assert said == ["Rate limit exhausted: asked again in 37 s."] * 2

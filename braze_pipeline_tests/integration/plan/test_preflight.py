@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.plan import preflight, records
+from braze_pipeline.plan import preflight, stored_plans
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.sandbox import DataType, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings, TemplateSettings, ValueType
@@ -75,7 +75,7 @@ def test_what_braze_would_lose_is_held_back_and_the_rest_goes(
         ("Lifetime Value", "differs_in_case_only", "plan"),
         ("Tier", "type_differs_in_braze", "plan"),
     ]
-    assert records.load(world.con, plan.plan_id).preflight == plan.preflight
+    assert stored_plans.load(world.con, plan.plan_id).preflight == plan.preflight
     world.close()
 
 

@@ -24,7 +24,7 @@ from braze_pipeline.errors import (
     WrongInstance,
 )
 from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
-from braze_pipeline.send import Progress, SendResult, send_plan, sending
+from braze_pipeline.send import SendProgress, SendResult, send_plan, sending
 from braze_pipeline.settings import RateLimit
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
@@ -336,7 +336,7 @@ def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
 
 def test_progress_is_told_and_ends_with_everybody(tmp_path: Path) -> None:
     ids = users(600)
-    told: list[Progress] = []
+    told: list[SendProgress] = []
     with Sandbox(users=ids) as sandbox:
         send_plan(
             snapshot=write_snapshot(tmp_path / "p.parquet", ids),

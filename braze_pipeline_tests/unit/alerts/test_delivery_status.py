@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.alerts import Sent, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.alerts import DeliveryStatus, ever_acknowledged, plan_of_run, sent_under
 from braze_pipeline.storage.journal import Acknowledgement, Journal
 
 
@@ -27,8 +27,12 @@ def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     acknowledge(path, "run-1", request=0, count=75, refused=2)
     acknowledge(path, "run-2", request=1, count=10)
-    assert sent_under(path, "plan", planned=100) == Sent(planned=100, accepted=83, rejected=2)
-    assert sent_under(path, "another", planned=5) == Sent(planned=5, accepted=0, rejected=0)
+    assert sent_under(path, "plan", planned=100) == DeliveryStatus(
+        planned=100, accepted=83, rejected=2
+    )
+    assert sent_under(path, "another", planned=5) == DeliveryStatus(
+        planned=5, accepted=0, rejected=0
+    )
     assert plan_of_run(path, "run-2") == "plan"
     assert plan_of_run(path, "run-3") is None
     assert ever_acknowledged(path, "braze")
@@ -41,7 +45,9 @@ def test_send_and_action_count_a_plan_alike_also_what_was_answered_twice(tmp_pat
     acknowledge(path, "run-2", request=0, count=75, refused=2)
     found = Journal(path).progress("plan")
     assert (found.accepted, found.refused) == (73, 2)
-    assert sent_under(path, "plan", planned=75) == Sent(planned=75, accepted=73, rejected=2)
+    assert sent_under(path, "plan", planned=75) == DeliveryStatus(
+        planned=75, accepted=73, rejected=2
+    )
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"this is no database at all" * 50])
@@ -58,17 +64,20 @@ def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        (Sent(planned=None, accepted=0, rejected=0), "Nothing was sent."),
-        (Sent(planned=9, accepted=0, rejected=0), "Nothing was sent; 9 users were planned."),
+        (DeliveryStatus(planned=None, accepted=0, rejected=0), "Nothing was sent."),
         (
-            Sent(planned=1000, accepted=900, rejected=40),
+            DeliveryStatus(planned=9, accepted=0, rejected=0),
+            "Nothing was sent; 9 users were planned.",
+        ),
+        (
+            DeliveryStatus(planned=1000, accepted=900, rejected=40),
             "900 users accepted by Braze, 40 refused, 60 not attempted.",
         ),
         (
-            Sent(planned=None, accepted=900, rejected=0),
+            DeliveryStatus(planned=None, accepted=900, rejected=0),
             "900 users accepted by Braze, 0 refused, an unknown number not attempted.",
         ),
     ],
 )
-def test_it_is_told_in_one_sentence(sent: Sent, sentence: str) -> None:
+def test_it_is_told_in_one_sentence(sent: DeliveryStatus, sentence: str) -> None:
     assert sent.sentence() == sentence

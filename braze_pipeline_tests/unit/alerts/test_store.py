@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.alerts import ActionStore, Found, Outbox, Sent
-from braze_pipeline.alerts.database import reading
+from braze_pipeline.alerts import ActionStore, DeliveryStatus, Incident, Outbox
+from braze_pipeline.alerts.connection import reading
 from braze_pipeline.alerts.outbox import LONGEST_WAIT
 from braze_pipeline.errors import LedgerError
 
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> ActionStore:
     return ActionStore(tmp_path / "deep" / "warehouse.actions.sqlite")
 
 
-def found(**more: Any) -> Found:
+def found(**more: Any) -> Incident:
     values: dict[str, Any] = {
         "action": "database_locked",
         "what": "Another process keeps it open; waited 60 s.",
@@ -34,7 +34,7 @@ def found(**more: Any) -> Found:
         "run_id": "run-1",
         **more,
     }
-    return Found(**values)
+    return Incident(**values)
 
 
 def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
@@ -43,14 +43,14 @@ def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
             days=("2026-02-01", "2026-02-28"),
             goal="braze_send",
             guard="audience_size",
-            sent=Sent(planned=10, accepted=6, rejected=1),
+            sent=DeliveryStatus(planned=10, accepted=6, rejected=1),
         )
     )
     action = store.get(1)
     assert action is not None
     assert action.days == ("2026-02-01", "2026-02-28")
     assert (action.goal, action.guard, action.count) == ("braze_send", "audience_size", 1)
-    assert action.sent == Sent(planned=10, accepted=6, rejected=1)
+    assert action.sent == DeliveryStatus(planned=10, accepted=6, rejected=1)
     assert action.sent.not_attempted == 3
     assert action.first_seen == action.last_seen == START.isoformat()
     assert (action.resolved_at, action.how) == (None, None)
@@ -140,7 +140,7 @@ def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
         raise sqlite3.OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr("braze_pipeline.alerts.store._message", broken)
+        patch.setattr("braze_pipeline.alerts.action_store._message", broken)
         with pytest.raises(sqlite3.OperationalError):
             store.note(found())
     assert store.open_ones() == []

@@ -17,7 +17,7 @@ from braze_pipeline.audience.build import build_audience
 from braze_pipeline.errors import ConfigurationError, NotBuilt
 from braze_pipeline.settings import AudienceRules, RecipientGroup, TemplateSettings
 from braze_pipeline.storage import migrations
-from braze_pipeline.storage.partitions import replace_day
+from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline_tests.shop import template
 
 DAY = date(2011, 12, 9)
@@ -46,7 +46,7 @@ def put(
     con.execute(f"CREATE OR REPLACE TEMP TABLE given ({columns})")
     marks = ", ".join(f"({', '.join('?' * len(TYPES))})" for _ in rows)
     con.execute(f"INSERT INTO given VALUES {marks}", [value for row in rows for value in row])
-    replace_day(con, t, "customer_attributes", day, "SELECT * FROM given")
+    replace_partition(con, t, "customer_attributes", day, "SELECT * FROM given")
 
 
 def judged(con: duckdb.DuckDBPyConnection, day: date = DAY) -> dict[str, str | None]:
@@ -172,10 +172,10 @@ def test_a_column_that_a_rule_reads_must_be_there_and_only_then(
 ) -> None:
     t = template(audience=AudienceRules(min_lifetime_value=1, channels=("email",)))
     query = "SELECT '1' AS customer_id, 5.0 AS lifetime_value, 1 AS l12m_recency, 'x' AS email"
-    replace_day(con, t, "customer_attributes", DAY, query)
+    replace_partition(con, t, "customer_attributes", DAY, query)
     with pytest.raises(ConfigurationError, match="'email_opted_in'"):
         build_audience(con, t, DAY)
-    replace_day(con, t, "customer_attributes", DAY, query + ", true AS Email_Opted_In")
+    replace_partition(con, t, "customer_attributes", DAY, query + ", true AS Email_Opted_In")
     assert build_audience(con, t, DAY).audience == 1
 
 
@@ -240,7 +240,7 @@ def test_a_column_of_another_type_than_its_rule_compares_is_refused_with_the_way
     t = template(audience=AudienceRules(min_lifetime_value=0, min_predicted_value=1))
     put(con, t, [Row()])
     query = f"SELECT * REPLACE ({made} AS {column}) FROM given"
-    replace_day(con, t, "customer_attributes", DAY, query)
+    replace_partition(con, t, "customer_attributes", DAY, query)
     with pytest.raises(ConfigurationError) as caught:
         build_audience(con, t, DAY)
     assert f"gives {column} as " in str(caught.value)
@@ -252,5 +252,5 @@ def test_a_column_with_no_value_at_all_may_be_of_any_type(con: duckdb.DuckDBPyCo
     t = template(audience=AudienceRules(min_lifetime_value=0))
     put(con, t, [Row()])
     query = "SELECT * REPLACE (NULL AS sms_opted_in, NULL::VARCHAR AS phone) FROM given"
-    replace_day(con, t, "customer_attributes", DAY, query)
+    replace_partition(con, t, "customer_attributes", DAY, query)
     assert build_audience(con, t, DAY).audience == 1

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.answers import Kind, Verdict, judge, remaining_of, reset_of
+from braze_pipeline.braze.answers import (
+    ResponseAction,
+    ResponseOutcome,
+    classify,
+    remaining_of,
+    reset_of,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
@@ -19,9 +25,9 @@ HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
 
 def answer(
     status: int, body: object, *, objects: int = 5, headers: dict[str, str] | None = None
-) -> Verdict:
+) -> ResponseOutcome:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return judge(status, headers or {}, raw, objects=objects, now=NOW)
+    return classify(status, headers or {}, raw, objects=objects, now=NOW)
 
 
 def success(objects: int = 5, **more: Any) -> dict[str, Any]:
@@ -38,23 +44,23 @@ def refusal(index: Any, text: str = "bad value", **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_every_success_status_accepts_all_objects(status: int) -> None:
     verdict = answer(status, success())
-    assert verdict.kind is Kind.DONE
+    assert verdict.kind is ResponseAction.DONE
     assert verdict.refused == {}
 
 
 def test_queued_is_a_success() -> None:
-    assert answer(202, {"message": "queued"}).kind is Kind.DONE
+    assert answer(202, {"message": "queued"}).kind is ResponseAction.DONE
 
 
 def test_a_success_in_other_letters_is_a_success() -> None:
-    assert answer(201, success() | {"message": "Success"}).kind is Kind.DONE
+    assert answer(201, success() | {"message": "Success"}).kind is ResponseAction.DONE
 
 
 def test_an_empty_list_of_errors_refuses_nobody() -> None:
     nothing: list[Any] = [[], None, {}, ""]
     for empty in nothing:
         verdict = answer(201, success(errors=empty))
-        assert verdict == Verdict(Kind.DONE)
+        assert verdict == ResponseOutcome(ResponseAction.DONE)
 
 
 def test_objects_named_under_a_success_are_refused_and_the_others_accepted() -> None:
@@ -64,7 +70,7 @@ def test_objects_named_under_a_success_are_refused_and_the_others_accepted() -> 
         "message": "success",
     }
     verdict = answer(201, body)
-    assert verdict.kind is Kind.DONE
+    assert verdict.kind is ResponseAction.DONE
     assert verdict.refused == {1: "not a state", 3: "not a state", 4: "one id only"}
 
 
@@ -81,7 +87,7 @@ def test_an_index_written_as_a_string_still_names_its_object() -> None:
 def test_an_index_that_is_named_twice_is_refused_once() -> None:
     body = success(4, errors=[refusal(2, "first"), refusal(2, "second")])
     verdict = answer(201, body)
-    assert verdict.kind is Kind.DONE
+    assert verdict.kind is ResponseAction.DONE
     assert verdict.refused == {2: "first"}
 
 
@@ -92,7 +98,7 @@ def test_an_error_that_says_its_text_elsewhere_is_still_read() -> None:
 
 
 def test_a_missing_message_is_no_failure_when_the_count_accounts_for_all() -> None:
-    assert answer(201, {"attributes_processed": 5}).kind is Kind.DONE
+    assert answer(201, {"attributes_processed": 5}).kind is ResponseAction.DONE
 
 
 # -- successes that do not account for every object -------------------------------------------
@@ -118,17 +124,17 @@ def test_a_missing_message_is_no_failure_when_the_count_accounts_for_all() -> No
 )
 def test_an_error_that_names_no_object_makes_the_request_be_split(error: object) -> None:
     verdict = answer(201, success(4, errors=[error]))
-    assert verdict.kind is Kind.SPLIT
+    assert verdict.kind is ResponseAction.SPLIT
     assert verdict.text
 
 
 def test_errors_that_are_no_list_make_the_request_be_split() -> None:
-    assert answer(201, success(4, errors="something is wrong")).kind is Kind.SPLIT
+    assert answer(201, success(4, errors="something is wrong")).kind is ResponseAction.SPLIT
 
 
 def test_a_fatal_message_under_201_accepts_nobody() -> None:
     verdict = answer(201, {"message": "fatal error message", "errors": ["minor error message"]})
-    assert verdict.kind is Kind.SPLIT
+    assert verdict.kind is ResponseAction.SPLIT
     assert verdict.text
 
 
@@ -139,11 +145,11 @@ def test_a_fatal_message_under_201_is_told_apart_from_a_bare_refusal() -> None:
 
 @pytest.mark.parametrize("processed", [0, 4, 6])
 def test_a_count_that_does_not_add_up_makes_the_request_be_split(processed: int) -> None:
-    assert answer(201, success(processed)).kind is Kind.SPLIT
+    assert answer(201, success(processed)).kind is ResponseAction.SPLIT
 
 
 def test_a_count_that_does_not_add_up_with_the_refused_makes_the_request_be_split() -> None:
-    assert answer(201, success(5, errors=[refusal(1)])).kind is Kind.SPLIT
+    assert answer(201, success(5, errors=[refusal(1)])).kind is ResponseAction.SPLIT
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_a_count_that_does_not_add_up_with_the_refused_makes_the_request_be_spli
 )
 def test_a_success_that_says_nothing_readable_accepts_nobody(body: bytes) -> None:
     verdict = answer(201, body)
-    assert verdict.kind is Kind.RETRY
+    assert verdict.kind is ResponseAction.RETRY
     assert verdict.cause == "unreadable answer"
 
 
@@ -175,7 +181,7 @@ def test_a_success_that_says_nothing_readable_accepts_nobody(body: bytes) -> Non
 def test_a_400_that_names_objects_refuses_these_and_sends_the_others_again() -> None:
     body = {"message": "Valid data must be provided", "errors": [refusal(0), refusal(3)]}
     verdict = answer(400, body)
-    assert verdict.kind is Kind.RESEND
+    assert verdict.kind is ResponseAction.RESEND
     assert sorted(verdict.refused) == [0, 3]
 
 
@@ -183,7 +189,7 @@ def test_a_400_that_names_all_objects_is_the_end_of_them() -> None:
     text = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
     body = {"message": text, "errors": [refusal(index) for index in range(5)]}
     verdict = answer(400, body)
-    assert verdict.kind is Kind.DONE
+    assert verdict.kind is ResponseAction.DONE
     assert sorted(verdict.refused) == [0, 1, 2, 3, 4]
 
 
@@ -200,7 +206,7 @@ def test_a_400_that_names_all_objects_is_the_end_of_them() -> None:
     ],
 )
 def test_a_400_that_ties_to_no_object_makes_the_request_be_split(body: object) -> None:
-    assert answer(400, body).kind is Kind.SPLIT
+    assert answer(400, body).kind is ResponseAction.SPLIT
 
 
 def test_a_parse_error_is_told_by_its_own_field() -> None:
@@ -209,7 +215,7 @@ def test_a_parse_error_is_told_by_its_own_field() -> None:
 
 @pytest.mark.parametrize("body", [{"message": "too large"}, HTML, b""])
 def test_a_413_makes_the_request_be_split(body: object) -> None:
-    assert answer(413, body).kind is Kind.SPLIT
+    assert answer(413, body).kind is ResponseAction.SPLIT
 
 
 # -- what ends the run ------------------------------------------------------------------------
@@ -217,17 +223,17 @@ def test_a_413_makes_the_request_be_split(body: object) -> None:
 
 def test_a_401_is_about_the_key() -> None:
     verdict = answer(401, {"message": "Invalid API key: abc"})
-    assert verdict.kind is Kind.UNAUTHORIZED
+    assert verdict.kind is ResponseAction.UNAUTHORIZED
     assert verdict.text == "Invalid API key: abc"
 
 
 def test_a_403_is_about_permission() -> None:
-    assert answer(403, {"message": "Access Denied"}).kind is Kind.FORBIDDEN
+    assert answer(403, {"message": "Access Denied"}).kind is ResponseAction.FORBIDDEN
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 405, 410, 415, 418, 204])
 def test_what_braze_never_answers_to_this_path_is_another_server(status: int) -> None:
-    assert answer(status, HTML).kind is Kind.NOT_BRAZE
+    assert answer(status, HTML).kind is ResponseAction.NOT_BRAZE
 
 
 # -- what passes ------------------------------------------------------------------------------
@@ -236,7 +242,7 @@ def test_what_braze_never_answers_to_this_path_is_another_server(status: int) ->
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 529])
 def test_failures_of_the_server_are_tried_again(status: int) -> None:
     verdict = answer(status, HTML)
-    assert verdict.kind is Kind.RETRY
+    assert verdict.kind is ResponseAction.RETRY
     assert verdict.cause == str(status)
     assert verdict.wait is None
 
@@ -255,7 +261,7 @@ def test_the_reset_of_the_hourly_limit_does_not_hold_up_a_retry() -> None:
 def waits(**headers: str) -> float | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     verdict = answer(429, {"message": "over"}, headers=named)
-    assert verdict.kind is Kind.THROTTLED
+    assert verdict.kind is ResponseAction.THROTTLED
     return verdict.wait
 
 
@@ -341,7 +347,7 @@ def test_an_object_is_never_accepted_unless_the_answer_accounts_for_it(
     body = {"message": message, "attributes_processed": processed, "errors": errors}
     verdict = answer(status, body)
     assert all(0 <= index < 5 for index in verdict.refused)
-    if verdict.kind is not Kind.DONE:
+    if verdict.kind is not ResponseAction.DONE:
         return
     accepted = 5 - len(verdict.refused)
     if status == 400:
@@ -355,4 +361,4 @@ def test_an_object_is_never_accepted_unless_the_answer_accounts_for_it(
 
 @given(status=st.integers(100, 599), body=st.binary(max_size=60))
 def test_no_answer_whatsoever_breaks_the_reading(status: int, body: bytes) -> None:
-    assert isinstance(answer(status, body), Verdict)
+    assert isinstance(answer(status, body), ResponseOutcome)

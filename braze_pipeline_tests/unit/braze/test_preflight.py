@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.preflight import LOST, Finding, State, compare
+from braze_pipeline.braze.existing_attributes import LOST, AttributeFinding, AttributeState, compare
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import attribute
 
@@ -17,12 +17,12 @@ def listed(name: str, data_type: str | None, **more: Any) -> dict[str, Any]:
     return {"name": name, "data_type": data_type, "status": "Active", "array_length": None, **more}
 
 
-def one(type_: ValueType, *there: dict[str, Any], stop: bool = True) -> Finding | None:
+def one(type_: ValueType, *there: dict[str, Any], stop: bool = True) -> AttributeFinding | None:
     found = compare([attribute("Tier", type_)], there, stop=stop)
     return found[0] if found else None
 
 
-def state(type_: ValueType, *there: dict[str, Any]) -> State | None:
+def state(type_: ValueType, *there: dict[str, Any]) -> AttributeState | None:
     found = one(type_, *there)
     return found.state if found else None
 
@@ -50,14 +50,14 @@ def test_nothing_is_said_of_an_attribute_of_the_same_type(ours: ValueType, their
 def test_a_name_that_braze_does_not_have_is_new_and_may_go() -> None:
     found = one(ValueType.STRING, listed("Other", "String"))
     assert found is not None
-    assert (found.state, found.stops) == (State.NEW, False)
+    assert (found.state, found.stops) == (AttributeState.NEW, False)
 
 
 @pytest.mark.parametrize("there", ["tier", "TIER", "Tier ", "T-ier"])
 def test_another_spelling_in_braze_is_named_and_held_back(there: str) -> None:
     found = one(ValueType.STRING, listed(there, "String"))
     assert found is not None
-    assert (found.state, found.stops) == (State.OTHER_CASE, True)
+    assert (found.state, found.stops) == (AttributeState.OTHER_CASE, True)
     assert there in found.text
 
 
@@ -66,23 +66,23 @@ def test_where_both_spellings_are_in_braze_ours_is_meant() -> None:
 
 
 def test_another_type_and_the_blocklist_are_told_apart() -> None:
-    assert state(ValueType.STRING, listed("Tier", "Number")) is State.OTHER_TYPE
-    assert state(ValueType.INTEGER, listed("Tier", "Time")) is State.OTHER_TYPE
+    assert state(ValueType.STRING, listed("Tier", "Number")) is AttributeState.OTHER_TYPE
+    assert state(ValueType.INTEGER, listed("Tier", "Time")) is AttributeState.OTHER_TYPE
     blocked = listed("Tier", "String", status="Blocklisted")
-    assert state(ValueType.STRING, blocked) is State.BLOCKLISTED
+    assert state(ValueType.STRING, blocked) is AttributeState.BLOCKLISTED
 
 
 def test_a_type_in_unknown_words_is_told_but_stops_nothing() -> None:
     for said in (None, "", "Hologram"):
         found = one(ValueType.STRING, listed("Tier", said))
         assert found is not None
-        assert (found.state, found.stops) == (State.UNCLEAR, False)
+        assert (found.state, found.stops) == (AttributeState.UNCLEAR, False)
 
 
 def test_an_array_that_braze_cuts_short_is_told() -> None:
     found = one(ValueType.ARRAY, listed("Tier", "Array", array_length=25))
     assert found is not None
-    assert (found.state, found.stops) == (State.SHORT_ARRAY, False)
+    assert (found.state, found.stops) == (AttributeState.SHORT_ARRAY, False)
     assert "25" in found.text
     assert one(ValueType.ARRAY, listed("Tier", "Array", array_length=500)) is None
 

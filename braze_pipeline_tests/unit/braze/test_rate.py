@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.rate import Gate
+from braze_pipeline.braze.rate_limiter import RateLimiter
 from braze_pipeline.settings import RateLimit
 
 
@@ -23,11 +23,11 @@ class Clock:
         return self.now
 
 
-def gate_of(clock: Clock, **limit: object) -> Gate:
-    return Gate(RateLimit(**limit), monotonic=clock, wall=clock)  # type: ignore[arg-type]
+def gate_of(clock: Clock, **limit: object) -> RateLimiter:
+    return RateLimiter(RateLimit(**limit), monotonic=clock, wall=clock)  # type: ignore[arg-type]
 
 
-def greedy(gate: Gate, clock: Clock, seconds: float, *, tick: float = 0.0) -> list[float]:
+def greedy(gate: RateLimiter, clock: Clock, seconds: float, *, tick: float = 0.0) -> list[float]:
     """When requests pass if somebody always wants to, until so many seconds are over."""
     passed: list[float] = []
     end = clock.now + seconds
@@ -131,7 +131,7 @@ def test_many_workers_that_are_throttled_at_once_count_the_time_once() -> None:
 
 
 def test_workers_wait_at_a_closed_gate_and_none_fails() -> None:
-    gate = Gate(RateLimit())
+    gate = RateLimiter(RateLimit())
     stop = threading.Event()
     gate.close(0.2)
     results: list[bool] = []
@@ -145,7 +145,7 @@ def test_workers_wait_at_a_closed_gate_and_none_fails() -> None:
 
 
 def test_a_stop_ends_the_waiting_at_the_gate() -> None:
-    gate = Gate(RateLimit())
+    gate = RateLimiter(RateLimit())
     gate.close(3600.0)
     stop = threading.Event()
     results: list[bool] = []

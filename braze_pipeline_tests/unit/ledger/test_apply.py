@@ -10,7 +10,7 @@ import pytest
 
 from braze_pipeline.errors import LedgerError, NotBuilt, PlanOutdated
 from braze_pipeline.ledger import watermarks
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
@@ -21,7 +21,7 @@ MANY = {f"u{n}": {"Tier": f"t{n}", "Spend": n / 2} for n in range(7)}
 
 
 def state(w: World) -> list[Any]:
-    """Everything the ledger says, but for wall-clock times of the fold itself."""
+    """Everything the ledger says, but for wall-clock times of applying them."""
     tables = [
         "attributes",
         "templates",
@@ -35,7 +35,11 @@ def state(w: World) -> list[Any]:
     rows = [
         w.con.execute(f"SELECT * FROM ledger.{name} ORDER BY ALL").fetchall() for name in tables
     ]
-    return [w.ledger(), *rows, w.con.execute("SELECT count(*) FROM records.rejections").fetchall()]
+    return [
+        w.ledger(),
+        *rows,
+        w.con.execute("SELECT count(*) FROM records.rejections").fetchall(),
+    ]
 
 
 def test_the_ledger_keeps_value_day_time_and_run_of_each_attribute(world: Make) -> None:
@@ -57,11 +61,11 @@ def test_folding_twice_changes_nothing(world: Make) -> None:
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))
     w.send(plan, refuse=["u3"])
-    assert (w.fold().accepted, w.fold().accepted) == (6, 0)
+    assert (w.apply_acknowledgements().accepted, w.apply_acknowledgements().accepted) == (6, 0)
     before = state(w)
     with closing(w.journal()) as journal, journal:
         journal.execute("UPDATE sends SET folded_at = NULL")
-    assert w.fold().sends == 0
+    assert w.apply_acknowledgements().sends == 0
     assert state(w) == before
 
 
@@ -76,11 +80,11 @@ def test_a_kill_between_the_ledger_and_the_journal_is_harmless(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "mark_folded", killed)
+        patch.setattr(journal, "mark_applied", killed)
         with pytest.raises(KeyboardInterrupt):
-            w.fold()
+            w.apply_acknowledgements()
     before = state(w)
-    w.fold()
+    w.apply_acknowledgements()
     assert state(w) == before
     assert w.plan(day(1)).planned_users == 0
 
@@ -99,9 +103,9 @@ def test_a_kill_inside_the_fold_leaves_nothing_half_done(
     with monkeypatch.context() as patch:
         patch.setattr(watermarks, "settle", killed)
         with pytest.raises(KeyboardInterrupt):
-            w.fold()
+            w.apply_acknowledgements()
     assert state(w) == before
-    assert w.fold().accepted == 6
+    assert w.apply_acknowledgements().accepted == 6
 
 
 def test_a_send_that_still_runs_is_folded_as_far_as_it_got(world: Make) -> None:
@@ -109,13 +113,14 @@ def test_a_send_that_still_runs_is_folded_as_far_as_it_got(world: Make) -> None:
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))
     w.send(plan, stop_after=2, leave_running=True)
-    assert (w.fold().accepted, w.fold().accepted) == (4, 0)
+    assert (w.apply_acknowledgements().accepted, w.apply_acknowledgements().accepted) == (4, 0)
     w.send(plan, refuse=["u5"])
-    second = w.fold()
+    second = w.apply_acknowledgements()
     assert second.accepted + second.refused == 3
-    assert records.load(w.con, plan.plan_id).status == "sent"
+    assert stored_plans.load(w.con, plan.plan_id).status == "sent"
     assert w.con.execute(
-        "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?", [plan.plan_id]
+        "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?",
+        [plan.plan_id],
     ).fetchone() == (7 - second.refused, second.refused)
 
 
@@ -133,18 +138,18 @@ def test_a_plan_is_sendable_until_something_else_changes_the_ledger(world: Make)
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
     old = w.plan(day(1))
-    records.check_sendable(w.con, w.warehouse, T, old.plan_id)
+    stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
     w.send(old, stop_after=1)
-    w.fold()
-    records.check_sendable(w.con, w.warehouse, T, old.plan_id)  # a resume
+    w.apply_acknowledgements()
+    stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)  # a resume
     w.profiles(day(2), MANY)
     new = w.plan(day(2))
     w.send(new)
-    w.fold()
+    w.apply_acknowledgements()
     with pytest.raises(PlanOutdated, match="version"):
-        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
     with pytest.raises(NotBuilt, match="no plan"):
-        records.check_sendable(w.con, w.warehouse, T, "none")
+        stored_plans.check_sendable(w.con, w.warehouse, T, "none")
 
 
 def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(world: Make) -> None:
@@ -156,7 +161,7 @@ def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(wor
     w.profiles(day(3), {"a": {"Tier": "X"}})
     assert w.plan(day(3)).status == "sent"
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
 
 
 def test_a_refusal_is_recorded_and_the_same_object_not_sent_again(world: Make) -> None:
@@ -191,7 +196,7 @@ def test_a_refusal_that_is_no_fault_of_the_value_is_tried_again(world: Make) -> 
     w.profiles(day(1), {"a": {"Tier": "x"}})
     plan = w.plan(day(1))
     w.send(plan, refuse=["a"], status=503)
-    w.fold()
+    w.apply_acknowledgements()
     assert w.plan(day(1)).planned_users == 1
 
 
@@ -201,7 +206,7 @@ def test_a_send_whose_snapshot_is_gone_is_skipped_and_said(world: Make) -> None:
     plan = w.plan(day(1))
     w.send(plan)
     w.warehouse.snapshot(plan.plan_id).unlink()
-    assert (w.fold().skipped, w.fold().skipped) == (1, 0)
+    assert (w.apply_acknowledgements().skipped, w.apply_acknowledgements().skipped) == (1, 0)
     assert w.plan(day(1)).planned_users == 1
 
 
@@ -209,7 +214,7 @@ def test_a_broken_journal_is_named(world: Make) -> None:
     w = world(T, "a")
     w.warehouse.journal_path.write_bytes(b"not a database, but long enough to be read as one" * 9)
     with pytest.raises(LedgerError, match=r"w\.journal\.sqlite"):
-        w.fold()
+        w.apply_acknowledgements()
 
 
 def test_a_value_that_goes_back_while_a_request_got_no_answer_is_sent_again(world: Make) -> None:
@@ -246,8 +251,8 @@ def test_a_resumed_send_leaves_no_doubt(world: Make) -> None:
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))
     w.send(plan, stop_after=1, lose_ack=True)
-    w.fold()
+    w.apply_acknowledgements()
     assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (5,)
     w.send(plan)
-    w.fold()
+    w.apply_acknowledgements()
     assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (0,)

@@ -13,7 +13,7 @@ from braze_pipeline.ledger import endpoint, known_users, tables
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
@@ -131,7 +131,7 @@ def test_an_adopted_ledger_counts_for_the_new_endpoint_and_outdates_older_plans(
     old = sent.plan(day(2))
     endpoint.adopt(sent.con, sent.warehouse, at(THERE), reason="moved to another cluster")
     with pytest.raises(PlanOutdated):
-        records.check_sendable(sent.con, sent.warehouse, at(THERE), old.plan_id)
+        stored_plans.check_sendable(sent.con, sent.warehouse, at(THERE), old.plan_id)
     assert sent.plan(day(1), t=at(THERE)).planned_users == 0
     with pytest.raises(EndpointMismatch):
         sent.plan(day(1))

@@ -22,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.ledger import watermarks
-from braze_pipeline.plan import records
-from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan import stored_plans
+from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import DestinationSettings, KnownUsers
 from braze_pipeline.storage import journal
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -124,9 +124,9 @@ class Ledger(RuleBasedStateMachine):
     @rule(after=st.sampled_from([None, 1]))
     def the_last_plan_is_sent_on_if_it_still_may_be(self, after: int | None) -> None:
         assert self.last is not None
-        self.world.fold()
+        self.world.apply_acknowledgements()
         try:
-            records.check_sendable(
+            stored_plans.check_sendable(
                 self.world.con, self.world.warehouse, self.world.t, self.last.plan_id
             )
         except PlanOutdated:
@@ -138,7 +138,7 @@ class Ledger(RuleBasedStateMachine):
     def a_plan_is_made_and_never_sent(self, numbers: list[int]) -> None:
         self._plan(numbers)
 
-    @rule(where=st.sampled_from([(journal, "mark_folded"), (watermarks, "settle")]))
+    @rule(where=st.sampled_from([(journal, "mark_applied"), (watermarks, "settle")]))
     def the_fold_is_killed(self, where: tuple[Any, str]) -> None:
         def killed(*_: object) -> None:
             raise KeyboardInterrupt
@@ -146,12 +146,12 @@ class Ledger(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(*where, killed)
             with suppress(KeyboardInterrupt):
-                self.world.fold()
+                self.world.apply_acknowledgements()
 
     @rule()
     def the_journal_is_folded(self) -> None:
-        self.world.fold()
-        assert self.world.fold().accepted == 0
+        self.world.apply_acknowledgements()
+        assert self.world.apply_acknowledgements().accepted == 0
 
     # -- the model --------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Ledger(RuleBasedStateMachine):
                 self._evaluated({user}, sent=set(sent))
         if len(now_answered) == len(rows):
             self._evaluated(set(self._newest(plan.days)) - planned - self._held_back(plan))
-        w.fold()
+        w.apply_acknowledgements()
 
     def _answered(self, plan: PlanSummary) -> set[int]:
         con = self.world.journal()

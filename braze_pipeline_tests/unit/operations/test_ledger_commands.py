@@ -11,7 +11,7 @@ import pytest
 
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.operations import ledger_commands
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -75,7 +75,7 @@ def test_a_reset_outdates_plans_and_knows_its_names(world: Make) -> None:
     plan = w.plan(day(1))
     ledger_commands.reset(w.con, w.warehouse, T)
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, w.warehouse, T, plan.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, T, plan.plan_id)
     with pytest.raises(UsageError, match="Spent"):
         ledger_commands.reset(w.con, w.warehouse, T, ["Spent"])
 
@@ -147,7 +147,7 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     assert not [row for row in left if "ana" in row.replace("analytics", "") or "'a'" in row]
     assert not list(Path(w.warehouse.snapshots).glob("*.parquet"))
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, w.warehouse, T, pending.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, T, pending.plan_id)
     w.profiles(day(4), {"b": {"Spend": 1.0}})
     assert w.plan(day(4)).planned_users == 0
 

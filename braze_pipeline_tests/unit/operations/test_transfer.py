@@ -14,7 +14,7 @@ import pytest
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import tables
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
@@ -53,7 +53,7 @@ def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> No
     w.run(day(1), refuse=["d"])
     w.profiles(day(2), {"b": {"S": "y"}})
     w.send(w.plan(day(2)), stop_after=0)
-    w.fold()
+    w.apply_acknowledgements()
     file = tmp_path / "out" / "ledger.parquet"
     assert export_ledger(w.con, "braze", file) == 3
     other = Warehouse(tmp_path / "other.duckdb")
@@ -82,7 +82,7 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
         import_ledger(w.con, w.warehouse, [T], file)
     import_ledger(w.con, w.warehouse, [T], file, replace=True)
     with pytest.raises(PlanOutdated):
-        records.check_sendable(w.con, w.warehouse, T, old.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
     w.profiles(day(2), {"a": {"S": "1"}})
     assert w.run(day(2)).planned_users == 0
 

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from braze_pipeline.orchestration.build import daily_partitions
+from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.schedule import build_schedule, freshness
 from braze_pipeline.settings import ScheduleSettings
 from braze_pipeline_tests.watched_world import template

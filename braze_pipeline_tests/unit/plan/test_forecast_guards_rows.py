@@ -12,7 +12,7 @@ import pytest
 
 from braze_pipeline.braze.data_points import data_points
 from braze_pipeline.errors import GuardStopped, NotBuilt
-from braze_pipeline.plan import records
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import export_plan, plan_preview, rows_sql
 from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
@@ -93,7 +93,7 @@ def crowd(count: int, tier: str | None = "x") -> dict[str, dict[str, object]]:
 
 
 def stopped(world: World) -> set[str]:
-    plan = records.latest(world.con, world.t)
+    plan = stored_plans.latest(world.con, world.t)
     assert plan is not None
     return {guard.name for guard in plan.stopped_by}
 
@@ -129,7 +129,7 @@ def test_each_guard_holds_a_plan_back_and_says_why(
     assert plan.status == "held"
     assert stopped(w) == {guard}
     with pytest.raises(GuardStopped, match=f"--let-through {guard}"):
-        records.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
+        stored_plans.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
 
 
 def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
@@ -162,7 +162,7 @@ def test_a_held_plan_can_be_let_through_once_on_record(world: Make) -> None:
     assert w.plan(day(2)).status == "held"
     plan = w.plan(day(2), let_through=["audience_size"], reason="sale ended")
     assert plan.status == "ready"
-    records.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
+    stored_plans.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
     assert w.con.execute(
         "SELECT guard, reason, count(*) FROM records.guards_let_through GROUP BY ALL"
     ).fetchall() == [("audience_size", "sale ended", 1)]
@@ -212,6 +212,6 @@ def test_a_plan_is_loaded_as_it_was_made(world: Make) -> None:
     w = world(T)
     w.profiles(day(1), {"a": ROW})
     plan = w.plan(day(1))
-    assert records.load(w.con, plan.plan_id) == plan
-    assert records.latest(w.con, T, [day(1)]) == plan
-    assert records.latest(w.con, T, [day(2)]) is None
+    assert stored_plans.load(w.con, plan.plan_id) == plan
+    assert stored_plans.latest(w.con, T, [day(1)]) == plan
+    assert stored_plans.latest(w.con, T, [day(2)]) is None

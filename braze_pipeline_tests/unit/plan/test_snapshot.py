@@ -101,5 +101,5 @@ def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:
     plan = w.plan(day(1))
     assert plan.planned_users == 200_000
     w.acknowledge(plan)
-    assert w.fold().accepted == 200_000
+    assert w.apply_acknowledgements().accepted == 200_000
     assert w.plan(day(1)).planned_users == 0

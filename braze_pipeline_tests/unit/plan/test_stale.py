@@ -169,7 +169,7 @@ def test_a_plan_that_is_sent_again_when_it_is_carried_out_does_not_count_twice(
     second = w.plan(day(3))
     w.send(first)
     w.send(second)
-    w.fold()
+    w.apply_acknowledgements()
     # b was not there on day 3, so what day 2 says of b is news.
     w.profiles(day(2), {"a": {"Tier": "z"}, "b": {"Tier": "z"}})
     w.run(day(2))

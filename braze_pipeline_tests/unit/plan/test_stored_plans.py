@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.errors import NewerVersion
-from braze_pipeline.plan import records
-from braze_pipeline.plan.records import PlanSummary
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import plan_preview
+from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -41,7 +41,8 @@ def rewrite(w: World, plan: PlanSummary, **more: object) -> dict[str, object]:
     raw: dict[str, object] = json.loads(row[0]) | more
     kept = {name: value for name, value in raw.items() if value is not None}
     w.con.execute(
-        "UPDATE records.plans SET summary = ? WHERE plan_id = ?", [json.dumps(kept), plan.plan_id]
+        "UPDATE records.plans SET summary = ? WHERE plan_id = ?",
+        [json.dumps(kept), plan.plan_id],
     )
     return raw
 
@@ -49,26 +50,26 @@ def rewrite(w: World, plan: PlanSummary, **more: object) -> dict[str, object]:
 def test_a_plan_is_the_same_when_it_is_loaded(w: World) -> None:
     plan = w.plan(day(2), force_stale="because")
     assert plan.planned_users == 1
-    assert records.load(w.con, plan.plan_id) == plan
+    assert stored_plans.load(w.con, plan.plan_id) == plan
 
 
 def test_a_plan_of_an_older_version_has_the_defaults_of_fields_that_came_later(w: World) -> None:
     plan = w.plan(day(2))
     rewrite(w, plan, version=None, force_stale=None, snapshot="/somewhere/else.parquet")
-    assert records.load(w.con, plan.plan_id) == plan
+    assert stored_plans.load(w.con, plan.plan_id) == plan
 
 
 def test_a_field_that_only_a_later_version_knows_is_no_obstacle(w: World) -> None:
     plan = w.plan(day(2))
     rewrite(w, plan, something_new={"a": [1]})
-    assert records.load(w.con, plan.plan_id) == plan
+    assert stored_plans.load(w.con, plan.plan_id) == plan
 
 
 def test_a_plan_that_this_version_cannot_understand_is_refused_by_name(w: World) -> None:
     plan = w.plan(day(2))
-    rewrite(w, plan, version=records.VERSION + 1)
+    rewrite(w, plan, version=stored_plans.VERSION + 1)
     with pytest.raises(NewerVersion, match=plan.plan_id):
-        records.load(w.con, plan.plan_id)
+        stored_plans.load(w.con, plan.plan_id)
 
 
 def test_every_field_is_stored_but_the_status_which_changes(w: World) -> None:
@@ -85,5 +86,5 @@ def test_a_database_that_was_moved_finds_its_snapshots(w: World, tmp_path: Path)
     for path in (w.warehouse.path, w.warehouse.snapshots, w.warehouse.journal_path):
         shutil.move(path, moved.path.parent)
     with moved.connect() as con:
-        records.check_sendable(con, moved, T, plan.plan_id)
+        stored_plans.check_sendable(con, moved, T, plan.plan_id)
         assert [row.new for row in plan_preview(con, moved, plan)] == ['"y"']

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline import private
-from braze_pipeline.alerts.database import writing
+from braze_pipeline.alerts.connection import writing
 from braze_pipeline.sandbox.recorder import Recorder
 from braze_pipeline.send import sending
 from braze_pipeline.storage.journal import Journal

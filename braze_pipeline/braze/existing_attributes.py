@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import AttributeSettings
 
 
-class State(StrEnum):
+class AttributeState(StrEnum):
     """How a name of ours stands to what Braze has."""
 
     NEW = "new"
@@ -36,12 +36,14 @@ class State(StrEnum):
     UNCLEAR = "not_compared"
 
 
-LOST: Final = frozenset({State.BLOCKLISTED, State.OTHER_TYPE, State.OTHER_CASE})
+LOST: Final = frozenset(
+    {AttributeState.BLOCKLISTED, AttributeState.OTHER_TYPE, AttributeState.OTHER_CASE}
+)
 """What is sent all the same is lost, or lands under a second name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class AttributeFinding:
     """One custom attribute of which there is something to say.
 
     Attributes:
@@ -52,7 +54,7 @@ class Finding:
     """
 
     name: str
-    state: State
+    state: AttributeState
     text: str
     stops: bool
 
@@ -95,7 +97,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 
 def compare(
     wanted: Sequence[AttributeSettings], listed: Iterable[Mapping[str, Any]], *, stop: bool
-) -> tuple[Finding, ...]:
+) -> tuple[AttributeFinding, ...]:
     """What is to be said of our custom attributes, in their order.
 
     Args:
@@ -115,22 +117,24 @@ def compare(
         told = _absent(a, by_key.get(comparison_key(a.name), [])) if one is None else _there(a, one)
         if told is not None:
             state, text = told
-            found.append(Finding(name=a.name, state=state, text=text, stops=stop and state in LOST))
+            found.append(
+                AttributeFinding(name=a.name, state=state, text=text, stops=stop and state in LOST)
+            )
     return tuple(found)
 
 
-def _absent(a: AttributeSettings, alike: Sequence[str]) -> tuple[State, str]:
+def _absent(a: AttributeSettings, alike: Sequence[str]) -> tuple[AttributeState, str]:
     if not alike:
-        return State.NEW, f"{a.name} is new: Braze creates it when it first arrives."
-    return State.OTHER_CASE, (
+        return AttributeState.NEW, f"{a.name} is new: Braze creates it when it first arrives."
+    return AttributeState.OTHER_CASE, (
         f"{a.name}: Braze has it as {', '.join(sorted(alike))}; sending would create a second "
         "attribute. Use Braze's spelling in `name`."
     )
 
 
-def _there(a: AttributeSettings, one: Mapping[str, Any]) -> tuple[State, str] | None:
+def _there(a: AttributeSettings, one: Mapping[str, Any]) -> tuple[AttributeState, str] | None:
     if "block" in str(one.get("status") or "").lower():
-        return State.BLOCKLISTED, (
+        return AttributeState.BLOCKLISTED, (
             f"{a.name} is on Braze's blocklist: Braze drops its values without a word. Take it off "
             "the blocklist (Data Settings > Custom Attributes), or out of the template."
         )
@@ -138,17 +142,17 @@ def _there(a: AttributeSettings, one: Mapping[str, Any]) -> tuple[State, str] | 
     theirs = _WORDS.get(re.sub(r"\(.*?\)|[^a-z]", "", said.lower()))
     ours = _KINDS[a.type]
     if theirs is None:
-        return State.UNCLEAR, (
+        return AttributeState.UNCLEAR, (
             f'{a.name}: Braze gives its type as "{said[:40]}", which is not compared.'
         )
     if theirs != ours:
-        return State.OTHER_TYPE, (
+        return AttributeState.OTHER_TYPE, (
             f"{a.name}: the type is {theirs} in Braze and {ours} here: Braze drops what it cannot "
             "convert. Set `type` to what Braze has, or change the type in Braze (Data Settings > "
             "Custom Attributes)."
         )
     if ours == "array" and _length(one) < MAX_ARRAY:
-        return State.SHORT_ARRAY, (
+        return AttributeState.SHORT_ARRAY, (
             f"{a.name}: Braze keeps the last {_length(one)} elements of an array."
         )
     return None

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from braze_pipeline.braze.instances import other_host
 from braze_pipeline.errors import BrazeUnavailable, WrongInstance
-from braze_pipeline.operations.doctor.finding import Finding, failed, fine, worth
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
@@ -23,9 +23,9 @@ _PORTS = {"http": 80, "https": 443}
 
 def reach(destination: DestinationSettings) -> list[Finding]:
     """Whose host it is, then name and connection, which behind a proxy are the proxy's business."""
-    if warning := other_host(destination.endpoint):
+    if other := other_host(destination.endpoint):
         allowed = "`allow_other_host: true` allows it; correct the endpoint if it is not yours."
-        return [worth(f"{destination.name}: host", warning, allowed), *_reached(destination)]
+        return [warning(f"{destination.name}: host", other, allowed), *_reached(destination)]
     return _reached(destination)
 
 
@@ -33,7 +33,7 @@ def _reached(destination: DestinationSettings) -> list[Finding]:
     name, connection = f"{destination.name}: name", f"{destination.name}: connection"
     if _proxied(destination.endpoint):
         saw = f"{destination.endpoint} is reached through a proxy, which looks the name up."
-        return [fine(name, saw)]
+        return [ok(name, saw)]
     split = urlsplit(destination.endpoint)
     host, port = split.hostname or "", split.port or _PORTS.get(split.scheme, 443)
     try:
@@ -41,16 +41,16 @@ def _reached(destination: DestinationSettings) -> list[Finding]:
             entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         }
     except (OSError, UnicodeError) as error:
-        return [failed(name, _no_name(host, error))]
-    found = [fine(name, f"{host} has {len(addresses)} address{'es' * (len(addresses) > 1)}.")]
+        return [failure(name, _no_name(host, error))]
+    found = [ok(name, f"{host} has {len(addresses)} address{'es' * (len(addresses) > 1)}.")]
     try:
         saw = _connect(host, port, tls=split.scheme == "https", wait=destination.connect_timeout)
     except ssl.SSLError as error:
-        found.append(failed(connection, _untrusted(host, error)))
+        found.append(failure(connection, _untrusted(host, error)))
     except OSError as error:
-        found.append(failed(connection, _no_connection(host, port, error)))
+        found.append(failure(connection, _no_connection(host, port, error)))
     else:
-        found.append(fine(connection, saw))
+        found.append(ok(connection, saw))
     return found
 
 

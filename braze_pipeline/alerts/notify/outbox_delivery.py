@@ -8,14 +8,14 @@ from datetime import datetime
 
 from braze_pipeline.alerts import Message, Outbox
 from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
-from braze_pipeline.alerts.notify.text import Told
+from braze_pipeline.alerts.notify.text import Notification
 
 AT_ONCE = 5
 """Messages over one channel in one tick: a tick must end in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class DeliveryRound:
     """What became of a round.
 
     Attributes:
@@ -31,9 +31,9 @@ def deliver(
     outbox: Outbox,
     channels: Sequence[Channel],
     *,
-    told: Callable[[Message], Told],
+    told: Callable[[Message], Notification],
     now: Callable[[], datetime],
-) -> Delivery:
+) -> DeliveryRound:
     """Try what is due, channel by channel; a channel that fails rests until its next time.
 
     Raises:
@@ -51,10 +51,10 @@ def deliver(
             outbox.delivered(message, channel.name, now=now())
             delivered.append((message, channel.name))
     outbox.finish([channel.name for channel in channels], now=now())
-    return Delivery(delivered=tuple(delivered), problems=tuple(problems))
+    return DeliveryRound(delivered=tuple(delivered), problems=tuple(problems))
 
 
-def _attempt(channel: Channel, told: Told) -> str | None:
+def _attempt(channel: Channel, told: Notification) -> str | None:
     """The problem, in words without an address; None when it went out."""
     try:
         channel.send(told)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.sources.find import Found
-from braze_pipeline.sources.tables import ColumnType, SourceColumn
+from braze_pipeline.sources.find import LocatedSource
+from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
 from braze_pipeline.storage.warehouse import literal, quote
 from braze_pipeline.written import did_you_mean
 
@@ -53,7 +53,7 @@ class Reading:
 
 
 def reading(
-    column: SourceColumn, theirs: str | None, found: Found, *, table: str, time_zone: str
+    column: SourceColumn, theirs: str | None, found: LocatedSource, *, table: str, time_zone: str
 ) -> Reading:
     """How to read one column.
 

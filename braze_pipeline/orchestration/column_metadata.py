@@ -10,13 +10,13 @@ import dagster as dg
 from braze_pipeline.audience.build import columns_read
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER
-from braze_pipeline.sources.tables import TABLES
-from braze_pipeline.storage.warehouse import fold
+from braze_pipeline.sources.typed_tables import TABLES
+from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
-    from braze_pipeline.plan.records import PlanColumn
+    from braze_pipeline.plan.stored_plans import PlanColumn
     from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
 SCHEMA = "dagster/column_schema"
@@ -62,7 +62,7 @@ def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) ->
             (
                 name,
                 kind,
-                _from(f"{table}.{column}" for table, column in origins.get(fold(name), ())),
+                _from(f"{table}.{column}" for table, column in origins.get(name_key(name), ())),
             )
             for name, kind in day.columns
         ),
@@ -70,7 +70,7 @@ def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) ->
             {
                 name: [dg.TableColumnDep(keys.source(table), column) for table, column in found]
                 for name, _ in day.columns
-                if (found := origins.get(fold(name)))
+                if (found := origins.get(name_key(name)))
             }
         ),
     }

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from braze_pipeline.alerts.database import reading, writing
-from braze_pipeline.alerts.delivery_status import Sent
+from braze_pipeline.alerts.connection import reading, writing
+from braze_pipeline.alerts.delivery_status import DeliveryStatus
 from braze_pipeline.alerts.kinds import STATUS_401_PERSISTENT, STATUS_401_TRANSIENT, Resolution
 from braze_pipeline.alerts.resolutions import resolution_of
 
@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"\d[\d,.:]*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Incident:
     """Something that needs a person, as a sensor found it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Found:
     days: tuple[str, str] | None = None
     goal: str | None = None
     guard: str | None = None
-    sent: Sent | None = None
+    sent: DeliveryStatus | None = None
     cause: str | None = None
     occurrence: str | None = None
 
@@ -66,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """A stored workflow action. Times are ISO texts in UTC; see ``Found`` for the rest.
+    """A stored workflow action. Times are ISO texts in UTC; see ``Incident`` for the rest.
 
     Attributes:
         count: How many runs met it.
@@ -82,7 +82,7 @@ class Action:
     days: tuple[str, str] | None
     goal: str | None
     guard: str | None
-    sent: Sent | None
+    sent: DeliveryStatus | None
     run_id: str | None
     count: int
     first_seen: str
@@ -114,7 +114,7 @@ class Action:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noted:
+class RecordResult:
     """What became of something found.
 
     Attributes:
@@ -144,7 +144,7 @@ class ActionStore:
 
     path: Path
 
-    def note(self, found: Found) -> Noted:
+    def note(self, found: Incident) -> RecordResult:
         """Open an action, or fold a repeat into the open one. The same occurrence counts once."""
         now = found.at.isoformat()
         occurrence = found.occurrence or found.run_id
@@ -154,7 +154,7 @@ class ActionStore:
                 (occurrence, found.key),
             ).fetchone()
             if known:
-                return Noted(number=known[0], known=True)
+                return RecordResult(number=known[0], known=True)
             open_one = con.execute(
                 "SELECT number, action FROM actions WHERE key = ? AND resolved_at IS NULL",
                 (found.key,),
@@ -173,7 +173,7 @@ class ActionStore:
                     "INSERT INTO occurrences (occurrence, key, number) VALUES (?, ?, ?)",
                     (occurrence, found.key, number),
                 )
-            return Noted(number=number, new=open_one is None)
+            return RecordResult(number=number, new=open_one is None)
 
     def close(self, number: int, *, how: str, at: datetime, tell: bool = True) -> bool:
         """Close an open action; tells of the recovery unless told not to.
@@ -239,20 +239,22 @@ def _action(row: tuple[str, ...]) -> Action:
     first, last = values.pop("first_day"), values.pop("last_day")
     planned, accepted, rejected = (values.pop(n) for n in ("planned", "accepted", "rejected"))
     sent = (
-        None if accepted is None else Sent(planned=planned, accepted=accepted, rejected=rejected)  # type: ignore[arg-type]
+        None
+        if accepted is None
+        else DeliveryStatus(planned=planned, accepted=accepted, rejected=rejected)  # type: ignore[arg-type]
     )
     days = None if first is None else (first, last)
     return Action(days=days, sent=sent, **values)  # type: ignore[arg-type]
 
 
-def _escalated(found: Found, before: str) -> Found:
+def _escalated(found: Incident, before: str) -> Incident:
     """A 401 that comes twice in a row is no longer taken for transient."""
     if before in {STATUS_401_TRANSIENT, STATUS_401_PERSISTENT}:
         return replace(found, action=STATUS_401_PERSISTENT)
     return found
 
 
-def _insert(con: sqlite3.Connection, found: Found, now: str) -> int:
+def _insert(con: sqlite3.Connection, found: Incident, now: str) -> int:
     values = {
         "key": found.key,
         "destination": found.destination,
@@ -268,7 +270,7 @@ def _insert(con: sqlite3.Connection, found: Found, now: str) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def _fold(con: sqlite3.Connection, number: int, found: Found, now: str) -> None:
+def _fold(con: sqlite3.Connection, number: int, found: Incident, now: str) -> None:
     values = _changing(found, now)
     con.execute(
         f"UPDATE actions SET count = count + 1, {', '.join(f'{name} = ?' for name in values)} "
@@ -277,7 +279,7 @@ def _fold(con: sqlite3.Connection, number: int, found: Found, now: str) -> None:
     )
 
 
-def _changing(found: Found, now: str) -> dict[str, object]:
+def _changing(found: Incident, now: str) -> dict[str, object]:
     """What the last run that met it decides."""
     first, last = found.days or (None, None)
     sent = found.sent

@@ -6,7 +6,7 @@ known               TRUE: Braze has the user. FALSE: it was asked and has not. N
 known_how           list | lookup | export
 known_at            when that became known (UTC)
 v{k}, a{k}          acknowledged value of attribute k, and the number of its acknowledgement
-s{j}                newest day that template j evaluated for the user (``tables.MEMBER``: the
+s{j}                newest day that template j evaluated for the user (``tables.CURRENT``: the
                     newest that was carried out)
 f{j}                when template j's attributes were first, or last in full, acknowledged (UTC)
 u{j}                TRUE: unconfirmed: acknowledged while nobody knew whether Braze has the user
@@ -68,7 +68,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stopped:
+class BlockedAttribute:
     """An attribute of which nothing is sent.
 
     Attributes:
@@ -99,7 +99,7 @@ class Layout:
     ledger: str
     template_no: int
     columns: tuple[Column, ...]
-    stopped: tuple[Stopped, ...]
+    stopped: tuple[BlockedAttribute, ...]
     retired: tuple[str, ...]
 
 
@@ -114,7 +114,7 @@ def kind(type_: ValueType) -> str:
 def ensure_layout(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
-    stopped_by_braze: Mapping[str, Stopped] = MappingProxyType({}),
+    stopped_by_braze: Mapping[str, BlockedAttribute] = MappingProxyType({}),
 ) -> Layout:
     """Give each attribute of the template its column, and find the types that changed.
 
@@ -127,7 +127,7 @@ def ensure_layout(
     known = _known(con, ledger)
     stored = dict(warehouse.columns(con, tables.wide(ledger)))
     columns: list[Column] = []
-    stopped: list[Stopped] = []
+    stopped: list[BlockedAttribute] = []
     for attribute in sendable(t):
         if attribute.name in stopped_by_braze:
             stopped.append(stopped_by_braze[attribute.name])
@@ -206,7 +206,7 @@ def _ensure_attribute(
     attribute: AttributeSettings,
     known: _Known | None,
     stored_types: Mapping[str, str],
-) -> Column | Stopped:
+) -> Column | BlockedAttribute:
     if known is None:
         number = _add_attribute(con, ledger, attribute)
         return _column(attribute, number, attribute.type.duckdb, new=True, reset_ack=None)
@@ -222,8 +222,8 @@ def _ensure_attribute(
     return _column(attribute, number, stored, new=never, reset_ack=known.reset_ack)
 
 
-def _type_changed(attribute: AttributeSettings, was: ValueType) -> Stopped:
-    return Stopped(
+def _type_changed(attribute: AttributeSettings, was: ValueType) -> BlockedAttribute:
+    return BlockedAttribute(
         name=attribute.name,
         reason="type_changed",
         brief=f"{was} to {attribute.type}",

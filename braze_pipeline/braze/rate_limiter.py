@@ -23,7 +23,7 @@ HOUR: Final = 3600.0
 
 
 @dataclass
-class Gate:
+class RateLimiter:
     """Lets one request through at a time, at the pace that the limits allow.
 
     In any window of ``limit.seconds`` at most ``limit.requests`` pass, and in any clock hour at

@@ -8,7 +8,7 @@ from braze_pipeline.profiles.contract import FAILURES, ROW, in_group_sql
 from braze_pipeline.profiles.reasons import message
 from braze_pipeline.profiles.staging import MAPPED, Staged
 from braze_pipeline.storage import rejections
-from braze_pipeline.storage.partitions import Fitted, replace_day
+from braze_pipeline.storage.partitions import SchemaChange, replace_partition
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def write(
     """Replace the day's profiles and rejections in one transaction."""
     _mark_rows(con, columns)
 
-    def then(fitted: Fitted) -> None:
+    def then(fitted: SchemaChange) -> None:
         _hold_new_columns(con, t, as_of, (*fitted.added, *fitted.retyped))
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
         )
         _reject(con, t, columns, as_of, run_id=run_id, now=now)
 
-    replace_day(con, t, TABLE, as_of, _profiles_query(con, t, columns), then=then)
+    replace_partition(con, t, TABLE, as_of, _profiles_query(con, t, columns), then=then)
 
 
 def _hold_new_columns(

@@ -34,7 +34,7 @@ def backoff(attempts: int) -> float:
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """How long reading may go on without an answer that says something.
 
     Attributes:

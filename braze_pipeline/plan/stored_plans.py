@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
     from pydantic import TypeAdapter
 
-    from braze_pipeline.ledger.columns import Column
+    from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 

@@ -19,7 +19,7 @@ _MARGIN: Final = 1.5
 _WINDOW: Final = 5.0
 
 
-class Pace:
+class ConcurrencyController:
     """The wanted number of requests under way."""
 
     def __init__(
