@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+import yaml
+
 from braze_pipeline.alerts.kinds import UNKNOWN, Resolution, error_of
 
 
 @cache
 def resolutions() -> Mapping[str, Resolution]:
     """Every class with its resolution."""
-    import yaml
-
     table = yaml.safe_load(files(__package__).joinpath("resolutions.yaml").read_text("utf-8"))
     return {
         action: Resolution(

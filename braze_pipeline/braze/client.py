@@ -8,6 +8,7 @@ No exception that leaves here holds the API key, a header or a body.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -116,8 +117,6 @@ class BrazeClient:
         Raises:
             NoAnswer: no answer came.
         """
-        import json
-
         request = self._prepared(method, path)
         if payload is not None:
             request.body = json.dumps(payload).encode()
@@ -196,7 +195,6 @@ class BrazeClient:
     def _call(
         self, method: str, path: str, payload: object, *, permission: str
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        import json
 
         answer, cause = None, ""
         try:

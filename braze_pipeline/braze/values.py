@@ -9,6 +9,7 @@ Sources: Braze docs, "Custom data types", "Custom attributes", "Standard attribu
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -271,7 +272,6 @@ def _between(value: Any, argument: tuple[Any, Any]) -> bool:  # noqa: ANN401 - a
 
 
 def _json_bytes(items: Sequence[str]) -> int:
-    import json
 
     text = json.dumps(list(items), ensure_ascii=False, separators=(",", ":"))
     return len(text.encode())

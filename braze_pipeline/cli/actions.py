@@ -10,6 +10,7 @@ import click
 
 from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.alerts.kinds import error_of
+from braze_pipeline.alerts.notify.text import UI_VARIABLE, as_data, days_text, run_link
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CannotRetry, UsageError
@@ -167,15 +168,12 @@ def _retry(
 
 
 def _as_data(session: Session, action: Action) -> dict[str, object]:
-    from braze_pipeline.alerts.notify.text import as_data
 
     return as_data(action, steps=_steps(session, action), ui=_ui(session))
 
 
 def _ui(session: Session) -> str | None:
     """The address of the running UI."""
-    from braze_pipeline.alerts.notify.text import UI_VARIABLE
-
     return session.environ.get(UI_VARIABLE, "").strip() or None
 
 
@@ -190,8 +188,6 @@ def _steps(session: Session, action: Action) -> tuple[str, ...]:
 
 def _lines(session: Session, store: ActionStore, action: Action) -> list[str]:
     """An action for a terminal."""
-    from braze_pipeline.alerts.notify.text import days_text, run_link
-
     title = f"Action {action.number}: {action.resolution.title}"
     lines = [f"{title}  [{action.destination} / {action.template}]"]
     lines.append(f"  What happened: {action.what}")

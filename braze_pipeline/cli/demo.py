@@ -14,7 +14,9 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, finish, told
 from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
+from braze_pipeline.ledger import endpoint, tables
 from braze_pipeline.send import between_sends
+from braze_pipeline.sources import attach_sources
 
 if TYPE_CHECKING:
     from braze_pipeline.operations.report import Report
@@ -53,7 +55,6 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
 
     Each start of a sandbox has another address: the ledger of the last one goes on with it.
     """
-    from braze_pipeline.ledger import endpoint, tables
     from braze_pipeline.sandbox import SANDBOX_API_KEY
 
     own = {
@@ -74,8 +75,6 @@ def in_sandbox(given: Session, sandbox: Sandbox) -> Session:
 def known_users(given: Session) -> list[str]:
     """Whom the demo's Braze has: nine customers of ten."""
     import duckdb
-
-    from braze_pipeline.sources import attach_sources
 
     template = given.templates[0]
     with duckdb.connect() as con:

@@ -11,6 +11,13 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import UsageError
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger.apply import apply_acknowledgements
+from braze_pipeline.ledger.tables import ledger_name
+from braze_pipeline.operations import ledger_commands
+from braze_pipeline.operations.bootstrap import import_export
+from braze_pipeline.operations.ledger_commands import forget_user, show_user
+from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.send import between_sends
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -26,9 +33,6 @@ def ledger() -> None:
 @click.pass_obj
 def show(session: Session, user: str) -> None:
     """Everything the ledger says of one user. Shows values in clear."""
-    from braze_pipeline.ledger.apply import apply_acknowledgements
-    from braze_pipeline.operations.ledger_commands import show_user
-
     with session.kept.connect() as con:
         apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         found = show_user(con, user)
@@ -60,10 +64,6 @@ def show(session: Session, user: str) -> None:
 @click.pass_obj
 def export(session: Session, file: Path) -> None:
     """Write the ledger to a Parquet file: a backup, restored bit for bit by `import`."""
-    from braze_pipeline.ledger.apply import apply_acknowledgements
-    from braze_pipeline.ledger.tables import ledger_name
-    from braze_pipeline.operations.transfer import export_ledger
-
     with session.kept.connect() as con:
         apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         users = export_ledger(con, ledger_name(session.template), file)
@@ -76,8 +76,6 @@ def export(session: Session, file: Path) -> None:
 @click.pass_obj
 def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001
     """Restore a ledger from what `export` wrote."""
-    from braze_pipeline.operations.transfer import import_ledger
-
     names = {t.destination.name for t in session.templates}
     with between_sends(session.warehouse, names) as con:
         found = import_ledger(con, session.warehouse, session.templates, file, replace=replace)
@@ -93,8 +91,6 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
 @click.pass_obj
 def adopt(session: Session, reason: str) -> None:
     """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
-    from braze_pipeline.ledger import endpoint
-
     with between_sends(session.kept, [session.template.destination.name]) as con:
         endpoint.adopt(con, session.warehouse, session.template, reason=reason)
     console.say(f"The ledger is about {session.template.destination.endpoint} from now on.")
@@ -105,8 +101,6 @@ def adopt(session: Session, reason: str) -> None:
 @click.pass_obj
 def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
     """Fill the ledger from Braze export files, so that the first run sends differences only."""
-    from braze_pipeline.operations.bootstrap import import_export
-
     now = datetime.now(UTC)
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
         found = import_export(con, session.warehouse, session.template, files, now=now)
@@ -124,9 +118,6 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
 @click.pass_obj
 def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
-    from braze_pipeline.ledger import tables
-    from braze_pipeline.operations.ledger_commands import forget_user
-
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
     with session.kept.connect() as con:
@@ -148,8 +139,6 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
 
     With --all, a ledger that is about another Braze endpoint is emptied.
     """
-    from braze_pipeline.operations import ledger_commands
-
     if bool(attributes) == everything:
         raise UsageError(
             "Pass --attribute NAME or --all.",

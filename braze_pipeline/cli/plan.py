@@ -12,6 +12,8 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
 from braze_pipeline.errors import NotBuilt
+from braze_pipeline.operations.ledger_commands import release_refused
+from braze_pipeline.plan import rows, stored_plans
 from braze_pipeline.send import between_sends
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 @click.pass_obj
 def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> None:
     """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
-    from braze_pipeline.plan import rows, stored_plans
-
     template = session.template
     day = day_of(as_of, "--as-of") if as_of else None
     warehouse = session.kept
@@ -86,9 +86,6 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
 
     The day that was planned last is run again: what Braze has by now costs nothing.
     """
-    from braze_pipeline.operations.ledger_commands import release_refused
-    from braze_pipeline.plan import stored_plans
-
     if not later:
         require_key(session)
     with between_sends(session.kept, [session.template.destination.name]) as con:

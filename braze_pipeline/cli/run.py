@@ -16,6 +16,7 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.progress import progress_bar
 from braze_pipeline.errors import CredentialsMissing, UsageError
+from braze_pipeline.operations.report import nothing, report
 
 if TYPE_CHECKING:
     from braze_pipeline.operations.report import Report
@@ -122,7 +123,6 @@ def carry_out(
     bar: bool = True,
 ) -> tuple[RunOutcome, Report]:
     """Run the template's job, and count what it left; with a ``bar`` where a person looks on."""
-    from braze_pipeline.operations.report import nothing, report
     from braze_pipeline.orchestration.runner import run_days
 
     template, warehouse = session.template, session.warehouse

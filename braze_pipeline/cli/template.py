@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from braze_pipeline.attributes.build import build_attributes
+from braze_pipeline.attributes.freshness import judge_sources
 from braze_pipeline.attributes.lineage import follow
 from braze_pipeline.attributes.personal import settled
+from braze_pipeline.audience.build import build_audience, require_somebody
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import day_of
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.plan.preflight import ask
+from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline.written import read_text
 
 if TYPE_CHECKING:
@@ -36,8 +42,6 @@ def template() -> None:
 @click.pass_obj
 def describe(session: Session) -> None:
     """The mapping: column, Braze name, type, personal data, billable, rule."""
-    from braze_pipeline.profiles import rule_for
-
     for one in session.chosen:
         t = settled(one, follow(read_text(one.attributes_sql)))
         shown = Table(
@@ -98,7 +102,6 @@ def check(session: Session, as_of: str | None) -> None:
 
 
 def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
-    from braze_pipeline.plan.preflight import ask
 
     found = ask(t, environ=environ, now=datetime.now(UTC).replace(tzinfo=None), last=None)
     for line in found.lines():
@@ -114,12 +117,6 @@ def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
 
 def _try(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a database that is thrown away."""
-    from braze_pipeline.attributes.build import build_attributes
-    from braze_pipeline.attributes.freshness import judge_sources
-    from braze_pipeline.audience.build import build_audience, require_somebody
-    from braze_pipeline.profiles import build_profiles, require_profiles
-    from braze_pipeline.storage.warehouse import Warehouse
-
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.braze import nested, shapes
 from braze_pipeline.errors import UsageError
 from braze_pipeline.ledger import endpoint, tables
 from braze_pipeline.ledger.layout import Layout, ensure_layout
@@ -202,7 +203,6 @@ def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column])
 
 
 def _canonical(c: Column, text: str) -> str | None:
-    from braze_pipeline.braze import nested, shapes
 
     try:
         value: Json = nested.read(text)

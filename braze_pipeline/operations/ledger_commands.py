@@ -12,6 +12,7 @@ from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.ledger import endpoint, tables
 from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.plan import payload
+from braze_pipeline.profiles.cache import forget_raw
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.warehouse import literal, quote
@@ -302,7 +303,6 @@ def _forget_raw_values(
     """Take the customers' raw values out of the cache of normalised values."""
     if not _has_table(con, "records", "normalised_values"):
         return
-    from braze_pipeline.profiles.cache import forget_raw
 
     raw: set[str] = set()
     for t in templates:

@@ -9,6 +9,10 @@ from functools import partial
 
 import dagster as dg
 
+from braze_pipeline.attributes.build import build_attributes
+from braze_pipeline.attributes.lineage import kept_lineage, last_lineage
+from braze_pipeline.attributes.personal import settled
+from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import column_metadata, metadata, progress
@@ -35,6 +39,8 @@ from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
+from braze_pipeline.profiles import build_profiles, preview, require_profiles
+from braze_pipeline.send.flow import plan_days, send_days
 from braze_pipeline.settings import TemplateSettings
 
 WRITERS = "duckdb"
@@ -113,8 +119,6 @@ def build_assets(
     def customer_attributes(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.attributes.build import build_attributes
-        from braze_pipeline.attributes.lineage import kept_lineage
 
         with told(context):
             ours = warehouse.warehouse(t)
@@ -141,7 +145,6 @@ def build_assets(
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.audience.build import build_audience
 
         with told(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
@@ -162,9 +165,6 @@ def build_assets(
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.attributes.lineage import last_lineage
-        from braze_pipeline.attributes.personal import settled
-        from braze_pipeline.profiles import build_profiles, preview, require_profiles
 
         with told(context), warehouse.warehouse(t).connect() as con:
             days = days_of(context)
@@ -193,7 +193,6 @@ def build_assets(
     def braze_plan(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.send.flow import plan_days
 
         with told(context):
             _warn_of_host(context, t)
@@ -226,7 +225,6 @@ def build_assets(
     def braze_send(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        from braze_pipeline.send.flow import send_days
 
         with told(context):
             outcome = send_days(

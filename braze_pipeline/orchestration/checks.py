@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from braze_pipeline.attributes.freshness import judge_sources
+from braze_pipeline.audience.build import NOBODY
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.plan import guards
 from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
@@ -167,8 +169,6 @@ def source_result(
 
     A warning otherwise: what is there is good, and a day without orders may be a holiday.
     """
-    from braze_pipeline.attributes.freshness import judge_sources
-
     findings = judge_sources(t, sources, newest)
     wrong = [finding.sentence() for finding in findings if not finding.passed]
     return dg.AssetCheckResult(
@@ -190,8 +190,6 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
     Nobody at all is rather a rule or a source gone wrong than a brand without customers, and
     everybody would count as having left.
     """
-    from braze_pipeline.audience.build import NOBODY
-
     newest = funnels[-1]
     empty = [funnel.day for funnel in funnels if not funnel.audience]
     return dg.AssetCheckResult(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import dagster as dg
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.doctor import Finding, failure, ok, warning
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 HOME = "DAGSTER_HOME"
 
@@ -20,8 +18,6 @@ _PAGE = "See .dagster_home/dagster.yaml for the settings that belong there."
 
 def dagster(environ: Mapping[str, str]) -> list[Finding]:
     """The instance of ``DAGSTER_HOME``: its settings, and whether its daemon is alive."""
-    import dagster as dg
-
     home = environ.get(HOME, "").strip()
     if not home:
         return [

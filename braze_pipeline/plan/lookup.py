@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.rate_limiter import RateLimiter
+from braze_pipeline.braze.redaction import secret_of
+from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
 from braze_pipeline.errors import MissingPermission
+from braze_pipeline.ledger import known_users
+from braze_pipeline.settings import RateLimit
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -32,13 +38,6 @@ def look_up_users(
     Raises:
         BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
     """
-    from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.rate_limiter import RateLimiter
-    from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
-    from braze_pipeline.ledger import known_users
-    from braze_pipeline.settings import RateLimit
-
     d = t.destination
     if not environ.get(d.api_key_env, "").strip():
         say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState, compare
+from braze_pipeline.braze.redaction import secret_of
 from braze_pipeline.errors import BrazeError, MissingPermission
 
 if TYPE_CHECKING:
@@ -75,9 +77,6 @@ def ask(
         now: The wall clock (UTC).
         last: The last comparison, which holds on where Braze cannot be asked.
     """
-    from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.redaction import secret_of
-
     d = t.destination
     if d.preflight == "off":
         return Preflight(note="`preflight: off`.")

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pydantic import TypeAdapter
+
 from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
 from braze_pipeline.ledger import tables
 from braze_pipeline.plan.forecast import AttributeCost, Forecast
@@ -19,7 +21,6 @@ from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
     import duckdb
-    from pydantic import TypeAdapter
 
     from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import TemplateSettings
@@ -208,7 +209,6 @@ def latest(
 
 @cache
 def _model() -> TypeAdapter[PlanSummary]:
-    from pydantic import TypeAdapter
 
     return TypeAdapter(PlanSummary)
 

@@ -14,7 +14,7 @@ from braze_pipeline.profiles.identifier import NO_IDENTIFIER
 from braze_pipeline.profiles.schema import USER_ID
 from braze_pipeline.profiles.staging import MAPPED, Staged
 from braze_pipeline.storage.masking import mask_sql
-from braze_pipeline.storage.warehouse import arrow, quote, registered
+from braze_pipeline.storage.warehouse import arrow, literal, quote, registered
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,8 +79,6 @@ def _only_judged(t: TemplateSettings, columns: tuple[Staged, ...]) -> str:
 
 def in_group_sql(t: TemplateSettings, name: str) -> str:
     """Whether an attribute goes out to the user of a row of ``MAPPED`` (alias ``b``)."""
-    from braze_pipeline.storage.warehouse import literal
-
     groups = ", ".join(literal(group.name) for group in t.groups if name in group.attributes)
     return f"coalesce(list_has_any(b.__groups, [{groups}]::VARCHAR[]), false)"
 

@@ -18,6 +18,9 @@ from datetime import date
 from enum import Enum, StrEnum
 from functools import cache
 from typing import Final, Literal
+from zoneinfo import available_timezones
+
+import pycountry
 
 from braze_pipeline.braze.fields import FIELDS, ProfileField
 from braze_pipeline.braze.limits import MAX_ARRAY, MAX_NAME, MAX_OBJECT_BYTES, MAX_STRING
@@ -121,12 +124,8 @@ def _is_field_text(field: ProfileField, text: str) -> bool:
 def _codes(name: str) -> frozenset[str] | None:
     """The codes there are for a field, where they are too many for its table."""
     if name == "country":
-        import pycountry
-
         return frozenset(country.alpha_2 for country in pycountry.countries)
     if name == "time_zone":
-        from zoneinfo import available_timezones
-
         return frozenset(available_timezones())
     return None
 

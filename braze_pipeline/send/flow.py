@@ -12,6 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from braze_pipeline.audience.build import require_somebody
+from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.redaction import secret_of
+from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
 from braze_pipeline.errors import (
     BrazeError,
     ContractBroken,
@@ -19,9 +23,18 @@ from braze_pipeline.errors import (
     PipelineError,
     PlanOutdated,
 )
-from braze_pipeline.send import accounting
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger.apply import apply_acknowledgements
+from braze_pipeline.plan import preflight, stored_plans
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.lookup import look_up_users
+from braze_pipeline.profiles import require_profiles
+from braze_pipeline.send import accounting, outcomes, send_plan, sending
 from braze_pipeline.send.accounting import Account
+from braze_pipeline.send.read_back import read_back
 from braze_pipeline.storage import rejections
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.warehouse import columns
 
 if TYPE_CHECKING:
     from braze_pipeline.plan.preflight import Preflight
@@ -103,13 +116,6 @@ def plan_days(
         EndpointMismatch: the ledger is about another Braze endpoint.
         PipelineError: see ``plan.build.build_plan`` and ``plan.lookup``.
     """
-    from braze_pipeline.audience.build import require_somebody
-    from braze_pipeline.ledger import endpoint
-    from braze_pipeline.plan import stored_plans
-    from braze_pipeline.plan.build import build_plan
-    from braze_pipeline.plan.lookup import look_up_users
-    from braze_pipeline.profiles import require_profiles
-
     with warehouse.connect() as con:
         require_somebody(con, t, max(days))
         require_profiles(con, t, max(days))
@@ -145,8 +151,6 @@ def pre_flight(
 
     What the template's ``last`` plan held back stays so where Braze cannot be asked.
     """
-    from braze_pipeline.plan import preflight
-
     found = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
     for line in found.lines():
         say(line)
@@ -183,10 +187,6 @@ def send_days(
         InvalidCredentials: no key is set though there is something to send.
         AccountingError: the counts do not add up.
     """
-    from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.send import send_plan, sending
-    from braze_pipeline.storage.journal import Journal
-
     d = t.destination
     with sending(warehouse.lock_path(d.name), d.name):
         plan = _plan_or_again(warehouse, t, days, run_id=run_id, say=say)
@@ -231,9 +231,6 @@ def _plan_or_again(
     We hold the destination's lock by now, so nobody overtakes a second time. Guards judge the new
     plan too. A plan of an earlier run is not replaced: somebody may have looked at it.
     """
-    from braze_pipeline.plan import stored_plans
-    from braze_pipeline.plan.build import build_plan
-
     try:
         return _plan_to_send(warehouse, t, days, run_id=run_id)
     except (NotBuilt, PlanOutdated):
@@ -261,9 +258,6 @@ def _plan_to_send(
     warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
 ) -> PlanSummary:
     """The plan that this run made, or the newest of the days where it only sends."""
-    from braze_pipeline.ledger import endpoint
-    from braze_pipeline.plan import stored_plans
-
     with warehouse.connect() as con:
         endpoint.claim(con, warehouse, t)
         plan = stored_plans.latest(con, t, days, run_id=run_id) or stored_plans.latest(con, t, days)
@@ -287,12 +281,6 @@ def _read_back(
     say: Say,
 ) -> ReadBack | None:
     """Compare a sample with Braze, where the destination asks for it; never fails the send."""
-    from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.redaction import secret_of
-    from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
-    from braze_pipeline.send.read_back import read_back
-    from braze_pipeline.storage.journal import Journal
-
     d = t.destination
     if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
         return None
@@ -330,12 +318,6 @@ def _settle(
     read_back: ReadBack | None,
 ) -> SendOutcome:
     """Fold, record the outcome, and prove the account."""
-    from braze_pipeline.ledger import tables
-    from braze_pipeline.ledger.apply import apply_acknowledgements
-    from braze_pipeline.plan import stored_plans
-    from braze_pipeline.send import outcomes
-    from braze_pipeline.storage.warehouse import columns
-
     with warehouse.connect() as con:
         apply_acknowledgements(con, warehouse, t.destination.name)
         found = accounting.account(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import client as http
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome
+from braze_pipeline.braze.redaction import secret_of
 from braze_pipeline.errors import MissingPermission, PipelineError
 from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok, warning
 
@@ -67,8 +68,6 @@ def access(
         used: The permissions beside ``users.track`` that the configuration makes use of.
         now: This machine's clock, with a zone.
     """
-    from braze_pipeline.braze.redaction import secret_of
-
     name = f"{destination.name}: key"
     try:
         secret = secret_of(environ, destination.api_key_env)

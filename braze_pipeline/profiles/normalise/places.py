@@ -14,6 +14,7 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Final
+from zoneinfo import available_timezones
 
 from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 from braze_pipeline.wordlists import meanings
@@ -52,8 +53,6 @@ def language_codes() -> tuple[str, ...]:
 @cache
 def zone_names() -> tuple[str, ...]:
     """All names of the IANA time zone database that name a place or an offset."""
-    from zoneinfo import available_timezones
-
     return tuple(
         sorted(
             name
