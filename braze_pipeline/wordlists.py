@@ -1,6 +1,6 @@
-"""Word lists that ship as data: what tables write, and what it means.
+"""Word lists that ship as data files: what source tables contain, and what it means.
 
-A line of such a file is ``meaning: word, word``; one that begins with ``#`` is a comment.
+Each line of such a file is ``meaning: word, word``; a line that starts with ``#`` is a comment.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def meanings(file: Path) -> dict[str, str]:
-    """Each word of a list to its meaning, in the order of the file."""
-    found: dict[str, str] = {}
+    """A word list as a mapping from each word to its meaning, in the order of the file."""
+    by_word: dict[str, str] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         meaning, colon, words = line.partition(":")
         if colon and not line.startswith("#"):
-            found |= {word.strip(): meaning for word in words.split(",")}
-    return found
+            by_word |= {word.strip(): meaning for word in words.split(",")}
+    return by_word

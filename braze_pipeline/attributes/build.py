@@ -18,7 +18,7 @@ from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
 from braze_pipeline.storage.partitions import SchemaChange, replace_partition
 from braze_pipeline.storage.warehouse import OURS, Warehouse, columns, literal, name_key, quote
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.warehouse import name_key
-from braze_pipeline.written import read_text
+from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,7 +19,7 @@ from braze_pipeline.sources.reach import condition
 from braze_pipeline.sources.user_sql import reason
 from braze_pipeline.storage.partitions import columns_of, replace_partition
 from braze_pipeline.storage.warehouse import columns, family, literal, name_key, quote
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb

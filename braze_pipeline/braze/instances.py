@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from braze_pipeline import written
+from braze_pipeline import user_input
 from braze_pipeline.braze.instances import other_host
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -91,7 +91,7 @@ def day_of(text: str, option: str) -> date:
         UsageError: it is not a valid date.
     """
     try:
-        return written.day_of(text)
+        return user_input.parse_date(text)
     except ValueError as error:
         raise UsageError(
             f"{option} {text!r} is not a valid date.",

@@ -26,7 +26,7 @@ from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import AttributeSettings, TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline.written import read_text
+from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.audience.build import Funnel

@@ -26,7 +26,7 @@ from braze_pipeline.settings import (
     ValueType,
 )
 from braze_pipeline.sources.reach import condition
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 # The column names of the source tables to the profile fields that they fill
 # (Braze docs, "Standard attributes").

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.written import read_text
+from braze_pipeline.user_input import read_text
 
 COMPONENT = "BrazeDestination"
 

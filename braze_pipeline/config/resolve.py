@@ -40,8 +40,8 @@ from braze_pipeline.settings import (
     SourceSettings,
     TemplateSettings,
 )
+from braze_pipeline.user_input import did_you_mean, parse_date, read_text
 from braze_pipeline.wordlists import meanings
-from braze_pipeline.written import day_of, did_you_mean, read_text
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
 
@@ -113,7 +113,7 @@ def _days(config: PipelineConfig, problems: list[Problem]) -> tuple[date, date |
 
 def _day(text: str, key: str, problems: list[Problem]) -> date:
     try:
-        return day_of(text)
+        return parse_date(text)
     except ValueError:
         problems.append(Problem((key,), f"{text!r} is not a valid date."))
         return date.max if key == "end_date" else date.min

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from braze_pipeline.orchestration import charts, column_metadata
-from braze_pipeline.written import read_text
+from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary

@@ -12,7 +12,7 @@ from braze_pipeline.sources import csvfile
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.warehouse import SNAPSHOTS, literal, name_key, quote
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.find import LocatedSource
 from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
 from braze_pipeline.storage.warehouse import literal, quote
-from braze_pipeline.written import did_you_mean
+from braze_pipeline.user_input import did_you_mean
 
 _NUMBERS = (
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER",

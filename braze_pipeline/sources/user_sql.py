@@ -15,7 +15,7 @@ from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChang
 from braze_pipeline.sources import reach
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import disk_full, name_key
-from braze_pipeline.written import did_you_mean, read_text
+from braze_pipeline.user_input import did_you_mean, read_text
 
 if TYPE_CHECKING:
     import duckdb

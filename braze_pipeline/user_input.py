@@ -1,4 +1,4 @@
-"""What people write by hand: a text file, a name, a day; read, or told what is wrong with it."""
+"""Reads what people write by hand: text files, names and dates."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from braze_pipeline.errors import ConfigurationError
 
 
 def read_text(file: Path) -> str:
-    """The text of a file, without the mark that some editors put before it.
+    """The text of a file, without the byte order mark that some editors put at the start.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not UTF-8.
+        ConfigurationError: the file cannot be read, or is not UTF-8.
     """
     try:
         return file.read_text(encoding="utf-8-sig")
@@ -32,17 +32,17 @@ def read_text(file: Path) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` for the known name that is most like one, in any case; else empty."""
-    by_fold = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(name.casefold(), by_fold, n=1)
-    return f" Did you mean '{by_fold[close[0]]}'?" if close else ""
+    """`` Did you mean 'x'?`` for the closest known name, ignoring case; empty if none is close."""
+    spelled = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), spelled, n=1)
+    return f" Did you mean '{spelled[close[0]]}'?" if close else ""
 
 
-def day_of(text: str) -> date:
-    """A day as YYYY-MM-DD.
+def parse_date(text: str) -> date:
+    """A date in the form YYYY-MM-DD.
 
     Raises:
-        ValueError: it is written in another way, or is not in the calendar.
+        ValueError: the text has another form, or the date does not exist.
     """
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise ValueError("not YYYY-MM-DD")

@@ -1,4 +1,4 @@
-"""What people write by hand is read, or it is said what is wrong with it."""
+"""What people write by hand is read, or the error says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.written import day_of, did_you_mean, read_text
+from braze_pipeline.user_input import did_you_mean, parse_date, read_text
 
 
-def test_the_nearest_name_is_suggested_as_it_is_spelt() -> None:
+def test_the_closest_name_is_suggested_in_its_own_spelling() -> None:
     assert did_you_mean("LIFETIME_VALU", ["email", "Lifetime_Value"]) == (
         " Did you mean 'Lifetime_Value'?"
     )
 
 
-def test_nothing_is_suggested_where_nothing_is_near() -> None:
+def test_nothing_is_suggested_when_no_name_is_close() -> None:
     assert did_you_mean("x", ["email", "phone"]) == ""
 
 
-def test_a_day_is_written_in_one_way() -> None:
-    assert day_of("2024-02-29") == date(2024, 2, 29)
+def test_a_date_is_year_month_day() -> None:
+    assert parse_date("2024-02-29") == date(2024, 2, 29)
 
 
 @pytest.mark.parametrize(
     "text", ["2024-2-9", "20240229", "2024-W09-4", "2023-02-29", "2024-02-29 ", "٢٠٢٤-٠٢-٢٩", ""]
 )
-def test_every_other_way_is_refused(text: str) -> None:
+def test_any_other_form_of_a_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        day_of(text)
+        parse_date(text)
 
 
-def test_text_is_utf_8_with_or_without_a_mark_before_it(tmp_path: Path) -> None:
+def test_text_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "a.sql"
     file.write_bytes("ä".encode("utf-8-sig"))
     assert read_text(file) == "ä"
