@@ -1,10 +1,10 @@
-"""``braze-pipeline doctor``: is everything in order, and what to mend if not."""
+"""``braze-pipeline doctor``: is everything in order, and how to fix it if not."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
@@ -19,33 +19,38 @@ from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 
-_SIGNS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
-_COLOURS = {State.OK: "blue", State.WARN: "yellow", State.FAIL: "red"}
+_LABELS = {
+    State.OK: click.style("ok  ", fg="blue", bold=True),
+    State.WARN: click.style("warn", fg="yellow", bold=True),
+    State.FAIL: click.style("FAIL", fg="red", bold=True),
+}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of the list.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of the list.")
 @click.pass_obj
-def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click gives options by name
-    """Check configuration, Braze, key, clock, disk, database and Dagster; say what to mend.
+def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """Check configuration, Braze, key, clock, disk, database and Dagster, and suggest fixes.
 
-    Nothing of ours is written, and nobody's profile is read or changed: Braze gets three requests
-    that ask for nothing. The exit code is what a run would end with; warnings leave it at 0.
+    No file is written, and no profile is read or changed: Braze gets three requests that ask for
+    nothing. The exit code is the one that a run would end with; warnings leave it at 0.
     """
     findings: list[Finding] = []
     for finding in examine(session):
         findings.append(finding)
         if not as_json:
-            _show(finding)
+            console.say(f"{_LABELS[finding.state]}  {finding.name}: {finding.saw}")
+            if finding.fix:
+                console.say(f"      What to do: {finding.fix}")
     if as_json:
-        console.say(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        console.say(json.dumps([_as_json(finding) for finding in findings], ensure_ascii=False))
     else:
         console.say(_conclusion(findings))
     sys.exit(checks.exit_code(findings))
 
 
 def examine(session: Session) -> Iterator[Finding]:
-    """Every check, in the order in which one would mend."""
+    """Every check, in the order in which to fix what fails."""
     try:
         templates: Sequence[TemplateSettings] = session.templates
         for template in templates:
@@ -67,57 +72,41 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from checks.database(warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
-    yield from _dagster(session)
-
-
-def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Iterator[Finding]:
-    d = templates[0].destination
-    ages = [t.schedule.max_age_hours for t in templates if t.schedule]
-    yield from checks.journal(session.warehouse, d.name, max_age_hours=max(ages, default=None))
-    reached = checks.reach(d)
-    yield from reached
-    if any(finding.state is State.FAIL for finding in reached) and _key_is_set(
-        session, d.api_key_env
-    ):
-        return
-    yield from checks.access(d, session.environ, used=_used(templates))
-
-
-def _key_is_set(session: Session, variable: str) -> bool:
-    return bool(session.environ.get(variable, "").strip())
-
-
-def _used(templates: Iterable[TemplateSettings]) -> set[str]:
-    """The permissions beside users.track that the configuration makes use of."""
-    templates = list(templates)
-    reads = any(
-        t.destination.known_users.source == "lookup" or t.destination.read_back_users
-        for t in templates
-    )
-    compares = any(t.destination.preflight != "off" for t in templates)
-    return ({EXPORT} if reads else set()) | ({ATTRIBUTES} if compares else set())
-
-
-def _dagster(session: Session) -> Iterator[Finding]:
     from braze_pipeline.orchestration.health import dagster
 
     yield from dagster(session.environ)
 
 
-def _show(finding: Finding) -> None:
-    sign = click.style(_SIGNS[finding.state], fg=_COLOURS[finding.state], bold=True)
-    console.say(f"{sign}  {finding.name}: {finding.saw}")
-    if finding.mend:
-        console.say(f"      What to do: {finding.mend}")
+def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Iterator[Finding]:
+    destination = templates[0].destination
+    ages = [template.schedule.max_age_hours for template in templates if template.schedule]
+    max_age = max(ages, default=None)
+    yield from checks.journal(session.warehouse, destination.name, max_age_hours=max_age)
+    reached = checks.reach(destination)
+    yield from reached
+    has_key = bool(session.environ.get(destination.api_key_env, "").strip())
+    # Without a key no request is made, and the missing key is worth a finding of its own.
+    if has_key and any(finding.state is State.FAIL for finding in reached):
+        return
+    used = set()
+    for settings in (template.destination for template in templates):
+        if settings.known_users.source == "lookup" or settings.read_back_users:
+            used.add(EXPORT)
+        if settings.preflight != "off":
+            used.add(ATTRIBUTES)
+    yield from checks.access(destination, session.environ, used=used)
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    """A finding as ``--json`` prints it; ``mend`` is the older name of ``fix``."""
+    return {**asdict(finding), "mend": finding.fix}
 
 
 def _conclusion(findings: Sequence[Finding]) -> str:
     failed = sum(finding.state is State.FAIL for finding in findings)
     warned = sum(finding.state is State.WARN for finding in findings)
     if failed:
-        return (
-            f"{failed} of {len(findings)} checks failed; a run cannot send until they are mended."
-        )
+        return f"{failed} of {len(findings)} checks failed. Fix them: until then no run can send."
     if warned:
-        return f"Ready to send. {warned} of {len(findings)} checks have something to tell."
+        return f"Ready to send. {warned} of {len(findings)} checks reported warnings."
     return f"Ready to send: all {len(findings)} checks passed."

@@ -1,16 +1,16 @@
-"""Whether everything a run needs is in order, found out without changing anything.
+"""Checks that everything a run needs is in order, without changing anything.
 
-============ =====================================================================
-``finding``  what a check gives: what it saw, and what to mend
-``reach``    the name and the port of a Braze endpoint
-``access``   whether it answers as Braze does, the key, its permissions, the clock
-``disk``     room and rights beside the database
-``database`` the DuckDB file, and the ledger's schema in it
-``journal``  sends that are not in the ledger yet; the last acknowledgement
-``zones``    time zone data
-============ =====================================================================
+============== ==================================================================
+``finding``    the result of a check: what it saw, and how to fix it
+``connection`` the name and the port of a Braze endpoint
+``access``     whether it answers like Braze, the key, its permissions, the clock
+``disk``       free space and permissions where the database is
+``database``   the files of the database and their schemas
+``journal``    sends that are not in the ledger yet; the last acknowledgement
+``zones``      time zone data
+============== ==================================================================
 
-Dagster's own settings are looked at by ``braze_pipeline.orchestration.health``.
+``braze_pipeline.orchestration.health`` checks Dagster's own settings.
 """
 
 from __future__ import annotations

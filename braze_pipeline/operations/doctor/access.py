@@ -1,12 +1,13 @@
-"""Whether the endpoint answers as Braze does, accepts the key, and what the key may do.
+"""Whether the endpoint answers like Braze, accepts the key, and what the key is permitted to do.
 
-Braze has no endpoint that says what a key may do, so each one is asked for nothing:
+Braze has no endpoint that lists a key's permissions, so each one is tried with a request that
+changes and reads nothing:
 
-- ``POST /users/track`` with ``{}``. It holds no object, so there is nothing that Braze could write
-  or create; a key that may track gets a 400 ("Valid data must be provided"), one that may not a
-  401 or 403. It counts as one request against the limit of that endpoint.
-- ``POST /users/export/ids`` for nobody: a 400 likewise, and no profile is read.
-- ``GET /custom_attributes``: the names of attributes, no values.
+- ``POST /users/track`` with ``{}``. It has no objects, so Braze has nothing to write or create. A
+  key with the permission gets a 400 ("Valid data must be provided"), one without it a 401 or 403.
+  It counts as one request against the endpoint's rate limit.
+- ``POST /users/export/ids`` without a user: likewise a 400, and no profile is read.
+- ``GET /custom_attributes``: names of attributes, no values.
 
 Sources: Braze docs, "Create and update users", "Export users by identifier", "Export custom
 attributes", "Errors and responses".
@@ -47,10 +48,11 @@ _REQUESTS: Final[Mapping[str, tuple[str, str, object]]] = {
 }
 
 _REFUSED: Final = frozenset({ResponseAction.UNAUTHORIZED, ResponseAction.FORBIDDEN})
-_UNSURE: Final = frozenset({ResponseAction.THROTTLED, ResponseAction.RETRY})
+_BUSY: Final = frozenset({ResponseAction.THROTTLED, ResponseAction.RETRY})
+_NO_ANSWER_NOW: Final = ("Braze could not answer just now.", "Run doctor again in a minute.")
 
 SKEW_SECONDS: Final = 10.0
-"""A clock that is further off is worth knowing: Braze may name a moment to wait for."""
+"""More than this is worth a warning: Braze may name a point in time until which to wait."""
 
 
 def access(
@@ -60,33 +62,32 @@ def access(
     used: Collection[str],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Finding]:
-    """Key, answer, permissions and clock.
+    """Check the answer, the key, its permissions and the clock.
 
     Args:
         destination: The endpoint.
         environ: Where the key is.
-        used: The permissions beside ``users.track`` that the configuration makes use of.
-        now: This machine's clock, with a zone.
+        used: The permissions besides ``users.track`` that the configuration needs.
+        now: This machine's clock, with a time zone.
     """
-    name = f"{destination.name}: key"
     try:
         secret = secret_of(environ, destination.api_key_env)
         client = http.BrazeClient(destination, secret, pool=1)
     except PipelineError as error:
-        return [failure(name, error)]
+        return [failure(f"{destination.name}: key", error)]
     try:
-        return _asked(client, destination, used, now)
+        return _try_permissions(client, destination, used, now)
     finally:
         client.close()
 
 
-def _asked(
+def _try_permissions(
     client: BrazeClient,
     destination: DestinationSettings,
     used: Collection[str],
     now: Callable[[], datetime],
 ) -> list[Finding]:
-    verdicts: dict[str, ResponseOutcome] = {}
+    outcomes: dict[str, ResponseOutcome] = {}
     found: list[Finding] = []
     for permission in PURPOSES:
         before = now()
@@ -94,30 +95,34 @@ def _asked(
             answer = client.ask(*_REQUESTS[permission])
         except http.NoAnswer as error:
             return [*found, failure(f"{destination.name}: answer", client.unavailable(error.cause))]
-        verdicts[permission] = _meaning(client, answer)
+        outcomes[permission] = _classify(client, answer)
         if permission == TRACK:
             middle = before + (now() - before) / 2
-            found = _first(client, destination, verdicts[TRACK])
-            found.append(_clock(destination, answer, middle))
+            found = [
+                _answer(client, destination, outcomes[TRACK]),
+                _clock(destination, answer, middle),
+            ]
             if found[0].state is State.FAIL:
                 return found
-    found.insert(1, _key(client, destination, verdicts))
-    if found[1].state is State.FAIL:
-        return found
-    told = [_permission(client, destination, one, verdicts[one], used) for one in PURPOSES]
-    return [*found[:2], *told, *found[2:]]
+    key = _key(client, destination, outcomes)
+    permissions = [
+        _permission(client, destination, permission, outcomes[permission], used)
+        for permission in PURPOSES
+        if key.state is not State.FAIL
+    ]
+    return [found[0], key, *permissions, found[1]]
 
 
-def _meaning(client: BrazeClient, answer: Answer) -> ResponseOutcome:
-    verdict = client.judged(answer, objects=1)
-    # Kinds that come from a status alone: make sure that it was Braze which said it.
-    if verdict.kind in _REFUSED and not _speaks(answer):
-        return ResponseOutcome(ResponseAction.NOT_BRAZE, cause=verdict.cause)
-    return verdict
+def _classify(client: BrazeClient, answer: Answer) -> ResponseOutcome:
+    outcome = client.judged(answer, objects=1)
+    # These come from the status alone: a proxy could have sent it.
+    if outcome.kind in _REFUSED and not _is_from_braze(answer):
+        return ResponseOutcome(ResponseAction.NOT_BRAZE, cause=outcome.cause)
+    return outcome
 
 
-def _speaks(answer: Answer) -> bool:
-    """Whether an answer has the form of Braze's: a JSON object that says something."""
+def _is_from_braze(answer: Answer) -> bool:
+    """Whether an answer has the form of Braze's: a JSON object with a message."""
     try:
         document = json.loads(answer.body)
     except ValueError:
@@ -125,75 +130,67 @@ def _speaks(answer: Answer) -> bool:
     return isinstance(document, dict) and bool({"message", "error", "errors"} & document.keys())
 
 
-def _first(
-    client: BrazeClient, destination: DestinationSettings, verdict: ResponseOutcome
-) -> list[Finding]:
+def _answer(
+    client: BrazeClient, destination: DestinationSettings, outcome: ResponseOutcome
+) -> Finding:
     name = f"{destination.name}: answer"
     where = destination.endpoint + (f" ({destination.instance})" if destination.instance else "")
-    if verdict.kind is ResponseAction.NOT_BRAZE or verdict.kind is ResponseAction.RETRY:
-        return [failure(name, client.failed(verdict))]
-    if verdict.kind is ResponseAction.THROTTLED:
-        return [
-            warning(
-                name,
-                f"{where} answers as Braze does: the request limit is used up at the moment.",
-                "A run waits for it; lower `rate_limit` if other systems share the limit.",
-            )
-        ]
-    return [ok(name, f"{where} answers as Braze does.")]
+    if outcome.kind in (ResponseAction.NOT_BRAZE, ResponseAction.RETRY):
+        return failure(name, client.failed(outcome))
+    if outcome.kind is ResponseAction.THROTTLED:
+        return warning(
+            name,
+            f"{where} answers like Braze, but its rate limit is used up at the moment.",
+            "A run waits for it. Lower `rate_limit` if other systems share the limit.",
+        )
+    return ok(name, f"{where} answers like Braze.")
 
 
 def _key(
-    client: BrazeClient, destination: DestinationSettings, verdicts: Mapping[str, ResponseOutcome]
+    client: BrazeClient, destination: DestinationSettings, outcomes: Mapping[str, ResponseOutcome]
 ) -> Finding:
-    """The key is good if anything at all accepts it; a 401 may also mean a missing permission."""
+    """The key is good if any endpoint accepts it; a 401 may also mean a missing permission."""
     name = f"{destination.name}: key"
-    kinds = {verdict.kind for verdict in verdicts.values()}
-    if kinds <= {ResponseAction.UNAUTHORIZED, *_UNSURE} and ResponseAction.UNAUTHORIZED in kinds:
-        return failure(name, client.failed(verdicts[_of(verdicts, ResponseAction.UNAUTHORIZED)]))
-    if kinds <= _UNSURE:
-        return warning(name, "Braze does not say at the moment.", "Ask again in a minute.")
-    return ok(name, f"{destination.api_key_env} holds a key that Braze knows.")
-
-
-def _of(verdicts: Mapping[str, ResponseOutcome], kind: ResponseAction) -> str:
-    return next(name for name, verdict in verdicts.items() if verdict.kind is kind)
+    unclear = [one for one in outcomes.values() if one.kind in _BUSY]
+    unauthorized = [one for one in outcomes.values() if one.kind is ResponseAction.UNAUTHORIZED]
+    if len(unclear) + len(unauthorized) < len(outcomes):
+        return ok(name, f"Braze accepts the key in {destination.api_key_env}.")
+    if unauthorized:
+        return failure(name, client.failed(unauthorized[0]))
+    return warning(name, *_NO_ANSWER_NOW)
 
 
 def _permission(
     client: BrazeClient,
     destination: DestinationSettings,
     permission: str,
-    verdict: ResponseOutcome,
+    outcome: ResponseOutcome,
     used: Collection[str],
 ) -> Finding:
     name = f"{destination.name}: {permission}"
     purpose = PURPOSES[permission]
-    if verdict.kind in _UNSURE:
-        return warning(name, "Braze does not say at the moment.", "Ask again in a minute.")
-    if verdict.kind is ResponseAction.NOT_BRAZE:
-        error: PipelineError = client.failed(verdict, permission=permission)
-    elif verdict.kind in _REFUSED:
-        error = _lacking(destination, permission)
+    if outcome.kind in _BUSY:
+        return warning(name, *_NO_ANSWER_NOW)
+    if outcome.kind is ResponseAction.NOT_BRAZE:
+        error: PipelineError = client.failed(outcome, permission=permission)
+    elif outcome.kind in _REFUSED:
+        error = MissingPermission(
+            f"The key in {destination.api_key_env} does not have the `{permission}` permission.",
+            fix=f"Create a key with the `{permission}` permission (Braze: Settings > APIs and "
+            "Identifiers; permissions of an existing key cannot be changed) and set "
+            f"{destination.api_key_env} to it.",
+        )
     else:
-        return ok(name, f"The key has it, for {purpose}.")
+        return ok(name, f"The key has this permission, for {purpose}.")
     if permission == TRACK:
         return failure(name, error)
     if permission in used:
-        return warning(name, f"{error.what} A run goes on without {purpose}.", error.fix)
-    return ok(name, f"The key does not have it; it is needed for {purpose}, which is not in use.")
-
-
-def _lacking(destination: DestinationSettings, permission: str) -> MissingPermission:
-    return MissingPermission(
-        f"The key in {destination.api_key_env} lacks the permission {permission}.",
-        fix=f"Make a new key that has it (permissions of a key cannot be changed; Braze: Settings "
-        f"> APIs and Identifiers) and put it into {destination.api_key_env}.",
-    )
+        return warning(name, f"{error.what} A run continues without {purpose}.", error.fix)
+    return ok(name, f"The key does not have this permission. It is for {purpose}: not in use.")
 
 
 def _clock(destination: DestinationSettings, answer: Answer, here: datetime) -> Finding:
-    """This machine's clock beside the answer's Date, which is in whole seconds."""
+    """Compare this machine's clock with the answer's Date, which is in whole seconds."""
     name = f"{destination.name}: clock"
     try:
         there = parsedate_to_datetime(answer.headers.get("date", ""))
@@ -201,12 +198,12 @@ def _clock(destination: DestinationSettings, answer: Answer, here: datetime) -> 
         return ok(name, "The answer has no date to compare this machine's clock with.")
     there = there if there.tzinfo else there.replace(tzinfo=UTC)
     skew = (here - there).total_seconds()
-    if -SKEW_SECONDS <= skew <= SKEW_SECONDS:
-        return ok(name, "This machine's clock agrees with Braze's to a few seconds.")
+    if abs(skew) <= SKEW_SECONDS:
+        return ok(name, "This machine's clock agrees with Braze's to within a few seconds.")
     return warning(
         name,
         f"This machine's clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} "
         "Braze's.",
-        "Set it by NTP (systemctl status systemd-timesyncd): waits that Braze gives as a moment, "
-        "and the end of the day, go by it.",
+        "Synchronise it with NTP (systemctl status systemd-timesyncd). The end of a day depends on "
+        "it, and so does how long to wait when Braze names a time.",
     )

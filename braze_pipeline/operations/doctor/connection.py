@@ -1,4 +1,4 @@
-"""Whether the endpoint's name resolves and its port takes connections, with a trusted certificate.
+"""Whether the endpoint's name resolves and its port accepts connections with a trusted certificate.
 
 Nothing is sent: no key, no request.
 """
@@ -22,17 +22,17 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def reach(destination: DestinationSettings) -> list[Finding]:
-    """Whose host it is, then name and connection, which behind a proxy are the proxy's business."""
+    """Check the host, its name and the connection; behind a proxy the last two are the proxy's."""
     if other := other_host(destination.endpoint):
-        allowed = "`allow_other_host: true` allows it; correct the endpoint if it is not yours."
-        return [warning(f"{destination.name}: host", other, allowed), *_reached(destination)]
-    return _reached(destination)
+        allowed = "`allow_other_host: true` allows it. Correct the endpoint if it is not yours."
+        return [warning(f"{destination.name}: host", other, allowed), *_reach(destination)]
+    return _reach(destination)
 
 
-def _reached(destination: DestinationSettings) -> list[Finding]:
-    name, connection = f"{destination.name}: name", f"{destination.name}: connection"
-    if _proxied(destination.endpoint):
-        saw = f"{destination.endpoint} is reached through a proxy, which looks the name up."
+def _reach(destination: DestinationSettings) -> list[Finding]:
+    name = f"{destination.name}: name"
+    if _behind_proxy(destination.endpoint):
+        saw = f"{destination.endpoint} is reached through a proxy, which looks up the name."
         return [ok(name, saw)]
     split = urlsplit(destination.endpoint)
     host, port = split.hostname or "", split.port or _PORTS.get(split.scheme, 443)
@@ -41,61 +41,54 @@ def _reached(destination: DestinationSettings) -> list[Finding]:
             entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         }
     except (OSError, UnicodeError) as error:
-        return [failure(name, _no_name(host, error))]
-    found = [ok(name, f"{host} has {len(addresses)} address{'es' * (len(addresses) > 1)}.")]
+        why = getattr(error, "strerror", None) or "not a valid host name"
+        unresolved = BrazeUnavailable(
+            f"The name {host} cannot be looked up ({why}).",
+            fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and this "
+            "machine's DNS. If the network needs a proxy, set HTTPS_PROXY.",
+        )
+        return [failure(name, unresolved)]
+    return [
+        ok(name, f"{host} has {len(addresses)} address{'es' * (len(addresses) > 1)}."),
+        _connection(destination, host, port, tls=split.scheme == "https"),
+    ]
+
+
+def _connection(destination: DestinationSettings, host: str, port: int, *, tls: bool) -> Finding:
+    name = f"{destination.name}: connection"
     try:
-        saw = _connect(host, port, tls=split.scheme == "https", wait=destination.connect_timeout)
+        with socket.create_connection((host, port), timeout=destination.connect_timeout) as plain:
+            if not tls:
+                return ok(name, f"Port {port} answers; plain http, which stays on this machine.")
+            context = ssl.create_default_context(cafile=_trusted_certificates())
+            with context.wrap_socket(plain, server_hostname=host) as secured:
+                version = secured.version()
     except ssl.SSLError as error:
-        found.append(failure(connection, _untrusted(host, error)))
+        reason = getattr(error, "verify_message", "") or error.reason or "no TLS"
+        untrusted = WrongInstance(
+            f"This machine does not trust the certificate of {host} ({reason}).",
+            fix="Check the endpoint. If a proxy of yours decrypts TLS, set REQUESTS_CA_BUNDLE to "
+            "its certificate.",
+        )
+        return failure(name, untrusted)
     except OSError as error:
-        found.append(failure(connection, _no_connection(host, port, error)))
-    else:
-        found.append(ok(connection, saw))
-    return found
+        refused = BrazeUnavailable(
+            f"Port {port} of {host} accepts no connection "
+            f"({error.strerror or type(error).__name__}).",
+            fix="Check the firewall, HTTPS_PROXY if one is needed, and Braze's status page.",
+        )
+        return failure(name, refused)
+    return ok(name, f"Port {port} answers with {version} and a trusted certificate.")
 
 
-def _connect(host: str, port: int, *, tls: bool, wait: float) -> str:
-    with socket.create_connection((host, port), timeout=wait) as plain:
-        if not tls:
-            return f"Port {port} answers; plain http, which stays on this machine."
-        context = ssl.create_default_context(cafile=_trusted())
-        with context.wrap_socket(plain, server_hostname=host) as secured:
-            return f"Port {port} answers with {secured.version()} and a trusted certificate."
-
-
-def _trusted() -> str:
+def _trusted_certificates() -> str:
     """The certificates that requests trusts."""
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     return os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
 
 
-def _proxied(endpoint: str) -> bool:
+def _behind_proxy(endpoint: str) -> bool:
     from requests.utils import get_environ_proxies, select_proxy
 
     return bool(select_proxy(endpoint, get_environ_proxies(endpoint)))
-
-
-def _no_name(host: str, error: Exception) -> BrazeUnavailable:
-    why = getattr(error, "strerror", None) or "not a name"
-    return BrazeUnavailable(
-        f"The name {host} cannot be looked up ({why}).",
-        fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and this "
-        "machine's DNS; where only a proxy leads out, set HTTPS_PROXY.",
-    )
-
-
-def _no_connection(host: str, port: int, error: OSError) -> BrazeUnavailable:
-    return BrazeUnavailable(
-        f"Port {port} of {host} takes no connection ({error.strerror or type(error).__name__}).",
-        fix="Check the firewall, HTTPS_PROXY where one is needed, and Braze's status page.",
-    )
-
-
-def _untrusted(host: str, error: ssl.SSLError) -> WrongInstance:
-    reason = getattr(error, "verify_message", "") or error.reason or "no TLS"
-    return WrongInstance(
-        f"{host} shows no certificate that is trusted here ({reason}).",
-        fix="Check the endpoint; if a proxy of yours opens TLS, set REQUESTS_CA_BUNDLE to its "
-        "certificate.",
-    )

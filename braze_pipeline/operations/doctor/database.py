@@ -1,11 +1,12 @@
-"""The files open, are of schemas that this version knows, and each ledger is about this Braze."""
+"""Whether the files open, this version knows their schemas, and each ledger is about this Braze."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
-    from braze_pipeline.storage.migrations import Connection
     from braze_pipeline.storage.warehouse import Warehouse
 
 _WAIT_SECONDS = 2.0
@@ -28,18 +28,25 @@ def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -
     """Open each file for reading; nothing is created or migrated."""
     return [
         *_duckdb(warehouse, templates),
-        *_sqlite(warehouse.journal_path, JOURNAL),
-        *_sqlite(warehouse.actions_path, ACTIONS),
+        _sqlite(warehouse.journal_path, JOURNAL),
+        _sqlite(warehouse.actions_path, ACTIONS),
     ]
 
 
 def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list[Finding]:
     path = warehouse.path
     if not path.exists():
-        return [ok("database", f"{path} is not there yet; the first run makes it.")]
+        return [ok("database", f"{path} does not exist yet; the first run creates it.")]
     try:
         with replace(warehouse, lock_wait=_WAIT_SECONDS).connect(read_only=True) as con:
-            found = [ok("database", f"{path} opens."), *_versions(con, path, DATABASE)]
+            created = any(schema.found(con) for schema in DATABASE)
+            found = [
+                ok("database", f"{path} opens."),
+                *(
+                    _version(schema, partial(schema.refuse_newer, con, path), created=created)
+                    for schema in DATABASE
+                ),
+            ]
             if 0 < LEDGER.found(con) <= LEDGER.version:
                 ledgers = {tables.ledger_name(t): t for t in templates}
                 found += [_endpoint(con, warehouse, t) for t in ledgers.values()]
@@ -49,8 +56,8 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
             warning(
                 "database",
                 f"{path} is open in another process.",
-                "Right while a run builds its tables; else close the shell or notebook that holds "
-                "it. Runs wait for it for a minute.",
+                "This is normal while a run builds its tables. Otherwise close the shell or "
+                "notebook that keeps it open: runs wait only a minute for it.",
             )
         ]
     except PipelineError as error:
@@ -66,44 +73,47 @@ def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateS
     return ok(name, f"About {t.destination.endpoint}, or still empty.")
 
 
-def _sqlite(path: Path, schema: Schema) -> list[Finding]:
-    name = f"{schema.name} schema"
+def _sqlite(path: Path, schema: Schema) -> Finding:
     if not path.exists():
-        return [ok(name, f"{path} is not there yet; the first run makes it.")]
+        return ok(f"{schema.name} schema", f"{path} does not exist yet; the first run creates it.")
+    return _version(schema, partial(sqlite_version, path, schema), created=False)
+
+
+def sqlite_version(path: Path, schema: Schema) -> int:
+    """The schema version of a SQLite file; nothing is written.
+
+    Raises:
+        LedgerError: it is damaged, or not a SQLite file.
+        NewerVersion: a newer version of the package wrote it.
+    """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
-            sound = con.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if sound != "ok":
+            version = schema.refuse_newer(con, path)
+            if con.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("damaged")
-            return list(_versions(con, path, [schema]))
+            return version
     except sqlite3.Error as error:
-        return [failure(name, _unreadable(path, error))]
+        raise LedgerError(
+            f"{path} cannot be read ({type(error).__name__}).",
+            fix="Restore it from a backup, or move it away together with its -wal and -shm files: "
+            "what Braze acknowledged since the last run is then sent again, and open workflow "
+            "actions are lost.",
+        ) from error
 
 
-def _versions(con: Connection, path: Path, schemas: Sequence[Schema]) -> Iterator[Finding]:
-    new = not any(schema.found(con) for schema in schemas)
-    for schema in schemas:
-        name, found = f"{schema.name} schema", schema.found(con)
-        try:
-            schema.refuse_newer(con, path)
-        except PipelineError as error:
-            yield failure(name, error)
-            continue
-        if new:
-            yield ok(name, "Not there yet; the first run makes it.")
-        elif found < schema.version:
-            yield warning(
-                name,
-                f"Version {found}; the next run upgrades it to {schema.version}.",
-                "Make a backup first: an older version of the package cannot read it afterwards.",
-            )
-        else:
-            yield ok(name, f"Version {found}.")
-
-
-def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
-    return LedgerError(
-        f"{path} cannot be read ({type(error).__name__}).",
-        fix="Restore it from a backup, or move it away with its -wal and -shm: what Braze "
-        "acknowledged since the last run is then sent again, and open actions are forgotten.",
-    )
+def _version(schema: Schema, read: Callable[[], int], *, created: bool) -> Finding:
+    """Compare the version found; ``created`` if the file already has tables of another schema."""
+    name = f"{schema.name} schema"
+    try:
+        found = read()
+    except PipelineError as error:
+        return failure(name, error)
+    if not found and not created:
+        return ok(name, "Does not exist yet; the first run creates it.")
+    if found < schema.version:
+        return warning(
+            name,
+            f"Version {found}; the next run upgrades it to version {schema.version}.",
+            "Make a backup first: older versions of the package cannot read it afterwards.",
+        )
+    return ok(name, f"Version {found}.")

@@ -1,4 +1,4 @@
-"""Room and rights where the database, its journal and its snapshots lie."""
+"""Free space and permissions where the database, its journal and its snapshots are."""
 
 from __future__ import annotations
 
@@ -15,58 +15,56 @@ if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
 
 _MB: Final = 1024**2
-LEAST: Final = 200 * _MB
-"""Below this a run is about to fail."""
+MINIMUM: Final = 200 * _MB
+"""With less free space a run is about to fail."""
 
 COMFORTABLE: Final = 2 * 1024 * _MB
-"""Below this, or below the database's own size, it may: a day's tables and the plan come on top."""
+"""With less than this, or less than the database's own size, a run may fail: it adds a day's tables
+and the plan."""
 
 
 def disk(warehouse: Warehouse) -> list[Finding]:
-    """The folder can be written, and has room."""
-    folder = _nearest(warehouse.path.resolve().parent)
+    """Whether the folder is writable and has free space."""
+    folder = _existing(warehouse.path.resolve().parent)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return [failure("disk", _no_rights(folder))]
+        refused = ConfigurationError(
+            f"The folder {folder} is not writable.",
+            fix="Give the user that runs the pipeline permission to write there, or set "
+            "BRAZE_PIPELINE_DATABASE to a file in another folder.",
+        )
+        return [failure("disk", refused)]
     free = shutil.disk_usage(folder).free
     size = warehouse.path.stat().st_size if warehouse.path.is_file() else 0
-    saw = f"{_amount(free)} free in {folder}; the database has {_amount(size)}."
-    if free < LEAST:
-        full = DiskFull(saw, fix="Free some room: what Braze acknowledged must be written down.")
+    saw = f"{_amount(free)} free in {folder}; the database takes {_amount(size)}."
+    if free < MINIMUM:
+        full = DiskFull(saw, fix="Free some space: what Braze acknowledges must be recorded.")
         return [failure("disk", full)]
     if free < max(COMFORTABLE, size):
-        return [warning("disk", saw, "Make room for at least the database's size again.")]
+        return [warning("disk", saw, "Free at least as much space as the database takes.")]
     return [ok("disk", saw)]
 
 
 def private_files(warehouse: Warehouse) -> list[Finding]:
-    """Whether others can read the database or what is beside it of ours."""
+    """Whether other users can read the database or our files beside it."""
     beside = warehouse.path.parent.glob(f"{warehouse.path.stem}.*")
     loose = sorted(file for file in beside if file.stat().st_mode & private.OTHERS)
     if not loose:
-        return [ok("rights", "The database and what is beside it are readable for you alone.")]
+        return [ok("rights", "Only you can read the database and the files beside it.")]
     return [
         warning(
             "rights",
-            "They hold customers' values, and others may read them: "
+            "Other users may read these files, which hold customers' values: "
             f"{', '.join(file.name for file in loose)}.",
             f"chmod -R go-rwx {' '.join(str(file) for file in loose)}",
         )
     ]
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder, or what of it there is already."""
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
-
-
-def _no_rights(folder: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"Nothing can be written in {folder}.",
-        fix="Give its rights to the user that runs the pipeline, or set BRAZE_PIPELINE_DATABASE "
-        "to a file in a folder that has them.",
-    )
 
 
 def _amount(size: int) -> str:

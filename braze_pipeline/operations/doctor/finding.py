@@ -1,4 +1,4 @@
-"""What a check gives."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from braze_pipeline.errors import PipelineError
 
 
 class State(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARN = "warn"
-    """A run may go through; somebody should know."""
+    """A run may succeed, but somebody should look at it."""
     FAIL = "fail"
     """A run cannot send."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """What one check found.
 
     Attributes:
-        name: What was looked at.
-        state: How it is.
-        saw: What was seen; never a key, never a customer's value.
-        mend: What to do about it; empty where nothing is to be done.
-        exit_code: What a run that meets this would end with; 0 unless it fails.
+        name: What was checked.
+        state: How serious it is.
+        saw: What the check saw; never a key or a customer's value.
+        fix: What to do about it; empty if nothing needs to be done.
+        exit_code: The exit code of a run that meets this problem; 0 unless it fails.
     """
 
     name: str
     state: State
     saw: str
-    mend: str = ""
+    fix: str = ""
     exit_code: int = 0
 
 
 def ok(name: str, saw: str) -> Finding:
-    """All is well."""
+    """A check that passed."""
     return Finding(name, State.OK, saw)
 
 
-def warning(name: str, saw: str, mend: str) -> Finding:
-    """Somebody should know."""
-    return Finding(name, State.WARN, saw, mend)
+def warning(name: str, saw: str, fix: str) -> Finding:
+    """A check that a run may pass, but that somebody should look at."""
+    return Finding(name, State.WARN, saw, fix)
 
 
 def failure(name: str, error: PipelineError) -> Finding:
-    """What a run would fail with."""
+    """A check that failed with the error that a run would fail with."""
     return Finding(name, State.FAIL, error.what, error.fix, error.exit_code)
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """The exit code over all findings; 0 where none fails.
+    """The exit code for all findings together; 0 if none failed.
 
-    Of several the lowest: configuration (2) is mended before credentials (3), these before
-    anything can be said of Braze itself (4).
+    If several failed, the lowest code counts: fix the configuration (2) before the credentials (3),
+    and both before looking for trouble at Braze (4).
     """
     return min((found.exit_code for found in findings if found.exit_code), default=0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import PipelineError
+from braze_pipeline.operations.doctor.database import sqlite_version
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.storage import journal as records
 from braze_pipeline.storage.migrations import JOURNAL
@@ -28,69 +27,50 @@ def journal(
     max_age_hours: float | None,
     now: datetime | None = None,
 ) -> list[Finding]:
-    """What the journal says of a destination.
+    """What the journal has about a destination.
 
     Args:
-        warehouse: Where the journal lies.
+        warehouse: The database that the journal is beside.
         destination: The destination's name.
-        max_age_hours: How old the last acknowledgement may be; None where nothing is scheduled.
-        now: The time, with a zone.
+        max_age_hours: How old the last acknowledgement may be; None if nothing is scheduled.
+        now: The time, with a time zone.
     """
     path = warehouse.journal_path
     name = f"{destination}: journal"
     if not path.exists():
-        return [ok(name, "Nothing was sent from here yet.")]
+        return [ok(name, "Nothing has been sent from here yet.")]
     try:
-        version = _version(path)
-    except sqlite3.Error as error:
-        return [failure(name, _unreadable(path, error))]
-    if version > JOURNAL.version:
-        return [failure(name, _newer(path, version))]
+        sqlite_version(path, JOURNAL)
+        plans = [send.plan_id for send in records.unapplied(path, destination)]
+        last = records.last_acknowledged(path, destination)
+    except PipelineError as error:
+        return [failure(name, error)]
     return [
-        _unapplied(
-            warehouse, destination, [s.plan_id for s in records.unapplied(path, destination)]
-        ),
-        _age(
-            destination,
-            records.last_acknowledged(path, destination),
-            max_age_hours,
-            now or datetime.now(UTC),
-        ),
+        _unapplied(name, warehouse, destination, plans),
+        _age(destination, last, max_age_hours, now or datetime.now(UTC)),
     ]
 
 
-def _version(path: Path) -> int:
-    """The schema version of a sound journal; nothing is written."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as con:
-        version = JOURNAL.found(con)
-        if (
-            version == JOURNAL.version
-            and con.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
-        ):
-            raise sqlite3.DatabaseError("damaged")
-    return version
-
-
-def _unapplied(warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:
-    name = f"{destination}: journal"
+def _unapplied(name: str, warehouse: Warehouse, destination: str, plans: Sequence[str]) -> Finding:
     if _sending(warehouse.lock_path(destination)):
-        return ok(name, "A send is under way.")
+        return ok(name, "A send is in progress.")
     if not plans:
         return ok(name, "Every send is in the ledger.")
     lost = [plan for plan in plans if not warehouse.snapshot(plan).exists()]
-    saw = f"{len(plans)} send{'s' * (len(plans) > 1)} ended without getting into the ledger"
+    sends = "1 send ended" if len(plans) == 1 else f"{len(plans)} sends ended"
+    saw = f"{sends} before the ledger was updated"
     if lost:
         return warning(
             name,
-            f"{saw}; the plan's snapshot of {len(lost)} is gone.",
-            f"Put the snapshots back into {warehouse.snapshots} before the next run, or leave it: "
-            "what these sends brought is then sent again, which does no harm.",
+            f"{saw}; missing plan snapshots: {len(lost)}.",
+            f"Restore the snapshots to {warehouse.snapshots} before the next run. Otherwise what "
+            "these sends brought is sent again, which does no harm.",
         )
-    return warning(name, f"{saw}.", "Run again: the next run brings them in before anything else.")
+    return warning(name, f"{saw}.", "Run again: the next run updates the ledger first.")
 
 
 def _sending(lock: Path) -> bool:
-    """Whether somebody holds the destination's lock; it is let go of at once."""
+    """Whether another process holds the destination's lock; it is released at once."""
     if not lock.exists():
         return False
     file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -115,22 +95,7 @@ def _age(destination: str, last: str | None, max_age_hours: float | None, now: d
         return warning(
             name,
             saw,
-            "Days on which nothing changed send nothing; if there were changes, look whether the "
-            "schedule runs, and at `braze-pipeline actions`.",
+            "On days without changes nothing is sent. If there were changes, check that the "
+            "schedule runs, and see `braze-pipeline actions`.",
         )
     return ok(name, saw)
-
-
-def _unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
-    return LedgerError(
-        f"The journal {path} cannot be read ({type(error).__name__}).",
-        fix="Restore it from a backup, or move it away with its -wal and -shm: what Braze "
-        "acknowledged since the last run is then sent again.",
-    )
-
-
-def _newer(path: Path, version: int) -> LedgerError:
-    return LedgerError(
-        f"The journal {path} was written by a newer version (schema {version}).",
-        fix="Use the version of braze_pipeline that wrote it, or a newer one.",
-    )

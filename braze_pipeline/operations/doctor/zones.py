@@ -1,4 +1,4 @@
-"""Time zone data is there, and Python and DuckDB have the same: both decide when a day ends."""
+"""Time zone data: Python and DuckDB must have the same, as both decide when a day ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOCAL = "SELECT timezone($zone::VARCHAR, make_timestamptz($moment::BIGINT))"
 
 
 def zones(names: Iterable[str], *, now: datetime | None = None) -> list[Finding]:
-    """Each zone once, week by week over the coming year."""
+    """Compare each zone once, week by week over the coming year."""
     import duckdb
 
     start = (now or datetime.now(UTC)).replace(microsecond=0)
@@ -33,21 +33,19 @@ def _zone(con: duckdb.DuckDBPyConnection, name: str, start: datetime) -> Finding
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        error = ConfigurationError(
-            "This machine has no data for it.", fix="Install tzdata anew: pip install -U tzdata."
+        missing = ConfigurationError(
+            "This machine has no data for this time zone.",
+            fix="Reinstall tzdata: pip install -U tzdata.",
         )
-        return failure(about, error)
+        return failure(about, missing)
     for week in range(_WEEKS):
         moment = start + timedelta(weeks=week)
-        asked = {"zone": name, "moment": int(moment.timestamp()) * 1_000_000}
-        row = con.execute(_LOCAL, asked).fetchone()
+        parameters = {"zone": name, "moment": int(moment.timestamp()) * 1_000_000}
+        row = con.execute(_LOCAL, parameters).fetchone()
         if row is None or row[0] != moment.astimezone(zone).replace(tzinfo=None):
-            return failure(about, _differs(moment))
+            different = ConfigurationError(
+                f"Python and DuckDB disagree on the local time in the week of {moment:%Y-%m-%d}.",
+                fix="Upgrade both: pip install -U tzdata duckdb, within requirements.lock.",
+            )
+            return failure(about, different)
     return ok(about, f"Now {start.astimezone(zone):%Y-%m-%d %H:%M (UTC%z)}.")
-
-
-def _differs(moment: datetime) -> ConfigurationError:
-    return ConfigurationError(
-        f"Python and DuckDB do not agree on its local time in the week of {moment:%Y-%m-%d}.",
-        fix="Bring both up to date: pip install -U tzdata duckdb, within requirements.lock.",
-    )

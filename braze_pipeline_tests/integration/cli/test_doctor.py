@@ -25,8 +25,8 @@ from braze_pipeline.storage import migrations
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 
 KEY = "a-key-with-all-permissions-4711"
-TRACK_ONLY = "a-key-that-may-track-4712"
-READ_ONLY = "a-key-that-may-read-4713"
+TRACK_ONLY = "a-key-that-can-track-4712"
+READ_ONLY = "a-key-that-can-read-4713"
 REPO = Path(__file__).parents[3]
 
 
@@ -74,18 +74,20 @@ def destination(sandbox: Sandbox, **settings: object) -> DestinationSettings:
     return DestinationSettings(name="braze", endpoint=sandbox.endpoint, **settings)  # type: ignore[arg-type]
 
 
-def test_with_everything_in_order_a_run_can_be_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_with_everything_in_order_doctor_reports_ready_to_send(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(REPO / ".dagster_home" / "dagster.yaml", home)
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.stdout
-    assert "Ready to send. 1 of 21 checks" in result.stdout
+    assert "Ready to send. 1 of 21 checks reported warnings." in result.stdout
     assert "daemon: None has run on this instance yet" in result.stdout
 
 
-def test_looking_changes_nothing_in_braze_and_reads_nobody(
+def test_doctor_changes_nothing_in_braze_and_reads_no_profile(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     before = sandbox.profiles()
@@ -98,12 +100,12 @@ def test_looking_changes_nothing_in_braze_and_reads_nobody(
     assert sandbox.counts()["objects_taken"] == 0
 
 
-def test_looking_creates_no_file(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_doctor_creates_no_file(sandbox: Sandbox, tmp_path: Path) -> None:
     run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_with_nothing_set_the_key_is_what_is_missing(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_without_a_key_doctor_reports_the_missing_key(sandbox: Sandbox, tmp_path: Path) -> None:
     result = run(session(sandbox, tmp_path))
     assert result.exit_code == 3
     assert "FAIL  braze: key: The environment variable BRAZE_API_KEY holds no API key." in (
@@ -111,6 +113,15 @@ def test_with_nothing_set_the_key_is_what_is_missing(sandbox: Sandbox, tmp_path:
     )
     assert "What to do: Set BRAZE_API_KEY" in result.stdout
     assert sandbox.requests == []
+
+
+def test_json_has_the_fix_under_its_name_and_under_the_older_one(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    key = findings(run(session(sandbox, tmp_path), "--json"))["braze: key"]
+    assert set(key) == {"name", "state", "saw", "fix", "mend", "exit_code"}
+    assert str(key["fix"]).startswith("Set BRAZE_API_KEY")
+    assert key["mend"] == key["fix"]
 
 
 def test_a_wrong_key_ends_with_3_and_is_not_shown(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -130,18 +141,20 @@ def test_no_key_is_ever_shown(sandbox: Sandbox, tmp_path: Path, key: str) -> Non
         assert key not in result.output
 
 
-def test_a_key_that_may_not_track_cannot_send(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_key_without_the_track_permission_cannot_send(sandbox: Sandbox, tmp_path: Path) -> None:
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=READ_ONLY), "--json")
     found = findings(result)
     assert result.exit_code == 3
     assert found["braze: key"]["state"] == "ok"
     assert found["braze: users.track"]["state"] == "fail"
-    assert "Make a new key" in str(found["braze: users.track"]["mend"])
+    assert "Create a key with the `users.track` permission" in str(
+        found["braze: users.track"]["fix"]
+    )
     assert found["braze: users.export.ids"]["state"] == "ok"
 
 
 @pytest.mark.parametrize(("source", "state"), [("lookup", "warn"), ("none", "ok")])
-def test_a_permission_beside_sending_is_missed_only_where_it_is_used(
+def test_a_missing_permission_is_a_warning_only_if_the_configuration_needs_it(
     sandbox: Sandbox, tmp_path: Path, source: str, state: str
 ) -> None:
     folder = tmp_path / "defs"
@@ -156,10 +169,10 @@ def test_a_permission_beside_sending_is_missed_only_where_it_is_used(
     assert result.exit_code == 0
     found = findings(result)["braze: users.export.ids"]
     assert found["state"] == state
-    assert bool(found["mend"]) == (state == "warn")
+    assert bool(found["fix"]) == (state == "warn")
 
 
-def test_nobody_at_the_port_ends_with_4(tmp_path: Path) -> None:
+def test_a_closed_port_ends_with_4(tmp_path: Path) -> None:
     with Sandbox() as gone:
         endpoint = gone.endpoint
     result = run(session(endpoint, tmp_path, BRAZE_API_KEY=KEY), "--json")
@@ -170,19 +183,19 @@ def test_nobody_at_the_port_ends_with_4(tmp_path: Path) -> None:
     assert "braze: key" not in found
 
 
-def test_a_name_that_is_none_ends_with_4(tmp_path: Path) -> None:
+def test_an_invalid_host_name_ends_with_4(tmp_path: Path) -> None:
     result = run(session("https://rest..braze.com", tmp_path, BRAZE_API_KEY=KEY), "--json")
     assert result.exit_code == 4
     assert findings(result)["braze: name"]["state"] == "fail"
 
 
-def test_a_host_that_is_not_brazes_is_a_warning_where_it_is_allowed(tmp_path: Path) -> None:
+def test_a_host_outside_braze_is_a_warning_if_the_configuration_allows_it(tmp_path: Path) -> None:
     folder = tmp_path / "brand"
     shutil.copytree(DEFAULT_CONFIG.parent, folder)
     config = folder / "defs.yaml"
     result = run(session("https://braze.invalid", tmp_path, config=config), "--json")
     assert result.exit_code == 2
-    assert "allow_other_host" in str(findings(result)["configuration"]["mend"]) or (
+    assert "allow_other_host" in str(findings(result)["configuration"]["fix"]) or (
         "allow_other_host" in str(findings(result)["configuration"]["saw"])
     )
     text = config.read_text(encoding="utf-8")
@@ -194,7 +207,7 @@ def test_a_host_that_is_not_brazes_is_a_warning_where_it_is_allowed(tmp_path: Pa
     assert "braze.invalid is not one of Braze's hosts" in str(found["saw"])
 
 
-def test_a_port_without_tls_is_no_braze(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_port_without_tls_is_not_braze(sandbox: Sandbox, tmp_path: Path) -> None:
     endpoint = sandbox.endpoint.replace("http://", "https://")
     result = run(session(endpoint, tmp_path, BRAZE_API_KEY=KEY), "--json")
     assert result.exit_code == 3
@@ -202,7 +215,7 @@ def test_a_port_without_tls_is_no_braze(sandbox: Sandbox, tmp_path: Path) -> Non
     assert sandbox.requests == []
 
 
-def test_a_broken_configuration_ends_with_2_and_the_rest_is_looked_at_all_the_same(
+def test_a_broken_configuration_ends_with_2_and_the_other_checks_still_run(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "defs.yaml"
@@ -224,7 +237,7 @@ def test_a_broken_configuration_ends_with_2_and_the_rest_is_looked_at_all_the_sa
         (FaultKind.THROTTLED, 0),
     ],
 )
-def test_an_answer_that_is_not_braze_at_its_best_is_told_apart(
+def test_answers_of_a_troubled_braze_are_classified(
     sandbox: Sandbox, fault: FaultKind, code: int
 ) -> None:
     sandbox.script([Fault(kind=fault, seconds=1)])
@@ -243,7 +256,7 @@ def test_an_answer_that_is_not_braze_at_its_best_is_told_apart(
         reply(403, b"{}"),
     ],
 )
-def test_what_is_not_braze_is_told(answer: bytes) -> None:
+def test_an_answer_that_is_not_from_braze_is_a_failure(answer: bytes) -> None:
     with FakeHttp(lambda request: answer) as server:
         d = DestinationSettings(name="braze", endpoint=server.endpoint)
         found = access(d, {"BRAZE_API_KEY": KEY}, used=set())
@@ -252,7 +265,7 @@ def test_what_is_not_braze_is_told(answer: bytes) -> None:
     assert exit_code(found) in {3, 4}
 
 
-def test_where_braze_says_nothing_at_the_moment_the_key_is_judged_by_what_it_does_say(
+def test_if_one_request_is_throttled_the_others_decide_about_the_key(
     sandbox: Sandbox,
 ) -> None:
     sandbox.script([FaultKind.THROTTLED_SILENTLY])
@@ -263,7 +276,7 @@ def test_where_braze_says_nothing_at_the_moment_the_key_is_judged_by_what_it_doe
 @pytest.mark.parametrize(
     ("seconds", "state"), [(0, "ok"), (3, "ok"), (600, "warn"), (-600, "warn")]
 )
-def test_a_clock_that_is_off_is_noticed(sandbox: Sandbox, seconds: int, state: str) -> None:
+def test_a_wrong_clock_is_a_warning(sandbox: Sandbox, seconds: int, state: str) -> None:
     found = access(
         destination(sandbox),
         {"BRAZE_API_KEY": KEY},
@@ -273,13 +286,13 @@ def test_a_clock_that_is_off_is_noticed(sandbox: Sandbox, seconds: int, state: s
     assert states(found)["clock"] == state
 
 
-def test_several_failures_end_with_what_is_to_be_mended_first() -> None:
+def test_the_exit_code_of_several_failures_is_that_of_the_first_one_to_fix() -> None:
     found = [Finding("a", State.FAIL, "", "", 4), Finding("b", State.FAIL, "", "", 3)]
     assert exit_code(found) == 3
     assert exit_code([Finding("c", State.WARN, "", "x")]) == 0
 
 
-def test_a_database_that_another_process_holds_is_a_warning(
+def test_a_database_that_is_open_in_another_process_is_a_warning(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "warehouse.duckdb"
@@ -297,7 +310,7 @@ def test_a_database_that_another_process_holds_is_a_warning(
     assert "open in another process" in str(findings(result)["database"]["saw"])
 
 
-def test_a_file_that_is_no_database_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_ends_with_2(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY), "--json")
     assert result.exit_code == 2
@@ -305,7 +318,7 @@ def test_a_file_that_is_no_database_ends_with_2(sandbox: Sandbox, tmp_path: Path
 
 
 @pytest.mark.parametrize(("by", "code", "state"), [(1, 2, "fail"), (0, 0, "ok"), (-1, 0, "warn")])
-def test_a_ledger_of_another_version_is_noticed(
+def test_a_ledger_of_another_version_is_reported(
     sandbox: Sandbox, tmp_path: Path, by: int, code: int, state: str
 ) -> None:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:

@@ -18,14 +18,14 @@ from braze_pipeline.storage.lock import sending
 from braze_pipeline.storage.warehouse import Warehouse
 
 
-def test_a_folder_that_cannot_be_one_ends_with_2(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     [found] = disk(Warehouse(tmp_path / "file" / "warehouse.duckdb"))
     assert (found.state, found.exit_code) == (State.FAIL, 2)
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**8, "fail"), (10**9, "warn"), (10**12, "ok")])
-def test_little_room_is_told_before_it_is_used_up(
+def test_a_nearly_full_disk_is_reported_before_it_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=free)
@@ -34,7 +34,7 @@ def test_little_room_is_told_before_it_is_used_up(
     assert (found.state, found.exit_code) == (state, 4 if state == "fail" else 0)
 
 
-def test_files_that_others_may_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+def test_files_that_others_may_read_are_named_with_a_fix(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
     with warehouse.connect():
         pass
@@ -47,54 +47,54 @@ def test_files_that_others_may_read_are_named_with_what_to_do(tmp_path: Path) ->
     assert (found.state, found.exit_code) == (State.WARN, 0)
     assert "warehouse.journal.sqlite." in found.saw
     assert "warehouse.duckdb" not in found.saw
-    assert found.mend == f"chmod -R go-rwx {warehouse.journal_path}"
+    assert found.fix == f"chmod -R go-rwx {warehouse.journal_path}"
 
 
-def sent(warehouse: Warehouse, *, folded: bool = False) -> Journal:
+def sent(warehouse: Warehouse, *, applied: bool = False) -> Journal:
     """A send that had one answer and then was killed, or that is in the ledger."""
     book = Journal(warehouse.journal_path)
     send = book.start(destination="braze", template="t", plan_id="p1", run_id="r")
     writer = book.writer(send)
     writer.put(Acknowledgement(request_no=0, first_index=0, count=75))
     writer.close()
-    if folded:
+    if applied:
         with sqlite3.connect(warehouse.journal_path) as con:
             con.execute("UPDATE sends SET status = 'done', ended_at = 'x', folded_at = 'x'")
         con.close()
     return book
 
 
-def test_a_send_that_is_not_in_the_ledger_is_told(tmp_path: Path) -> None:
+def test_a_send_that_is_not_in_the_ledger_is_a_warning(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
     sent(warehouse)
     warehouse.snapshots.mkdir()
     (warehouse.snapshots / "p1.parquet").touch()
-    told, age = journal(warehouse, "braze", max_age_hours=36)
-    assert told.state is State.WARN
-    assert told.saw == "1 send ended without getting into the ledger."
-    assert "next run brings them in" in told.mend
+    sends, age = journal(warehouse, "braze", max_age_hours=36)
+    assert sends.state is State.WARN
+    assert sends.saw == "1 send ended before the ledger was updated."
+    assert "the next run updates the ledger first" in sends.fix
     assert age.state is State.OK
 
 
-def test_a_send_whose_snapshot_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_send_whose_snapshot_is_missing_is_a_warning(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
     sent(warehouse)
-    told = journal(warehouse, "braze", max_age_hours=36)[0]
-    assert told.state is State.WARN
-    assert "snapshot of 1 is gone" in told.saw
+    sends = journal(warehouse, "braze", max_age_hours=36)[0]
+    assert sends.state is State.WARN
+    assert "missing plan snapshots: 1" in sends.saw
 
 
-def test_a_send_that_is_under_way_is_no_finding(tmp_path: Path) -> None:
+def test_a_send_in_progress_is_not_a_warning(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
     sent(warehouse)
     with sending(warehouse.lock_path("braze"), "braze"):
-        assert journal(warehouse, "braze", max_age_hours=36)[0].saw == "A send is under way."
-    assert "ended without" in journal(warehouse, "braze", max_age_hours=36)[0].saw
+        assert journal(warehouse, "braze", max_age_hours=36)[0].saw == "A send is in progress."
+    assert "ended before" in journal(warehouse, "braze", max_age_hours=36)[0].saw
 
 
-def test_looking_for_a_send_does_not_keep_one_from_starting(tmp_path: Path) -> None:
+def test_checking_for_a_send_does_not_block_one(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
-    sent(warehouse, folded=True)
+    sent(warehouse, applied=True)
     warehouse.lock_path("braze").touch()
     journal(warehouse, "braze", max_age_hours=None)
     file = os.open(warehouse.lock_path("braze"), os.O_RDWR)
@@ -105,26 +105,26 @@ def test_looking_for_a_send_does_not_keep_one_from_starting(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("hours", "limit", "state"), [(1, 36, "ok"), (48, 36, "warn"), (48, None, "ok")]
 )
-def test_an_old_acknowledgement_is_told_where_something_is_scheduled(
+def test_an_old_acknowledgement_is_a_warning_if_there_is_a_schedule(
     tmp_path: Path, hours: int, limit: float | None, state: str
 ) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
-    sent(warehouse, folded=True)
+    sent(warehouse, applied=True)
     now = datetime.now(UTC) + timedelta(hours=hours)
-    told, age = journal(warehouse, "braze", max_age_hours=limit, now=now)
-    assert told.saw == "Every send is in the ledger."
+    sends, age = journal(warehouse, "braze", max_age_hours=limit, now=now)
+    assert sends.saw == "Every send is in the ledger."
     assert age.state == state
 
 
 def test_another_destination_has_sends_of_its_own(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "w.duckdb")
     sent(warehouse)
-    told, age = journal(warehouse, "other", max_age_hours=36)
-    assert told.saw == "Every send is in the ledger."
+    sends, age = journal(warehouse, "other", max_age_hours=36)
+    assert sends.saw == "Every send is in the ledger."
     assert "has not acknowledged anything" in age.saw
 
 
-def test_a_journal_that_is_damaged_or_newer_ends_with_2(tmp_path: Path) -> None:
+def test_a_damaged_or_newer_journal_ends_with_2(tmp_path: Path) -> None:
     damaged = Warehouse(tmp_path / "damaged.duckdb")
     damaged.journal_path.write_bytes(b"no journal" * 1000)
     newer = Warehouse(tmp_path / "newer.duckdb")
@@ -144,17 +144,17 @@ def test_time_zones_are_the_same_for_python_and_duckdb() -> None:
     assert (unknown.state, unknown.exit_code) == (State.FAIL, 2)
 
 
-def test_an_instance_without_our_settings_is_told_what_to_set(tmp_path: Path) -> None:
+def test_an_instance_without_our_settings_gets_warnings_with_fixes(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
     assert found["DAGSTER_HOME"].state is State.OK
     for name in ("pools", "run monitoring", "run retries", "daemon"):
         assert found[name].state is State.WARN
-        assert found[name].mend
+        assert found[name].fix
     assert exit_code(found.values()) == 0
 
 
-def test_an_instance_that_retries_everything_is_told(tmp_path: Path) -> None:
+def test_an_instance_that_retries_everything_gets_a_warning(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("run_retries: {enabled: true, max_retries: 3}\n")
     found = {one.name: one for one in dagster({"DAGSTER_HOME": str(tmp_path)})}
     assert "Every failed run is tried again" in found["run retries"].saw
@@ -166,10 +166,10 @@ def test_an_instance_that_cannot_be_used_ends_with_2_and_shows_no_password(tmp_p
     )
     [found] = dagster({"DAGSTER_HOME": str(tmp_path)})
     assert (found.state, found.exit_code) == (State.FAIL, 2)
-    assert "hunter2" not in found.saw + found.mend
+    assert "hunter2" not in found.saw + found.fix
 
 
 @pytest.mark.parametrize("home", ["relative/home", "/nowhere/at/all"])
-def test_a_home_that_is_none_ends_with_2(home: str) -> None:
+def test_an_invalid_home_ends_with_2(home: str) -> None:
     [found] = dagster({"DAGSTER_HOME": home})
     assert (found.state, found.exit_code) == (State.FAIL, 2)

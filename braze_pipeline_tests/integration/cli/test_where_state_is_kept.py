@@ -84,7 +84,7 @@ def test_a_command_that_finds_no_database_says_so_and_creates_nothing(
     if command == ("actions",):
         assert "There is no database yet" in said
     if command == ("doctor",):
-        assert "is not there yet" in said
+        assert "does not exist yet" in said
 
 
 def test_the_package_installed_without_a_project_keeps_nothing_and_says_what_to_give(
