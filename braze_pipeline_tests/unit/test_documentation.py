@@ -20,6 +20,7 @@ FOLDERS = (
     "braze_pipeline|braze_pipeline_tests|benchmarks|deploy|docs|scripts|data|[.]dagster_home|[.]ci"
 )
 PATHS = re.compile(rf"`((?:{FOLDERS})/[\w./-]*|[\w.-]+/[\w./-]+[.](?:py|sql|yaml|md))`")
+FILES = re.compile(r"`([\w-]+[.](?:py|sql|md))`")
 RUN_TAGS = {"braze_pipeline/let_through", "braze_pipeline/reason"}
 WRITTEN_BY_RUNS = re.compile(r"data/warehouse")
 MODULES = re.compile(r"`(braze_pipeline(?:\.\w+)+)`")
@@ -35,7 +36,19 @@ def text_of(page: Path) -> str:
 
 def missing_paths(text: str) -> list[str]:
     named = {path for path in PATHS.findall(text) if not WRITTEN_BY_RUNS.match(path)}
-    return sorted(path for path in named - RUN_TAGS if not (ROOT / path).exists())
+    missing = [path for path in named - RUN_TAGS if not (ROOT / path).exists()]
+    return sorted(missing + [name for name in FILES.findall(text) if name not in file_names()])
+
+
+@cache
+def file_names() -> set[str]:
+    """The names of the project's own files."""
+    folders = [
+        ROOT / folder for folder in ("braze_pipeline", "braze_pipeline_tests", "scripts", "docs")
+    ]
+    return {path.name for folder in (*folders, ROOT / "data") for path in folder.rglob("*.*")} | {
+        path.name for path in ROOT.glob("*.*")
+    }
 
 
 def missing_modules(text: str) -> list[str]:
@@ -104,8 +117,8 @@ def test_contributing_shows_the_layers_that_the_linter_enforces() -> None:
 
 def test_a_wrong_path_a_wrong_module_and_a_wrong_link_are_found() -> None:
     assert missing_paths(
-        "`braze_pipeline/core/ledger`, `core/ledger/columns.py` and `docs/ledger.md`"
-    ) == ["braze_pipeline/core/ledger", "core/ledger/columns.py"]
+        "`braze_pipeline/core/ledger`, `core/ledger/columns.py`, `written.py` and `docs/ledger.md`"
+    ) == ["braze_pipeline/core/ledger", "core/ledger/columns.py", "written.py"]
     assert missing_modules(
         "`braze_pipeline.core.ledger`, `braze_pipeline.ledger.nothing`, `braze_pipeline.settings`, "
         "`braze_pipeline.orchestration.BrazeDestination`"
