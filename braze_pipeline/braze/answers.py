@@ -52,7 +52,7 @@ class ResponseOutcome:
         cause: A short name for counting retries, such as ``503``.
     """
 
-    kind: ResponseAction
+    action: ResponseAction
     refused: Mapping[int, str] = field(default_factory=dict)
     text: str = ""
     wait: float | None = None
@@ -192,7 +192,7 @@ def _text(data: dict[str, Any] | None) -> str:
 def wait_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Seconds that a 429 asks to wait: until what it names, else until the limit's reset."""
     asked = asked_wait(headers, now=now)
-    return reset_of(headers, now=now) if asked is None else asked
+    return seconds_until_reset(headers, now=now) if asked is None else asked
 
 
 def asked_wait(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -205,7 +205,7 @@ def asked_wait(headers: Mapping[str, str], *, now: datetime) -> float | None:
     return None
 
 
-def reset_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
+def seconds_until_reset(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Seconds until the limit is reset; the header holds an epoch or a number of seconds."""
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     value = _number(lower.get("x-ratelimit-reset", ""))
@@ -214,7 +214,7 @@ def reset_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
     return max(0.0, value - now.timestamp() if value >= _EPOCH_FROM else value)
 
 
-def remaining_of(headers: Mapping[str, str]) -> int | None:
+def remaining_requests(headers: Mapping[str, str]) -> int | None:
     """Requests left in the window, None where the header is absent or empty."""
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     value = _number(lower.get("x-ratelimit-remaining", ""))

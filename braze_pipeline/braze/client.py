@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify
-from braze_pipeline.braze.instances import travels_in_clear
+from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
 from braze_pipeline.errors import (
@@ -78,7 +78,7 @@ class BrazeClient:
         import requests
         from urllib3 import exceptions as urllib3
 
-        if travels_in_clear(destination.endpoint):
+        if is_unencrypted(destination.endpoint):
             raise ConfigurationError(
                 "The REST endpoint is no https address: the API key would travel in clear.",
                 fix="Use https.",
@@ -123,19 +123,19 @@ class BrazeClient:
             request.headers["Content-Length"] = str(len(request.body))
         return self._send(request, MAX_ANSWER_BYTES)
 
-    def judged(self, answer: Answer, *, objects: int) -> ResponseOutcome:
+    def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
         """What an answer to ``track`` means, with the key taken out of its texts."""
-        verdict = classify(
+        outcome = classify(
             answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
         )
-        if not verdict.text and not verdict.refused:
-            return verdict
+        if not outcome.text and not outcome.refused:
+            return outcome
         return ResponseOutcome(
-            verdict.kind,
-            {index: safe_text(text, self.redact) for index, text in verdict.refused.items()},
-            safe_text(verdict.text, self.redact),
-            verdict.wait,
-            verdict.cause,
+            outcome.action,
+            {index: safe_text(text, self.redact) for index, text in outcome.refused.items()},
+            safe_text(outcome.text, self.redact),
+            outcome.wait,
+            outcome.cause,
         )
 
     def export_ids(
@@ -143,14 +143,15 @@ class BrazeClient:
         ids: Sequence[str],
         fields: Sequence[str],
         *,
-        enter: Callable[[], object] = lambda: None,
+        before_request: Callable[[], object] = lambda: None,
     ) -> list[dict[str, Any]]:
         """The users that Braze has of these, with the fields asked for.
 
         Args:
             ids: At most 50 of the destination's user identifiers.
             fields: What to read of each user.
-            enter: Called before each request: external ids go in one, braze ids one by one.
+            before_request: Called before each request. All external ids go in one request,
+                each braze id in one of its own.
 
         Raises:
             BrazeError: see ``failed``.
@@ -167,7 +168,7 @@ class BrazeClient:
         )
         found: list[dict[str, Any]] = []
         for who in named:
-            enter()
+            before_request()
             payload = who | {"fields_to_export": list(fields)}
             data, _ = self._call("POST", EXPORT, payload, permission="users.export.ids")
             users = data.get("users")
@@ -203,9 +204,9 @@ class BrazeClient:
             cause = error.cause
         if answer is None:
             raise self.unavailable(cause)
-        verdict = self.judged(answer, objects=1)
+        outcome = self.classify(answer, objects=1)
         if answer.status not in (200, 201, 202):
-            raise self.failed(verdict, permission=permission)
+            raise self.failed(outcome, permission=permission)
         try:
             data = json.loads(answer.body)
         except ValueError:
@@ -214,17 +215,17 @@ class BrazeClient:
             raise self.failed(ResponseOutcome(ResponseAction.NOT_BRAZE, cause=str(answer.status)))
         return data, answer.headers
 
-    def failed(self, verdict: ResponseOutcome, *, permission: str = "users.track") -> BrazeError:
-        """The error that a verdict about a whole request means, for the operator."""
-        error = self._failure(verdict, permission)
-        error.wait = verdict.wait
+    def failed(self, outcome: ResponseOutcome, *, permission: str = "users.track") -> BrazeError:
+        """The error that a outcome about a whole request means, for the operator."""
+        error = self._failure(outcome, permission)
+        error.wait = outcome.wait
         return error
 
-    def _failure(self, verdict: ResponseOutcome, permission: str) -> BrazeError:
-        said = f' Braze says: "{verdict.text}"' if verdict.text else ""
+    def _failure(self, outcome: ResponseOutcome, permission: str) -> BrazeError:
+        said = f' Braze says: "{outcome.text}"' if outcome.text else ""
         where = self._destination.endpoint
         key = self._destination.api_key_env
-        if verdict.kind is ResponseAction.UNAUTHORIZED:
+        if outcome.action is ResponseAction.UNAUTHORIZED:
             return InvalidCredentials(
                 f"Braze at {where} does not accept the API key (status 401), also not when asked "
                 f"again.{said}",
@@ -232,24 +233,24 @@ class BrazeClient:
                 "deleted, that its IP allowlist has this machine, and that the instance is the "
                 "one in the dashboard's address.",
             )
-        if verdict.kind is ResponseAction.FORBIDDEN:
+        if outcome.action is ResponseAction.FORBIDDEN:
             return MissingPermission(
                 f"Braze at {where} refuses access (status 403).{said}",
                 fix=f"Make a new key with the permission {permission} (permissions of a key "
                 f"cannot be changed) and put it into {key}; if it has it, ask Braze whether the "
                 "account is active.",
             )
-        if verdict.kind is ResponseAction.THROTTLED:
+        if outcome.action is ResponseAction.THROTTLED:
             return RateLimitExhausted(
                 f"Braze at {where} keeps answering 429: the rate limit is used up.",
                 fix="Run again later; lower `rate_limit` if other systems share the limit "
                 "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
             )
-        if verdict.kind is ResponseAction.RETRY:
-            cause = verdict.cause
+        if outcome.action is ResponseAction.RETRY:
+            cause = outcome.cause
             return self.unavailable(f"status {cause}" if cause.isdecimal() else cause)
         return WrongInstance(
-            f"{where} does not answer as Braze does (status {verdict.cause}).{said}",
+            f"{where} does not answer as Braze does (status {outcome.cause}).{said}",
             fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and what "
             "proxy lies between.",
         )

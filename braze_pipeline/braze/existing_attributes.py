@@ -1,8 +1,8 @@
-"""What Braze already has under the names that would be sent, and what that means.
+"""Compares our custom attributes with the ones that Braze already has.
 
-Braze answers 201 and drops a value of a blocklisted attribute, or of another type than the one it
-has; and a name that differs in case only becomes a second attribute. ``GET /custom_attributes``
-tells all of that before anything is sent.
+Braze answers 201 and silently drops values of a blocklisted attribute, or of a type that differs
+from the attribute's. A name that differs only in case creates a second attribute.
+``GET /custom_attributes`` shows all of this before anything is sent.
 
 Sources: Braze docs, "Export custom attributes" (names, types, status, array length), "Managing
 custom data" (types), "Blocklist custom data".
@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.limits import MAX_ARRAY
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AttributeState(StrEnum):
-    """How a name of ours stands to what Braze has."""
+    """How one of our names compares with what Braze has."""
 
     NEW = "new"
     BLOCKLISTED = "blocklisted"
@@ -39,125 +38,114 @@ class AttributeState(StrEnum):
 LOST: Final = frozenset(
     {AttributeState.BLOCKLISTED, AttributeState.OTHER_TYPE, AttributeState.OTHER_CASE}
 )
-"""What is sent all the same is lost, or lands under a second name."""
+"""States in which Braze would drop the values, or store them under a second name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeFinding:
-    """One custom attribute of which there is something to say.
+    """A custom attribute that needs attention.
 
     Attributes:
         name: Our name.
         state: What was found.
-        text: A sentence with what to do.
-        stops: Nothing of it is sent as long as that is so.
+        text: What it means and what to do.
+        blocked: Whether its values are not sent until this is fixed.
     """
 
     name: str
     state: AttributeState
     text: str
-    stops: bool
+    blocked: bool
 
 
-_KINDS: Final[Mapping[ValueType, str]] = MappingProxyType(
-    {
-        ValueType.STRING: "string",
-        ValueType.INTEGER: "number",
-        ValueType.FLOAT: "number",
-        ValueType.BOOLEAN: "boolean",
-        ValueType.DATE: "time",
-        ValueType.TIME: "time",
-        ValueType.ARRAY: "array",
-        ValueType.OBJECT: "object",
-        ValueType.OBJECTS: "array of objects",
-    }
-)
+_OUR_TYPES: Final[Mapping[ValueType, str]] = {
+    ValueType.STRING: "string",
+    ValueType.INTEGER: "number",
+    ValueType.FLOAT: "number",
+    ValueType.BOOLEAN: "boolean",
+    ValueType.DATE: "time",
+    ValueType.TIME: "time",
+    ValueType.ARRAY: "array",
+    ValueType.OBJECT: "object",
+    ValueType.OBJECTS: "array of objects",
+}
 
-_WORDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "string": "string",
-        "number": "number",
-        "integer": "number",
-        "float": "number",
-        "boolean": "boolean",
-        "bool": "boolean",
-        "time": "time",
-        "date": "time",
-        "datetime": "time",
-        "array": "array",
-        "stringarray": "array",
-        "arrayofstrings": "array",
-        "object": "object",
-        "nestedobject": "object",
-        "objectarray": "array of objects",
-        "arrayofobjects": "array of objects",
-    }
-)
+_BRAZE_WORDS: Final[Mapping[str, str]] = {
+    "string": "string",
+    "number": "number integer float",
+    "boolean": "boolean bool",
+    "time": "time date datetime",
+    "array": "array stringarray arrayofstrings",
+    "object": "object nestedobject",
+    "array of objects": "objectarray arrayofobjects",
+}
+"""What Braze calls a type, in lower case and without spaces."""
+
+_BRAZE_TYPES: Final = {
+    word: type_ for type_, words in _BRAZE_WORDS.items() for word in words.split()
+}
 
 
 def compare(
-    wanted: Sequence[AttributeSettings], listed: Iterable[Mapping[str, Any]], *, stop: bool
+    wanted: Sequence[AttributeSettings], listed: Iterable[Mapping[str, Any]], *, block: bool
 ) -> tuple[AttributeFinding, ...]:
-    """What is to be said of our custom attributes, in their order.
+    """Findings about our custom attributes, in their order.
 
     Args:
-        wanted: Attributes of a template; profile fields are no concern of this.
+        wanted: Attributes of a template; profile fields are skipped.
         listed: What ``GET /custom_attributes`` returned, from all pages.
-        stop: Whether an attribute of which Braze would lose the values is held back.
+        block: Whether to block an attribute whose values Braze would lose.
     """
-    there = {one["name"]: one for one in listed if isinstance(one.get("name"), str)}
+    in_braze = {one["name"]: one for one in listed if isinstance(one.get("name"), str)}
     by_key: dict[str, list[str]] = {}
-    for name in there:
+    for name in in_braze:
         by_key.setdefault(comparison_key(name), []).append(name)
-    found = []
-    for a in wanted:
-        if a.is_field:
-            continue
-        one = there.get(a.name)
-        told = _absent(a, by_key.get(comparison_key(a.name), [])) if one is None else _there(a, one)
-        if told is not None:
-            state, text = told
-            found.append(
-                AttributeFinding(name=a.name, state=state, text=text, stops=stop and state in LOST)
-            )
-    return tuple(found)
+    findings = []
+    for name, type_ in ((one.name, one.type) for one in wanted if not one.is_field):
+        if name in in_braze:
+            problem = _present(name, type_, in_braze[name])
+        else:
+            problem = _absent(name, by_key.get(comparison_key(name), []))
+        if problem is not None:
+            state, text = problem
+            blocked = block and state in LOST
+            findings.append(AttributeFinding(name=name, state=state, text=text, blocked=blocked))
+    return tuple(findings)
 
 
-def _absent(a: AttributeSettings, alike: Sequence[str]) -> tuple[AttributeState, str]:
+def _absent(name: str, alike: Sequence[str]) -> tuple[AttributeState, str]:
     if not alike:
-        return AttributeState.NEW, f"{a.name} is new: Braze creates it when it first arrives."
+        return AttributeState.NEW, f"{name} is new: Braze creates it when the first value arrives."
     return AttributeState.OTHER_CASE, (
-        f"{a.name}: Braze has it as {', '.join(sorted(alike))}; sending would create a second "
+        f"{name}: Braze spells it {', '.join(sorted(alike))}; sending would create a second "
         "attribute. Use Braze's spelling in `name`."
     )
 
 
-def _there(a: AttributeSettings, one: Mapping[str, Any]) -> tuple[AttributeState, str] | None:
-    if "block" in str(one.get("status") or "").lower():
+def _present(
+    name: str, type_: ValueType, listed: Mapping[str, Any]
+) -> tuple[AttributeState, str] | None:
+    if "block" in str(listed.get("status") or "").lower():
         return AttributeState.BLOCKLISTED, (
-            f"{a.name} is on Braze's blocklist: Braze drops its values without a word. Take it off "
-            "the blocklist (Data Settings > Custom Attributes), or out of the template."
+            f"{name} is on Braze's blocklist: Braze silently drops its values. Remove it from "
+            "the blocklist (Data Settings > Custom Attributes) or from the template."
         )
-    said = str(one.get("data_type") or "")
-    theirs = _WORDS.get(re.sub(r"\(.*?\)|[^a-z]", "", said.lower()))
-    ours = _KINDS[a.type]
-    if theirs is None:
+    stated = str(listed.get("data_type") or "")
+    braze_type = _BRAZE_TYPES.get(re.sub(r"\(.*?\)|[^a-z]", "", stated.lower()))
+    our_type = _OUR_TYPES[type_]
+    if braze_type is None:
         return AttributeState.UNCLEAR, (
-            f'{a.name}: Braze gives its type as "{said[:40]}", which is not compared.'
+            f'{name}: Braze gives its type as "{stated[:40]}", which is not compared.'
         )
-    if theirs != ours:
+    if braze_type != our_type:
         return AttributeState.OTHER_TYPE, (
-            f"{a.name}: the type is {theirs} in Braze and {ours} here: Braze drops what it cannot "
-            "convert. Set `type` to what Braze has, or change the type in Braze (Data Settings > "
-            "Custom Attributes)."
+            f"{name}: the type is {braze_type} in Braze and {our_type} here: Braze drops values "
+            "that it cannot convert. Set `type` to Braze's type, or change the type in Braze "
+            "(Data Settings > Custom Attributes)."
         )
-    if ours == "array" and _length(one) < MAX_ARRAY:
+    length = listed.get("array_length")
+    if our_type == "array" and isinstance(length, int) and length < MAX_ARRAY:
         return AttributeState.SHORT_ARRAY, (
-            f"{a.name}: Braze keeps the last {_length(one)} elements of an array."
+            f"{name}: Braze keeps only the last {length} elements of an array."
         )
     return None
-
-
-def _length(one: Mapping[str, Any]) -> int:
-    length = one.get("array_length")
-    return length if isinstance(length, int) else MAX_ARRAY

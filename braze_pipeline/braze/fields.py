@@ -299,7 +299,7 @@ CONTROL_KEYS: Final = ("_update_existing_only", "_merge_objects", "push_token_im
 SENDABLE: Final = tuple(name for name, field in FIELDS.items() if field.sendable)
 """The fields that a template may map a column to."""
 
-LEFT_OUT: Final = ("email_subscribe", "push_subscribe")
+UNSENT_CONSENT: Final = ("email_subscribe", "push_subscribe")
 """Consent that tables often hold: a template may list it; it is left out, and reported. Other
 fields that are not sendable are refused."""
 

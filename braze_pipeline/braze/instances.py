@@ -64,7 +64,7 @@ def endpoint_for(name: str) -> str:
     )
 
 
-def normal_endpoint(url: str) -> str:
+def normalise_endpoint(url: str) -> str:
     """An endpoint's address in one form: case, trailing slash and default port do not matter.
 
     Raises:
@@ -78,14 +78,14 @@ def normal_endpoint(url: str) -> str:
     return f"{split.scheme}://{host}{port}"
 
 
-def travels_in_clear(url: str) -> bool:
+def is_unencrypted(url: str) -> bool:
     """Whether what is sent to an address can be read on the way: not by https, nor by loopback."""
     split = urlsplit(url)
     here = split.scheme == "http" and _is_loopback(split.hostname or "")
     return split.scheme != "https" and not here
 
 
-def other_host(endpoint: str) -> str:
+def other_host_warning(endpoint: str) -> str:
     """A warning where an endpoint is neither Braze's nor on this machine; else empty."""
     host = (urlsplit(endpoint).hostname or "").rstrip(".")
     if _is_loopback(host) or host.endswith(tuple(f".{domain}" for domain in DOMAINS)):
@@ -103,7 +103,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def checked_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
+def validate_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
     """A REST endpoint in its normal form.
 
     Args:
@@ -117,7 +117,7 @@ def checked_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
     """
     fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
     try:
-        split, normal = urlsplit(url.strip()), normal_endpoint(url)
+        split, normal = urlsplit(url.strip()), normalise_endpoint(url)
     except ValueError as error:
         raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix) from error
     if split.scheme not in {"http", "https"} or not split.hostname:
@@ -131,12 +131,12 @@ def checked_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
         raise ConfigurationError(f"{named} must not hold a path ({split.path}).", fix=fix)
     if split.hostname.startswith("dashboard"):
         raise ConfigurationError(f"{named} is the address of a dashboard.", fix=fix)
-    if travels_in_clear(normal):
+    if is_unencrypted(normal):
         raise ConfigurationError(
             f"{named} uses plain http: the API key and personal data would travel in clear.",
             fix="Use https.",
         )
-    warning = other_host(normal)
+    warning = other_host_warning(normal)
     if warning and not allow_other_host:
         raise ConfigurationError(
             f"{named}: {warning}",

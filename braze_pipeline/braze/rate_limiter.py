@@ -41,7 +41,7 @@ class RateLimiter:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _tokens: float = field(init=False)
     _filled_at: float = field(init=False)
-    _closed_until: float = 0.0
+    _paused_until: float = 0.0
     _hour: int = -1
     _in_hour: int = 0
 
@@ -58,12 +58,12 @@ class RateLimiter:
         hourly = self.limit.requests_per_hour
         return min(self._per_second, hourly / HOUR) if hourly else self._per_second
 
-    def try_pass(self) -> float:
+    def try_acquire(self) -> float:
         """Take a place if there is one: 0.0, or the seconds until it is worth asking again."""
         with self._lock:
             now = self.monotonic()
-            if now < self._closed_until:
-                return self._closed_until - now
+            if now < self._paused_until:
+                return self._paused_until - now
             hourly = self._hour_wait()
             if hourly > 0:
                 return hourly
@@ -77,29 +77,29 @@ class RateLimiter:
             self._in_hour += 1
             return 0.0
 
-    def enter(self, stop: threading.Event) -> bool:
+    def acquire(self, stop: threading.Event) -> bool:
         """Wait for a place; False when told to stop before there was one."""
         while not stop.is_set():
-            wait = self.try_pass()
+            wait = self.try_acquire()
             if wait <= 0:
                 return True
             if stop.wait(min(wait, 1.0)):
                 break
         return False
 
-    def close(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let nobody through for a while: Braze said so."""
         with self._lock:
             now = self.monotonic()
             until = now + max(0.0, seconds)
-            if until > self._closed_until:
-                self.throttled_seconds += until - max(now, self._closed_until)
-                self._closed_until = until
+            if until > self._paused_until:
+                self.throttled_seconds += until - max(now, self._paused_until)
+                self._paused_until = until
 
     @property
-    def closed(self) -> bool:
+    def paused(self) -> bool:
         """Whether Braze asked to wait, right now."""
-        return self.monotonic() < self._closed_until
+        return self.monotonic() < self._paused_until
 
     def _hour_wait(self) -> float:
         hourly = self.limit.requests_per_hour

@@ -59,7 +59,7 @@ class Secret:
         raise TypeError(msg)
 
 
-def secret_of(environ: Mapping[str, str], name: str) -> Secret:
+def read_api_key(environ: Mapping[str, str], name: str) -> Secret:
     """The API key in an environment variable.
 
     Raises:

@@ -18,10 +18,10 @@ from braze_pipeline.errors import BrazeError, InvalidCredentials, RateLimitExhau
 
 T = TypeVar("T")
 
-AGAIN_SECONDS: Final = 2.0
+RETRY_401_SECONDS: Final = 2.0
 """A 401 is asked about once more after this: some are passing."""
 
-LAPSE_SECONDS: Final = 10.0
+READ_RETRY_SECONDS: Final = 10.0
 """How long reading waits for a Braze that fails, or for a limit not worth a longer wait."""
 
 _BACKOFF: Final = 0.25
@@ -40,12 +40,12 @@ class RetryPolicy:
     Attributes:
         throttled: Seconds, counted from when this was made, after which a 429 is not waited for.
         failing: Seconds for which one call may fail, or Braze be out of reach.
-        say: Is told of a wait that is longer than a few seconds.
+        log: Called with a sentence about any wait of more than a few seconds.
     """
 
     throttled: float
     failing: float
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     _throttled_until: float = field(init=False, repr=False)
@@ -68,7 +68,7 @@ class RetryPolicy:
             except InvalidCredentials:
                 if refused:
                     raise
-                refused, pause = True, AGAIN_SECONDS
+                refused, pause = True, RETRY_401_SECONDS
             except BrazeError as error:
                 attempts += 1
                 now = self.clock()
@@ -80,6 +80,6 @@ class RetryPolicy:
                 if not error.transient or left <= 0 or wait > left:
                     raise
                 pause = min(max(backoff(attempts), wait), left)
-                if pause > AGAIN_SECONDS:
-                    self.say(f"{error.title}: asked again in {pause:,.0f} s.")
+                if pause > RETRY_401_SECONDS:
+                    self.log(f"{error.title}: asked again in {pause:,.0f} s.")
             self.sleep(pause)

@@ -261,7 +261,7 @@ def broken(rule: Rule, value: object) -> bool:
     return not _TESTS[rule.test](value, rule.argument)
 
 
-def first_broken(rules: Sequence[Rule], value: object) -> str | None:
+def first_broken_rule(rules: Sequence[Rule], value: object) -> str | None:
     """The code of the first rule that a value breaks; None for a good value."""
     return next((rule.code for rule in rules if broken(rule, value)), None)
 

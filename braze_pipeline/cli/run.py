@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline import user_input
-from braze_pipeline.braze.instances import other_host
+from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.progress import progress_bar
@@ -134,7 +134,7 @@ def carry_out(
             f"{session.config_file}. Remove that line if your data goes on."
         )
     definitions = session.definitions(template, endless=endless)
-    if warning := other_host(template.destination.endpoint):
+    if warning := other_host_warning(template.destination.endpoint):
         console.warn(f"Warning: {warning}")
     with progress_bar(wanted=bar):
         outcome = run_days(definitions, template, days, dry_run=dry_run, tags=tags)

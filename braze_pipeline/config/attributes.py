@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.attributes.personal import field_named_by, is_known, why_personal
 from braze_pipeline.braze import names
-from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, ProfileField
+from braze_pipeline.braze.fields import FIELDS, UNSENT_CONSENT, ProfileField
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
 from braze_pipeline.config.problems import Key, Problem
 from braze_pipeline.errors import ConfigurationError
@@ -67,7 +67,7 @@ def resolve_attributes(
         field = FIELDS.get(name)
         if name == destination.identifier:
             identifier_column = item.column
-        elif name in LEFT_OUT:
+        elif name in UNSENT_CONSENT:
             dropped.append(item.column)
         elif field is not None:
             _field_problems(field, item, here, problems)

@@ -154,7 +154,7 @@ def _endpoint(part: DestinationPart, environ: Mapping[str, str]) -> str:
         named, url = "`rest_endpoint`", part.rest_endpoint
     else:
         return instances.endpoint_for(part.instance) if part.instance else ""
-    return instances.checked_endpoint(url, named=named, allow_other_host=part.allow_other_host)
+    return instances.validate_endpoint(url, named=named, allow_other_host=part.allow_other_host)
 
 
 def _template(

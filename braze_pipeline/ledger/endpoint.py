@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.braze.instances import normal_endpoint
+from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
 from braze_pipeline.ledger import tables
 from braze_pipeline.ledger.apply import apply_acknowledgements
@@ -104,7 +104,7 @@ def bound_to(con: duckdb.DuckDBPyConnection, ledger: str) -> str | None:
 
 
 def _fits(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> bool:
-    return bound_to(con, tables.ledger_name(t)) == normal_endpoint(t.destination.endpoint)
+    return bound_to(con, tables.ledger_name(t)) == normalise_endpoint(t.destination.endpoint)
 
 
 def _says_anything(
@@ -127,7 +127,7 @@ def _bind(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, reason: str | 
     con.execute(
         "INSERT INTO ledger.endpoints (ledger, endpoint, reason, bound_at) VALUES (?, ?, ?, ?)",
         [
-            tables.ledger_name(t), normal_endpoint(t.destination.endpoint), reason,
+            tables.ledger_name(t), normalise_endpoint(t.destination.endpoint), reason,
             datetime.now(UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
@@ -136,7 +136,7 @@ def _bind(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, reason: str | 
 def _mismatch(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings
 ) -> EndpointMismatch:
-    ledger, here = tables.ledger_name(t), normal_endpoint(t.destination.endpoint)
+    ledger, here = tables.ledger_name(t), normalise_endpoint(t.destination.endpoint)
     was = bound_to(con, ledger)
     users = tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}")
     last = con.execute(

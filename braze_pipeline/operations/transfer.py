@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.braze.instances import normal_endpoint
+from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 from braze_pipeline.ledger import endpoint, since_export, tables
 from braze_pipeline.ledger.apply import apply_acknowledgements
@@ -146,7 +146,7 @@ def _template(
             f"{path} is the ledger {ledger}; the configuration has {', '.join(here)}.",
             fix="Give the defs.yaml of its destination with --config.",
         )
-    now = normal_endpoint(here[ledger].destination.endpoint)
+    now = normalise_endpoint(here[ledger].destination.endpoint)
     was = [row["endpoint"] for row in small.get("endpoints", [])][-1:]
     if was and was[0] != now:
         raise EndpointMismatch(

@@ -13,7 +13,7 @@ from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.attributes.lineage import kept_lineage, last_lineage
 from braze_pipeline.attributes.personal import settled
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.braze.instances import other_host
+from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import column_metadata, metadata, progress
 from braze_pipeline.orchestration.checks import (
@@ -265,7 +265,7 @@ def _observed(
 
 
 def _warn_of_host(context: dg.AssetExecutionContext, t: TemplateSettings) -> None:
-    if warning := other_host(t.destination.endpoint):
+    if warning := other_host_warning(t.destination.endpoint):
         context.log.warning(warning)
 
 

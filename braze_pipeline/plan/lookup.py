@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.rate_limiter import RateLimiter
-from braze_pipeline.braze.redaction import secret_of
-from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
+from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import MissingPermission
 from braze_pipeline.ledger import known_users
 from braze_pipeline.settings import RateLimit
@@ -42,17 +42,17 @@ def look_up_users(
     if not environ.get(d.api_key_env, "").strip():
         say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")
         return
-    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     gate = RateLimiter(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
     patience = RetryPolicy(
         throttled=min(d.max_throttle_seconds, known_users.LOOK_UP_MINUTES * 60.0),
-        failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
-        say=say,
+        failing=min(d.retry_budget_seconds, READ_RETRY_SECONDS),
+        log=say,
     )
 
     def once(ids: list[str]) -> set[str]:
-        users = client.export_ids(ids, [d.identifier], enter=lambda: gate.enter(never))
+        users = client.export_ids(ids, [d.identifier], before_request=lambda: gate.acquire(never))
         return {str(user.get(d.identifier)) for user in users}
 
     def ask(ids: list[str]) -> set[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState, compare
-from braze_pipeline.braze.redaction import secret_of
+from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.errors import BrazeError, MissingPermission
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Preflight:
     @property
     def stopped(self) -> dict[str, AttributeFinding]:
         """By name, what must not be sent."""
-        return {finding.name: finding for finding in self.findings if finding.stops}
+        return {finding.name: finding for finding in self.findings if finding.blocked}
 
     @property
     def new(self) -> frozenset[str]:
@@ -82,7 +82,7 @@ def ask(
         return Preflight(note="`preflight: off`.")
     if not environ.get(d.api_key_env, "").strip():
         return _held_on(last, f"{d.api_key_env} is not set.")
-    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     try:
         listed = list(client.custom_attributes())
     except MissingPermission:
@@ -94,7 +94,7 @@ def ask(
     return Preflight(
         compared_at=now,
         attributes=len(listed),
-        findings=compare(t.attributes, listed, stop=d.preflight == "stop"),
+        findings=compare(t.attributes, listed, block=d.preflight == "stop"),
     )
 
 

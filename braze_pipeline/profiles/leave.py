@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.nested import write
-from braze_pipeline.braze.values import TYPE_WORDS, first_broken
+from braze_pipeline.braze.values import TYPE_WORDS, first_broken_rule
 from braze_pipeline.profiles.columns import Source, map_column
 from braze_pipeline.profiles.normalise import KINDS
 from braze_pipeline.profiles.reasons import message
@@ -76,6 +76,6 @@ def _plain(attribute: AttributeSettings) -> Json:
 
 
 def _check(attribute: AttributeSettings, value: object) -> None:
-    code = first_broken(rules_of(attribute), value)
+    code = first_broken_rule(rules_of(attribute), value)
     if code is not None:
         raise ValueError(message(code))

@@ -13,10 +13,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, remaining_of, reset_of
+from braze_pipeline.braze.answers import (
+    ResponseAction,
+    ResponseOutcome,
+    remaining_requests,
+    seconds_until_reset,
+)
 from braze_pipeline.braze.client import NoAnswer
 from braze_pipeline.braze.rate_limiter import HOUR
-from braze_pipeline.braze.retry_policy import AGAIN_SECONDS, backoff
+from braze_pipeline.braze.retry_policy import RETRY_401_SECONDS, backoff
 from braze_pipeline.errors import ContractBroken, PipelineError
 from braze_pipeline.send.batches import Batch
 from braze_pipeline.storage.journal import Acknowledgement
@@ -87,15 +92,15 @@ class Delivery:
         while live:
             verdict, status, tries = self._ask(batch.body_of(live), len(live))
             attempts += tries
-            if verdict.kind is ResponseAction.SPLIT and len(live) > 1:
+            if verdict.action is ResponseAction.SPLIT and len(live) > 1:
                 self._meter.retried(verdict.cause)
                 yield from self._split(batch, live, refused, status=status, attempt=attempts)
                 return
             named = verdict.refused
-            if verdict.kind is ResponseAction.SPLIT:
+            if verdict.action is ResponseAction.SPLIT:
                 named = {0: verdict.text or "Braze did not take it, and gave no reason."}
             refused |= {live[position]: text for position, text in named.items()}
-            if verdict.kind is ResponseAction.RESEND:
+            if verdict.action is ResponseAction.RESEND:
                 self._meter.retried("others refused")
                 live = [i for i in live if i not in refused]
             else:
@@ -144,20 +149,20 @@ class Delivery:
         failing_since: float | None = None
         unauthorized = False
         while True:
-            if not self._gate.enter(self.halt):
+            if not self._gate.acquire(self.halt):
                 raise Halted
             attempts += 1
             verdict, status = self._once(body, objects)
-            if verdict.kind in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
+            if verdict.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return verdict, status, attempts
             self._meter.retried(verdict.cause)
-            if verdict.kind is ResponseAction.THROTTLED:
+            if verdict.action is ResponseAction.THROTTLED:
                 self._throttled(verdict, attempts)
-            elif verdict.kind is ResponseAction.UNAUTHORIZED and not unauthorized:
+            elif verdict.action is ResponseAction.UNAUTHORIZED and not unauthorized:
                 unauthorized = True
-                self._gate.close(AGAIN_SECONDS)
-            elif verdict.kind is ResponseAction.RETRY:
+                self._gate.pause(RETRY_401_SECONDS)
+            elif verdict.action is ResponseAction.RETRY:
                 failing_since = failing_since or time.monotonic()
                 self._failing(verdict, failing_since, attempts)
             else:
@@ -178,14 +183,14 @@ class Delivery:
             return ResponseOutcome(ResponseAction.RETRY, cause=cause), 0
         self._pace.saw(seconds)
         self._obey(answer)
-        return self._client.judged(answer, objects=objects), answer.status
+        return self._client.classify(answer, objects=objects), answer.status
 
     def _obey(self, answer: Answer) -> None:
         """Nothing left in the window: everybody waits for the next one, before Braze has to say."""
-        if remaining_of(answer.headers) == 0 and answer.status != 429:
-            wait = reset_of(answer.headers, now=datetime.now(UTC))
+        if remaining_requests(answer.headers) == 0 and answer.status != 429:
+            wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
-                self._gate.close(min(wait, HOUR))
+                self._gate.pause(min(wait, HOUR))
 
     def _healthy(self) -> None:
         with self._lock:
@@ -202,7 +207,7 @@ class Delivery:
             self.break_off(self._client.failed(verdict))
             raise Halted
         wait = verdict.wait if verdict.wait is not None else backoff(attempts)
-        self._gate.close(min(wait, HOUR))
+        self._gate.pause(min(wait, HOUR))
 
     def _failing(self, verdict: ResponseOutcome, own_since: float, attempts: int) -> None:
         """Wait before the next try, or find that trying is over for this request or for all."""

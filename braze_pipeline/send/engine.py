@@ -223,7 +223,7 @@ class _Run:
                 total=self._total,
                 users_per_second=pace,
                 seconds_left=(self._total - done) / pace if pace else None,
-                throttled=self._gate.closed,
+                throttled=self._gate.paused,
                 in_flight=self._in_flight,
             )
         )

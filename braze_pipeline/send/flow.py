@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.audience.build import require_somebody
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.braze.redaction import secret_of
-from braze_pipeline.braze.retry_policy import LAPSE_SECONDS, RetryPolicy
+from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import (
     BrazeError,
     ContractBroken,
@@ -196,7 +196,7 @@ def send_days(
             template=t.name,
             run_id=run_id,
             destination=d,
-            secret=secret_of(environ, d.api_key_env) if plan.planned_users else None,
+            secret=read_api_key(environ, d.api_key_env) if plan.planned_users else None,
             journal=Journal(warehouse.journal_path),
             stop=stop,
             on_progress=on_progress or (lambda progress: say(_progress_text(progress))),
@@ -284,11 +284,11 @@ def _read_back(
     d = t.destination
     if not d.read_back_users or not result.accepted_users or result.stopped_by is not None:
         return None
-    client = BrazeClient(d, secret_of(environ, d.api_key_env), pool=1)
+    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     patience = RetryPolicy(
-        throttled=min(d.max_throttle_seconds, LAPSE_SECONDS),
-        failing=min(d.retry_budget_seconds, LAPSE_SECONDS),
-        say=say,
+        throttled=min(d.max_throttle_seconds, READ_RETRY_SECONDS),
+        failing=min(d.retry_budget_seconds, READ_RETRY_SECONDS),
+        log=say,
     )
     try:
         return patience(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
 from braze_pipeline.alerts.notify.text import Notification
-from braze_pipeline.braze.instances import travels_in_clear
+from braze_pipeline.braze.instances import is_unencrypted
 
 _OK = range(200, 300)
 _SLACK_LIMIT = 3000
@@ -84,5 +84,5 @@ def _check(url: str) -> None:
         raise ChannelProblem("Its address is no URL.") from None
     if split.scheme not in {"http", "https"} or not host:
         raise ChannelProblem("Its address is no https URL.")
-    if travels_in_clear(url):
+    if is_unencrypted(url):
         raise ChannelProblem("Its address uses plain http; use https.")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import client as http
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome
-from braze_pipeline.braze.redaction import secret_of
+from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.errors import MissingPermission, PipelineError
 from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok, warning
 
@@ -71,7 +71,7 @@ def access(
         now: This machine's clock, with a time zone.
     """
     try:
-        secret = secret_of(environ, destination.api_key_env)
+        secret = read_api_key(environ, destination.api_key_env)
         client = http.BrazeClient(destination, secret, pool=1)
     except PipelineError as error:
         return [failure(f"{destination.name}: key", error)]
@@ -114,9 +114,9 @@ def _try_permissions(
 
 
 def _classify(client: BrazeClient, answer: Answer) -> ResponseOutcome:
-    outcome = client.judged(answer, objects=1)
+    outcome = client.classify(answer, objects=1)
     # These come from the status alone: a proxy could have sent it.
-    if outcome.kind in _REFUSED and not _is_from_braze(answer):
+    if outcome.action in _REFUSED and not _is_from_braze(answer):
         return ResponseOutcome(ResponseAction.NOT_BRAZE, cause=outcome.cause)
     return outcome
 
@@ -135,9 +135,9 @@ def _answer(
 ) -> Finding:
     name = f"{destination.name}: answer"
     where = destination.endpoint + (f" ({destination.instance})" if destination.instance else "")
-    if outcome.kind in (ResponseAction.NOT_BRAZE, ResponseAction.RETRY):
+    if outcome.action in (ResponseAction.NOT_BRAZE, ResponseAction.RETRY):
         return failure(name, client.failed(outcome))
-    if outcome.kind is ResponseAction.THROTTLED:
+    if outcome.action is ResponseAction.THROTTLED:
         return warning(
             name,
             f"{where} answers like Braze, but its rate limit is used up at the moment.",
@@ -151,8 +151,8 @@ def _key(
 ) -> Finding:
     """The key is good if any endpoint accepts it; a 401 may also mean a missing permission."""
     name = f"{destination.name}: key"
-    unclear = [one for one in outcomes.values() if one.kind in _BUSY]
-    unauthorized = [one for one in outcomes.values() if one.kind is ResponseAction.UNAUTHORIZED]
+    unclear = [one for one in outcomes.values() if one.action in _BUSY]
+    unauthorized = [one for one in outcomes.values() if one.action is ResponseAction.UNAUTHORIZED]
     if len(unclear) + len(unauthorized) < len(outcomes):
         return ok(name, f"Braze accepts the key in {destination.api_key_env}.")
     if unauthorized:
@@ -169,11 +169,11 @@ def _permission(
 ) -> Finding:
     name = f"{destination.name}: {permission}"
     purpose = PURPOSES[permission]
-    if outcome.kind in _BUSY:
+    if outcome.action in _BUSY:
         return warning(name, *_NO_ANSWER_NOW)
-    if outcome.kind is ResponseAction.NOT_BRAZE:
+    if outcome.action is ResponseAction.NOT_BRAZE:
         error: PipelineError = client.failed(outcome, permission=permission)
-    elif outcome.kind in _REFUSED:
+    elif outcome.action in _REFUSED:
         error = MissingPermission(
             f"The key in {destination.api_key_env} does not have the `{permission}` permission.",
             fix=f"Create a key with the `{permission}` permission (Braze: Settings > APIs and "

@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from braze_pipeline.braze.instances import other_host
+from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import BrazeUnavailable, WrongInstance
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 
@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 
 def reach(destination: DestinationSettings) -> list[Finding]:
     """Check the host, its name and the connection; behind a proxy the last two are the proxy's."""
-    if other := other_host(destination.endpoint):
+    if other := other_host_warning(destination.endpoint):
         allowed = "`allow_other_host: true` allows it. Correct the endpoint if it is not yours."
         return [warning(f"{destination.name}: host", other, allowed), *_reach(destination)]
     return _reach(destination)

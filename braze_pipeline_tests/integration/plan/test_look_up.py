@@ -157,7 +157,7 @@ def test_a_long_wait_is_told() -> None:
         error.wait = 37.0
         raise error
 
-    patience = RetryPolicy(throttled=60, failing=1, say=said.append, sleep=slept.append)
+    patience = RetryPolicy(throttled=60, failing=1, log=said.append, sleep=slept.append)
     assert patience(ask) == "answer"
     assert slept == [37.0, 37.0]
     assert said == ["Rate limit exhausted: asked again in 37 s."] * 2

@@ -15,8 +15,8 @@ from braze_pipeline.braze.answers import (
     ResponseAction,
     ResponseOutcome,
     classify,
-    remaining_of,
-    reset_of,
+    remaining_requests,
+    seconds_until_reset,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -43,24 +43,24 @@ def refusal(index: Any, text: str = "bad value", **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_every_success_status_accepts_all_objects(status: int) -> None:
-    verdict = answer(status, success())
-    assert verdict.kind is ResponseAction.DONE
-    assert verdict.refused == {}
+    outcome = answer(status, success())
+    assert outcome.action is ResponseAction.DONE
+    assert outcome.refused == {}
 
 
 def test_queued_is_a_success() -> None:
-    assert answer(202, {"message": "queued"}).kind is ResponseAction.DONE
+    assert answer(202, {"message": "queued"}).action is ResponseAction.DONE
 
 
 def test_a_success_in_other_letters_is_a_success() -> None:
-    assert answer(201, success() | {"message": "Success"}).kind is ResponseAction.DONE
+    assert answer(201, success() | {"message": "Success"}).action is ResponseAction.DONE
 
 
 def test_an_empty_list_of_errors_refuses_nobody() -> None:
     nothing: list[Any] = [[], None, {}, ""]
     for empty in nothing:
-        verdict = answer(201, success(errors=empty))
-        assert verdict == ResponseOutcome(ResponseAction.DONE)
+        outcome = answer(201, success(errors=empty))
+        assert outcome == ResponseOutcome(ResponseAction.DONE)
 
 
 def test_objects_named_under_a_success_are_refused_and_the_others_accepted() -> None:
@@ -69,9 +69,9 @@ def test_objects_named_under_a_success_are_refused_and_the_others_accepted() -> 
         "errors": [refusal(1, "not a state"), refusal(3, "not a state"), refusal(4, "one id only")],
         "message": "success",
     }
-    verdict = answer(201, body)
-    assert verdict.kind is ResponseAction.DONE
-    assert verdict.refused == {1: "not a state", 3: "not a state", 4: "one id only"}
+    outcome = answer(201, body)
+    assert outcome.action is ResponseAction.DONE
+    assert outcome.refused == {1: "not a state", 3: "not a state", 4: "one id only"}
 
 
 def test_an_error_without_its_array_is_about_the_attributes() -> None:
@@ -86,9 +86,9 @@ def test_an_index_written_as_a_string_still_names_its_object() -> None:
 
 def test_an_index_that_is_named_twice_is_refused_once() -> None:
     body = success(4, errors=[refusal(2, "first"), refusal(2, "second")])
-    verdict = answer(201, body)
-    assert verdict.kind is ResponseAction.DONE
-    assert verdict.refused == {2: "first"}
+    outcome = answer(201, body)
+    assert outcome.action is ResponseAction.DONE
+    assert outcome.refused == {2: "first"}
 
 
 def test_an_error_that_says_its_text_elsewhere_is_still_read() -> None:
@@ -98,7 +98,7 @@ def test_an_error_that_says_its_text_elsewhere_is_still_read() -> None:
 
 
 def test_a_missing_message_is_no_failure_when_the_count_accounts_for_all() -> None:
-    assert answer(201, {"attributes_processed": 5}).kind is ResponseAction.DONE
+    assert answer(201, {"attributes_processed": 5}).action is ResponseAction.DONE
 
 
 # -- successes that do not account for every object -------------------------------------------
@@ -123,19 +123,19 @@ def test_a_missing_message_is_no_failure_when_the_count_accounts_for_all() -> No
     ],
 )
 def test_an_error_that_names_no_object_makes_the_request_be_split(error: object) -> None:
-    verdict = answer(201, success(4, errors=[error]))
-    assert verdict.kind is ResponseAction.SPLIT
-    assert verdict.text
+    outcome = answer(201, success(4, errors=[error]))
+    assert outcome.action is ResponseAction.SPLIT
+    assert outcome.text
 
 
 def test_errors_that_are_no_list_make_the_request_be_split() -> None:
-    assert answer(201, success(4, errors="something is wrong")).kind is ResponseAction.SPLIT
+    assert answer(201, success(4, errors="something is wrong")).action is ResponseAction.SPLIT
 
 
 def test_a_fatal_message_under_201_accepts_nobody() -> None:
-    verdict = answer(201, {"message": "fatal error message", "errors": ["minor error message"]})
-    assert verdict.kind is ResponseAction.SPLIT
-    assert verdict.text
+    outcome = answer(201, {"message": "fatal error message", "errors": ["minor error message"]})
+    assert outcome.action is ResponseAction.SPLIT
+    assert outcome.text
 
 
 def test_a_fatal_message_under_201_is_told_apart_from_a_bare_refusal() -> None:
@@ -145,11 +145,11 @@ def test_a_fatal_message_under_201_is_told_apart_from_a_bare_refusal() -> None:
 
 @pytest.mark.parametrize("processed", [0, 4, 6])
 def test_a_count_that_does_not_add_up_makes_the_request_be_split(processed: int) -> None:
-    assert answer(201, success(processed)).kind is ResponseAction.SPLIT
+    assert answer(201, success(processed)).action is ResponseAction.SPLIT
 
 
 def test_a_count_that_does_not_add_up_with_the_refused_makes_the_request_be_split() -> None:
-    assert answer(201, success(5, errors=[refusal(1)])).kind is ResponseAction.SPLIT
+    assert answer(201, success(5, errors=[refusal(1)])).action is ResponseAction.SPLIT
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_a_count_that_does_not_add_up_with_the_refused_makes_the_request_be_spli
     ],
 )
 def test_a_success_that_says_nothing_readable_accepts_nobody(body: bytes) -> None:
-    verdict = answer(201, body)
-    assert verdict.kind is ResponseAction.RETRY
-    assert verdict.cause == "unreadable answer"
+    outcome = answer(201, body)
+    assert outcome.action is ResponseAction.RETRY
+    assert outcome.cause == "unreadable answer"
 
 
 # -- 400 and 413 ------------------------------------------------------------------------------
@@ -180,17 +180,17 @@ def test_a_success_that_says_nothing_readable_accepts_nobody(body: bytes) -> Non
 
 def test_a_400_that_names_objects_refuses_these_and_sends_the_others_again() -> None:
     body = {"message": "Valid data must be provided", "errors": [refusal(0), refusal(3)]}
-    verdict = answer(400, body)
-    assert verdict.kind is ResponseAction.RESEND
-    assert sorted(verdict.refused) == [0, 3]
+    outcome = answer(400, body)
+    assert outcome.action is ResponseAction.RESEND
+    assert sorted(outcome.refused) == [0, 3]
 
 
 def test_a_400_that_names_all_objects_is_the_end_of_them() -> None:
     text = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
     body = {"message": text, "errors": [refusal(index) for index in range(5)]}
-    verdict = answer(400, body)
-    assert verdict.kind is ResponseAction.DONE
-    assert sorted(verdict.refused) == [0, 1, 2, 3, 4]
+    outcome = answer(400, body)
+    assert outcome.action is ResponseAction.DONE
+    assert sorted(outcome.refused) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_400_that_names_all_objects_is_the_end_of_them() -> None:
     ],
 )
 def test_a_400_that_ties_to_no_object_makes_the_request_be_split(body: object) -> None:
-    assert answer(400, body).kind is ResponseAction.SPLIT
+    assert answer(400, body).action is ResponseAction.SPLIT
 
 
 def test_a_parse_error_is_told_by_its_own_field() -> None:
@@ -215,25 +215,25 @@ def test_a_parse_error_is_told_by_its_own_field() -> None:
 
 @pytest.mark.parametrize("body", [{"message": "too large"}, HTML, b""])
 def test_a_413_makes_the_request_be_split(body: object) -> None:
-    assert answer(413, body).kind is ResponseAction.SPLIT
+    assert answer(413, body).action is ResponseAction.SPLIT
 
 
 # -- what ends the run ------------------------------------------------------------------------
 
 
 def test_a_401_is_about_the_key() -> None:
-    verdict = answer(401, {"message": "Invalid API key: abc"})
-    assert verdict.kind is ResponseAction.UNAUTHORIZED
-    assert verdict.text == "Invalid API key: abc"
+    outcome = answer(401, {"message": "Invalid API key: abc"})
+    assert outcome.action is ResponseAction.UNAUTHORIZED
+    assert outcome.text == "Invalid API key: abc"
 
 
 def test_a_403_is_about_permission() -> None:
-    assert answer(403, {"message": "Access Denied"}).kind is ResponseAction.FORBIDDEN
+    assert answer(403, {"message": "Access Denied"}).action is ResponseAction.FORBIDDEN
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 405, 410, 415, 418, 204])
 def test_what_braze_never_answers_to_this_path_is_another_server(status: int) -> None:
-    assert answer(status, HTML).kind is ResponseAction.NOT_BRAZE
+    assert answer(status, HTML).action is ResponseAction.NOT_BRAZE
 
 
 # -- what passes ------------------------------------------------------------------------------
@@ -241,10 +241,10 @@ def test_what_braze_never_answers_to_this_path_is_another_server(status: int) ->
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 529])
 def test_failures_of_the_server_are_tried_again(status: int) -> None:
-    verdict = answer(status, HTML)
-    assert verdict.kind is ResponseAction.RETRY
-    assert verdict.cause == str(status)
-    assert verdict.wait is None
+    outcome = answer(status, HTML)
+    assert outcome.action is ResponseAction.RETRY
+    assert outcome.cause == str(status)
+    assert outcome.wait is None
 
 
 def test_a_failing_server_may_say_when_to_come_back() -> None:
@@ -260,9 +260,9 @@ def test_the_reset_of_the_hourly_limit_does_not_hold_up_a_retry() -> None:
 
 def waits(**headers: str) -> float | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    verdict = answer(429, {"message": "over"}, headers=named)
-    assert verdict.kind is ResponseAction.THROTTLED
-    return verdict.wait
+    outcome = answer(429, {"message": "over"}, headers=named)
+    assert outcome.action is ResponseAction.THROTTLED
+    return outcome.wait
 
 
 def test_a_429_waits_for_as_long_as_brazes_own_header_says() -> None:
@@ -306,19 +306,19 @@ def test_an_empty_header_does_not_hide_the_next_one() -> None:
 
 
 def test_the_reset_is_read_as_a_moment_or_as_seconds() -> None:
-    assert reset_of({"x-ratelimit-reset": "90"}, now=NOW) == 90.0
+    assert seconds_until_reset({"x-ratelimit-reset": "90"}, now=NOW) == 90.0
     epoch = str(int(NOW.timestamp()) + 90)
-    assert reset_of({"X-RateLimit-Reset": epoch}, now=NOW) == 90.0
-    assert reset_of({"X-RateLimit-Reset": "1000000000"}, now=NOW) == 0.0
-    assert reset_of({"X-RateLimit-Reset": ""}, now=NOW) is None
-    assert reset_of({}, now=NOW) is None
+    assert seconds_until_reset({"X-RateLimit-Reset": epoch}, now=NOW) == 90.0
+    assert seconds_until_reset({"X-RateLimit-Reset": "1000000000"}, now=NOW) == 0.0
+    assert seconds_until_reset({"X-RateLimit-Reset": ""}, now=NOW) is None
+    assert seconds_until_reset({}, now=NOW) is None
 
 
 def test_what_remains_is_read_in_any_case() -> None:
-    assert remaining_of({"X-RateLimit-Remaining": "0"}) == 0
-    assert remaining_of({"x-ratelimit-remaining": " 12 "}) == 12
-    assert remaining_of({"x-ratelimit-remaining": ""}) is None
-    assert remaining_of({}) is None
+    assert remaining_requests({"X-RateLimit-Remaining": "0"}) == 0
+    assert remaining_requests({"x-ratelimit-remaining": " 12 "}) == 12
+    assert remaining_requests({"x-ratelimit-remaining": ""}) is None
+    assert remaining_requests({}) is None
 
 
 # -- whatever comes ---------------------------------------------------------------------------
@@ -345,18 +345,18 @@ def test_an_object_is_never_accepted_unless_the_answer_accounts_for_it(
     status: int, message: object, processed: object, errors: object
 ) -> None:
     body = {"message": message, "attributes_processed": processed, "errors": errors}
-    verdict = answer(status, body)
-    assert all(0 <= index < 5 for index in verdict.refused)
-    if verdict.kind is not ResponseAction.DONE:
+    outcome = answer(status, body)
+    assert all(0 <= index < 5 for index in outcome.refused)
+    if outcome.action is not ResponseAction.DONE:
         return
-    accepted = 5 - len(verdict.refused)
+    accepted = 5 - len(outcome.refused)
     if status == 400:
         assert accepted == 0
     listed = errors if isinstance(errors, list) else [errors] if errors else []
     # Every error names an object that is refused: none was passed over.
     assert all(isinstance(error, dict) for error in listed)
     named = {int(error["index"]) for error in listed if isinstance(error, dict)}
-    assert named == set(verdict.refused)
+    assert named == set(outcome.refused)
 
 
 @given(status=st.integers(100, 599), body=st.binary(max_size=60))

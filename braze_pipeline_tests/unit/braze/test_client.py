@@ -368,10 +368,10 @@ def test_a_verdict_has_lost_the_key_and_the_values(client: BrazeClient) -> None:
     from braze_pipeline.braze.client import Answer
 
     echoed = f'{{"message": "Invalid API key: {KEY}"}}'.encode()
-    assert KEY not in client.judged(Answer(401, {}, echoed), objects=1).text
+    assert KEY not in client.classify(Answer(401, {}, echoed), objects=1).text
     named = b'{"attributes_processed":0,"message":"success","errors":[{"index":0,"type":'
     named += b"\"'ada@example.com' is not an e-mail\"}]}"
-    assert "ada" not in client.judged(Answer(201, {}, named), objects=1).refused[0]
+    assert "ada" not in client.classify(Answer(201, {}, named), objects=1).refused[0]
 
 
 # -- reading ----------------------------------------------------------------------------------

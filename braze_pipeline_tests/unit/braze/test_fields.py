@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from braze_pipeline.braze.fields import FIELDS, LEFT_OUT, SENDABLE, sendable
-from braze_pipeline.braze.instances import INSTANCES, endpoint_for, normal_endpoint
+from braze_pipeline.braze.fields import FIELDS, SENDABLE, UNSENT_CONSENT, sendable
+from braze_pipeline.braze.instances import INSTANCES, endpoint_for, normalise_endpoint
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.profiles_world import custom, field_of, template
@@ -34,7 +34,7 @@ def test_subscription_states_and_identifiers_cost_no_data_points() -> None:
 
 def test_consent_and_identifiers_are_never_attributes_that_leave() -> None:
     settable = {name for name, field in FIELDS.items() if field.settable}
-    assert settable - set(SENDABLE) == {"external_id", *LEFT_OUT, "subscription_groups"}
+    assert settable - set(SENDABLE) == {"external_id", *UNSENT_CONSENT, "subscription_groups"}
     t = template(*(field_of(name) for name in FIELDS), custom("Tier", ValueType.STRING))
     assert [attribute.name for attribute in sendable(t)] == [*SENDABLE, "Tier"]
 
@@ -48,7 +48,7 @@ def test_every_field_has_a_rule_in_words_and_the_page_that_states_it() -> None:
 
 def test_an_instance_is_found_by_its_name_in_any_case() -> None:
     assert endpoint_for(" us-01 ") == "https://rest.iad-01.braze.com"
-    assert all(normal_endpoint(endpoint + "/") == endpoint for endpoint in INSTANCES.values())
+    assert all(normalise_endpoint(endpoint + "/") == endpoint for endpoint in INSTANCES.values())
 
 
 def test_an_unknown_instance_names_the_nearest() -> None:

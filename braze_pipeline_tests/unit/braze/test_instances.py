@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from braze_pipeline.braze.instances import INSTANCES, other_host, travels_in_clear
+from braze_pipeline.braze.instances import INSTANCES, is_unencrypted, other_host_warning
 
 
 def test_every_instance_is_one_of_brazes_hosts() -> None:
-    assert not any(other_host(endpoint) for endpoint in INSTANCES.values())
+    assert not any(other_host_warning(endpoint) for endpoint in INSTANCES.values())
 
 
 @pytest.mark.parametrize(
@@ -16,14 +16,14 @@ def test_every_instance_is_one_of_brazes_hosts() -> None:
     ["https://rest.new-01.braze.com", "https://REST.FRA-03.BRAZE.EU.", "https://x.braze.com:8443"],
 )
 def test_so_is_one_that_is_not_in_the_list_yet(endpoint: str) -> None:
-    assert other_host(endpoint) == ""
+    assert other_host_warning(endpoint) == ""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "[::1]"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_this_machine_is_nobody_else(scheme: str, host: str) -> None:
-    assert other_host(f"{scheme}://{host}:8421") == ""
-    assert not travels_in_clear(f"{scheme}://{host}:8421")
+    assert other_host_warning(f"{scheme}://{host}:8421") == ""
+    assert not is_unencrypted(f"{scheme}://{host}:8421")
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_this_machine_is_nobody_else(scheme: str, host: str) -> None:
     ],
 )  # fmt: skip
 def test_all_others_are_warned_of_by_name(host: str) -> None:
-    assert other_host(f"https://{host}").startswith(f"{host} is not one of Braze's hosts")
-    assert travels_in_clear(f"http://{host}")
+    assert other_host_warning(f"https://{host}").startswith(f"{host} is not one of Braze's hosts")
+    assert is_unencrypted(f"http://{host}")
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:80", "//localhost", ""])
 def test_only_http_stays_on_this_machine(url: str) -> None:
-    assert travels_in_clear(url)
+    assert is_unencrypted(url)

@@ -16,8 +16,8 @@ from braze_pipeline.braze.redaction import (
     REDACTED,
     Redactor,
     Secret,
+    read_api_key,
     safe_text,
-    secret_of,
 )
 from braze_pipeline.errors import InvalidCredentials
 
@@ -151,18 +151,18 @@ def test_a_long_sentence_is_cut_and_white_space_is_one_space() -> None:
 
 
 def test_the_key_is_read_from_the_variable_that_is_named() -> None:
-    assert secret_of({"OTHER_KEY": KEY}, "OTHER_KEY").reveal() == KEY
+    assert read_api_key({"OTHER_KEY": KEY}, "OTHER_KEY").reveal() == KEY
 
 
 @pytest.mark.parametrize("value", [None, "", "   "])
 def test_a_missing_key_is_told_with_the_name_of_the_variable(value: str | None) -> None:
     environ = {} if value is None else {"BRAZE_API_KEY": value}
     with pytest.raises(InvalidCredentials, match="BRAZE_API_KEY"):
-        secret_of(environ, "BRAZE_API_KEY")
+        read_api_key(environ, "BRAZE_API_KEY")
 
 
 @pytest.mark.parametrize("value", ["two words", "line\nend", "nön-ascii", "tab\there"])
 def test_what_cannot_be_a_key_is_told_without_showing_it(value: str) -> None:
     with pytest.raises(InvalidCredentials) as caught:
-        secret_of({"BRAZE_API_KEY": value}, "BRAZE_API_KEY")
+        read_api_key({"BRAZE_API_KEY": value}, "BRAZE_API_KEY")
     assert value not in str(caught.value)

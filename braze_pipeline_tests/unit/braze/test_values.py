@@ -17,7 +17,12 @@ from braze_pipeline.braze.nested import (
     write,
 )
 from braze_pipeline.braze.shapes import canonical_field
-from braze_pipeline.braze.values import CUSTOM_RULES, field_rules, first_broken, identifier_rules
+from braze_pipeline.braze.values import (
+    CUSTOM_RULES,
+    field_rules,
+    first_broken_rule,
+    identifier_rules,
+)
 from braze_pipeline.settings import ValueType
 
 
@@ -61,7 +66,7 @@ from braze_pipeline.settings import ValueType
 def test_custom_values_at_the_edge_of_each_rule(
     type_: ValueType, value: Any, code: str | None
 ) -> None:
-    assert first_broken(CUSTOM_RULES[type_], value) == code
+    assert first_broken_rule(CUSTOM_RULES[type_], value) == code
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_custom_values_at_the_edge_of_each_rule(
     ],
 )
 def test_field_values_at_the_edge_of_each_rule(name: str, value: Any, code: str | None) -> None:
-    assert first_broken(field_rules(name, today=date(2011, 11, 1)), value) == code
+    assert first_broken_rule(field_rules(name, today=date(2011, 11, 1)), value) == code
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_field_values_at_the_edge_of_each_rule(name: str, value: Any, code: str 
     ],
 )
 def test_identifiers_are_measured_in_bytes(value: str, code: str | None) -> None:
-    assert first_broken(identifier_rules("external_id"), value) == code
+    assert first_broken_rule(identifier_rules("external_id"), value) == code
 
 
 @pytest.mark.parametrize(

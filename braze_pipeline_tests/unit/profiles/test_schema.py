@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
-from braze_pipeline.braze.values import first_broken
+from braze_pipeline.braze.values import first_broken_rule
 from braze_pipeline.profiles import build_schema
 from braze_pipeline.profiles.contract import frame_of
 from braze_pipeline.profiles.schema import rules_of
@@ -57,7 +57,7 @@ def test_checks_by_column_say_what_the_rules_by_value_say(case: str) -> None:
         assert failures(schema, frame) == {
             (n, code)
             for n, value in enumerate(column)
-            if (code := first_broken(rules, value)) is not None
+            if (code := first_broken_rule(rules, value)) is not None
         }
 
     agree()

@@ -1,4 +1,4 @@
-"""What is said of a name, given what Braze has."""
+"""Comparing our custom attributes with those that Braze has."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def listed(name: str, data_type: str | None, **more: Any) -> dict[str, Any]:
     return {"name": name, "data_type": data_type, "status": "Active", "array_length": None, **more}
 
 
-def one(type_: ValueType, *there: dict[str, Any], stop: bool = True) -> AttributeFinding | None:
-    found = compare([attribute("Tier", type_)], there, stop=stop)
+def one(type_: ValueType, *there: dict[str, Any], block: bool = True) -> AttributeFinding | None:
+    found = compare([attribute("Tier", type_)], there, block=block)
     return found[0] if found else None
 
 
@@ -43,59 +43,59 @@ def state(type_: ValueType, *there: dict[str, Any]) -> AttributeState | None:
         (ValueType.OBJECTS, "Array of Objects"),
     ],
 )
-def test_nothing_is_said_of_an_attribute_of_the_same_type(ours: ValueType, theirs: str) -> None:
+def test_an_attribute_of_the_same_type_gives_no_finding(ours: ValueType, theirs: str) -> None:
     assert one(ours, listed("Tier", theirs)) is None
 
 
-def test_a_name_that_braze_does_not_have_is_new_and_may_go() -> None:
+def test_a_name_that_braze_does_not_have_is_new_and_is_sent() -> None:
     found = one(ValueType.STRING, listed("Other", "String"))
     assert found is not None
-    assert (found.state, found.stops) == (AttributeState.NEW, False)
+    assert (found.state, found.blocked) == (AttributeState.NEW, False)
 
 
 @pytest.mark.parametrize("there", ["tier", "TIER", "Tier ", "T-ier"])
-def test_another_spelling_in_braze_is_named_and_held_back(there: str) -> None:
+def test_an_attribute_that_braze_spells_differently_is_blocked(there: str) -> None:
     found = one(ValueType.STRING, listed(there, "String"))
     assert found is not None
-    assert (found.state, found.stops) == (AttributeState.OTHER_CASE, True)
+    assert (found.state, found.blocked) == (AttributeState.OTHER_CASE, True)
     assert there in found.text
 
 
-def test_where_both_spellings_are_in_braze_ours_is_meant() -> None:
+def test_our_spelling_counts_when_braze_has_both() -> None:
     assert one(ValueType.STRING, listed("tier", "Number"), listed("Tier", "String")) is None
 
 
-def test_another_type_and_the_blocklist_are_told_apart() -> None:
+def test_another_type_and_the_blocklist_are_different_states() -> None:
     assert state(ValueType.STRING, listed("Tier", "Number")) is AttributeState.OTHER_TYPE
     assert state(ValueType.INTEGER, listed("Tier", "Time")) is AttributeState.OTHER_TYPE
     blocked = listed("Tier", "String", status="Blocklisted")
     assert state(ValueType.STRING, blocked) is AttributeState.BLOCKLISTED
 
 
-def test_a_type_in_unknown_words_is_told_but_stops_nothing() -> None:
+def test_an_unknown_type_name_is_reported_but_not_blocked() -> None:
     for said in (None, "", "Hologram"):
         found = one(ValueType.STRING, listed("Tier", said))
         assert found is not None
-        assert (found.state, found.stops) == (AttributeState.UNCLEAR, False)
+        assert (found.state, found.blocked) == (AttributeState.UNCLEAR, False)
 
 
-def test_an_array_that_braze_cuts_short_is_told() -> None:
+def test_a_shorter_array_limit_in_braze_is_reported() -> None:
     found = one(ValueType.ARRAY, listed("Tier", "Array", array_length=25))
     assert found is not None
-    assert (found.state, found.stops) == (AttributeState.SHORT_ARRAY, False)
+    assert (found.state, found.blocked) == (AttributeState.SHORT_ARRAY, False)
     assert "25" in found.text
     assert one(ValueType.ARRAY, listed("Tier", "Array", array_length=500)) is None
 
 
-def test_profile_fields_are_no_custom_attributes() -> None:
+def test_profile_fields_are_not_compared() -> None:
     email = attribute("email", is_field=True)
-    assert compare([email], [listed("Email", "Number")], stop=True) == ()
+    assert compare([email], [listed("Email", "Number")], block=True) == ()
 
 
-def test_a_brand_may_choose_to_be_told_only() -> None:
-    found = one(ValueType.STRING, listed("Tier", "Number"), stop=False)
+def test_a_template_may_report_without_blocking() -> None:
+    found = one(ValueType.STRING, listed("Tier", "Number"), block=False)
     assert found is not None
-    assert not found.stops
+    assert not found.blocked
 
 
 _ENTRY = st.dictionaries(
@@ -105,11 +105,11 @@ _ENTRY = st.dictionaries(
 
 
 @given(st.lists(_ENTRY, max_size=6), st.sampled_from(list(ValueType)))
-def test_whatever_braze_lists_each_name_is_judged_at_most_once(
+def test_each_name_gives_at_most_one_finding_whatever_braze_lists(
     there: list[dict[str, Any]], type_: ValueType
 ) -> None:
-    found = compare([attribute("Tier", type_)], there, stop=True)
+    found = compare([attribute("Tier", type_)], there, block=True)
     assert len(found) <= 1
     for finding in found:
-        assert finding.stops == (finding.state in LOST)
+        assert finding.blocked == (finding.state in LOST)
         assert "Tier" in finding.text
