@@ -61,7 +61,7 @@ class AttributesSummary:
         lines_after: Order lines after the day, which were not used.
         newest_order: The day of the newest order, of all that are there; None for no order.
         newest_consent: The day of the newest change of consent, likewise.
-        fitted: How the table's columns changed.
+        schema_change: How the table's columns changed.
     """
 
     day: date
@@ -75,7 +75,7 @@ class AttributesSummary:
     lines_after: int
     newest_order: date | None
     newest_consent: date | None
-    fitted: SchemaChange
+    schema_change: SchemaChange
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def keep(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Put a day's result into the customer attributes table, in the place of what was there."""
-    fitted = replace_partition(
+    schema_change = replace_partition(
         con,
         t,
         TABLE,
@@ -193,7 +193,7 @@ def keep(
         lines_after=lines.after,
         newest_order=lines.newest_order,
         newest_consent=lines.newest_consent,
-        fitted=fitted,
+        schema_change=schema_change,
     )
 
 
@@ -236,7 +236,7 @@ def _check_rows(
     ).fetchone()
     rows, with_id, distinct, *filled = row or (0, 0, 0)
     if rows and not with_id and name_key(t.identifier_column) == name_key(CUSTOMER):
-        raise identifier.nobody_has_one(t, rows)
+        raise identifier.no_identifiers(t, rows)
     if with_id < rows:
         raise ContractBroken(
             f"{t.attributes_sql} gives {rows - with_id:,} rows without {CUSTOMER}.",

@@ -35,7 +35,7 @@ class SourceFinding:
         return f"{self.source}: saw {self.saw}; allowed: {self.allowed}."
 
 
-def judge_sources(
+def evaluate_sources(
     t: TemplateSettings, sources: Sequence[SourceInfo], day: AttributesSummary
 ) -> tuple[SourceFinding, ...]:
     """What can be said of the source tables of a day, by the template's ``source_checks``.

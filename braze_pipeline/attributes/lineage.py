@@ -61,7 +61,7 @@ class Lineage:
     complete: bool = False
 
 
-def kept_lineage(
+def cached_lineage(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, sources: Sequence[SourceInfo]
 ) -> Lineage:
     """The lineage of a template's SQL, followed only where something changed since."""

@@ -54,12 +54,12 @@ def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> st
     return None
 
 
-def is_known(column: str, lineage: Lineage) -> bool:
+def is_traced(column: str, lineage: Lineage) -> bool:
     """Whether the lineage tells what a column is made from."""
     return lineage.complete or name_key(column) in lineage.content
 
 
-def settled(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
+def decide_personal(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
     """The template, with each attribute decided that its configuration leaves open.
 
     Where the SQL cannot be followed, text and dates are personal, numbers and booleans are not.
@@ -69,7 +69,7 @@ def settled(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
             a,
             pii_open=False,
             pii=why_personal(a.column, t.personal_columns, lineage) is not None
-            or not (is_known(a.column, lineage) or a.type in _BARE),
+            or not (is_traced(a.column, lineage) or a.type in _BARE),
         )
         if a.pii_open
         else a

@@ -39,7 +39,7 @@ CHANNELS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Opt-in and address of each channel; columns of the customer attributes table, like the above."""
 RECIPIENTS: Final = "recipient_group"
 """The last rule of a campaign."""
-NOBODY: Final = (
+EMPTY_AUDIENCE_FIX: Final = (
     "Look at the funnel of braze_audience: the first rule that leaves everybody out tells which "
     "threshold or source table is wrong; mend it and run the day again in full."
 )
@@ -73,14 +73,14 @@ class Funnel:
     """How many customers each rule left.
 
     Attributes:
-        left_out: Customers by the first rule that excluded them, in the order of the rules.
+        excluded: Customers by the first rule that excluded them, in the order of the rules.
         audience: Customers whom no rule excluded.
         groups: Recipient groups of a campaign, with their customers in the audience.
     """
 
     day: date
     customers: int
-    left_out: dict[str, int]
+    excluded: dict[str, int]
     audience: int
     groups: dict[str, int]
 
@@ -170,7 +170,7 @@ def build_audience(
     return _counted(con, t, as_of, customers, tuple(rules))
 
 
-def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
+def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
     """Refuse a day whose audience is not there or is empty.
 
     To whoever compares with the ledger, both look as if everybody had left.
@@ -193,7 +193,7 @@ def require_somebody(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
         )
     if not members:
         raise AudienceEmpty(
-            f"Nobody of {built:,} customers is in the audience of {as_of}.", fix=NOBODY
+            f"Nobody of {built:,} customers is in the audience of {as_of}.", fix=EMPTY_AUDIENCE_FIX
         )
 
 
@@ -282,7 +282,7 @@ def _counted(
     return Funnel(
         day=as_of,
         customers=customers,
-        left_out={rule: counts.get(rule, 0) for rule in rules},
+        excluded={rule: counts.get(rule, 0) for rule in rules},
         audience=counts.get(None, 0),
         groups={group.name: members.get(group.name, 0) for group in t.groups},
     )

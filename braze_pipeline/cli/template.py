@@ -12,10 +12,10 @@ import click
 from rich.table import Table
 
 from braze_pipeline.attributes.build import build_attributes
-from braze_pipeline.attributes.freshness import judge_sources
+from braze_pipeline.attributes.freshness import evaluate_sources
 from braze_pipeline.attributes.lineage import follow
-from braze_pipeline.attributes.personal import settled
-from braze_pipeline.audience.build import build_audience, require_somebody
+from braze_pipeline.attributes.personal import decide_personal
+from braze_pipeline.audience.build import build_audience, require_members
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -43,7 +43,7 @@ def template() -> None:
 def describe(session: Session) -> None:
     """The mapping: column, Braze name, type, personal data, billable, rule."""
     for one in session.chosen:
-        t = settled(one, follow(read_text(one.attributes_sql)))
+        t = decide_personal(one, follow(read_text(one.attributes_sql)))
         shown = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
             title=f"{t.destination.name}: {t.name}",
@@ -125,10 +125,10 @@ def _try(t: TemplateSettings, day: date) -> None:
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
             _tell(t, funnel, profiles)
-            for finding in judge_sources(t, sources, attributes):
+            for finding in evaluate_sources(t, sources, attributes):
                 if not finding.passed:
                     console.warn(f"Warning: {finding.sentence()}")
-            require_somebody(con, t, day)
+            require_members(con, t, day)
             require_profiles(con, t, day)
 
 

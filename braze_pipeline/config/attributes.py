@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from braze_pipeline.attributes.lineage import Lineage
-from braze_pipeline.attributes.personal import field_named_by, is_known, why_personal
+from braze_pipeline.attributes.personal import field_named_by, is_traced, why_personal
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS, UNSENT_CONSENT, ProfileField
 from braze_pipeline.config.models import AttributePart, OnLeavePart, TemplatePart
@@ -138,7 +138,7 @@ def _restricted(
                     "template without `restricted_pii`.",
                 )
             )
-        elif attribute.pii_open and why is None and not is_known(attribute.column, lineage):
+        elif attribute.pii_open and why is None and not is_traced(attribute.column, lineage):
             problems.append(
                 Problem(
                     here,

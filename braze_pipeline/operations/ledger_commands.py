@@ -12,7 +12,7 @@ from braze_pipeline.errors import EndpointMismatch, UsageError
 from braze_pipeline.ledger import endpoint, tables
 from braze_pipeline.ledger.apply import apply_acknowledgements
 from braze_pipeline.plan import payload
-from braze_pipeline.profiles.cache import forget_raw
+from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.warehouse import literal, quote
@@ -314,7 +314,7 @@ def _forget_raw_values(
             [sorted(customers)],
         ).fetchall()
         raw |= {value for row in rows for value in row if value is not None}
-    removed["records.normalised_values"] = forget_raw(con, sorted(raw))
+    removed["records.normalised_values"] = forget_values(con, sorted(raw))
 
 
 def _forget_snapshots(

@@ -10,8 +10,8 @@ from functools import partial
 import dagster as dg
 
 from braze_pipeline.attributes.build import build_attributes
-from braze_pipeline.attributes.lineage import kept_lineage, last_lineage
-from braze_pipeline.attributes.personal import settled
+from braze_pipeline.attributes.lineage import cached_lineage, last_lineage
+from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
@@ -128,7 +128,7 @@ def build_assets(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
             with ours.connect() as con:
-                origins = kept_lineage(con, t, sources).origins
+                origins = cached_lineage(con, t, sources).origins
             return dg.MaterializeResult(
                 metadata=metadata.attributes(t, sources, summaries, origins),
                 check_results=[source_result(t, sources, summaries[-1])],
@@ -173,7 +173,7 @@ def build_assets(
             ]
             if t.dropped:
                 context.log.warning(metadata.dropped_text(t, summaries))
-            shown = settled(t, last_lineage(con, t))
+            shown = decide_personal(t, last_lineage(con, t))
             found = metadata.profiles(shown, summaries, preview(con, shown, days[-1]))
             with _observed(context, keys.profiles, found):
                 require_profiles(con, t, days[-1])

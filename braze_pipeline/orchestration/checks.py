@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from braze_pipeline.attributes.freshness import judge_sources
-from braze_pipeline.audience.build import NOBODY
+from braze_pipeline.attributes.freshness import evaluate_sources
+from braze_pipeline.audience.build import EMPTY_AUDIENCE_FIX
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.plan import guards
-from braze_pipeline.profiles.identifier import NO_IDENTIFIER, some_have_none
+from braze_pipeline.profiles.identifier import NO_IDENTIFIER, missing_identifier_summary
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
@@ -169,7 +169,7 @@ def source_result(
 
     A warning otherwise: what is there is good, and a day without orders may be a holiday.
     """
-    findings = judge_sources(t, sources, newest)
+    findings = evaluate_sources(t, sources, newest)
     wrong = [finding.sentence() for finding in findings if not finding.passed]
     return dg.AssetCheckResult(
         check_name=FRESH_SOURCES,
@@ -204,8 +204,8 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
             "saw": newest.audience,
             "allowed": "at least 1",
             "days without anybody": len(empty),
-            **{f"left out by {rule}": number for rule, number in newest.left_out.items()},
-            **({} if newest.audience else {"what to do": NOBODY}),
+            **{f"left out by {rule}": number for rule, number in newest.excluded.items()},
+            **({} if newest.audience else {"what to do": EMPTY_AUDIENCE_FIX}),
         },
     )
 
@@ -233,7 +233,7 @@ def identifier_result(t: TemplateSettings, newest: ProfilesSummary) -> dg.AssetC
         check_name=IDENTIFIED,
         passed=not without,
         severity=dg.AssetCheckSeverity.WARN,
-        description=some_have_none(t, without=without, audience=newest.audience),
+        description=missing_identifier_summary(t, without=without, audience=newest.audience),
         metadata={"without_identifier": without, "audience": newest.audience},
     )
 

@@ -83,11 +83,11 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         ROWS: newest.audience,
         **column_metadata.audience(t),
         "funnel": dg.MetadataValue.md(
-            charts.funnel(customers=newest.customers, left_out=newest.left_out)
+            charts.funnel(customers=newest.customers, left_out=newest.excluded)
         ),
         "customers": newest.customers,
         "left out": table(
-            ("first rule that excluded them", "customers"), list(newest.left_out.items())
+            ("first rule that excluded them", "customers"), list(newest.excluded.items())
         ),
         "rules": table(
             ("rule", "threshold"),

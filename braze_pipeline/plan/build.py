@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.attributes.lineage import last_lineage
-from braze_pipeline.attributes.personal import settled
+from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.braze.existing_attributes import AttributeState
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.errors import AccountingError
@@ -69,7 +69,7 @@ def build_plan(
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     endpoint.claim(con, warehouse, t)
-    t = settled(t, last_lineage(con, t))
+    t = decide_personal(t, last_lineage(con, t))
     preflight = preflight or Preflight(note="Braze was not asked.")
     layout = ensure_layout(con, t, _stopped(preflight))
     if t.destination.known_users.source == "list" and not known_users.trusted(t):

@@ -15,7 +15,7 @@
 """
 
 from braze_pipeline.profiles.build import ProfilesSummary, build_profiles, require_profiles
-from braze_pipeline.profiles.cache import forget_raw
+from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.profiles.describe import preview, rule_for
 from braze_pipeline.profiles.schema import build_schema
 
@@ -23,7 +23,7 @@ __all__ = [
     "ProfilesSummary",
     "build_profiles",
     "build_schema",
-    "forget_raw",
+    "forget_values",
     "preview",
     "require_profiles",
     "rule_for",

@@ -109,7 +109,7 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
             fix=f"Run {as_of} in full, from customer_attributes on.",
         )
     if reasons.get(identifier.NO_IDENTIFIER) == audience:
-        raise identifier.nobody_has_one(t, audience)
+        raise identifier.no_identifiers(t, audience)
     counted = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
     raise ContractBroken(
         f"All {audience:,} customers in the audience of {as_of} were rejected ({counted}).",

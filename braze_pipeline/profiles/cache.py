@@ -1,14 +1,14 @@
 """The cache of raw values that were read once: what reading costs grows with new values only.
 
 Raw values are personal data. They lie in the same file as the source's copies, are dropped after
-some months (and then read anew where they still occur), and `forget_raw` deletes them at once.
+some months (and then read anew where they still occur), and `forget_values` deletes them at once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.storage.warehouse import arrow, literal, registered
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
     Returns:
         How many were new.
     """
-    how = KINDS[kind]
+    how = READERS[kind]
     con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, how.version])
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE __new_raw AS
@@ -58,7 +58,7 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
 def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: date) -> None:
     import pyarrow as pa
 
-    how = KINDS[kind]
+    how = READERS[kind]
     page = arrow(
         con, f"SELECT params, raw FROM __new_raw WHERE n >= {start} AND n < {start + PAGE}"
     )
@@ -91,7 +91,7 @@ def prune(con: duckdb.DuckDBPyConnection, today: date) -> None:
     )
 
 
-def forget_raw(con: duckdb.DuckDBPyConnection, values: Iterable[str]) -> int:
+def forget_values(con: duckdb.DuckDBPyConnection, values: Iterable[str]) -> int:
     """Delete everything kept about these values, raw or canonical; how many entries went.
 
     Outer white space does not count, since raw values are kept without it.

@@ -50,7 +50,7 @@ def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
         )
 
 
-def nobody_has_one(t: TemplateSettings, audience: int) -> MissingRequiredField:
+def no_identifiers(t: TemplateSettings, audience: int) -> MissingRequiredField:
     """The error of a day on which no member of the audience has an identifier."""
     return MissingRequiredField(
         f"None of the {audience:,} customers in the audience has a {t.destination.identifier} "
@@ -60,7 +60,7 @@ def nobody_has_one(t: TemplateSettings, audience: int) -> MissingRequiredField:
     )
 
 
-def some_have_none(t: TemplateSettings, *, without: int, audience: int) -> str:
+def missing_identifier_summary(t: TemplateSettings, *, without: int, audience: int) -> str:
     """What there is to say of customers without an identifier; the others are sent."""
     if not without:
         return f"Every customer in the audience has a {t.destination.identifier}."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.braze.nested import write
 from braze_pipeline.braze.values import TYPE_WORDS, first_broken_rule
 from braze_pipeline.profiles.columns import Source, map_column
-from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.reasons import message
 from braze_pipeline.profiles.schema import rules_of
 from braze_pipeline.settings import ValueType
@@ -45,7 +45,7 @@ def leave_value(attribute: AttributeSettings, *, zone: str) -> Json:
         return value
     given = attribute.leave_value
     text = given if isinstance(given, str) else write(given)
-    found = KINDS[mapping.kind].read(text, mapping.params or "")
+    found = READERS[mapping.kind].read(text, mapping.params or "")
     if found.value is None:
         raise ValueError(message(found.problem or ""))
     match attribute.type:

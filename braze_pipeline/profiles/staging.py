@@ -14,7 +14,7 @@ from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles import cache
 from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column, text
-from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage import warehouse
@@ -189,7 +189,7 @@ def read_raw(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...], today:
     for one in columns:
         if one.mapping.params is None:
             pairs = f"SELECT '' AS params, b.h{one.number} AS raw FROM {BASE} AS b"
-            short = f"length(b.h{one.number}) <= {KINDS['country'].longest}"
+            short = f"length(b.h{one.number}) <= {READERS['country'].longest}"
             new += cache.read_new(con, kind="country", pairs=f"{pairs} WHERE {short}", today=today)
     kinds = {one.mapping.kind for one in columns if one.mapping.kind is not None}
     for kind in sorted(kinds):
@@ -202,7 +202,7 @@ def _pairs(one: Staged) -> str:
     k = one.number
     return (
         f"SELECT {one.params} AS params, b.r{k} AS raw FROM {BASE} AS b {one.joins} "
-        f"WHERE length(b.r{k}) <= {KINDS[str(one.mapping.kind)].longest}"
+        f"WHERE length(b.r{k}) <= {READERS[str(one.mapping.kind)].longest}"
     )
 
 
@@ -251,7 +251,7 @@ def _mapped_problem(one: Staged) -> str:
     k = one.number
     if one.mapping.kind is None:
         return f"b.e{k}"
-    too_long = literal(KINDS[one.mapping.kind].too_long)
+    too_long = literal(READERS[one.mapping.kind].too_long)
     return (
         f"CASE WHEN b.r{k} IS NOT NULL AND n{k}.value IS NULL "
         f"THEN coalesce(n{k}.problem, {too_long}) END"

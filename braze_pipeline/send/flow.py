@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.audience.build import require_somebody
+from braze_pipeline.audience.build import require_members
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
@@ -117,7 +117,7 @@ def plan_days(
         PipelineError: see ``plan.build.build_plan`` and ``plan.lookup``.
     """
     with warehouse.connect() as con:
-        require_somebody(con, t, max(days))
+        require_members(con, t, max(days))
         require_profiles(con, t, max(days))
         endpoint.claim(con, warehouse, t)
         last = stored_plans.latest(con, t)

@@ -183,7 +183,7 @@ def test_the_audience_of_the_sample_is_worth_a_demo(
     rules = AudienceRules(min_lifetime_value=1000, top_percent=25, min_predicted_value=500)
     funnel = build_audience(con, shop.template(audience=rules), LAST)
     assert funnel.customers == 6_000
-    assert all(count > 0 for count in funnel.left_out.values())
+    assert all(count > 0 for count in funnel.excluded.values())
     assert funnel.audience > 1_000
 
 

@@ -30,7 +30,7 @@ from braze_pipeline.alerts.kinds import (
     UNKNOWN,
     error_of,
 )
-from braze_pipeline.audience.build import NOBODY
+from braze_pipeline.audience.build import EMPTY_AUDIENCE_FIX
 from braze_pipeline.errors import (
     AccountingError,
     AudienceEmpty,
@@ -180,7 +180,9 @@ def _of_check(check: dg.AssetCheckEvaluation) -> Cause:
             fix="Look at the counts in the check's metadata; send nothing else until then.",
         )
     if check.check_name == AUDIENCE:
-        return Cause(action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=NOBODY)
+        return Cause(
+            action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=EMPTY_AUDIENCE_FIX
+        )
     # Somebody else's check: its description is not ours to pass on.
     return Cause(
         action=ContractBroken.action, what=f"The blocking check {check.check_name} did not pass."

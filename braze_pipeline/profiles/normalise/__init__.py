@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ValueKind:
+class Reader:
     """One way to read raw values.
 
     Attributes:
@@ -42,19 +42,19 @@ _JSON: Final = 1_000_000
 """Characters of JSON text: white space may make it longer than what may leave."""
 
 _ALL: Final = (
-    ValueKind("email", 1, contact.email, "email_unreadable"),
-    ValueKind("phone", 1, contact.phone, "phone_unreadable"),
-    ValueKind("country", 2, places.country, "country_unreadable"),
-    ValueKind("language", 2, places.language, "language_unreadable"),
-    ValueKind("time_zone", 1, places.time_zone, "time_zone_unreadable"),
-    ValueKind("gender", 1, words.gender, "gender_unreadable"),
-    ValueKind("date", 1, dates.calendar_date, "date_unreadable"),
-    ValueKind("time", 1, dates.instant, "time_unreadable"),
-    ValueKind("array", 1, nested.array, "array_too_large", _JSON),
-    ValueKind("object", 2, nested.object_, "object_too_large", _JSON),
-    ValueKind("objects", 1, nested.objects, "object_too_large", _JSON),
-    ValueKind("field", 1, nested.field, "object_too_large", _JSON),
+    Reader("email", 1, contact.email, "email_unreadable"),
+    Reader("phone", 1, contact.phone, "phone_unreadable"),
+    Reader("country", 2, places.country, "country_unreadable"),
+    Reader("language", 2, places.language, "language_unreadable"),
+    Reader("time_zone", 1, places.time_zone, "time_zone_unreadable"),
+    Reader("gender", 1, words.gender, "gender_unreadable"),
+    Reader("date", 1, dates.calendar_date, "date_unreadable"),
+    Reader("time", 1, dates.instant, "time_unreadable"),
+    Reader("array", 1, nested.array, "array_too_large", _JSON),
+    Reader("object", 2, nested.object_, "object_too_large", _JSON),
+    Reader("objects", 1, nested.objects, "object_too_large", _JSON),
+    Reader("field", 1, nested.field, "object_too_large", _JSON),
 )
 
-KINDS: Final[Mapping[str, ValueKind]] = MappingProxyType({kind.name: kind for kind in _ALL})
+READERS: Final[Mapping[str, Reader]] = MappingProxyType({kind.name: kind for kind in _ALL})
 """Every way to read raw values, by name."""

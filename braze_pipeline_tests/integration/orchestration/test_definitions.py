@@ -234,7 +234,7 @@ def test_of_a_range_the_newest_day_is_the_one_that_must_have_somebody() -> None:
         return Funnel(
             day=date(2026, 1, day),
             customers=9,
-            left_out={"active": 9 - audience},
+            excluded={"active": 9 - audience},
             audience=audience,
             groups={},
         )

@@ -116,9 +116,9 @@ def test_the_tables_columns_follow_the_sql_and_it_is_told(
     before = DAY - timedelta(days=1)
     build(con, write("customer_id, 1 AS a, '12' AS b, [1] AS c, 1 AS d"), before)
     found = build(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
-    assert found.fitted.added == ("e",)
-    assert found.fitted.removed == ("a",)
-    assert found.fitted.retyped == ("b", "c")
+    assert found.schema_change.added == ("e",)
+    assert found.schema_change.removed == ("a",)
+    assert found.schema_change.retyped == ("b", "c")
     assert {"b": "INTEGER", "c": "VARCHAR", "D": "INTEGER", "e": "INTEGER"}.items() <= columns(
         con
     ).items()

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from braze_pipeline.attributes.freshness import judge_sources
+from braze_pipeline.attributes.freshness import evaluate_sources
 from braze_pipeline.settings import SourceChecks, SourceSettings
 from braze_pipeline.sources import SourceInfo
 from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
@@ -53,7 +53,7 @@ def judged(
         )
         for source in SOURCES
     ]
-    return [one.sentence() for one in judge_sources(t, infos, found) if not one.passed]
+    return [one.sentence() for one in evaluate_sources(t, infos, found) if not one.passed]
 
 
 def test_sources_of_the_day_pass_and_an_optional_one_may_be_empty(

@@ -13,8 +13,8 @@ from braze_pipeline.attributes.lineage import (
     Columns,
     Lineage,
     Origins,
+    cached_lineage,
     follow,
-    kept_lineage,
     last_lineage,
 )
 from braze_pipeline.sources import TABLES, SourceInfo
@@ -103,18 +103,18 @@ def test_it_is_followed_again_only_where_something_changed(
     customers = [source for source in SOURCES if source.name == "customers"]
     with Warehouse(tmp_path / "warehouse.duckdb").connect() as con:
         file.write_text("SELECT customer_id, city AS place FROM customers", encoding="utf-8-sig")
-        first = kept_lineage(con, t, SOURCES)
-        assert kept_lineage(con, t, SOURCES) == first
+        first = cached_lineage(con, t, SOURCES)
+        assert cached_lineage(con, t, SOURCES) == first
         assert first.origins["place"] == [("customers", "city")]
         assert len(followed) == 1
         assert last_lineage(con, t) == first
         file.write_text("SELECT customer_id, country AS place FROM customers", encoding="utf-8")
-        assert kept_lineage(con, t, SOURCES).origins["place"] == [("customers", "country")]
+        assert cached_lineage(con, t, SOURCES).origins["place"] == [("customers", "country")]
         fewer = [replace(customers[0], columns=(("customer_id", "VARCHAR"),))]
-        assert not kept_lineage(con, t, fewer).origins.get("place")
+        assert not cached_lineage(con, t, fewer).origins.get("place")
         other = replace(t, name="other")
-        kept_lineage(con, other, SOURCES)  # a template of its own, kept beside
-        kept_lineage(con, t, fewer)
+        cached_lineage(con, other, SOURCES)  # a template of its own, kept beside
+        cached_lineage(con, t, fewer)
         assert len(followed) == 4
 
 

@@ -119,9 +119,9 @@ def test_everyone_is_in_or_left_out_by_the_first_rule_that_they_fail(
     funnel = build_audience(shared, t, DAY)
     wanted = {row.customer_id: first_rule(rules, row, rows) for row in rows}
     assert judged(shared) == wanted
-    assert funnel.customers == len(rows) == funnel.audience + sum(funnel.left_out.values())
-    assert list(funnel.left_out) == ["high_value", "active", "contactable"]
-    for rule, count in funnel.left_out.items():
+    assert funnel.customers == len(rows) == funnel.audience + sum(funnel.excluded.values())
+    assert list(funnel.excluded) == ["high_value", "active", "contactable"]
+    for rule, count in funnel.excluded.items():
         assert count == list(wanted.values()).count(rule)
 
 
@@ -140,7 +140,7 @@ def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
 ) -> None:
     t = template(audience=AudienceRules(top_percent=100))
     put(con, t, [Row("1", 0.0), Row("2", None)])
-    assert build_audience(con, t, DAY).left_out["high_value"] == 2
+    assert build_audience(con, t, DAY).excluded["high_value"] == 2
 
 
 def test_only_the_days_own_rows_are_judged_and_a_rerun_replaces_them(
@@ -194,7 +194,7 @@ def test_a_campaign_is_for_members_of_its_groups(con: duckdb.DuckDBPyConnection)
     members = con.execute("SELECT customer_id, groups FROM braze.audience ORDER BY 1").fetchall()
     assert members == [("1", ["group 0", "group 1"]), ("2", ["group 1"]), ("3", [])]
     assert funnel.groups == {"group 0": 1, "group 1": 2}
-    assert funnel.left_out["recipient_group"] == 1
+    assert funnel.excluded["recipient_group"] == 1
     assert funnel.audience == 2
 
 

@@ -8,7 +8,7 @@ from textwrap import dedent, indent
 import pytest
 
 from braze_pipeline.attributes.lineage import Lineage, follow
-from braze_pipeline.attributes.personal import settled
+from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.unit.config.test_configuration_errors import (
@@ -141,7 +141,7 @@ def test_elsewhere_they_are_personal_by_default_and_the_template_decides(tmp_pat
     attributes = listed([*PERSONAL, *OTHERS]) + "\n" + custom("full_name", ", pii: false").replace(
         "About", "Public"
     )  # fmt: skip
-    t = settled(of(tmp_path, attributes, restricted=False), follow(SQL))
+    t = decide_personal(of(tmp_path, attributes, restricted=False), follow(SQL))
     assert [a.column for a in t.attributes if a.pii] == PERSONAL
     assert t.withheld == ()
 
@@ -154,7 +154,7 @@ def test_until_the_sql_was_followed_what_nobody_decided_is_personal(tmp_path: Pa
 
 def test_where_it_cannot_be_followed_text_is_personal_and_numbers_are_not(tmp_path: Path) -> None:
     attributes = custom("tier") + "\n- {column: orders, as: Orders, type: integer}"
-    t = settled(of(tmp_path, attributes, restricted=False), Lineage())
+    t = decide_personal(of(tmp_path, attributes, restricted=False), Lineage())
     assert [a.pii for a in t.attributes] == [True, False]
 
 
@@ -162,7 +162,7 @@ def test_the_sample_has_nothing_personal_beside_its_profile_fields() -> None:
     from braze_pipeline.cli.context import DEFAULT_CONFIG, session
 
     for one in session(DEFAULT_CONFIG, None).templates:
-        t = settled(one, follow(one.attributes_sql.read_text(encoding="utf-8")))
+        t = decide_personal(one, follow(one.attributes_sql.read_text(encoding="utf-8")))
         assert [a.name for a in t.attributes if a.pii] == [
             "first_name", "last_name", "email", "phone", "home_city", "country", "dob", "gender",
         ]  # fmt: skip

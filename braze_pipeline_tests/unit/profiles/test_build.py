@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
-from braze_pipeline.profiles import forget_raw, preview, rule_for
+from braze_pipeline.profiles import forget_values, preview, rule_for
 from braze_pipeline.settings import RecipientGroup, ValueType
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
@@ -183,7 +183,7 @@ def test_forgetting_a_value_takes_it_out_of_the_cache(world: World) -> None:
     t = template(field_of("email"))
     world.give(t, "FROM (VALUES ('a', ' A@x.org '), ('b', 'B@x.org')) AS v(customer_id, email)")
     world.build(t)
-    assert forget_raw(world.con, [" A@x.org "]) == 1
+    assert forget_values(world.con, [" A@x.org "]) == 1
     assert world.con.execute("SELECT raw FROM records.normalised_values").fetchall() == [
         ("B@x.org",)
     ]

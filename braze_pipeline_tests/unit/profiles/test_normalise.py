@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.profiles.normalise import KINDS, contact, places
+from braze_pipeline.profiles.normalise import READERS, contact, places
 from braze_pipeline.profiles.reasons import REASONS, message
 from braze_pipeline.settings import ValueType
 from braze_pipeline.wordlists import meanings
@@ -287,7 +287,7 @@ def test_time_zones_as_tables_spell_them(raw: str, expected: str) -> None:
     ],
 )
 def test_genders_in_words(raw: str, expected: str) -> None:
-    outcome = KINDS["gender"].read(raw, "")
+    outcome = READERS["gender"].read(raw, "")
     assert (outcome.value or outcome.problem) == expected
 
 
@@ -316,7 +316,7 @@ def test_genders_in_words(raw: str, expected: str) -> None:
     ],
 )
 def test_dates_as_people_write_them(raw: str, order: str, expected: str) -> None:
-    outcome = KINDS["date"].read(raw, order)
+    outcome = READERS["date"].read(raw, order)
     assert (outcome.value or outcome.problem) == expected
 
 
@@ -324,9 +324,9 @@ def test_dates_as_people_write_them(raw: str, order: str, expected: str) -> None
 def test_every_day_is_read_in_every_unambiguous_format(day: date) -> None:
     forms = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d %B %Y", "%b %d, %Y")
     for form in forms:
-        assert KINDS["date"].read(day.strftime(form), "reject").value == day.isoformat()
-    assert KINDS["date"].read(day.strftime("%d/%m/%Y"), "dmy").value == day.isoformat()
-    assert KINDS["date"].read(day.strftime("%m/%d/%Y"), "mdy").value == day.isoformat()
+        assert READERS["date"].read(day.strftime(form), "reject").value == day.isoformat()
+    assert READERS["date"].read(day.strftime("%d/%m/%Y"), "dmy").value == day.isoformat()
+    assert READERS["date"].read(day.strftime("%m/%d/%Y"), "mdy").value == day.isoformat()
 
 
 PARAMS = {
@@ -351,7 +351,7 @@ def test_no_reader_crashes_on_naughty_strings() -> None:
 
 
 def check_readers(raw: str) -> None:
-    for kind in KINDS.values():
+    for kind in READERS.values():
         for params in PARAMS.get(kind.name, ("",)):
             value, problem = kind.read(raw, params)
             assert (value is None) != (problem is None)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from braze_pipeline.profiles import cache, contract
-from braze_pipeline.profiles.normalise import KINDS
+from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 
@@ -61,8 +61,8 @@ def test_a_new_version_of_a_reader_reads_anew(
     t = template(field_of("gender"))
     world.give(t, "SELECT 'a' AS customer_id, 'female' AS gender")
     assert world.build(t).new_raw_values == 1
-    newer = replace(KINDS["gender"], version=KINDS["gender"].version + 1)
-    monkeypatch.setattr(cache, "KINDS", {**KINDS, "gender": newer})
+    newer = replace(READERS["gender"], version=READERS["gender"].version + 1)
+    monkeypatch.setattr(cache, "READERS", {**READERS, "gender": newer})
     assert world.build(t).new_raw_values == 1
     assert world.build(t).new_raw_values == 0
 
