@@ -284,8 +284,8 @@ def test_the_generator_makes_the_same_people_again_from_a_few_lines(tmp_path: Pa
 
 def test_the_readme_says_what_is_real_and_what_is_made(sources: dict[str, SourceInfo]) -> None:
     text = (DATA / "README.md").read_text(encoding="utf-8")
-    for said in ("10.24432/C5CG6D", "CC BY 4.0", "Chen", "CC0", "16,343,651.02", "**made**"):
-        assert said in text
+    for words in ("10.24432/C5CG6D", "CC BY 4.0", "Chen", "CC0", "16,343,651.02", "**invented**"):
+        assert words in text
     for source in sources.values():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{source.name}."))
         assert row.endswith(f"| {source.rows:,} |")
