@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the wheel into an empty project without the lock, so with the newest libraries that
-# pyproject.toml allows, and runs the sample there: sources to a sandbox, and its definitions.
+# Installs the wheel into an empty project without the lock file, so with the newest libraries that
+# pyproject.toml allows. Then runs the sample there against a sandbox, and validates its definitions.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)

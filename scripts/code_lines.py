@@ -1,8 +1,8 @@
-"""Counts the package's lines of code, and fails above a ceiling: `make check` runs it.
+"""Counts the package's lines of code and fails above a ceiling; `make check` runs it.
 
-Counted are the lines of Python, without blank lines, comments, docstrings and the imports at the
-top of a module. SQL, YAML and HTML stand beside it (without blank lines and `--` or `#` comments):
-what moves from code into data files is seen to move.
+It counts lines of Python, without blank lines, comments, docstrings and the imports at the top of a
+module. SQL, YAML, HTML and text files are counted separately (without blank lines and `--` or `#`
+comments), to show what moved from code into data files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def code_lines(source: str) -> int:
 
 
 def _filled(text: str, *comments: str) -> set[int]:
-    """The numbers of the lines that hold more than a comment."""
+    """The numbers of the lines that contain more than a comment."""
     return {
         number
         for number, line in enumerate(text.splitlines(), 1)
@@ -46,7 +46,7 @@ def _filled(text: str, *comments: str) -> set[int]:
 
 
 def main(package: Path = PACKAGE, ceiling: int = CEILING) -> int:
-    """Print the count by room and package; 1 where it is above the ceiling."""
+    """Print the count by room and package; return 1 if it is above the ceiling."""
     rooms: Counter[str] = Counter()
     packages: Counter[str] = Counter()
     data: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """Writes the last section of docs/workflow-actions.md: ``python -m scripts.workflow_actions``.
 
-The classes with their steps stand in ``braze_pipeline/alerts/resolutions.yaml``; what comes
-before them on the page is written by hand.
+The classes and their steps are in ``braze_pipeline/alerts/resolutions.yaml``. The part of the page
+before them is written by hand.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from scripts.sample_data.people import HEADER, Names, person
 SEED = 20111209
 LAST_DAY = date(2011, 12, 9)
 PROSPECTS = 58
-"""Customers who registered and never ordered; their numbers lie beyond the real ones."""
+"""Customers who registered but never ordered; their numbers are above the real ones."""
 
 _PREDICTED_ON = (date(2011, 9, 1), date(2011, 10, 1), date(2011, 11, 1), date(2011, 12, 1))
 _PREDICTED_SHARE = 0.9
@@ -59,7 +59,7 @@ def make(lines: Path, names: Path, out: Path) -> None:
 
 
 def _orders(con: duckdb.DuckDBPyConnection, lines: Path, out: Path) -> None:
-    """Every real line, in our columns, by time: a day's end then cuts off whole row groups."""
+    """Every real line, in our columns, sorted by time: a query up to a day skips row groups."""
     con.execute(
         "COPY (SELECT invoice AS order_id, customer_id::VARCHAR AS customer_id, "
         "invoiced_at AS ordered_at, stock_code AS product_id, description AS product_name, "
@@ -83,7 +83,7 @@ def _buyers(con: duckdb.DuckDBPyConnection, lines: Path) -> list[Buyer]:
 
 
 def _spent(con: duckdb.DuckDBPyConnection, lines: Path) -> list[tuple[str, date, float]]:
-    """For each day of predictions: what a customer known by then spent in the year before it."""
+    """For each prediction date, what each customer known by then spent in the year before."""
     return con.execute(
         "SELECT customer_id::VARCHAR, day, "
         "coalesce(sum((quantity * unit_price_gbp)::DECIMAL(18, 4)) "
@@ -95,7 +95,7 @@ def _spent(con: duckdb.DuckDBPyConnection, lines: Path) -> list[tuple[str, date,
 
 
 def _consents(random: Random, buyers: Iterable[Buyer]) -> Iterator[tuple[str, str, str, str]]:
-    """Opt-ins at about the first order; some withdraw, and some of these come back."""
+    """Opt-ins around the first order; some are withdrawn, and some of those given again."""
     for customer, _, first in buyers:
         for channel, share in (("email", 0.72), ("sms", 0.35)):
             if random.random() > share:

@@ -1,6 +1,6 @@
-"""Customers who do not exist, as messy as real tables are; everything from one seeded generator."""
+"""Invented customers, as messy as real tables, all from one seeded generator."""
 
-# ruff: noqa: PLR2004 (the shares of what is messy stand where they are used)
+# ruff: noqa: PLR2004 (the shares of messy values are written where they are used)
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ HEADER = (
 )  # fmt: skip
 
 _LIKE = {"AU": "GB", "IE": "GB", "NG": "ZA", "SG": "MY", "BH": "SA", "BE": "FR", "PT": "ES"}
-"""Countries without a list of names borrow a neighbour's."""
+"""Countries without a list of names use another country's."""
 
 _FAMILIES_IN_GB = ("PL", "IN", "CN", "GR", "UA", "IL", "JP", "KR", "BG", "AM", "GE", "TR")
-"""Whose names some of the customers in Great Britain have."""
+"""Countries whose names some customers in Great Britain have."""
 
 _GENDER_WORDS = {
     "M": ("M", "m", "Male", "male", "MALE", "Mr", "Herr", "homme"),
@@ -64,7 +64,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def person(
     random: Random, customer_id: str, spelled: str, names: Names, addresses: list[str]
 ) -> tuple[str, ...]:
-    """One customer as a row of ``HEADER``; ``addresses`` are those given out before."""
+    """One customer as a row of ``HEADER``; ``addresses`` are the e-mail addresses used so far."""
     code, spellings = COUNTRIES.get(spelled, (None, ()))
     region = code or "GB"
     family = random.choice(_FAMILIES_IN_GB) if region == "GB" and random.random() < 0.06 else region
@@ -97,8 +97,8 @@ def _email(random: Random, given: str, surname: str, customer_id: str, addresses
     drawn = random.random()
     if drawn < 0.06:
         return ""
-    signs = f"{given}.{surname}".lower()
-    local = "".join(c for c in signs if c.isascii() and (c.isalnum() or c == "."))
+    text = f"{given}.{surname}".lower()
+    local = "".join(c for c in text if c.isascii() and (c.isalnum() or c == "."))
     local = local.strip(".") or "customer"
     address = f"{local}{customer_id}@example.{random.choice(('com', 'org', 'net'))}"
     if drawn < 0.08 and addresses:
@@ -121,7 +121,7 @@ def _phone(random: Random, region: str) -> str:
     if drawn < 0.14:
         return random.choice(("n/a", "0", "000000", "see email", "12345"))
     number = phonenumbers.parse(number_for(random, region))
-    # A national form says nothing abroad: who has a British number elsewhere gives it in full.
+    # A national format is ambiguous abroad: British numbers elsewhere are written in full.
     national = 60 if region in FICTIONAL else 0
     form = random.choices(
         (

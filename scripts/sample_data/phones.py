@@ -1,7 +1,7 @@
-"""Telephone numbers that belong to nobody: ranges that regulators keep for drama and fiction.
+"""Phone numbers that belong to nobody, from ranges that regulators reserve for drama and fiction.
 
-Only these are in the sample. Numbers made up otherwise, and the example numbers that libraries
-ship, may be somebody's.
+The sample uses only these. Other invented numbers, and the example numbers in libraries, may belong
+to somebody.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ FICTIONAL: Final[dict[str, tuple[tuple[str, int, int], ...]]] = {
     # Australian Communications and Media Authority, numbers for creative works.
     "AU": tuple((f"+61{area}5550", 0, 9999) for area in "2378"),
 }  # fmt: skip
-"""By region: what a number begins with, and the first and last of the digits that follow."""
+"""By region: how a number begins, and the first and last of the digits that follow."""
 
 _UNROUTABLE_SHARE = 0.04
 UNROUTABLE: Final = ("+447700900", 0, 999)
-"""Ofcom's fictional mobiles: well-formed, but no numbering plan knows them as valid."""
+"""Ofcom's fictional mobile numbers: well formed, but not valid in any numbering plan."""
 
 
 def number_for(random: Random, region: str) -> str:
-    """A fictional number in E.164; a British one where a region has no range we know of."""
+    """A fictional number in E.164; a British one if we know no range for the region."""
     ranges = FICTIONAL.get(region, FICTIONAL["GB"])
     start, first, last = random.choice(ranges)
     if region == "GB" and random.random() < _UNROUTABLE_SHARE:

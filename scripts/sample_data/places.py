@@ -1,4 +1,4 @@
-"""Where the sample's customers live: the countries of the invoices, their spellings and cities."""
+"""Where the sample's customers live: the invoices' countries, with spellings and cities."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COUNTRIES: Final[dict[str, tuple[str | None, tuple[str, ...]]]] = {
     "Lebanon": ("LB", ("LB",)),
     "Iceland": ("IS", ("IS",)),
 }
-"""The invoices' spelling of a country: its ISO code, and other spellings customers may have."""
+"""The invoices' spelling of a country, with its ISO code and the customers' other spellings."""
 
 CITIES: Final[dict[str, tuple[str, ...]]] = {
     "GB": ("London", "Manchester", "Leeds", "Bristol", "Cardiff", "Glasgow", "Belfast", "YORK"),
@@ -65,6 +65,6 @@ CITIES: Final[dict[str, tuple[str, ...]]] = {
     "IE": ("Dublin", "Baile Átha Cliath"),
     "US": ("Springfield", "O'Fallon"),
 }
-"""Some cities by country; customers of other countries have none."""
+"""Some cities by country; customers in other countries have none."""
 
 LANGUAGE_OF: Final[dict[str, str]] = {"JP": "ja", "GR": "el", "FR": "fr", "DE": "de", "ES": "es"}
