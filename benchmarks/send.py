@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
-from braze_pipeline.send import send_plan
+from braze_pipeline.send import SendJob, send_plan
 from braze_pipeline.send.batches import batches
 from braze_pipeline.settings import DestinationSettings, RateLimit
 from braze_pipeline.storage.journal import Journal
@@ -125,11 +125,13 @@ def carry_out(
     """Users a second, and CPU milliseconds a request, of a whole send."""
     cpu = time.process_time()
     result = send_plan(
-        snapshot=path,
-        plan_id=name,
-        template="t",
-        run_id="benchmark",
-        destination=destination,
+        SendJob(
+            snapshot=path,
+            plan_id=name,
+            template="t",
+            run_id="benchmark",
+            destination=destination,
+        ),
         secret=SECRET,
         journal=Journal(folder / f"{name}.sqlite"),
     )

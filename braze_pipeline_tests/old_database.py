@@ -13,10 +13,10 @@ from typing import Any
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.ledger import endpoint
+from braze_pipeline.plan.step import Overrides, plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY
-from braze_pipeline.send import flow
-from braze_pipeline.send.flow import Overrides, SendOutcome
+from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import day as first_of_january
@@ -78,16 +78,16 @@ class OldDatabase:
 
     def plan(self, t: TemplateSettings, number: int) -> PlanSummary:
         """Plan a day of March."""
-        return flow.plan_days(
+        return plan_days(
             self.warehouse, t, [MARCH[number]], run_id="new", now=MADE, environ=self.environ,
-            overrides=Overrides(), say=lambda text: None,
+            overrides=Overrides(), log=lambda text: None,
         )  # fmt: skip
 
     def send(self, t: TemplateSettings, number: int) -> SendOutcome:
         """Send the newest plan of a day of March."""
-        return flow.send_days(
+        return send_days(
             self.warehouse, t, [MARCH[number]], run_id="new", environ=self.environ,
-            say=lambda text: None,
+            log=lambda text: None,
         )  # fmt: skip
 
 

@@ -39,8 +39,9 @@ from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
+from braze_pipeline.plan.step import plan_days
 from braze_pipeline.profiles import build_profiles, preview, require_profiles
-from braze_pipeline.send.flow import plan_days, send_days
+from braze_pipeline.send.step import send_days
 from braze_pipeline.settings import TemplateSettings
 
 WRITERS = "duckdb"
@@ -204,7 +205,7 @@ def build_assets(
                 now=_now(),
                 environ=os.environ,
                 overrides=overrides_of(context.run.tags),
-                say=progress.say(context.log.info),
+                log=progress.say(context.log.info),
             )
             verdicts = guard_results(plan)
             say_what_stops(context, verdicts)
@@ -233,7 +234,7 @@ def build_assets(
                 days_of(context),
                 run_id=context.run.run_id,
                 environ=os.environ,
-                say=progress.say(context.log.info),
+                log=progress.say(context.log.info),
                 **progress.told(),
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from braze_pipeline.audience.build import Funnel
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
-    from braze_pipeline.send.flow import SendOutcome
+    from braze_pipeline.send.step import SendOutcome
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.sources import SourceInfo
 

@@ -1,17 +1,23 @@
-"""The send: carrying out a plan. Every user of it ends as accepted, rejected, or not attempted.
+"""The send: carries out a plan. Every user of it ends as accepted, rejected, or not attempted.
 
-============ ==================================================================================
-``batches``  the plan's snapshot as requests, in bounded memory, without what is done already
-``engine``   workers, pace, retries, splitting, stopping
-``result``   what a send measured
-``lock``     one send a destination at a time, and no command on its ledger meanwhile
-============ ==================================================================================
+=================== ===========================================================================
+``step``            the whole step: find the plan, send it, apply what was acknowledged
+``batches``         the plan's snapshot as requests, in bounded memory, without what is done
+``engine``          workers, progress, stopping
+``delivery``        one request: waiting, retries, splitting
+``concurrency``     how many requests are in flight
+``result``          what a send measured
+``read_back``       a sample compared with what Braze has
+``accounting``      the proof that every user is accounted for
+``outcome_records`` one row per send in the database
+=================== ===========================================================================
 
-No DuckDB connection is used here: the snapshot is read as Parquet, and answers go to the journal.
+No DuckDB connection is open while requests go out: the snapshot is read as Parquet, and answers go
+to the journal.
 """
 
-from braze_pipeline.send.engine import send_plan
+from braze_pipeline.send.engine import SendJob, send_plan
 from braze_pipeline.send.result import SendProgress, SendResult
 from braze_pipeline.storage.lock import between_sends, sending
 
-__all__ = ["SendProgress", "SendResult", "between_sends", "send_plan", "sending"]
+__all__ = ["SendJob", "SendProgress", "SendResult", "between_sends", "send_plan", "sending"]

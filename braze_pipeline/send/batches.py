@@ -1,4 +1,4 @@
-"""The plan's snapshot as requests: streamed, in order, without what is answered already."""
+"""The plan's snapshot as requests: streamed, in order, without what is already answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD: Final = b'{"attributes":['
 TAIL: Final = b"]}"
 
 _ROWS: Final = 15_000
-"""Rows held at a time: two hundred requests of 75."""
+"""Rows in memory at a time: two hundred requests of 75."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +26,9 @@ class Batch:
 
     Attributes:
         request_no: The request's number in the plan.
-        first: Position in it of the first object.
-        values: The objects, as JSON: Arrow's, so that no Python object is made of each.
-        joined: The same with commas between them.
+        first: Position of the first object in that request.
+        values: The objects as JSON, in Arrow, which makes no Python object of each.
+        joined: The same objects joined by commas.
     """
 
     request_no: int
@@ -37,7 +37,7 @@ class Batch:
     joined: bytes
 
     def __len__(self) -> int:
-        """How many objects."""
+        """The number of objects."""
         return len(self.values)
 
     @property
@@ -46,78 +46,77 @@ class Batch:
         return HEAD + self.joined + TAIL
 
     def body_of(self, positions: Sequence[int]) -> bytes:
-        """A body of some of the objects."""
+        """A body with some of the objects."""
         if len(positions) == len(self.values):
             return self.body
         return HEAD + b",".join(self.values.take(positions).to_pylist()) + TAIL
 
     def part(self, first: int, count: int) -> Batch:
-        """Some of its objects: ``count`` from the position ``first`` of this batch."""
+        """``count`` of its objects, from position ``first`` in this batch."""
         values = self.values.slice(first, count)
         return Batch(self.request_no, self.first + first, values, b",".join(values.to_pylist()))
 
     def halves(self) -> tuple[Batch, Batch]:
-        """The same in two parts; for a batch of at least two objects."""
+        """The batch in two parts; it must have at least two objects."""
         middle = len(self) // 2
         return self.part(0, middle), self.part(middle, len(self) - middle)
 
 
 def users_in(snapshot: Path) -> int:
-    """How many users a snapshot holds."""
+    """The number of users in a snapshot."""
     import pyarrow.parquet as pq
 
     return int(pq.ParquetFile(snapshot).metadata.num_rows)
 
 
 def batches(snapshot: Path, done: Mapping[int, Sequence[tuple[int, int]]]) -> Iterator[Batch]:
-    """The requests of a snapshot, less the ranges that have their answer.
+    """The requests of a snapshot, without the ranges that are answered.
 
     Raises:
-        NotBuilt: the file is damaged, or its rows are not in the order of their numbers.
+        NotBuilt: the file is damaged, or its requests are not in order.
     """
     for whole in _requests(snapshot):
-        for begin, end in _open_ranges(0, len(whole), done.get(whole.request_no, ())):
+        for begin, end in _open_ranges(len(whole), done.get(whole.request_no, ())):
             yield whole if end - begin == len(whole) else whole.part(begin, end - begin)
 
 
-def _open_ranges(
-    first: int, count: int, done: Sequence[tuple[int, int]]
-) -> Iterator[tuple[int, int]]:
-    """What lies between the ranges that are done."""
-    at = first
+def _open_ranges(count: int, done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The ranges between those that are done."""
+    at = 0
     for begin, length in sorted(done):
         if begin > at:
-            yield at, min(begin, first + count)
+            yield at, begin
         at = max(at, begin + length)
-    if at < first + count:
-        yield at, first + count
+    if at < count:
+        yield at, count
 
 
 def _requests(snapshot: Path) -> Iterator[Batch]:
-    """Whole requests; one that lies over two pieces of the file is joined."""
+    """Whole requests; a request that spans two pieces of the file is joined."""
     import pyarrow as pa
 
-    held: Batch | None = None
+    last: Batch | None = None
     for numbers, values in _arrow(snapshot):
-        for found in _runs(numbers, values):
-            if held is not None and found.request_no == held.request_no:
-                both = pa.concat_arrays([held.values, found.values])
-                held = Batch(held.request_no, 0, both, held.joined + b"," + found.joined)
-                continue
-            if held is not None:
-                if found.request_no < held.request_no:
-                    raise NotBuilt(
-                        f"The snapshot {snapshot.name} is not in the order of its requests.",
-                        fix="Materialize braze_plan again.",
-                    )
-                yield held
-            held = found
-    if held is not None:
-        yield held
+        for batch in _runs(numbers, values):
+            if last is None:
+                last = batch
+            elif batch.request_no == last.request_no:
+                both = pa.concat_arrays([last.values, batch.values])
+                last = Batch(last.request_no, 0, both, last.joined + b"," + batch.joined)
+            elif batch.request_no < last.request_no:
+                raise NotBuilt(
+                    f"The requests in the snapshot {snapshot.name} are not in order.",
+                    fix="Materialize braze_plan again.",
+                )
+            else:
+                yield last
+                last = batch
+    if last is not None:
+        yield last
 
 
 def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> Iterator[Batch]:
-    """Neighbours with equal numbers, their objects joined all at once."""
+    """Neighbors with equal numbers; their objects are joined in one operation."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,8 +1,8 @@
-"""How many requests should be under way: as many as the limit needs at Braze's latency.
+"""How many requests should be in flight: as many as the rate limit needs at Braze's latency.
 
-By Little's law that is pace times latency. The latency that counts is the shortest seen lately:
-the mean also holds the time that our own crowd of requests waits for the processor, and would
-make the crowd grow for nothing.
+By Little's law that is pace times latency. The latency that counts is the shortest seen recently:
+the mean also includes the time that our own requests wait for the processor, which would add more
+requests for nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 _FIRST: Final = 8
@@ -20,7 +20,7 @@ _WINDOW: Final = 5.0
 
 
 class ConcurrencyController:
-    """The wanted number of requests under way."""
+    """The wanted number of requests in flight."""
 
     def __init__(
         self, *, per_second: float, most: int, clock: Callable[[], float] = time.monotonic
@@ -30,28 +30,25 @@ class ConcurrencyController:
         self._clock = clock
         self._lock = threading.Lock()
         self._since = clock()
-        self._now: float | None = None
-        self._before: float | None = None
+        self._shortest = inf
+        self._shortest_before = inf
 
-    def saw(self, seconds: float) -> None:
-        """A request took so long."""
+    def add_latency(self, seconds: float) -> None:
+        """A request took this long."""
         with self._lock:
-            self._turn()
-            self._now = seconds if self._now is None else min(self._now, seconds)
+            self._next_window()
+            self._shortest = min(self._shortest, seconds)
 
     def wanted(self) -> int:
-        """How many requests should be under way now."""
+        """How many requests should be in flight now."""
         with self._lock:
-            self._turn()
-            seen = [one for one in (self._now, self._before) if one is not None]
-        if not seen:
-            return min(self._most, _FIRST)
-        return max(min(_LEAST, self._most), min(self._most, self._needed(min(seen))))
+            self._next_window()
+            latency = min(self._shortest, self._shortest_before)
+        needed = _FIRST if latency == inf else ceil(self._per_second * latency * _MARGIN)
+        return min(self._most, max(_LEAST, needed))
 
-    def _needed(self, latency: float) -> int:
-        return ceil(self._per_second * latency * _MARGIN)
-
-    def _turn(self) -> None:
+    def _next_window(self) -> None:
         """Forget what is older than two windows, so that a slower Braze is noticed."""
         if self._clock() - self._since > _WINDOW:
-            self._before, self._now, self._since = self._now, None, self._clock()
+            self._shortest_before, self._shortest = self._shortest, inf
+            self._since = self._clock()

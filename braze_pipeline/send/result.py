@@ -1,4 +1,4 @@
-"""What a send measured: counts, pace and latency, with memory that does not grow."""
+"""What a send measured: counts, pace and latency, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final
 from braze_pipeline.errors import PipelineError
 
 _BOUNDS: Final = tuple(0.001 * 1.1**n for n in range(125))
-"""Latency classes from 1 ms to more than two minutes, each a tenth wider than the last."""
+"""Upper bounds of the latency histogram, 1 ms to more than two minutes, each 10 % wider."""
 
-_TEXTS: Final = 50
-"""Different sentences of Braze's that are kept; the rest are counted as others."""
+_MAX_TEXTS: Final = 50
+"""How many different refusal texts are counted by name; the rest are counted as "others"."""
 
-_POINTS: Final = 120
-"""Points of the timeline at the most; it is thinned out when it grows beyond."""
+_MAX_POINTS: Final = 120
+"""Points of the timeline; beyond this, every second one is dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class SendProgress:
     """How far a send is.
 
     Attributes:
-        done, total: Users that have their answer, of all.
+        done, total: Users with a final answer, and all users.
         users_per_second: Since the start.
-        seconds_left: At that pace; None before anything is known.
-        throttled: Whether Braze asked to wait, right now.
-        in_flight: Requests under way.
+        seconds_left: At that pace; None while the pace is unknown.
+        throttled: Whether Braze is throttling right now.
+        in_flight: Requests in flight.
     """
 
     done: int
@@ -40,57 +40,55 @@ class SendProgress:
     throttled: bool
     in_flight: int
 
+    def sentence(self) -> str:
+        """The progress in one line."""
+        left = f", about {self.seconds_left:,.0f} s left" if self.seconds_left is not None else ""
+        return (
+            f"{self.done:,} of {self.total:,} users answered, "
+            f"{self.users_per_second:,.0f} users a second{left}"
+            + (", throttled by Braze" if self.throttled else "")
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SendResult:
-    """What became of a plan, over all sends of it, and what the last send measured.
+    """The outcome of a plan over all of its sends, and what the last send measured.
 
     Always: accepted_users + rejected_users + not_attempted_users is the plan's users.
 
     Attributes:
-        requests: HTTP requests of this send, retries and parts included.
+        requests: HTTP requests of this send, including retries and split requests.
         bytes: Bytes of their bodies.
-        users_sent: Users that got their answer in this send.
+        users_sent: Users that got their final answer in this send.
+        seconds: Duration of this send.
+        throttled_seconds: For how long Braze throttled it.
+        latency_p50, latency_p95, latency_p99: Percentiles of its requests' latency, in seconds.
         retries: By cause, such as ``429`` or ``timeout``.
-        refused: Users by Braze's sentence, in this send.
-        throttled_seconds: For how long Braze asked to wait.
+        refused: Users by Braze's reason, in this send.
         timeline: (seconds since the start, users answered until then).
-        stopped_by: What ended it early; None when every user has an answer.
+        stopped_by: What ended it early; None if every user has an answer.
     """
 
     accepted_users: int
     rejected_users: int
     not_attempted_users: int
-    requests: int
-    bytes: int
-    users_sent: int
-    seconds: float
-    throttled_seconds: float
-    latency_p50: float
-    latency_p95: float
-    latency_p99: float
-    retries: Mapping[str, int]
-    refused: Mapping[str, int]
-    timeline: tuple[tuple[float, int], ...]
-    stopped_by: PipelineError | None
+    requests: int = 0
+    bytes: int = 0
+    users_sent: int = 0
+    seconds: float = 0.0
+    throttled_seconds: float = 0.0
+    latency_p50: float = 0.0
+    latency_p95: float = 0.0
+    latency_p99: float = 0.0
+    retries: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    timeline: tuple[tuple[float, int], ...] = ()
+    stopped_by: PipelineError | None = None
 
-    def summary(self) -> dict[str, object]:
-        """The figures alone, as the journal keeps them."""
-        return {
-            "accepted_users": self.accepted_users,
-            "rejected_users": self.rejected_users,
-            "not_attempted_users": self.not_attempted_users,
-            "requests": self.requests,
-            "bytes": self.bytes,
-            "seconds": round(self.seconds, 3),
-            "throttled_seconds": round(self.throttled_seconds, 3),
-            "latency_p50": round(self.latency_p50, 4),
-            "latency_p95": round(self.latency_p95, 4),
-            "latency_p99": round(self.latency_p99, 4),
-            "retries": dict(self.retries),
-            "refused": dict(self.refused),
-            "stopped_by": self.stopped_by.action if self.stopped_by else None,
-        }
+    def figures(self) -> dict[str, object]:
+        """What is kept of a send, by name: in the journal and in ``records.send_outcomes``."""
+        transient = ("users_sent", "timeline", "stopped_by")
+        return {name: value for name, value in vars(self).items() if name not in transient}
 
 
 @dataclass
@@ -105,33 +103,33 @@ class SendMetrics:
     _latencies: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answered(self, *, seconds: float, size: int) -> None:
-        """A request of so many bytes had an answer, or none, after so many seconds."""
+    def add_request(self, *, seconds: float, size: int) -> None:
+        """Count a request of ``size`` bytes that took ``seconds``, answered or not."""
         with self._lock:
             self.requests += 1
             self.bytes += size
             self._latencies[bisect_left(_BOUNDS, seconds)] += 1
 
-    def retried(self, cause: str) -> None:
-        """A request has to be sent again."""
+    def add_retry(self, cause: str) -> None:
+        """Count a request that has to be sent again."""
         with self._lock:
             self.retries[cause] += 1
 
-    def was_refused(self, texts: Mapping[int, str]) -> None:
-        """Braze refused objects."""
+    def add_refused(self, texts: Mapping[int, str]) -> None:
+        """Count refused objects by Braze's reason."""
         with self._lock:
             for text in texts.values():
-                known = text in self.refused or len(self.refused) < _TEXTS
-                self.refused[text if known else "others"] += 1
+                by_name = text in self.refused or len(self.refused) < _MAX_TEXTS
+                self.refused[text if by_name else "others"] += 1
 
-    def tick(self, seconds: float, users: int) -> None:
-        """Note a point of the timeline."""
+    def add_point(self, seconds: float, users: int) -> None:
+        """Add a point to the timeline."""
         self.timeline.append((round(seconds, 2), users))
-        if len(self.timeline) > _POINTS:
+        if len(self.timeline) > _MAX_POINTS:
             del self.timeline[1:-1:2]
 
     def percentile(self, share: float) -> float:
-        """The latency that so large a share of requests did not exceed, in seconds."""
+        """The latency, in seconds, that this share of the requests did not exceed."""
         total = sum(self._latencies)
         reached = 0
         for bound, count in zip(_BOUNDS, self._latencies, strict=False):

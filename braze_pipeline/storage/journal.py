@@ -71,6 +71,11 @@ class JournalProgress:
     accepted: int
     refused: int
 
+    @property
+    def answered(self) -> int:
+        """Objects with a final answer."""
+        return self.accepted + self.refused
+
 
 class Journal:
     """The journal's file: starting and ending sends, and what was acknowledged so far."""
@@ -283,6 +288,11 @@ class Writer:
         with self._lock:
             self.pending += 1
         self._queue.put(acknowledgement)
+
+    @property
+    def answered(self) -> int:
+        """Objects whose final answer is committed."""
+        return self.accepted + self.refused
 
     def close(self) -> None:
         """Commit what is there and end the thread."""

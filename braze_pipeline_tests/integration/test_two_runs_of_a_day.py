@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.operations.report import Report, report
+from braze_pipeline.plan.step import Overrides, plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
-from braze_pipeline.send import flow
-from braze_pipeline.send.flow import Overrides, SendOutcome
+from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -26,17 +26,17 @@ class Runs:
 
     def __init__(self, world: World, t: TemplateSettings) -> None:
         self.world, self.t = world, t
-        self.said: list[str] = []
+        self.logged: list[str] = []
 
     def plan(self, run: str) -> PlanSummary:
-        return flow.plan_days(
+        return plan_days(
             self.world.warehouse, self.t, DAYS, run_id=run, now=datetime(2026, 6, 1),  # noqa: DTZ001
-            environ=KEY, overrides=Overrides(), say=self.said.append,
+            environ=KEY, overrides=Overrides(), log=self.logged.append,
         )  # fmt: skip
 
     def send(self, run: str) -> SendOutcome:
-        return flow.send_days(
-            self.world.warehouse, self.t, DAYS, run_id=run, environ=KEY, say=self.said.append
+        return send_days(
+            self.world.warehouse, self.t, DAYS, run_id=run, environ=KEY, log=self.logged.append
         )
 
     def report(self, run: str) -> Report:

@@ -18,7 +18,7 @@ import pytest
 from braze_pipeline.cli.context import session
 from braze_pipeline.operations.transfer import export_ledger
 from braze_pipeline.plan.stored_plans import PlanSummary
-from braze_pipeline.send import flow
+from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage import lock
 from braze_pipeline_tests.commands import command
@@ -63,17 +63,17 @@ class Place:
         return {user: {"Lifetime Orders": orders} for user in USERS}
 
     @contextmanager
-    def sending(self, plan: PlanSummary) -> Iterator[Future[flow.SendOutcome]]:
+    def sending(self, plan: PlanSummary) -> Iterator[Future[SendOutcome]]:
         """A send of the plan that has brought some acknowledgements, and then waits."""
         with ThreadPoolExecutor(1) as pool:
             send = pool.submit(
-                flow.send_days,
+                send_days,
                 self.world.warehouse,
                 self.t,
                 plan.days,
                 run_id=plan.run_id,
                 environ={"BRAZE_API_KEY": "key-0123456789"},
-                say=print,
+                log=print,
             )
             try:
                 assert self.gate.waiting.wait(60)

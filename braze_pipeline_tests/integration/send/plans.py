@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.sandbox import SANDBOX_API_KEY
+from braze_pipeline.send import SendJob
 from braze_pipeline.settings import DestinationSettings, RateLimit
 
 SECRET = Secret(SANDBOX_API_KEY)
@@ -49,3 +50,10 @@ def destination(endpoint: str, **changes: object) -> DestinationSettings:
         **changes,
     }
     return DestinationSettings(**settings)  # type: ignore[arg-type]
+
+
+def job(snapshot: Path, to: DestinationSettings) -> SendJob:
+    """The send of a snapshot; the plan has the file's name."""
+    return SendJob(
+        snapshot=snapshot, plan_id=snapshot.stem, template="t", run_id="run", destination=to
+    )

@@ -22,8 +22,9 @@ import pytest
 
 from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.operations.ledger_commands import release_refused
+from braze_pipeline.plan.step import Overrides, plan_days
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
-from braze_pipeline.send import flow
+from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.integration.send.plans import destination
@@ -100,17 +101,17 @@ def child(folder: Path, endpoint: str, as_of: date, from_failure: bool) -> None:
     """
     t, warehouse = brand(endpoint), Warehouse(folder / "w.duckdb")
     environ = {"BRAZE_API_KEY": SANDBOX_API_KEY}
-    told: list[str] = []
+    logged: list[str] = []
 
     def plan() -> None:
         now = datetime.now(UTC).replace(tzinfo=None)
-        flow.plan_days(
+        plan_days(
             warehouse, t, [as_of], run_id="run", now=now, environ=environ,
-            overrides=flow.Overrides(), say=told.append,
+            overrides=Overrides(), log=logged.append,
         )  # fmt: skip
 
-    def send() -> flow.SendOutcome:
-        return flow.send_days(warehouse, t, [as_of], run_id="run", environ=environ, say=told.append)
+    def send() -> SendOutcome:
+        return send_days(warehouse, t, [as_of], run_id="run", environ=environ, log=logged.append)
 
     if not from_failure:
         plan()

@@ -31,6 +31,7 @@ from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
 from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
+    job,
     users,
     write_snapshot,
 )
@@ -50,11 +51,7 @@ def send(
     if not snapshot.exists():
         write_snapshot(snapshot, ids)
     return send_plan(
-        snapshot=snapshot,
-        plan_id=plan_id,
-        template="t",
-        run_id="run",
-        destination=destination(endpoint, **changes),
+        job(snapshot, destination(endpoint, **changes)),
         secret=secret,
         journal=Journal(folder / "journal.sqlite"),
         stop=stop,
@@ -246,7 +243,7 @@ def test_random_faults_lose_nobody(tmp_path: Path) -> None:
         assert not sandbox.overlaps
 
 
-def test_a_server_that_is_not_braze_is_told_apart(tmp_path: Path) -> None:
+def test_a_server_that_is_not_braze_is_reports_apart(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         result = send(tmp_path, f"{sandbox.endpoint}/elsewhere", users(10))
     assert isinstance(result.stopped_by, WrongInstance)
@@ -305,11 +302,7 @@ def test_a_full_disk_ends_the_send_and_a_rerun_goes_on(tmp_path: Path) -> None:
 
         def carry_out(journal: Journal) -> SendResult:
             return send_plan(
-                snapshot=snapshot,
-                plan_id="plan",
-                template="t",
-                run_id="run",
-                destination=destination(sandbox.endpoint, max_in_flight=8),
+                job(snapshot, destination(sandbox.endpoint, max_in_flight=8)),
                 secret=SECRET,
                 journal=journal,
             )
@@ -334,19 +327,15 @@ def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_progress_is_told_and_ends_with_everybody(tmp_path: Path) -> None:
+def test_progress_is_reports_and_ends_with_everybody(tmp_path: Path) -> None:
     ids = users(600)
-    told: list[SendProgress] = []
+    reports: list[SendProgress] = []
     with Sandbox(users=ids) as sandbox:
         send_plan(
-            snapshot=write_snapshot(tmp_path / "p.parquet", ids),
-            plan_id="p",
-            template="t",
-            run_id="run",
-            destination=destination(sandbox.endpoint),
+            job(write_snapshot(tmp_path / "p.parquet", ids), destination(sandbox.endpoint)),
             secret=SECRET,
             journal=Journal(tmp_path / "journal.sqlite"),
-            on_progress=told.append,
+            on_progress=reports.append,
             every=0.0,
         )
-    assert told[-1].done == told[-1].total == 600
+    assert reports[-1].done == reports[-1].total == 600

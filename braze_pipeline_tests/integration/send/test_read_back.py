@@ -12,6 +12,7 @@ from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
+    job,
     users,
     write_snapshot,
 )
@@ -21,15 +22,7 @@ def sent_and_read(folder: Path, sandbox: Sandbox, ids: list[str]) -> ReadBack:
     snapshot = write_snapshot(folder / "plan.parquet", ids)
     settings = destination(sandbox.endpoint)
     journal = Journal(folder / "journal.sqlite")
-    send_plan(
-        snapshot=snapshot,
-        plan_id="plan",
-        template="t",
-        run_id="run",
-        destination=settings,
-        secret=SECRET,
-        journal=journal,
-    )
+    send_plan(job(snapshot, settings), secret=SECRET, journal=journal)
     client = BrazeClient(settings, SECRET, pool=1)
     try:
         return read_back(

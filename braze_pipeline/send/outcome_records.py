@@ -1,4 +1,4 @@
-"""``records.send_outcomes``: one row a send, for the UI, the command line and SQL."""
+"""``records.send_outcomes``: one row per send, for the UI, the command line and SQL."""
 
 from __future__ import annotations
 
@@ -34,18 +34,9 @@ def record(
         "ended_at": datetime.now(UTC).replace(tzinfo=None),
         "status": result.stopped_by.action if result.stopped_by else "sent",
         "planned_users": plan.planned_users,
-        "accepted_users": result.accepted_users,
-        "rejected_users": result.rejected_users,
-        "not_attempted_users": result.not_attempted_users,
-        "requests": result.requests,
-        "bytes": result.bytes,
-        "seconds": result.seconds,
-        "throttled_seconds": result.throttled_seconds,
-        "latency_p50": result.latency_p50,
-        "latency_p95": result.latency_p95,
-        "latency_p99": result.latency_p99,
-        "retries": json.dumps(dict(result.retries)),
-        "refused": json.dumps(dict(result.refused), ensure_ascii=False),
+        **result.figures(),
+        "retries": json.dumps(result.retries),
+        "refused": json.dumps(result.refused, ensure_ascii=False),
     }
     con.execute(
         f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",

@@ -1,0 +1,84 @@
+"""The plan step from start to end: compare names with Braze, look up users, make the plan.
+
+The database is closed while Braze is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from braze_pipeline.audience.build import require_members
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.plan import preflight, stored_plans
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.lookup import look_up_users
+from braze_pipeline.profiles import require_profiles
+
+if TYPE_CHECKING:
+    from braze_pipeline.plan.stored_plans import PlanSummary
+    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What somebody decided for one run. The reason is recorded.
+
+    Attributes:
+        let_through: Names of the guards that this run may pass.
+        reason: Why.
+        force_stale: Why older values may overwrite newer ones; None if they may not.
+    """
+
+    let_through: tuple[str, ...] = ()
+    reason: str | None = None
+    force_stale: str | None = None
+
+
+def plan_days(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    now: datetime,
+    environ: Mapping[str, str],
+    overrides: Overrides,
+    log: Callable[[str], None],
+) -> PlanSummary:
+    """Plan the days, after the questions to Braze that the destination's settings ask for.
+
+    Attributes that the template's last plan blocked stay blocked if Braze cannot be asked now.
+
+    Raises:
+        NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
+        MissingRequiredField, ContractBroken: all rows of the newest day were rejected.
+        EndpointMismatch: the ledger belongs to another Braze endpoint.
+        PipelineError: see ``plan.build.build_plan`` and ``plan.lookup``.
+    """
+    with warehouse.connect() as con:
+        require_members(con, t, max(days))
+        require_profiles(con, t, max(days))
+        endpoint.claim(con, warehouse, t)
+        last = stored_plans.latest(con, t)
+    compared = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
+    for line in compared.lines():
+        log(line)
+    if t.destination.known_users.source == "lookup":
+        look_up_users(warehouse, t, days, now=now, environ=environ, say=log)
+    with warehouse.connect() as con:
+        return build_plan(
+            con,
+            warehouse,
+            t,
+            days,
+            run_id=run_id,
+            now=now,
+            force_stale=overrides.force_stale,
+            let_through=overrides.let_through,
+            reason=overrides.reason,
+            preflight=compared,
+        )

@@ -1,0 +1,259 @@
+"""The send step from start to end: find the plan, send it, apply what Braze acknowledged.
+
+What belongs here is the order in which ledger, plan, journal and send touch each other, and
+nothing else. The database is closed while requests go to Braze.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
+from braze_pipeline.errors import BrazeError, ContractBroken, NotBuilt, PipelineError, PlanOutdated
+from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger.apply import apply_acknowledgements
+from braze_pipeline.plan import stored_plans
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.send import SendJob, accounting, outcome_records, send_plan, sending
+from braze_pipeline.send.accounting import Account
+from braze_pipeline.send.read_back import read_back
+from braze_pipeline.storage import rejections
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.warehouse import columns
+
+if TYPE_CHECKING:
+    from braze_pipeline.plan.stored_plans import PlanSummary
+    from braze_pipeline.send import SendProgress, SendResult
+    from braze_pipeline.send.read_back import ReadBack
+    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendOutcome:
+    """The outcome of a send.
+
+    Attributes:
+        plan: The plan, with its status after the send.
+        result: What the sender measured.
+        account: The counts, and whether they add up.
+        ledger_users: Users in the ledger now.
+        rejections: Rejections of the plan's days, of all stages.
+        rejection_columns, outcome_columns: Name and DuckDB type of the columns of these tables.
+        error: What ended the send early; None if it was completed.
+        read_back: What the read-back found; None if it is switched off.
+    """
+
+    plan: PlanSummary
+    result: SendResult
+    account: Account
+    ledger_users: int
+    rejections: int
+    rejection_columns: tuple[tuple[str, str], ...]
+    outcome_columns: tuple[tuple[str, str], ...]
+    error: PipelineError | None
+    read_back: ReadBack | None = None
+
+    def sentence(self) -> str:
+        """The outcome in one line."""
+        a = self.account
+        return (
+            f"{a.planned:,} users planned, {a.accepted:,} accepted, {a.rejected:,} rejected, "
+            f"{a.not_attempted:,} not attempted; {a.unchanged:,} unchanged, "
+            f"{a.superseded:,} superseded."
+        )
+
+
+def send_days(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    environ: Mapping[str, str],
+    log: Log,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[SendProgress], None] | None = None,
+    every: float = 5.0,
+) -> SendOutcome:
+    """Send the plan of the days, and apply what Braze acknowledged to the ledger.
+
+    The plan is the run's own. A run that made none, such as a rerun from failure, sends the newest.
+
+    ``on_progress`` is called about every ``every`` seconds; without it, progress is logged.
+
+    An error that ends the send early is returned in ``error``, not raised: what Braze acknowledged
+    until then is in the ledger, and a rerun resumes from there.
+
+    Raises:
+        NotBuilt: these days have no plan, or the plan's snapshot is gone.
+        PlanOutdated: the ledger changed after the plan was made.
+        EndpointMismatch: the ledger belongs to another Braze endpoint.
+        GuardStopped: a guard stopped the plan.
+        SendBusy: another send to the destination is running.
+        InvalidCredentials: no API key is set, although there is something to send.
+        AccountingError: the counts do not add up.
+    """
+    destination = t.destination
+    with sending(warehouse.lock_path(destination.name), destination.name):
+        plan = _plan_or_replan(warehouse, t, days, run_id=run_id, log=log)
+        secret = read_api_key(environ, destination.api_key_env) if plan.planned_users else None
+        job = SendJob(
+            snapshot=warehouse.snapshot(plan.plan_id),
+            plan_id=plan.plan_id,
+            template=t.name,
+            run_id=run_id,
+            destination=destination,
+        )
+        result = send_plan(
+            job,
+            secret=secret,
+            journal=Journal(warehouse.journal_path),
+            stop=stop,
+            on_progress=on_progress or (lambda progress: log(progress.sentence())),
+            every=every,
+        )
+        result = replace(result, stopped_by=result.stopped_by or all_refused(plan, result))
+        compared = _read_back(warehouse, t, plan, result, environ=environ, log=log)
+        return _record(warehouse, t, plan, result, run_id=run_id, read_back=compared)
+
+
+def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
+    """The error of a send in which Braze refused every user, now or before; None otherwise."""
+    refused, before = result.rejected_users, plan.held_back_users
+    if refused and not result.accepted_users and not result.not_attempted_users:
+        what = f"Braze refused all {refused:,} users that were sent."
+    elif before == plan.profiles > 0:
+        what = f"Braze refused all {before:,} users before, and their values have not changed."
+    else:
+        return None
+    return ContractBroken(
+        what,
+        fix="`braze-pipeline rejections` shows Braze's reasons. Once they are resolved, "
+        "`braze-pipeline retry-rejected` sends these users again.",
+    )
+
+
+def _plan_or_replan(
+    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str, log: Log
+) -> PlanSummary:
+    """The run's own plan; made again if another run changed the ledger in the meantime.
+
+    This run holds the destination's lock by now, so that cannot happen twice. Guards judge the new
+    plan too. A plan of an earlier run is never replaced: somebody may have approved it.
+    """
+    try:
+        return _plan_to_send(warehouse, t, days, run_id=run_id)
+    except (NotBuilt, PlanOutdated):
+        with warehouse.connect() as con:
+            outdated = stored_plans.latest(con, t, days, run_id=run_id)
+            if outdated is None or outdated.force_stale is not None:
+                raise
+            passed = {g.name: g.let_through for g in outdated.guards if g.let_through}
+            plan = build_plan(
+                con,
+                warehouse,
+                t,
+                days,
+                run_id=run_id,
+                now=datetime.now(UTC),
+                let_through=tuple(passed),
+                reason=next(iter(passed.values()), None),
+                preflight=outdated.preflight,
+            )
+        log(
+            "Another run changed the ledger first: planned again, with "
+            f"{plan.planned_users:,} users to send."
+        )
+        return _plan_to_send(warehouse, t, days, run_id=run_id)
+
+
+def _plan_to_send(
+    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str
+) -> PlanSummary:
+    """The plan that this run made, or the newest plan of the days if this run only sends."""
+    with warehouse.connect() as con:
+        endpoint.claim(con, warehouse, t)
+        plan = stored_plans.latest(con, t, days, run_id=run_id) or stored_plans.latest(con, t, days)
+        if plan is None:
+            until = f" to {days[-1]}" if days[1:] else ""
+            raise NotBuilt(
+                f"There is no plan of {t.name} for {days[0]}{until}.",
+                fix="Materialize braze_plan for these days first.",
+            )
+        stored_plans.check_sendable(con, warehouse, t, plan.plan_id)
+        return plan
+
+
+def _read_back(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    result: SendResult,
+    *,
+    environ: Mapping[str, str],
+    log: Log,
+) -> ReadBack | None:
+    """Compare a sample with Braze if the destination asks for it; never fails the send."""
+    destination = t.destination
+    if not destination.read_back_users or not result.accepted_users or result.stopped_by:
+        return None
+    client = BrazeClient(destination, read_api_key(environ, destination.api_key_env), pool=1)
+    with_retries = RetryPolicy(
+        throttled=min(destination.max_throttle_seconds, READ_RETRY_SECONDS),
+        failing=min(destination.retry_budget_seconds, READ_RETRY_SECONDS),
+        log=log,
+    )
+    try:
+        return with_retries(
+            lambda: read_back(
+                client,
+                Journal(warehouse.journal_path),
+                snapshot=warehouse.snapshot(plan.plan_id),
+                plan_id=plan.plan_id,
+                identifier=destination.identifier,
+                users=destination.read_back_users,
+            )
+        )
+    except BrazeError as error:
+        log(f"The read-back was skipped: {error}")
+        return None
+    finally:
+        client.close()
+
+
+def _record(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    result: SendResult,
+    *,
+    run_id: str,
+    read_back: ReadBack | None,
+) -> SendOutcome:
+    """Apply the acknowledgements, record the outcome, and prove that the counts add up."""
+    with warehouse.connect() as con:
+        apply_acknowledgements(con, warehouse, t.destination.name)
+        account = accounting.account(con, warehouse, t, plan, result)
+        outcome_records.record(con, t, plan, result, run_id=run_id)
+        return SendOutcome(
+            plan=stored_plans.load(con, plan.plan_id),
+            result=result,
+            account=account,
+            ledger_users=tables.count(
+                con, f"SELECT count(*) FROM {tables.wide(tables.ledger_name(t))}"
+            ),
+            rejections=rejections.count(con, t, plan.days),
+            rejection_columns=columns(con, rejections.TABLE),
+            outcome_columns=columns(con, outcome_records.TABLE),
+            error=result.stopped_by,
+            read_back=read_back,
+        )

@@ -1,0 +1,39 @@
+"""What the workers of a send count together."""
+
+from __future__ import annotations
+
+import threading
+
+from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.rate_limiter import RateLimiter
+from braze_pipeline.send.concurrency import ConcurrencyController
+from braze_pipeline.send.delivery import Delivery
+from braze_pipeline.send.result import SendMetrics
+from braze_pipeline_tests.integration.send.plans import SECRET, destination
+
+
+class _Interleaved(int):
+    """A number that lets another thread run in the middle of an addition."""
+
+    other: threading.Thread
+
+    def __radd__(self, before: int) -> int:
+        self.other.start()
+        self.other.join(0.2)  # it cannot end where it waits for the lock
+        return before + int(self)
+
+
+def test_an_acceptance_ends_a_row_of_refusals_though_a_refusal_is_counted_at_that_moment() -> None:
+    settings = destination("http://127.0.0.1:1")
+    limiter = RateLimiter(settings.rate_limit)
+    client = BrazeClient(settings, SECRET, pool=1)
+    concurrency = ConcurrencyController(per_second=1.0, most=1)
+    delivery = Delivery(client, limiter, SendMetrics(), concurrency, settings)
+    try:
+        refused = _Interleaved(1)
+        refused.other = threading.Thread(target=delivery._count_refused, args=({}, 1))
+        delivery._count_refused({0: "no"}, refused)
+        refused.other.join()
+        assert delivery._refused_in_a_row == 0
+    finally:
+        client.close()
