@@ -1,4 +1,4 @@
-"""A step of a benchmark in a process of its own, so that its peak memory can be told."""
+"""Runs a step of a benchmark in its own process, so that its peak memory can be measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock and of the processors, and the process's peak memory in MB."""
+    """Wall-clock and CPU seconds, and the process's peak memory in MB."""
 
     clock: float
     cpu: float
@@ -18,7 +18,7 @@ class Cost(NamedTuple):
 
 
 def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[Cost, dict[str, Any]]:
-    """Run a step; print times, peak memory and what it returned, but for keys that end in _id."""
+    """Run a step; print times, peak memory and its result, without keys that end in _id."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     child = multiprocessing.get_context("spawn").Process(
         target=_child, args=(theirs, work, arguments)
@@ -29,14 +29,14 @@ def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[Cost
     child.join()
     shown = {key: value for key, value in found.items() if not key.endswith("_id")}
     print(
-        f"{label:<28}{cost.clock:7.1f} s {cost.cpu:7.1f} s CPU {cost.peak:7.0f} MB  {shown or ''}",
+        f"{label:<38}{cost.clock:7.1f} s {cost.cpu:7.1f} s CPU {cost.peak:7.0f} MB  {shown or ''}",
         flush=True,
     )
     return cost, found
 
 
 def _child(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
-    import duckdb  # noqa: F401 - imports are no part of a step
+    import duckdb  # noqa: F401 - imports are not part of a step
     import pandas as pd  # noqa: F401  (duckdb imports it at the first parameter)
     import pyarrow as pa  # noqa: F401
 

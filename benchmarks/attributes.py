@@ -1,12 +1,12 @@
-"""What the customer attributes table costs, beside one plain aggregate over the order lines.
+"""The cost of the customer attributes table, compared with one plain aggregate over the order lines.
 
     python benchmarks/attributes.py --customers 5000000 --lines 50000000
 
-Sources are Parquet files. The floor reads the same lines and makes count, sum, first and last date
-by customer, as a table. Ours attaches and checks the sources, runs the sample's own SQL (some thirty
-columns, with ranks, favourites and consent), checks its rows and replaces the day in the database;
-then the audience is built. Each step runs in a process of its own, so that its peak memory can be
-told. The second day finds the first one in the table.
+The sources are Parquet files. The floor reads the same lines and writes a table with count, sum, first
+and last date by customer. The pipeline attaches and checks the sources, runs the sample's own SQL (some
+thirty columns, with ranks, favourites and consent), checks its rows and replaces the day in the
+database; then it builds the audience. Each step runs in its own process, so that its peak memory can be
+measured. On the second day the table already contains the first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SELECT 'c' || i AS customer_id, 'Name ' || i % 5000 AS given_name, 'Surname ' ||
     'GB' AS country, '1980-01-02' AS birthdate, 'F' AS gender, 'gold' AS loyalty_status
 FROM range({customers}) AS r(i)
 """
-# Four lines an order; few customers order much, most little; 2 % of the lines belong to nobody.
+# Four lines per order; few customers order a lot, most order little; 2 % of the lines have no customer.
 _ORDERS = """
 SELECT if(hash(n, 1) % 50 = 0, 'C', '') || 'o' || n AS order_id,
     CASE WHEN hash(n, 2) % 50 > 0
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def run(folder: Path, options: argparse.Namespace) -> None:
-    measure("(making the sources)", make, folder, options.customers, options.lines)
+    measure("(preparing the sources)", make, folder, options.customers, options.lines)
     floor = min(measure("plain aggregate", plain, folder)[0] for _ in "123")
     costs: dict[str, Cost] = {}
     costs["attaching and checking the sources"], _ = measure("attach", attach, folder)
@@ -148,8 +148,8 @@ def run(folder: Path, options: argparse.Namespace) -> None:
         costs[f"audience, {name}"], _ = measure("audience", audience, folder, day)
     for name, cost in costs.items():
         print(
-            f"  {name}: {cost.clock / floor.clock:.2f} x the plain aggregate by the clock, "
-            f"{cost.cpu / floor.cpu:.2f} x by the processors"
+            f"  {name}: {cost.clock / floor.clock:.2f} x the plain aggregate (clock), "
+            f"{cost.cpu / floor.cpu:.2f} x (CPU)"
         )
     print(f"database {(folder / 'warehouse.duckdb').stat().st_size / 2**20:.0f} MB")
 

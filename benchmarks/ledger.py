@@ -1,11 +1,11 @@
-"""What planning and applying acknowledgements cost, beside one plain scan and hash join of the same two tables.
+"""The cost of planning and of applying acknowledgements, compared with one plain scan and hash join.
 
     python benchmarks/ledger.py --users 5000000 --attributes 20
 
-Each step runs in a process of its own, so that its peak memory and processor time can be told;
-ratios are given of both, for others on the machine disturb processor time less than the clock. The
-first plan has an empty ledger; then a next day follows with 0 %, 1 % and 100 % of the users
-changed. ``--long`` also measures the other design for the ledger, one row a user and attribute.
+The floor reads the same two tables. Each step runs in its own process, so that its peak memory and CPU
+time can be measured. There are ratios for clock and CPU time, because other processes on the machine
+disturb CPU time less. The first plan has an empty ledger; the next days have 0 %, 1 % and 100 % of the
+users changed. ``--long`` also measures the other design for the ledger, one row per user and attribute.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.warehouse import Warehouse, quote
 
 FIRST = date(2026, 1, 1)
-STEPS = (7919, 7927, 7933, 7937)  # primes: each day has its own order of the users
+STEPS = (7919, 7927, 7933, 7937)  # primes: each day has the users in another order
 KINDS = [
     (ValueType.STRING, "'name ' || {seed} % 90000"),
     (ValueType.FLOAT, "round({seed} % 1000003 / 7, 2)"),
@@ -77,9 +77,9 @@ def template(attributes: int) -> TemplateSettings:
 def build(
     warehouse: Warehouse, t: TemplateSettings, day: date, users: int, share: float
 ) -> dict[str, Any]:
-    """One day of profiles, in no order of the ledger's.
+    """One day of profiles, in a different order from the ledger's.
 
-    ``share`` of the users differ in two attributes from day to day (all in all of theirs at 100 %).
+    ``share`` of the users have two attributes that change from day to day (at 100 %, all attributes).
     """
     columns = []
     for n, a in enumerate(t.attributes):
@@ -113,7 +113,7 @@ def plan(warehouse: Warehouse, t: TemplateSettings, day: date) -> dict[str, Any]
 
 
 def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
-    """A journal as the send leaves it, all accepted, 1,000 requests a second."""
+    """A journal as a send leaves it: everything accepted, 1,000 requests per second."""
     Journal(warehouse.journal_path)
     start = datetime.now(UTC)
     with closing(sqlite3.connect(warehouse.journal_path)) as journal, journal:
@@ -133,7 +133,7 @@ def acknowledge(warehouse: Warehouse, found: dict[str, Any], size: int) -> None:
         )
 
 
-def fold_all(warehouse: Warehouse) -> dict[str, Any]:
+def apply_all(warehouse: Warehouse) -> dict[str, Any]:
     with warehouse.connect() as con:
         return {"accepted": apply_acknowledgements(con, warehouse, "bench").accepted}
 
@@ -177,7 +177,7 @@ def diff_long(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    # Fewer fit into the caches of the plain join, and the ratio then says little.
+    # With fewer users the plain join fits into the caches, and the ratio means little.
     parser.add_argument("--users", type=int, default=5_000_000)
     parser.add_argument("--attributes", type=int, default=20)
     parser.add_argument("--long", action="store_true")
@@ -195,19 +195,19 @@ def run(warehouse: Warehouse, options: argparse.Namespace) -> None:
     for number, share in enumerate((0.0, 0.0, 0.01, 1.0)):
         first, day = number == 0, FIRST + timedelta(days=number)
         name = "first run" if first else f"{share:.0%} changed"
-        measure("(making the day)", build, warehouse, t, day, options.users, share)
+        measure("(preparing the day)", build, warehouse, t, day, options.users, share)
         floors = (
             [] if first else [measure("plain scan, join", plain, warehouse, t)[0] for _ in "123"]
         )
         planned, found = measure(f"plan, {name}", plan, warehouse, t, day)
         acknowledge(warehouse, found, t.destination.objects_per_request)
-        folded, _ = measure(f"apply acknowledgements, {name}", fold_all, warehouse)
+        applied, _ = measure(f"apply acknowledgements, {name}", apply_all, warehouse)
         for unit, which in (("clock", 0), ("CPU", 1)) if floors else ():
             floor = min(cost[which] for cost in floors)
             print(
                 f"  {name}, {unit}: plan {planned[which] / floor:.2f} x, apply "
-                f"{folded[which] / floor:.2f} x, together "
-                f"{(planned[which] + folded[which]) / floor:.2f} x the plain join"
+                f"{applied[which] / floor:.2f} x, together "
+                f"{(planned[which] + applied[which]) / floor:.2f} x the plain join"
             )
         share_sent = found["attributes"] / found["full"]
         print(f"  {name}: {share_sent:.2%} of the attributes of a full resend")

@@ -1,17 +1,17 @@
-"""What loading and running cost, beside a bare Dagster project of the same size.
+"""The cost of loading and running, compared with a bare Dagster project of the same size.
 
-The bare project has as many assets, checks, jobs, schedules and sensors, all doing nothing. Both
-are measured by turns, each time in a fresh process with its bytecode cached; the best of the turns
-counts, as clock time and as processor time (of the process and its children).
+The bare project has as many assets, checks, jobs, schedules and sensors, but they do nothing. The two
+are measured in turns, each time in a new process with its bytecode cached. The best turn counts, in
+clock time and in CPU time (of the process and its children).
 
 Three things are measured: importing the definitions and resolving their jobs; ``dagster definitions
-validate``; and a run in which nothing is new, of all assets of a day, over a persistent instance.
-Ours then reads a hundred customers, builds, validates and compares them, asks a sandbox on loopback
-for its attributes, and sends nothing: the rows are so few that what is left is the cost of steps.
-The bare run does nothing at all, so that the ratio counts all of our work as overhead, also the
-loading of libraries. A second bare run imports those that such a project is written with (duckdb,
-pandas, pandera, pyarrow, requests) in its steps: what is above that is ours. DuckDB imports pandas
-by itself at the first query with a parameter, so that hardly any such project is without them.
+validate``; and a run of all assets of a day in which nothing has changed, on a persistent instance.
+The pipeline then reads a hundred customers, builds, validates and compares them, asks a sandbox on
+loopback for its attributes, and sends nothing. With so few rows, what remains is the cost of the steps.
+The bare run does nothing, so the ratio counts all of the pipeline's work as overhead, including the
+loading of libraries. A second bare run imports the libraries that such a project usually needs (duckdb,
+pandas, pandera, pyarrow, requests) in its steps: whatever is above that is the pipeline's own. DuckDB
+imports pandas at the first query with a parameter, so hardly any such project avoids it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import dagster as dg
 days = dg.DailyPartitionsDefinition("2009-12-01")
 counts = {counts!r}
 def asset(n):
-    # The checks are shared out over the assets; like ours, they are made inside of them.
+    # The checks are spread over the assets and, as in the pipeline, run inside them.
     specs = [dg.AssetCheckSpec(f"check_{{c}}", asset=f"asset_{{n}}")
              for c in range(n, counts["checks"], counts["assets"])]
     @dg.asset(name=f"asset_{{n}}", partitions_def=days, check_specs=specs,
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
     with tempfile.TemporaryDirectory() as folder:
-        # Bytecode is cached, as it is wherever a program runs twice; the counting below fills it.
+        # Bytecode is cached, as for any program that runs twice; the count below fills the cache.
         environ = {
             k: v
             for k, v in os.environ.items()
@@ -115,7 +115,7 @@ def main() -> None:
             capture_output=True,
             text=True,
         ).stdout
-        print("as large as ours:", counted.strip())
+        print("size of the bare project:", counted.strip())
         bare = Path(folder, "bare.py")
         bare.write_text(_BARE.format(counts=json.loads(counted)))
         validate = [str(Path(sys.executable).parent / "dagster"), "definitions", "validate"]
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def run(folder: Path, environ: dict[str, str], *, turns: int) -> None:
-    """A run in which nothing is new; the one before it makes it so."""
+    """A run in which nothing has changed, because another run went before it."""
     home = folder / "home"
     home.mkdir()
     environ = environ | {"DAGSTER_HOME": str(home)}
@@ -164,7 +164,7 @@ def run(folder: Path, environ: dict[str, str], *, turns: int) -> None:
 
 
 def small_brand(folder: Path, braze: Sandbox) -> dict[str, str]:
-    """Sources of a hundred customers, and the environment that leads to them and to a Braze."""
+    """Sources with a hundred customers, and the environment that points to them and to a sandbox."""
     folder.mkdir()
     tables = {
         "customers": "customer_id,given_name,surname,email,phone,city,country,birthdate,gender,"
@@ -194,21 +194,21 @@ Command = tuple[list[str], Path]
 def compare(
     name: str, ours: Command, bare: Command, *, turns: int, environ: dict[str, str]
 ) -> None:
-    """Both by turns; the best of each, and their ratio."""
+    """Measure both in turns; print the best of each, and their ratio."""
     for command in (ours, bare):
-        once(command, environ)  # so that nothing is done for the first time
+        once(command, environ)  # so that no turn is the first
     found = [(once(ours, environ), once(bare, environ)) for _ in range(turns)]
     for unit, k in (("clock", 0), ("CPU", 1)):
         mine, floor = min(o[k] for o, _ in found), min(b[k] for _, b in found)
-        verdict = "met" if mine / floor <= TARGET else "MISSED"
+        result = "met" if mine / floor <= TARGET else "MISSED"
         print(
-            f"{name:18} {unit:5} ours {mine:6.2f} s  bare {floor:6.2f} s  "
-            f"ratio {mine / floor:.2f}  (target {TARGET}: {verdict})"
+            f"{name:18} {unit:5} pipeline {mine:6.2f} s  bare {floor:6.2f} s  "
+            f"ratio {mine / floor:.2f}  (target {TARGET}: {result})"
         )
 
 
 def once(command: Command, environ: dict[str, str]) -> tuple[float, float]:
-    """Clock and processor seconds of one process."""
+    """Clock and CPU seconds of one process."""
     arguments, folder = command
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(arguments, cwd=folder, env=environ, check=True, capture_output=True)

@@ -1,12 +1,12 @@
-"""What mapping and validation cost, beside one plain pandas pass of the same pandera schema.
+"""The cost of mapping and validation, compared with one plain pandas pass of the same pandera schema.
 
     python benchmarks/profiles.py --rows 1000000
 
 The rows are messy: phones in national formats, e-mails in capitals, countries as names and codes,
 dates in several formats, and some values of each that cannot be read. The first day reads every
-raw value; on the next day 1 % of the customers have new ones. Each step runs in a process of its
-own, so that its peak memory can be told. The floor is one validation of all mapped rows as a
-single pandas frame, in the same run.
+raw value; on the next day 1 % of the customers have new ones. Each step runs in its own process, so
+that its peak memory can be measured. The floor is one validation of all mapped rows as a single pandas
+frame, in the same run.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def prepare(path: Path, rows: int, day: int) -> dict[str, float]:
 def build(path: Path, day: int) -> dict[str, float]:
     now = datetime.now(UTC).replace(tzinfo=None)
     with Warehouse(path).connect() as con:
-        import pandera.pandas  # noqa: F401 - imports are no part of the rate
+        import pandera.pandas  # noqa: F401 - imports are not part of the rate
 
         start, cpu = time.perf_counter(), time.process_time()
         found = build_profiles(con, template(), FIRST + timedelta(days=day), run_id="b", now=now)
@@ -166,7 +166,7 @@ def plain(mapped: Path, day: int) -> dict[str, float]:
 
 
 def measured(label: str, work: Callable[..., Any], *arguments: object) -> dict[str, float]:
-    """A step's result, and its peak memory."""
+    """The result of a step, with its peak memory."""
     cost, found = measure(label, work, *arguments)
     return found | {"peak MB": cost.peak}
 
@@ -177,13 +177,13 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        measured("(making the first day)", prepare, path, rows, 0)
+        measured("(preparing the first day)", prepare, path, rows, 0)
         first = measured("first day", build, path, 0)
         mapped = Path(folder) / "mapped.parquet"
         measured("(mapping for the floor)", map_only, path, 0, mapped)
         floor = measured("floor", plain, mapped, 0)
         again = measured("same day again", build, path, 0)
-        measured("(making the next day)", prepare, path, rows, 1)
+        measured("(preparing the next day)", prepare, path, rows, 1)
         following = measured("next day", build, path, 1)
     print(f"{rows:,} rows, {len(FIELD_COLUMNS) + len(CUSTOM_COLUMNS)} attributes")
     print(
@@ -191,8 +191,8 @@ def main() -> None:
     )
     for name, step in (
         ("floor: schema over one pandas frame", floor),
-        ("first day: everything is new", first),
-        ("the same day again: nothing is new", again),
+        ("first day: all values are new", first),
+        ("same day again: no new values", again),
         ("next day: 1 % new values", following),
     ):
         print(

@@ -1,11 +1,11 @@
-"""How fast a plan is sent: users a second, beside the raw floor of the same client.
+"""How fast a plan is sent: users per second, compared with the raw speed of the same client.
 
     python benchmarks/send.py [--users 600000] [--latency 0 50 100]
 
-The server is a minimal one in a process of its own. The floor sends the same bodies, built
-beforehand, through the same client and as many threads, with no ledger, journal, limits or
-outcomes, in the same run; both take turns, and the best of each counts. Peak memory is told of
-sends in processes of their own, of a fourth of the users and of all.
+A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
+the same client with as many threads, without ledger, journal, limits or outcomes. Both take turns in the
+same run, and the best of each counts. Peak memory is measured for two sends in their own processes: of a
+quarter of the users, and of all.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def serve(latency: float, port: multiprocessing.Queue) -> None:
 
 
 def snapshot(path: Path, users: int) -> None:
-    """A plan of fourteen attributes a user, about 330 bytes each."""
+    """A plan with fourteen attributes per user, about 330 bytes each."""
     with pq.ParquetWriter(
         path,
         pa.schema([("__request", pa.int32()), ("__index", pa.int32()), ("__object", pa.string())]),
@@ -97,7 +97,7 @@ def snapshot(path: Path, users: int) -> None:
 
 
 def floor(path: Path, destination: DestinationSettings, threads: int) -> tuple[float, float]:
-    """Seconds and CPU seconds for the same bodies with nothing around them."""
+    """Clock and CPU seconds for sending the same bodies, and nothing else."""
     bodies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     for batch in batches(path, {}):
         bodies.put(batch.body)
@@ -122,7 +122,7 @@ def floor(path: Path, destination: DestinationSettings, threads: int) -> tuple[f
 def carry_out(
     folder: Path, path: Path, destination: DestinationSettings, name: str, users: int
 ) -> tuple[float, float]:
-    """Users a second, and CPU milliseconds a request, of a whole send."""
+    """Users per second, and CPU milliseconds per request, of a complete send."""
     cpu = time.process_time()
     result = send_plan(
         SendJob(
@@ -154,49 +154,49 @@ def measure(folder: Path, users: int, latency: float) -> None:
     path = folder / "plan.parquet"
     snapshot(path, users)
     threads = 8 if latency == 0 else max(8, round(1000 * latency * 1.5))
-    raw, raw_cpu, free_pace, free_cpu = math.inf, math.inf, 0.0, math.inf
+    raw, raw_cpu, free_rate, free_cpu = math.inf, math.inf, 0.0, math.inf
     for turn in range(TURNS):
         seconds, cpu = floor(path, limited, threads)
         raw, raw_cpu = min(raw, seconds), min(raw_cpu, cpu)
         found, cpu = carry_out(folder, path, free, f"free {turn}", users)
-        free_pace, free_cpu = max(free_pace, found), min(free_cpu, cpu)
-    pace, _ = carry_out(folder, path, limited, "limited", users)
+        free_rate, free_cpu = max(free_rate, found), min(free_cpu, cpu)
+    rate, _ = carry_out(folder, path, limited, "limited", users)
     server.terminate()
     server.join()
     print(
-        f"latency {latency * 1000:4.0f} ms: floor {users / raw:8,.0f} users/s; with no limit in "
-        f"the way {free_pace:8,.0f} ({free_pace * raw / users:.2f} of the floor); at Braze's limit "
-        f"{pace:8,.0f} ({pace / BRAZE_LIMIT:.0%} of {BRAZE_LIMIT:,}); CPU {free_cpu:.2f} ms a "
+        f"latency {latency * 1000:4.0f} ms: floor {users / raw:8,.0f} users/s; without a rate limit "
+        f"{free_rate:8,.0f} ({free_rate * raw / users:.2f} of the floor); at Braze's limit "
+        f"{rate:8,.0f} ({rate / BRAZE_LIMIT:.0%} of {BRAZE_LIMIT:,}); CPU {free_cpu:.2f} ms per "
         f"request (floor {1000 * raw_cpu * SIZE / users:.2f})"
     )
 
 
 def peak_of(users: int) -> float:
-    """Peak memory, in MB, of a process that sends a plan and does nothing else."""
+    """Peak memory in MB of a process that only sends a plan."""
     fresh = multiprocessing.get_context("spawn")
-    port, told = fresh.Queue(), fresh.Queue()
+    port, peaks = fresh.Queue(), fresh.Queue()
     server = fresh.Process(target=serve, args=(0.0, port), daemon=True)
     server.start()
     endpoint = f"http://127.0.0.1:{port.get(timeout=30)}"
     with tempfile.TemporaryDirectory() as folder:
         snapshot(Path(folder) / "plan.parquet", users)
-        sender = fresh.Process(target=_send_alone, args=(Path(folder), endpoint, users, told))
+        sender = fresh.Process(target=_send_alone, args=(Path(folder), endpoint, users, peaks))
         sender.start()
-        peak: float = told.get(timeout=600)
+        peak: float = peaks.get(timeout=600)
         sender.join()
     server.terminate()
     server.join()
     return peak
 
 
-def _send_alone(folder: Path, endpoint: str, users: int, told: multiprocessing.Queue) -> None:
+def _send_alone(folder: Path, endpoint: str, users: int, peaks: multiprocessing.Queue) -> None:
     free = DestinationSettings(
         name="braze", endpoint=endpoint, rate_limit=RateLimit(requests=30_000, seconds=3.0)
     )
     carry_out(folder, folder / "plan.parquet", free, "alone", users)
-    # Not ru_maxrss: a new process begins with its parent's.
+    # Not ru_maxrss: a new process starts with its parent's.
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    told.put(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+    peaks.put(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 def main() -> None:
