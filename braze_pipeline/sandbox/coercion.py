@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, StrEnum
@@ -92,8 +92,6 @@ def detect(value: Json) -> DataType:
 def coerce_field(name: str, value: Json) -> Json | Dropped:
     """The value to store for a profile field, None to remove it, ``DROPPED`` to leave it alone."""
     field = FIELDS[name]
-    if not field.settable:
-        return DROPPED
     if value is None:
         return None
     match field.type:
@@ -186,13 +184,12 @@ def _object(value: Json) -> Json | Dropped:
 
 
 def _objects(value: Json) -> Json | Dropped:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        return DROPPED
-    return value if _is_nested(value) and _fits(value) else DROPPED
+    is_array = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return value if is_array and _is_nested(value) and _fits(value) else DROPPED
 
 
 def _is_nested(value: Json) -> bool:
-    """Whether a nested value is stored: one null or bad ``$time`` in it and nothing is."""
+    """Whether a nested value is stored; a single null or bad ``$time`` drops all of it."""
     match value:
         case None:
             return False
@@ -212,7 +209,7 @@ def _is_key(key: str) -> bool:
     return 0 < len(key) <= MAX_NAME and not any(character in key for character in ".$ ")
 
 
-def _fits(value: dict[str, Json] | Sequence[Json]) -> bool:
+def _fits(value: Json) -> bool:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return len(text.encode()) <= MAX_OBJECT_BYTES
 

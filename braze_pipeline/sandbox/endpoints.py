@@ -1,6 +1,6 @@
 """The endpoints of Braze that the sandbox has, as a function from request to response.
 
-What belongs here: what is checked, in which order, and what each endpoint answers. What does not:
+What belongs here: what is checked, in which order, and each endpoint's response. What does not:
 sockets and delays (``server``), what is written (``workspace``).
 
 Sources: Braze docs, "Create and update users", "Export users by identifier", "Export custom
@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Final, TypeGuard
 from urllib.parse import parse_qs
 
+from braze_pipeline.braze.client import ATTRIBUTES, EXPORT, TRACK
 from braze_pipeline.braze.limits import (
     CUSTOM_ATTRIBUTES_PAGE,
     EXPORT_IDS,
@@ -27,23 +28,19 @@ from braze_pipeline.sandbox import responses
 from braze_pipeline.sandbox.coercion import CustomAttribute, DataType
 from braze_pipeline.sandbox.fault_responses import corrupt, errors, instead, refused_by
 from braze_pipeline.sandbox.faults import Fault, FaultKind
-from braze_pipeline.sandbox.profiles import key_of
+from braze_pipeline.sandbox.refusals import user_of
 from braze_pipeline.sandbox.responses import Response, json_response, message
 from braze_pipeline.sandbox.throttle import Throttle
 from braze_pipeline.sandbox.traffic import RequestRecord
 from braze_pipeline.sandbox.workspace import Workspace
 from braze_pipeline.settings import Json
 
-TRACK: Final = "/users/track"
-EXPORT: Final = "/users/export/ids"
-LIST: Final = "/custom_attributes"
-
 ENDPOINTS: Final[Mapping[tuple[str, str], str]] = {
     ("POST", TRACK): "users.track",
     ("POST", EXPORT): "users.export.ids",
-    ("GET", LIST): "custom_attributes.get",
+    ("GET", ATTRIBUTES): "custom_attributes.get",
 }
-"""Method and path of each endpoint, and the permission that it takes."""
+"""Method and path of each endpoint, and the permission that it requires."""
 
 PERMISSIONS: Final = frozenset(ENDPOINTS.values())
 
@@ -68,7 +65,7 @@ class Request:
 
     @cached_property
     def document(self) -> Json:
-        """The body as JSON; None where it is not."""
+        """The body as JSON; None if it is not JSON."""
         try:
             document: Json = json.loads(self.body, parse_constant=_no_constant)
         except (ValueError, RecursionError):
@@ -82,12 +79,12 @@ class Request:
         return key.strip() or None if scheme == "Bearer" else None
 
     def users(self) -> Iterator[str]:
-        """Whom its objects are about."""
+        """The users of its objects."""
         document = self.document if self.path == TRACK else None
         entries = document.get("attributes") if isinstance(document, dict) else None
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict):
-                yield str(entry.get("external_id") or entry.get("braze_id"))
+                yield user_of(entry)
 
 
 def _no_constant(name: str) -> None:
@@ -101,7 +98,7 @@ class Endpoints:
     Attributes:
         workspace: The profiles.
         throttle: The request limits.
-        keys: Permissions by API key; None lets any key do everything.
+        keys: Permissions by API key; None gives every key all permissions.
     """
 
     workspace: Workspace
@@ -109,23 +106,23 @@ class Endpoints:
     keys: Mapping[str, Collection[str]] | None = field(default=None, repr=False)
 
     def answer(self, request: Request, fault: Fault | None, record: RequestRecord) -> Response:
-        """The response to a request, its objects applied where the response or the fault says so.
+        """Apply a request as its fault allows, and give the response.
 
         Args:
             request: The request.
-            fault: What goes wrong with it, if it gets as far as being worked on.
-            record: Where to note what became of it.
+            fault: What goes wrong if the request is admitted.
+            record: Receives the outcome.
         """
         refused = self._not_admitted(request)
         if refused is not None:
             return refused
         passes, headers = self.throttle.check(request.path)
-        if not passes:
+        if passes:
+            response = self._work(request, fault, record)
+        else:
             response = message(429, "Rate limit exceeded")
-            response.headers.update(headers)
-            return response
-        response = self._work(request, fault, record)
-        if response.status != 429:  # noqa: PLR2004 - known by its number
+        # The 429 of a fault brings its own headers, or none.
+        if response.status != 429 or not passes:  # noqa: PLR2004 - known by its number
             response.headers.update(headers)
         return response
 
@@ -150,7 +147,7 @@ class Endpoints:
             response = instead(fault, request.key or "")
             if response is not None:
                 return response
-        if request.path == LIST:
+        if request.path == ATTRIBUTES:
             response = self._list(request)
         else:
             response = self._post(request, fault, record)
@@ -194,12 +191,11 @@ class Endpoints:
         """The users that are known, and the ids that are not."""
         ids, braze_id = document.get("external_ids", []), document.get("braze_id")
         fields = document.get("fields_to_export")
-        if not _are_strings(ids) or not (ids or braze_id):
+        good_braze_id = braze_id is None or isinstance(braze_id, str)
+        if not _are_strings(ids) or not good_braze_id or not (ids or braze_id):
             return message(
                 400, "'external_ids' must be an array of strings, or 'braze_id' a string"
             )
-        if braze_id is not None and not isinstance(braze_id, str):
-            return message(400, "'braze_id' must be a string")
         if not _are_strings(fields):
             return message(400, "'fields_to_export' must be an array of strings")
         if len(ids) > EXPORT_IDS:
@@ -208,7 +204,7 @@ class Endpoints:
             store, everybody = self.workspace.profiles, self.workspace.assume_all
             keys = [one for one in dict.fromkeys(ids) if everybody or one in store]
             if braze_id is not None:
-                key = store.by_braze_id(braze_id) or key_of(None, braze_id)
+                key = store.key_of({"braze_id": braze_id})
                 keys += [key] if everybody or key in store else []
             users = [self.workspace.exported(key) for key in keys]
         body: dict[str, Any] = {
@@ -230,7 +226,7 @@ class Endpoints:
             known = sorted(self.workspace.attributes.values(), key=lambda one: one.name)
             page = [_described(one) for one in known[start:end]]
         response = json_response(200, {"attributes": page, "message": "success"})
-        address = f"http://{request.headers.get('host', '127.0.0.1')}{LIST}?cursor="
+        address = f"http://{request.headers.get('host', '127.0.0.1')}{ATTRIBUTES}?cursor="
         links = [f'<{address}{max(0, start - CUSTOM_ATTRIBUTES_PAGE)}>; rel="prev"'] * (start > 0)
         links += [f'<{address}{end}>; rel="next"'] * (end < len(known))
         if links:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
 
+from braze_pipeline.braze.client import TRACK
+
 
 class FaultKind(StrEnum):
     """The faults. From ``RESET_AFTER`` on, but for ``REFUSED_ALL``, the objects are applied."""
@@ -125,6 +127,6 @@ class Faults:
             script = self._scripts.get(path)
             if script:
                 return script.popleft()
-            if self.plan is not None and path == "/users/track":
+            if self.plan is not None and path == TRACK:
                 return self.plan.draw()
         return None

@@ -1,14 +1,13 @@
-"""The sandbox's own pages: the HTML page, the JSON behind it, and what drives it from outside.
+"""The sandbox's own pages: the HTML page, its JSON data, and control from another process.
 
-They answer requests that name the loopback address only, so that no web page elsewhere can reach
-them through a browser.
+They only answer requests that name the loopback address, so that no other website can reach them
+through a browser.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Final
@@ -20,12 +19,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from braze_pipeline.sandbox.faults import Fault, FaultKind
+from braze_pipeline.braze.client import TRACK
+from braze_pipeline.sandbox.faults import FaultKind
 from braze_pipeline.sandbox.profiles import name_of
 from braze_pipeline.sandbox.state import SandboxState
 
 PAGE: Final = 200
-"""Most profiles in one answer of ``/sandbox/profiles.json``."""
+"""Maximum number of profiles in one response of ``/sandbox/profiles.json``."""
 
 RECENT: Final = 50
 """Requests that the page lists."""
@@ -34,7 +34,7 @@ _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; frame-ancestors 'none'"
 )
-"""The page fetches from its own server and from nowhere else."""
+"""The page fetches from its own server only."""
 
 
 def pages(state: SandboxState) -> Starlette:
@@ -49,7 +49,7 @@ def pages(state: SandboxState) -> Starlette:
             Route("/sandbox/profiles.json", handlers.profiles),
             Route("/sandbox/profile/{user:path}.json", handlers.profile),
             Route("/sandbox/users", handlers.users, methods=["POST"]),
-            Route("/sandbox/faults", handlers.faults, methods=["POST", "DELETE"]),
+            Route("/sandbox/faults", handlers.faults, methods=["POST"]),
             Route("/sandbox/reset", handlers.reset, methods=["POST"]),
             Route("/sandbox/users", handlers.reset, methods=["DELETE"]),
         ],
@@ -72,44 +72,41 @@ class _Handlers:
         return JSONResponse(self._state.counts())
 
     async def requests(self, _: Request) -> Response:
-        """The last requests, newest first, without whom they were about."""
+        """The last requests, newest first, without their users."""
         with self._workspace.lock:
             recent = list(self._state.traffic.requests)[: -RECENT - 1 : -1]
         listed = [
-            asdict(record)
+            asdict(replace(record, users=()))
             | {
                 "received_at": record.received_at.isoformat(timespec="milliseconds"),
                 "objects": len(record.users),
-                "users": None,
             }
             for record in recent
         ]
         return JSONResponse({"requests": listed})
 
     async def overlaps(self, _: Request) -> Response:
-        """Users that were in two requests in flight, and in which."""
+        """Users that were in two requests in flight, with the requests' numbers."""
         with self._workspace.lock:
             overlaps = [asdict(one) for one in self._state.traffic.overlaps]
         return JSONResponse({"overlaps": overlaps})
 
     async def profiles(self, request: Request) -> Response:
-        """Some profiles: ``offset``, ``limit``, and ``search`` in ids and values."""
+        """Profiles from ``offset``, at most ``limit``; ``search`` looks in ids and values."""
         query = request.query_params
         offset = _number(query.get("offset"), 0)
         limit = min(_number(query.get("limit"), PAGE), PAGE)
+        search = query.get("search", "").casefold()
         with self._workspace.lock:
-            keys = self._matching(query.get("search", "").casefold())
-            shown = [self._shown(key) for key in islice(keys, offset, offset + limit)]
-            total = len(self._workspace.profiles)
+            store = self._workspace.profiles
+            found = (
+                key
+                for key in store
+                if not search or search in f"{key} {store.get(key).values}".casefold()
+            )
+            shown = [self._shown(key) for key in islice(found, offset, offset + limit)]
+            total = len(store)
         return JSONResponse({"total": total, "offset": offset, "profiles": shown})
-
-    def _matching(self, search: str) -> Iterator[str]:
-        if not search:
-            yield from self._workspace.profiles
-            return
-        for key, profile in self._workspace.profiles.items():
-            if search in f"{key} {profile.values}".casefold():
-                yield key
 
     async def profile(self, request: Request) -> Response:
         """One profile by external id or braze id."""
@@ -129,25 +126,18 @@ class _Handlers:
         }
 
     async def users(self, request: Request) -> Response:
-        """Let users exist: a JSON array."""
+        """Create users from a JSON array."""
         given = await _json(request)
         if not isinstance(given, list) or not all(_is_user(one) for one in given):
             return JSONResponse({"message": "a JSON array of ids or objects is needed"}, 400)
         return JSONResponse({"profiles": self._workspace.seed(given)})
 
     async def faults(self, request: Request) -> Response:
-        """Script faults (POST, an array of kinds or null), or forget them all (DELETE)."""
-        if request.method == "DELETE":
-            self._state.faults.clear()
-            return JSONResponse({"message": "success"})
+        """Script faults for ``/users/track``: an array of fault kinds, or null for none."""
         given = await _json(request)
-        try:
-            faults = [_fault(one) for one in given] if isinstance(given, list) else None
-        except (TypeError, ValueError, KeyError):
-            faults = None
-        if faults is None:
+        if not isinstance(given, list) or not all(kind in (None, *FaultKind) for kind in given):
             return JSONResponse({"message": "a JSON array of fault kinds or null is needed"}, 400)
-        self._state.faults.script(faults, request.query_params.get("path", "/users/track"))
+        self._state.faults.script((kind and FaultKind(kind) for kind in given), TRACK)
         return JSONResponse({"message": "success"})
 
     async def reset(self, _: Request) -> Response:
@@ -164,12 +154,6 @@ def _is_user(given: object) -> bool:
 
 def _number(text: str | None, default: int) -> int:
     return int(text) if text is not None and text.isdecimal() else default
-
-
-def _fault(given: str | dict[str, Any] | None) -> Fault | None:
-    if isinstance(given, dict):
-        return Fault(**{**given, "kind": FaultKind(given["kind"])})
-    return None if given is None else Fault(kind=FaultKind(given))
 
 
 async def _json(request: Request) -> object:

@@ -1,4 +1,4 @@
-"""Requests as JSON lines in a file: everything that arrived, but for the API key."""
+"""Requests as JSON lines in a file: everything that arrived except the API key."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from braze_pipeline.sandbox.traffic import RequestRecord
 
 _SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 
-_TELLTALE: Final = 8
-"""Characters of a key from which on it is also struck out of bodies; a shorter one of a trial
-would be found in innocent text."""
+_MIN_KEY_LENGTH: Final = 8
+"""Characters. Keys of at least this length are also removed from bodies; a shorter trial key could
+match ordinary text."""
 
 
 class Recorder:
-    """Writes one line a request, before its answer is sent.
+    """Writes one line per request, before its response is sent.
 
     A line has ``number``, ``received_at``, ``method``, ``path``, ``query``, ``headers`` (without
-    credentials), ``body`` (the JSON, or the text where it is none), ``status`` (0: no answer),
+    credentials), ``body`` (JSON, or text if it is not JSON), ``status`` (0: no response),
     ``fault``.
     """
 
@@ -35,21 +35,20 @@ class Recorder:
         body = request.document
         if body is None and request.body:
             body = request.body.decode("utf-8", "replace")
+        headers = {name: text for name, text in request.headers.items() if name not in _SECRET}
         line = {
             "number": record.number,
             "received_at": record.received_at.isoformat(),
             "method": request.method,
             "path": request.path,
             "query": request.query,
-            "headers": {
-                name: text for name, text in request.headers.items() if name not in _SECRET
-            },
+            "headers": headers,
             "body": body,
             "status": record.status,
             "fault": record.fault,
         }
         text = json.dumps(line, ensure_ascii=False)
-        if request.key and len(request.key) >= _TELLTALE:
+        if request.key and len(request.key) >= _MIN_KEY_LENGTH:
             text = text.replace(request.key, "***")
         with self._lock:
             self._file.write(text + "\n")

@@ -1,18 +1,18 @@
-"""The stand-in Braze as a thing to start, look into and stop.
+"""The stand-in Braze as an object to start, inspect and stop.
 
-What belongs here: putting the parts together, and what tests and the command line ask of them.
+What belongs here: putting the parts together, and the interface for tests and the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
+from braze_pipeline.braze.client import TRACK
 from braze_pipeline.sandbox import files
 from braze_pipeline.sandbox.coercion import DataType
-from braze_pipeline.sandbox.endpoints import PERMISSIONS, TRACK, Endpoints
+from braze_pipeline.sandbox.endpoints import PERMISSIONS, Endpoints
 from braze_pipeline.sandbox.faults import Fault, FaultKind, FaultPlan, Faults
 from braze_pipeline.sandbox.pages import pages
 from braze_pipeline.sandbox.profiles import Profile, name_of
@@ -20,19 +20,19 @@ from braze_pipeline.sandbox.recorder import Recorder
 from braze_pipeline.sandbox.server import HOST, BrazeApp, Server
 from braze_pipeline.sandbox.state import SandboxState
 from braze_pipeline.sandbox.throttle import Limits, Throttle
-from braze_pipeline.sandbox.traffic import Overlap, RequestRecord, Traffic
+from braze_pipeline.sandbox.traffic import Overlap, RequestRecord
 from braze_pipeline.sandbox.workspace import User, Workspace
 from braze_pipeline.settings import Json
 
 SANDBOX_API_KEY: Final = "sandbox-key-for-trials-only"
-"""The key of a sandbox that was given no other."""
+"""The default API key of a sandbox."""
 
 
 class Sandbox:
     """A stand-in Braze: a real HTTP server on the loopback address, with its own workspace.
 
-    Use it as a context manager, or ``start()`` and ``stop()``; after a stop it can start again on
-    the same port with all that it knew.
+    Use it as a context manager, or call ``start()`` and ``stop()``. After a stop it can start again
+    on the same port with its profiles and counts.
     """
 
     def __init__(
@@ -50,21 +50,20 @@ class Sandbox:
         """Put a sandbox together; nothing listens before ``start``.
 
         Args:
-            api_key: One key with all permissions; or permissions by key; or None: any key will do.
-            users: Whom Braze has: external ids, objects as in ``attributes``, or a file of either
-                (see ``files``).
-            assume_all: Every id counts as a user that Braze has.
-            limits: Request limits; Braze's documented ones where None.
-            latency: Seconds before every answer.
+            api_key: One key with all permissions; permissions by key; or None to accept any key.
+            users: The users that exist: external ids, objects as in ``attributes``, or a file of
+                either (see ``files``).
+            assume_all: Whether every id counts as an existing user.
+            limits: Request limits; None for Braze's documented ones.
+            latency: Seconds before every response.
             fault_plan: Faults drawn for ``/users/track``.
             record: A file that gets every request as a JSON line, without the API key.
-            port: 0 for a free one.
+            port: 0 for a free port.
         """
         self.workspace = Workspace(assume_all=assume_all)
         self.faults = Faults(plan=fault_plan)
         self.port = port
-        self._traffic = Traffic()
-        self._state = SandboxState(self.workspace, self._traffic, self.faults)
+        self._state = SandboxState(self.workspace, self.faults)
         self._keys: Mapping[str, Collection[str]] | None = (
             {api_key: PERMISSIONS} if isinstance(api_key, str) else api_key
         )
@@ -80,12 +79,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> Self:
@@ -97,9 +91,8 @@ class Sandbox:
         if self._server is None:
             app = BrazeApp(
                 endpoints=self._endpoints,
-                faults=self.faults,
+                state=self._state,
                 latency=self._latency,
-                traffic=self._traffic,
                 recorder=None if self._record is None else Recorder(self._record),
                 pages=pages(self._state),
             )
@@ -120,18 +113,18 @@ class Sandbox:
 
     @property
     def api_key(self) -> str:
-        """A key that has every permission it was given; the first one."""
+        """The first key, with the permissions it was given."""
         return next(iter(self._keys), SANDBOX_API_KEY) if self._keys else SANDBOX_API_KEY
 
     def seed(self, users: Iterable[User] | Path) -> int:
-        """Let users exist as if Braze had them all along; returns how many profiles there are."""
+        """Create users that Braze has from the start; returns the number of profiles."""
         given = files.read_users(users) if isinstance(users, Path) else users
         return self.workspace.seed(given)
 
     def define_attribute(
         self, name: str, data_type: DataType | None = None, *, blocklisted: bool = False
     ) -> None:
-        """Create a custom attribute as in the dashboard: its type forced, or blocklisted."""
+        """Create a custom attribute as the dashboard does: with a forced type, or blocklisted."""
         with self.workspace.lock:
             attribute = self.workspace.attribute(name)
             attribute.type = data_type or attribute.type
@@ -151,13 +144,13 @@ class Sandbox:
         self._state.reset()
 
     def profile(self, user: str) -> dict[str, Json] | None:
-        """Fields and custom attributes of a user by external or braze id; None for an unknown."""
+        """A user's fields and custom attributes, by external or braze id; None if unknown."""
         with self.workspace.lock:
-            known = self.workspace.profiles.find(user) is not None
-            return self._profile(user).values if known else None
+            key = self.workspace.profiles.find(user)
+            return None if key is None else self.workspace.profiles.get(key).values
 
     def profiles(self) -> dict[str, dict[str, Json]]:
-        """All profiles by external id, else braze id."""
+        """All profiles by external id, or by braze id if they have none."""
         with self.workspace.lock:
             return {name_of(key): one.values for key, one in self.workspace.profiles.items()}
 
@@ -166,11 +159,11 @@ class Sandbox:
         return self._profile(user).objects
 
     def attributes_sent(self, user: str) -> int:
-        """How many attributes were applied to a user, counted as often as sent."""
+        """How many attributes were applied to a user; one sent twice counts twice."""
         return self._profile(user).attributes
 
     def _profile(self, user: str) -> Profile:
-        """A user's profile; an empty one for an unknown."""
+        """A user's profile; empty if unknown."""
         with self.workspace.lock:
             store = self.workspace.profiles
             return store.get(store.find(user) or user)
@@ -179,13 +172,13 @@ class Sandbox:
     def requests(self) -> list[RequestRecord]:
         """The requests that arrived, oldest first (the last 20,000)."""
         with self.workspace.lock:
-            return list(self._traffic.requests)
+            return list(self._state.traffic.requests)
 
     @property
     def overlaps(self) -> list[Overlap]:
         """Every time that a user was in two requests in flight."""
         with self.workspace.lock:
-            return self._traffic.overlaps
+            return self._state.traffic.overlaps
 
     def counts(self) -> dict[str, Any]:
         """Totals, as ``/sandbox/state.json`` gives them."""

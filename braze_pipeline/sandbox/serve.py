@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.sandbox import files
@@ -29,12 +28,12 @@ def serve(
     Args:
         port: Where to listen on the loopback address; 0 for a free port.
         record: A file that gets every request as a JSON line, without the API key.
-        state: A file that profiles are read from at the start and written to at the end.
-        users: A file of the users that Braze has: one external id a line, or JSON lines.
-        assume_all: Every id counts as a user that Braze has.
-        api_key: The key that is let in; None lets any key in.
-        latency: Seconds before every answer.
-        announce: Gets the sentences for the operator.
+        state: A file to read profiles from at the start and write them to at the end.
+        users: A file of existing users: one external id per line, or JSON lines.
+        assume_all: Whether every id counts as an existing user.
+        api_key: The only key that is accepted; None accepts any key.
+        latency: Seconds before every response.
+        announce: Shows a sentence to the operator.
 
     Raises:
         ConfigurationError: the port is taken, or a file cannot be read.
@@ -49,20 +48,20 @@ def serve(
             sandbox.seed(users)
     except (OSError, ValueError, LookupError) as error:
         raise ConfigurationError(
-            f"The sandbox cannot read its users: {type(error).__name__} in "
+            f"The sandbox could not read its users: {type(error).__name__} in "
             f"{' or '.join(str(one) for one in (state, users) if one is not None)}.",
-            fix="Give a file with one external id a line, or JSON lines.",
+            fix="Use a file with one external id per line, or with JSON lines.",
         ) from error
     try:
         sandbox.start()
     except OSError as error:
         raise ConfigurationError(
             f"The sandbox cannot listen on port {port}: {error.strerror or error}.",
-            fix="End what listens there, or give another --port.",
+            fix="Stop the program that uses this port, or pass another --port.",
         ) from error
     try:
         announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.endpoint}/)")
-        _wait_for_end()
+        _wait_for_signal()
     finally:
         sandbox.stop()
         if state is not None:
@@ -70,15 +69,10 @@ def serve(
     announce("The sandbox has stopped.")
 
 
-def _wait_for_end() -> None:
+def _wait_for_signal() -> None:
     ended = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ended.wait()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, lambda *_: ended.set()) for number in signals]
+    ended.wait()
+    for number, handler in zip(signals, previous, strict=True):
+        signal.signal(number, handler)

@@ -12,25 +12,25 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from braze_pipeline.braze.client import ATTRIBUTES, EXPORT, TRACK
+
 Clock = Callable[[], float]
 """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the sandbox lets through.
+    """How many requests the sandbox accepts.
 
     Attributes:
         requests: ``/users/track`` requests in any window of ``seconds``.
-        seconds: That window.
+        seconds: Length of that window.
         exports_per_minute: ``/users/export/ids`` requests in any minute.
-        lists_per_hour: ``/custom_attributes`` requests in any hour.
     """
 
     requests: int = 3000
     seconds: float = 3.0
     exports_per_minute: int = 250
-    lists_per_hour: int = 1000
 
 
 @dataclass
@@ -41,16 +41,15 @@ class Window:
     seconds: float
     _passed: deque[float] = field(default_factory=deque)
 
-    def wait(self, now: float) -> float:
-        """Seconds until a request may pass; 0 when one may pass now."""
+    def check(self, now: float) -> tuple[bool, Mapping[str, str]]:
+        """Whether a request passes now, and the rate headers of its response."""
         while self._passed and self._passed[0] <= now - self.seconds:
             self._passed.popleft()
-        return 0.0 if len(self._passed) < self.limit else self._passed[0] + self.seconds - now
-
-    def count(self, now: float) -> Mapping[str, str]:
-        """Count a request that passes; the headers of its answer."""
+        if len(self._passed) >= self.limit:
+            wait = self._passed[0] + self.seconds - now
+            return False, {"X-Ratelimit-Retry-After": str(math.ceil(wait))}
         self._passed.append(now)
-        return {
+        return True, {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.limit - len(self._passed)),
             "X-RateLimit-Reset": str(math.ceil(now + self.seconds)),
@@ -63,15 +62,11 @@ class Throttle:
     def __init__(self, limits: Limits, clock: Clock = time.time) -> None:
         self._clock = clock
         self._windows: Mapping[str, Window] = {
-            "/users/track": Window(limits.requests, limits.seconds),
-            "/users/export/ids": Window(limits.exports_per_minute, 60.0),
-            "/custom_attributes": Window(limits.lists_per_hour, 3600.0),
+            TRACK: Window(limits.requests, limits.seconds),
+            EXPORT: Window(limits.exports_per_minute, 60.0),
+            ATTRIBUTES: Window(1000, 3600.0),
         }
 
     def check(self, path: str) -> tuple[bool, Mapping[str, str]]:
-        """Whether a request passes, and the rate headers of its answer."""
-        now, window = self._clock(), self._windows[path]
-        wait = window.wait(now)
-        if wait > 0:
-            return False, {"X-Ratelimit-Retry-After": str(math.ceil(wait))}
-        return True, window.count(now)
+        """Whether a request passes, and the rate headers of its response."""
+        return self._windows[path].check(self._clock())

@@ -1,4 +1,4 @@
-"""What the sandbox remembers of its requests, and whether a user was ever in two at once."""
+"""The sandbox's record of its requests, and of users that were in two at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from time import monotonic
 from typing import Final
 
 KEPT_REQUESTS: Final = 20_000
-"""Requests whose record is kept; totals count all."""
+"""Requests whose record is kept; the counts include all."""
 
 DISCONNECT_GRACE: Final = 0.5
 """Seconds. A client that gave up on a request (timeout, kill) closes its connection and may send
-again at once; the server can see the second request before the end of the first connection."""
+again immediately. The server can see the second request before it sees the first connection end."""
 
 
 @dataclass
@@ -27,12 +27,12 @@ class RequestRecord:
         method: HTTP method.
         path: Path without the query.
         size: Bytes of its body.
-        users: Whom its objects are about, in order.
-        status: HTTP status of the response; 0 while there is none, and after a reset.
+        users: The users of its objects, in order.
+        status: HTTP status of the response; 0 before the response, and after a reset.
         fault: The fault it met, in words.
-        refused: Objects that were named in ``errors``.
-        ignored: Objects of unknown users.
-        disconnected: The client went away before the response.
+        refused: Number of objects named in ``errors``.
+        ignored: Number of objects of unknown users.
+        disconnected: Whether the client disconnected before the response.
     """
 
     number: int
@@ -52,7 +52,7 @@ class RequestRecord:
 class Overlap:
     """A user that was in two requests in flight: ``first`` had no response when ``second`` came.
 
-    One that stands in a single request twice is an overlap as well.
+    A user that is twice in one request counts as an overlap too.
     """
 
     user: str
@@ -62,31 +62,26 @@ class Overlap:
 
 @dataclass
 class Traffic:
-    """Requests received and in flight. Not safe across threads: the workspace's lock is held.
+    """Requests received and in flight. Not thread-safe: callers hold the workspace's lock.
 
     Attributes:
         requests: The last records, oldest first.
-        totals: Requests, bytes, responses by status and faults by kind.
-        in_flight: Requests that have no response yet.
-        peak_in_flight: Most requests that were in flight at once.
+        received: Requests so far.
+        answers: Responses by status.
     """
 
     requests: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
-    totals: Counter[str] = field(default_factory=Counter)
-    in_flight: int = 0
-    peak_in_flight: int = 0
+    received: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
     _overlaps: list[tuple[Overlap, float]] = field(default_factory=list)
     _request_of: dict[str, int] = field(default_factory=dict)
 
     def enter(self, method: str, path: str, size: int, users: Iterable[str]) -> RequestRecord:
-        """A request is complete and has no response yet."""
-        self.totals["requests"] += 1
-        self.totals["bytes"] += size
-        number = self.totals["requests"]
+        """Record a request that is complete and has no response yet."""
+        self.received += 1
+        number = self.received
         record = RequestRecord(number, datetime.now(UTC), method, path, size, tuple(users))
         self.requests.append(record)
-        self.in_flight += 1
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         for user in record.users:
             other = self._request_of.get(user)
             if other is not None:
@@ -95,11 +90,8 @@ class Traffic:
         return record
 
     def leave(self, record: RequestRecord) -> None:
-        """The response is on its way, or the client went away."""
-        self.in_flight -= 1
-        self.totals[f"status {record.status or 'no answer'}"] += 1
-        if record.fault is not None:
-            self.totals[f"fault {record.fault}"] += 1
+        """Record that the response is on its way, or that the client disconnected."""
+        self.answers[str(record.status or "no answer")] += 1
         for user in record.users:
             if self._request_of.get(user) == record.number:
                 del self._request_of[user]
@@ -116,18 +108,9 @@ class Traffic:
         """Every time that a user was in two requests in flight."""
         return [overlap for overlap, _ in self._overlaps]
 
-    def counted(self, kind: str) -> dict[str, int]:
-        """The totals of a kind (``status`` or ``fault``) by what was counted."""
-        start = f"{kind} "
-        return {
-            name.removeprefix(start): count
-            for name, count in sorted(self.totals.items())
-            if name.startswith(start)
-        }
-
     def clear(self) -> None:
-        """Forget what was; requests in flight still count as such."""
+        """Forget the past; requests in flight stay in flight."""
         self.requests.clear()
-        self.totals.clear()
+        self.received = 0
+        self.answers.clear()
         self._overlaps.clear()
-        self.peak_in_flight = self.in_flight

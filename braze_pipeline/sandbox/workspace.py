@@ -1,7 +1,7 @@
 """The sandbox's workspace: what Braze does with the objects of a ``/users/track`` request.
 
-What belongs here: which objects are taken, whom they are about and what is written. What does
-not: HTTP, keys, limits and faults (``endpoints``, ``server``).
+What belongs here: which objects are taken, which users they belong to, and what is written. What
+does not: HTTP, keys, limits and faults (``endpoints``, ``server``).
 
 Sources: Braze docs, "Create and update users" and "User attributes object".
 """
@@ -18,8 +18,8 @@ from braze_pipeline.braze.data_points import data_points
 from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS
 from braze_pipeline.braze.limits import MAX_NAME
 from braze_pipeline.sandbox.coercion import DROPPED, CustomAttribute, coerce_field
-from braze_pipeline.sandbox.profiles import ProfileStore, external_id, key_of
-from braze_pipeline.sandbox.refusals import PRIMARY, UPDATE_ONLY, refusal
+from braze_pipeline.sandbox.profiles import ProfileStore, external_id
+from braze_pipeline.sandbox.refusals import PRIMARY, UPDATE_ONLY, refusal, user_of
 from braze_pipeline.settings import Json
 
 User = str | Mapping[str, Any]
@@ -30,12 +30,12 @@ _NOT_VALUES: Final = frozenset({*CONTROL_KEYS, *PRIMARY})
 
 @dataclass
 class Tracked:
-    """What became of one request's objects.
+    """The outcome of one request's objects.
 
     Attributes:
-        taken: Objects that were queued; unknown users' are among them.
-        refused: Objects that wrote nothing: their index, and the sentence that names them.
-        ignored: Objects of unknown users under update-only: nothing was written.
+        taken: Objects that were queued, including those of unknown users.
+        refused: Sentence by index of each refused object, which wrote nothing.
+        ignored: Objects of unknown users under update-only, which wrote nothing.
         attributes: Attributes written, dropped values included.
         data_points: What they cost.
     """
@@ -52,8 +52,8 @@ class Workspace:
     """Profiles and custom attributes of one workspace, safe across threads.
 
     Attributes:
-        assume_all: Every external id and braze id counts as a user that Braze has.
-        refusals: Users whose objects are always refused, with the sentence: to test the sender.
+        assume_all: Whether every external id and braze id counts as an existing user.
+        refusals: Users whose objects are always refused, with the sentence, to test the sender.
     """
 
     assume_all: bool = False
@@ -64,16 +64,17 @@ class Workspace:
     totals: Counter[str] = field(default_factory=Counter)
 
     def seed(self, users: Iterable[User]) -> int:
-        """Let users exist, as if Braze had them all along; returns how many profiles there are.
+        """Create users that Braze has from the start; returns the number of profiles.
 
         Args:
-            users: External ids, or objects in the form of ``attributes`` entries (any values; an
-                ``external_id`` and a ``braze_id`` may stand together here).
+            users: External ids, or objects as in ``attributes`` with any values, and with an
+                ``external_id``, a ``braze_id`` or both.
         """
         with self.lock:
             for user in users:
                 entry = {"external_id": user} if isinstance(user, str) else user
-                key = self._create(entry.get("external_id"), entry.get("braze_id"))
+                key = self.profiles.key_of(entry)
+                self.profiles.add(key, braze_id=entry.get("braze_id"))
                 profile = self.profiles.get(key)
                 self._write(profile.values, entry, Tracked())
                 self.profiles.put(key, profile)
@@ -89,12 +90,14 @@ class Workspace:
 
         Args:
             entries: The ``attributes`` of the request.
-            refuse: Objects to refuse besides those that deserve it, by index.
+            refuse: More objects to refuse, by index.
         """
         tracked = Tracked()
         with self.lock:
             for index, entry in enumerate(entries):
-                sentence = self._refusal(entry) or refuse.get(index)
+                sentence = refusal(entry) or refuse.get(index)
+                if sentence is None and isinstance(entry, dict):
+                    sentence = self.refusals.get(user_of(entry))
                 if sentence is not None:
                     tracked.refused[index] = sentence
                 elif isinstance(entry, dict):
@@ -126,39 +129,22 @@ class Workspace:
             self.totals.clear()
             self.refusals.clear()
 
-    def _refusal(self, entry: Json) -> str | None:
-        ids = [entry.get(name) for name in PRIMARY] if isinstance(entry, dict) else []
-        wanted = (self.refusals.get(one) for one in ids if isinstance(one, str))
-        return next((sentence for sentence in wanted if sentence), None) or refusal(entry)
-
     def _apply(self, entry: Mapping[str, Json], tracked: Tracked) -> None:
-        key = self._find(entry)
-        if key is None:
+        key = self.profiles.key_of(entry)
+        has_external_id = entry.get("external_id") is not None
+        creates = has_external_id and entry.get(UPDATE_ONLY) is not True
+        if not (key in self.profiles or creates or self.assume_all):
             tracked.ignored += 1
             return
+        self.profiles.add(key)
         profile = self.profiles.get(key)
         sent = self._write(profile.values, entry, tracked)
         profile.objects += 1
         profile.attributes += sent
         self.profiles.put(key, profile)
 
-    def _find(self, entry: Mapping[str, Any]) -> str | None:
-        """The key of the user that is meant, created where Braze creates one; None to ignore it."""
-        external, braze_id = entry.get("external_id"), entry.get("braze_id")
-        known = external if external is not None else self.profiles.by_braze_id(braze_id or "")
-        if known is not None and known in self.profiles:
-            return known
-        creates = external is not None and entry.get(UPDATE_ONLY) is not True
-        return self._create(external, braze_id) if creates or self.assume_all else None
-
-    def _create(self, external: str | None, braze_id: str | None) -> str:
-        found = None if external is not None else self.profiles.by_braze_id(braze_id or "")
-        key = found or key_of(external, braze_id or "")
-        self.profiles.add(key, braze_id=braze_id)
-        return key
-
     def _write(self, values: dict[str, Json], entry: Mapping[str, Json], tracked: Tracked) -> int:
-        """Write an object's values into a profile's; returns how many attributes it carried."""
+        """Write an object's values into a profile's; returns the number of its attributes."""
         sent = [name for name in entry if name not in _NOT_VALUES]
         for given in sent:
             value, is_field = entry[given], given in FIELDS

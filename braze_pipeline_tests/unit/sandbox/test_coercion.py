@@ -1,4 +1,4 @@
-"""What a custom attribute takes in, as Braze's docs describe it."""
+"""What a custom attribute stores, as Braze's docs describe it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_type_does_not_drift_after_the_first_value() -> None:
 
 
 @given(st.lists(st.sampled_from("abcdef") | st.integers(0, 3), max_size=30))
-def test_an_array_holds_each_value_once_at_its_last_place(items: list[Json]) -> None:
+def test_an_array_keeps_each_value_once_at_its_last_position(items: list[Json]) -> None:
     stored = coerced(DataType.ARRAY, list(items))
     expected: list[Json] = []
     for item in items:
