@@ -1,7 +1,7 @@
-"""A judge of attributes objects, written from Braze's docs and from nothing of ours.
+"""An independent checker of attributes objects, written from Braze's docs alone.
 
-It is the other opinion: it shares no table, pattern or limit with the package, so that a slip
-there is not repeated here. `complaints` takes one object as it would be sent.
+It is a second opinion: it shares no table, pattern or limit with the package, so a mistake there is
+not repeated here. `complaints` takes one object as it would be sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _TIME_FORMATS = (
 
 
 def complaints(sent: dict[str, Any], *, kinds: dict[str, str]) -> list[str]:
-    """What Braze would refuse, drop or misread of an object.
+    """What Braze would reject, drop or misread in an object.
 
     Args:
         sent: The object.
@@ -193,7 +193,7 @@ def _string(value: Any) -> str | None:
 
 
 def reads_as_time(text: str) -> bool:
-    """Whether Braze would type a text as a time."""
+    """Whether Braze would take a text for a time."""
     for form in _TIME_FORMATS:
         try:
             moment = datetime.strptime(text, form)  # noqa: DTZ007 - only its year matters

@@ -1,4 +1,4 @@
-"""The command line over a small brand, and one look of its sensor, in this process."""
+"""The command line and one sensor tick for a small brand, in the test's own process."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def one_action(brand: SmallBrand) -> Action:
     return action
 
 
-def command(brand: SmallBrand, *words: str) -> str:
-    """Exit code and output of a command; typed errors come through as they are."""
-    result = CliRunner().invoke(cli, ["--config", str(brand.config), *words])
+def command(brand: SmallBrand, *arguments: str) -> str:
+    """Exit code and output of a command; a typed error is raised as it is."""
+    result = CliRunner().invoke(cli, ["--config", str(brand.config), *arguments])
     if isinstance(result.exception, PipelineError):
         raise result.exception
     return f"{result.exit_code}\n{result.output}"
 
 
 def tick(brand: SmallBrand) -> str:
-    """What the sensor says to all runs that ended."""
+    """What the sensor reports about all runs that ended."""
     ours = session(brand.config, None)
     with dg.DagsterInstance.get() as instance:
         watch = Watch(

@@ -1,9 +1,9 @@
-"""How the property tests draw: the same examples each time, or new ones when they are to hunt."""
+"""How property tests choose examples: the same each time, or new ones for `make hunt`."""
 
 from hypothesis import settings
 
-# What a change is judged by depends neither on luck nor on how fast a machine is; new cases are
-# looked for with `make hunt`.
+# The result of a test depends neither on luck nor on the speed of the machine; `make hunt` looks
+# for new cases.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("hunt", print_blob=True, deadline=None)
 settings.load_profile("fixed")

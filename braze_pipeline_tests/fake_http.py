@@ -1,6 +1,6 @@
-"""A server on loopback that says whatever it is told to, byte by byte: for odd answers.
+"""A server on loopback that sends exactly the bytes that a test gives it, for unusual answers.
 
-What a real stand-in for Braze would not say (half an answer, no answer, rubbish) comes from here.
+It sends what the sandbox never would: half an answer, no answer, rubbish.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 Reply = bytes | Iterator[bytes] | None
-"""What goes back, byte by byte or part by part; None drops the connection without an answer."""
+"""The answer, as a whole or in parts; None drops the connection without an answer."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Request:
 def reply(
     status: int, body: object = b"", headers: Mapping[str, str] | None = None, *, length: int = -1
 ) -> bytes:
-    """A whole HTTP answer; ``length`` lies about its body's length."""
+    """A complete HTTP answer; ``length`` gives a wrong Content-Length."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {"Content-Length": str(length if length >= 0 else len(raw))} | dict(headers or {})
     head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
@@ -43,14 +43,14 @@ def reply(
 
 
 def success(request: Request) -> bytes:
-    """Braze's answer when all is well."""
+    """Braze's answer to a valid request."""
     count = len(json.loads(request.body)["attributes"])
     return reply(201, {"message": "success", "attributes_processed": count})
 
 
 @dataclass
 class FakeHttp:
-    """The server; ``answer`` decides, in the connection's own thread, what goes back."""
+    """The server; ``answer`` chooses the answer, in the connection's own thread."""
 
     answer: Callable[[Request], Reply] = success
     requests: list[Request] = field(default_factory=list)

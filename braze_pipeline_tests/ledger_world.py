@@ -1,6 +1,6 @@
-"""A small world around plan and ledger: profiles go in by hand, a dict stands for Braze.
+"""A small world around plan and ledger: the test writes the profiles, and a dict stands for Braze.
 
-The journal is written by its schema alone, so that what is tested is what a crash leaves behind.
+The journal is written with SQL, as a crash may leave it, without the code of the send.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def template(*attributes: AttributeSettings, name: str = "main", **more: Any) ->
 
 @dataclass
 class Braze:
-    """What Braze has. Unknown users are ignored, as under update-only."""
+    """What Braze has. Unknown users are ignored, as with update-only requests."""
 
     known: set[str]
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class World:
     def journal(self) -> sqlite3.Connection:
         return sqlite3.connect(self.warehouse.journal_path)
 
-    # -- what upstream leaves ---------------------------------------------------------------
+    # -- what earlier steps leave ------------------------------------------------------------
 
     def profiles(
         self,
@@ -134,7 +134,7 @@ class World:
         left_out: Iterable[str] = (),
         t: TemplateSettings | None = None,
     ) -> None:
-        """The tables of one day: ``rejected`` are in the audience without a profile."""
+        """Write the tables of one day; ``rejected`` users are in the audience without a profile."""
         t = t or self.t
         self._tables(t)
         con = self.con
@@ -218,10 +218,10 @@ class World:
         leave_running: bool = False,
         status: int = 201,
     ) -> int:
-        """Send requests of a plan that have no answer yet; journal as the engine does.
+        """Send the requests of a plan that have no answer yet, and write the journal.
 
-        ``stop_after`` requests the send ends; with ``lose_ack`` one more reaches Braze without
-        being journalled, as when the process is killed.
+        The send ends after ``stop_after`` requests. With ``lose_ack`` one more request reaches
+        Braze without an entry in the journal, as when the process is killed.
         """
         with closing(self.journal()) as journal, journal:
             done = set(
@@ -268,7 +268,7 @@ class World:
         return int(send_id or 0)
 
     def acknowledge(self, plan: PlanSummary) -> None:
-        """Journal a whole plan as accepted, with no Braze: for plans of many users."""
+        """Journal a whole plan as accepted without a Braze, for plans with many users."""
         requests = self.con.execute(
             "SELECT __request, count(*) FROM read_parquet(?) GROUP BY 1",
             [str(self.warehouse.snapshot(plan.plan_id))],

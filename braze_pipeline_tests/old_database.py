@@ -1,4 +1,4 @@
-"""What an earlier version left behind (see ``old/``), unpacked to be worked with."""
+"""The database of an earlier version (see ``old/``), unpacked for a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import day as first_of_january
 
-MADE = datetime(2026, 11, 27, 10)  # noqa: DTZ001 - UTC without a zone, as the tables have it
+MADE = datetime(2026, 11, 27, 10)  # noqa: DTZ001 - UTC without a time zone, as in the tables
 """A little after the database was made."""
 
 MARCH = [first_of_january(58 + number) for number in range(32)]
@@ -29,17 +29,17 @@ MARCH = [first_of_january(58 + number) for number in range(32)]
 
 
 def adopted(old: OldDatabase, t: TemplateSettings) -> None:
-    """Say that the ledger is about the template's endpoint: 0.1.0 did not record it."""
+    """Adopt the template's endpoint for the ledger, because 0.1.0 did not record it."""
     with old.warehouse.connect() as con:
         endpoint.adopt(con, old.warehouse, t, reason="It was made with this Braze.")
 
 
 @dataclass(frozen=True)
 class OldDatabase:
-    """A copy of what a version left: its configuration, sources and state.
+    """A copy of an earlier version's configuration, sources and state.
 
     Attributes:
-        folder: Where it was unpacked to.
+        folder: The folder it was unpacked to.
     """
 
     folder: Path
@@ -92,7 +92,7 @@ class OldDatabase:
 
 
 def unpack(version: str, folder: Path) -> OldDatabase:
-    """A copy in a folder that is not there yet."""
+    """Unpack a copy into a folder that does not exist yet."""
     source = Path(__file__).parent / "old" / version
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.tar.xz"))
     with tarfile.open(source / "state.tar.xz") as archive:

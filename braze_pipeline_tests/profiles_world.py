@@ -1,4 +1,4 @@
-"""A template over a customer attributes table of one's own, for tests of the profiles."""
+"""A template over a customer attributes table made by the test, for tests of the profiles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DAY = date(2011, 11, 1)
-NOW = datetime(2011, 11, 2, 3, 30)  # noqa: DTZ001 - tables hold UTC without saying so
+NOW = datetime(2011, 11, 2, 3, 30)  # noqa: DTZ001 - tables hold UTC without a time zone
 
 
 def field_of(name: str, *, column: str | None = None, **more: Any) -> AttributeSettings:
@@ -71,7 +71,7 @@ def template(*attributes: AttributeSettings, **more: Any) -> TemplateSettings:
 
 @dataclass
 class World:
-    """A connection, and what was built in it.
+    """A connection, and what was built on it.
 
     Attributes:
         con: A connection to a real DuckDB file.
@@ -86,7 +86,7 @@ class World:
         migrations.upgrade(self.con, "memory")
 
     def give(self, t: TemplateSettings, rows: pa.Table | str, day: date = DAY) -> None:
-        """Make a day's customer attributes and audience out of rows or a query."""
+        """Make a day's customer attributes and audience from rows or a query."""
         query = rows
         if not isinstance(rows, str):
             self.con.register("__given", rows)
@@ -127,7 +127,7 @@ class World:
         ).fetchall()
 
     def reasons(self, attribute: str) -> dict[str, str]:
-        """The reason for which each customer's value of an attribute was refused."""
+        """Why each customer's value of an attribute was rejected."""
         return {
             str(customer): reason
             for customer, name, reason in self.rejections()

@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass
 class HttpReceiver:
-    """What an HTTP server was sent. ``status`` is what it answers; 0 hangs up without an answer."""
+    """The requests of an HTTP server. ``status`` is its answer; 0 hangs up without one."""
 
     url: str
     status: int = 200
@@ -48,7 +48,7 @@ def http_receiver() -> Iterator[HttpReceiver]:
             self.wfile.write(answer)
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         received.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -58,7 +58,7 @@ def http_receiver() -> Iterator[HttpReceiver]:
 
 @dataclass
 class MailReceiver:
-    """What an SMTP server was sent. ``refuse`` makes it refuse every receiver."""
+    """The mails of an SMTP server. ``refuse`` makes it refuse every recipient."""
 
     port: int = 0
     refuse: bool = False
@@ -71,33 +71,33 @@ def mail_receiver() -> Iterator[MailReceiver]:
     received = MailReceiver()
 
     class Handler(socketserver.StreamRequestHandler):
-        def say(self, line: str) -> None:
+        def reply(self, line: str) -> None:
             self.wfile.write(f"{line}\r\n".encode())
 
         def handle(self) -> None:
-            self.say("220 test")
+            self.reply("220 test")
             to: list[str] = []
             while line := self.rfile.readline():
-                words = line.decode().strip()
-                verb = words.upper()
+                command = line.decode().strip()
+                verb = command.upper()
                 if verb.startswith(("EHLO", "HELO", "MAIL", "RSET")):
-                    self.say("250 test")
+                    self.reply("250 test")
                 elif verb.startswith("RCPT"):
                     if received.refuse:
-                        self.say("550 no such mailbox as someone@example.com")
+                        self.reply("550 no such mailbox as someone@example.com")
                         continue
-                    to.append(words.split(":", 1)[1].strip("<> "))
-                    self.say("250 ok")
+                    to.append(command.split(":", 1)[1].strip("<> "))
+                    self.reply("250 ok")
                 elif verb == "DATA":
-                    self.say("354 go on")
+                    self.reply("354 go on")
                     received.mails.append(self.read_mail())
                     received.receivers.append(to)
-                    self.say("250 taken")
+                    self.reply("250 taken")
                 elif verb == "QUIT":
-                    self.say("221 bye")
+                    self.reply("221 bye")
                     return
                 else:
-                    self.say("502 unknown")
+                    self.reply("502 unknown")
 
         def read_mail(self) -> EmailMessage:
             lines: list[bytes] = []

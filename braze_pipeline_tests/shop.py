@@ -1,6 +1,6 @@
-"""A small shop: source tables from Python rows, and what the attributes should be, computed apart.
+"""A small shop: source tables from Python rows, and an independent computation of the attributes.
 
-The oracle reads like the README, one customer at a time, with none of the SQL's ways.
+This oracle computes one customer at a time, in plain Python, and shares nothing with the SQL.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SQL_FILE = Path(__file__).parent.parent / "braze_pipeline" / "defs" / "braze" / 
 
 
 class Line(NamedTuple):
-    """An order line; money in pence or parts of one, so that the oracle is exact."""
+    """An order line; money in pence or fractions of a penny, so that the oracle is exact."""
 
     order_id: str
     customer_id: str | None
@@ -72,7 +72,7 @@ class Shop:
     predictions: Sequence[Prediction] = ()
 
     def attach(self, con: duckdb.DuckDBPyConnection) -> None:
-        """As the loader would: tables with the columns and types of the views."""
+        """Create tables with the columns and types of the source views."""
         people = [(c, *[None] * (len(TABLES["customers"].columns) - 1)) for c in self.customers]
         lines = [
             (*line[:6], None if line.pence is None else float(line.pence) / 100)
@@ -117,7 +117,7 @@ def build(
     *,
     now: datetime | None = None,
 ) -> AttributesSummary:
-    """A day of the attributes, where sources and warehouse are one connection."""
+    """Build a day of the attributes, with sources and warehouse on one connection."""
     computed = compute(con, t, day, "computed", now=now)
     try:
         return keep(con, t, computed, now=now)
@@ -127,7 +127,7 @@ def build(
 
 @dataclass
 class Bought:
-    """What the oracle knows of a customer's orders."""
+    """What the oracle knows about a customer's orders."""
 
     value: Decimal = Decimal(0)
     purchases: list[tuple[date, Decimal]] = field(default_factory=list)
@@ -188,7 +188,7 @@ def border(values: Sequence[Any], share: str) -> Any:
 
 
 def above(value: Any, values: Sequence[Any], shares: Sequence[str]) -> int:
-    """How many of the borders a value lies above."""
+    """How many of the thresholds a value is above."""
     return sum(value > border(values, share) for share in shares)
 
 
@@ -229,7 +229,7 @@ def expected(shop: Shop, as_of: date) -> dict[str, dict[str, Any]]:
 
 
 def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
-    """The attributes of one customer that need nobody else."""
+    """The attributes of one customer that do not depend on other customers."""
     days = sorted(day for day, _ in one.purchases)
     n = len(days)
     paid = sum((net for _, net in one.purchases), Decimal(0))
@@ -240,7 +240,7 @@ def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
         "l12m_recency": (as_of - days[-1]).days if days else None,
         "lifetime_value": float(one.value),
         "lifetime_orders": n,
-        # A quotient of money is as exact as it needs to be for its rounding to whole pence.
+        # A quotient of money is exact enough to be rounded to whole pence.
         "average_order_value": float(round(Fraction(paid) / n, 6)) if n else None,
         "first_order_date": days[0] if days else None,
         "last_order_date": days[-1] if days else None,
@@ -255,7 +255,7 @@ def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
 
 
 def opted_in(consents: Sequence[Consent], customer: str, channel: str, as_of: date) -> bool:
-    """The last change counts; at one instant, the withdrawal."""
+    """The last change counts; of changes at the same instant, the withdrawal."""
     known = [
         (c.changed_at, c.opted_in is not True)
         for c in consents
@@ -265,7 +265,7 @@ def opted_in(consents: Sequence[Consent], customer: str, channel: str, as_of: da
 
 
 def same(found: Any, wanted: Any) -> bool:
-    """Equal, floats but for the last digits."""
+    """Whether values are equal; floats may differ in the last digits."""
     if isinstance(wanted, float) and isinstance(found, float):
         return math.isclose(found, wanted, rel_tol=1e-12, abs_tol=1e-12)
     return bool(found == wanted)

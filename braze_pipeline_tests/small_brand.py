@@ -1,7 +1,6 @@
-"""A brand small enough for a run to cost next to nothing, with days that end yesterday.
+"""A brand so small that a run costs next to nothing, with days that end yesterday.
 
-Customer n buys once a day, for n + 1 pounds: what Braze should have after a day can be told by
-counting.
+Customer n buys once a day, for n + 1 pounds, so counting shows what Braze should have after a day.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class SmallBrand:
     """Configuration, sources and a code location in one folder.
 
     Attributes:
-        folder: Where all of it lies.
+        folder: The folder.
         last: The last day with orders: yesterday.
     """
 
@@ -81,7 +80,7 @@ class SmallBrand:
 
     @property
     def home(self) -> Path:
-        """A DAGSTER_HOME with the settings that ``make ui`` has."""
+        """A DAGSTER_HOME with the settings of ``make ui``."""
         return self.folder / "home"
 
     def environ(self, endpoint: str, api_key: str) -> dict[str, str]:
@@ -110,7 +109,7 @@ class SmallBrand:
         stderr: int = subprocess.PIPE,
         environ: Mapping[str, str] = {},
     ) -> subprocess.Popen[str]:
-        """The command line for this brand, as a process of its own."""
+        """Start the command line for this brand in a process of its own."""
         command = str(Path(sys.executable).with_name("braze-pipeline"))
         ours = self.environ(sandbox.endpoint, sandbox.api_key)
         return subprocess.Popen(
@@ -125,13 +124,13 @@ class SmallBrand:
     def call(
         self, sandbox: Sandbox, *arguments: str, environ: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
-        """The same, when it has ended."""
+        """Run the command line for this brand to its end."""
         with self.start(sandbox, *arguments, environ=environ) as process:
             out, err = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def send_slowly(self) -> None:
-        """One user a request, two requests at a time."""
+        """Configure one user per request, and two requests at a time."""
         less = "    objects_per_request: 1\n    max_in_flight: 2\n"
         text = self.config.read_text()
         self.config.write_text(text.replace("    retry_budget", f"{less}    retry_budget"))
@@ -148,7 +147,7 @@ class SmallBrand:
         return [f"c{number}" for number in range(CUSTOMERS)]
 
     def buy_again(self, *, hour: int) -> None:
-        """One more order for everybody on the last day, as late data; once an hour."""
+        """Add an order for everybody on the last day, as late data; once for each ``hour``."""
         with (self.folder / "sources" / "orders.csv").open("a", encoding="utf-8") as file:
             file.writelines(_orders([self.last], hour=hour))
 
@@ -156,9 +155,13 @@ class SmallBrand:
 def materialize(
     brand: SmallBrand, wanted: Callable[[str], bool], *, day: str | None = None, strict: bool = True
 ) -> dg.ExecuteInProcessResult:
-    """Materialize the assets of a day that are wanted by name, as the UI does, on the instance.
+    """Materialize the wanted assets of a day on the instance, as the UI does.
 
-    ``strict``: an exception of a step is raised, and does not only fail the run.
+    Args:
+        brand: The brand.
+        wanted: Whether an asset of this name is wanted.
+        day: The day; by default the brand's last.
+        strict: Raise the exception of a failed step, instead of only failing the run.
     """
     ((config, place),) = load_configs(brand.config)
     definitions = build_definitions(

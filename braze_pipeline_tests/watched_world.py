@@ -1,6 +1,6 @@
-"""A pipeline of stand-in assets under the real keys, over a real Dagster instance.
+"""A pipeline of stand-in assets with the real keys, on a real Dagster instance.
 
-What fails is chosen by the test; sensors, instance, store, HTTP and SMTP are the real ones.
+The test chooses what fails; sensors, instance, store, HTTP and SMTP are real.
 """
 
 import logging
@@ -60,16 +60,16 @@ class World:
     """One destination watched over one instance.
 
     Attributes:
-        raises: Asset name to what its step raises.
-        guard: The description of a guard that stops the plan; None: it passes.
-        stale: What the check of the sources warns of; None: it passes.
-        rejected_rows, refused: What the profiles and the send report, of 1,000 users.
-        silent: The profiles do not report how many rows were rejected.
-        before_failing: How many users a failing send gets acknowledged.
-        sends: The kind of plan that is sent; another than "plan" is one made by the send.
-        minutes: How far the sensors' clock is ahead.
-        said, acted_on, problems: Of the last tick: its words, the runs that make it a success, the
-            error that makes it a failure.
+        raises: By asset name, the exception that its step raises.
+        guard: The description of a guard that stops the plan; None if it passes.
+        stale: The warning of the source check; None if it passes.
+        rejected_rows, refused: What the profiles and the send report, out of 1,000 users.
+        silent: Whether the profiles leave out how many rows were rejected.
+        before_failing: How many users are acknowledged before a send fails.
+        sends: The kind of plan that is sent; any other than "plan" is made by the send itself.
+        minutes: How many minutes the sensors' clock is ahead.
+        reported, acted_on, problems: Of the last tick: its message, the runs that make it a
+            success, and the error that makes it a failure.
     """
 
     instance: dg.DagsterInstance
@@ -86,7 +86,7 @@ class World:
     sends: str = "plan"
     minutes: float = 0.0
     cursors: dict[str, str | None] = field(default_factory=dict)
-    said: str = ""
+    reported: str = ""
     acted_on: list[str] = field(default_factory=list)
     problems: str = ""
 
@@ -206,7 +206,7 @@ class World:
     def acknowledge(
         self, t: TemplateSettings, run_id: str, *, count: int, refused: int = 0
     ) -> None:
-        """As a send would note it."""
+        """Write the journal as a send would."""
         journal = Journal(self.warehouse.journal_path)
         send = journal.start(
             destination=t.destination.name,
@@ -245,7 +245,7 @@ class World:
         )
 
     def tick(self, name: str = "workflow_actions") -> str:
-        """Evaluate a sensor as the daemon would, and keep its cursor; what it said."""
+        """Evaluate a sensor as the daemon would, keep its cursor, and return its message."""
         sensor = self.sensors[f"{self.templates[0].destination.name}_{name}"]
         context = dg.build_sensor_context(
             instance=self.instance,
@@ -261,8 +261,8 @@ class World:
         reactions = ticked.dagster_run_reactions or ()
         self.acted_on = [r.dagster_run.run_id for r in reactions if r.dagster_run and not r.error]
         self.problems = "".join(str(r.error) for r in reactions if r.error)
-        self.said = ticked.skip_message or "; ".join(logged)
-        return self.said
+        self.reported = ticked.skip_message or "; ".join(logged)
+        return self.reported
 
     def open_ones(self) -> list[Action]:
         return self.store.open_ones()

@@ -1,4 +1,4 @@
-"""A real Chromium, headless, on the machine's own loopback and nowhere else."""
+"""A real, headless Chromium that can reach the machine's own loopback and nothing else."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ _FLAGS = (
 
 
 def chromium_or_skip() -> str:
-    """Where Chromium is: ``BRAZE_PIPELINE_CHROMIUM``, else on the path.
+    """The file of Chromium: ``BRAZE_PIPELINE_CHROMIUM``, or the one on the path.
 
-    Without one the test is skipped, unless ``BRAZE_PIPELINE_BROWSER_REQUIRED`` says that this must
-    not be.
+    Without one the test is skipped, or fails if ``BRAZE_PIPELINE_BROWSER_REQUIRED`` is set.
     """
     named = os.environ.get("BRAZE_PIPELINE_CHROMIUM")
     found = next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
     if found:
         return found
     reason = (
-        f"no Chromium: {named or ', '.join(NAMES)} is not there. Install Debian's chromium, or set "
-        "BRAZE_PIPELINE_CHROMIUM to the browser's file."
+        f"no Chromium: {named or ', '.join(NAMES)} not found. Install Debian's chromium, or set "
+        "BRAZE_PIPELINE_CHROMIUM to the path of the browser."
     )
     if os.environ.get("BRAZE_PIPELINE_BROWSER_REQUIRED"):
         pytest.fail(reason)
@@ -45,12 +44,12 @@ def chromium_or_skip() -> str:
 
 @dataclass(frozen=True)
 class Ui:
-    """Dagster's UI, as a person on call has it before them.
+    """Dagster's UI, as the person on call sees it.
 
     Attributes:
         url: Its address.
         page: The browser's only tab.
-        pictures: Where screenshots go; None for nowhere.
+        pictures: The folder for screenshots; None to take none.
     """
 
     url: str
@@ -58,7 +57,7 @@ class Ui:
     pictures: Path | None
 
     def materialize(self, day: str) -> str:
-        """From the list of jobs to a run of one day, by mouse and keyboard; returns the run."""
+        """Start a run of one day from the list of jobs, by mouse and keyboard; return its id."""
         self.page.goto(f"{self.url}/jobs")
         self.page.get_by_role("link", name="braze_daily").first.click()
         self.page.get_by_role("button", name="Materialize all").click()
@@ -72,7 +71,7 @@ class Ui:
         return self.run_shown()
 
     def rerun_from_failure(self, run_id: str) -> str:
-        """On the open page of a failed run, choose to run again what did not succeed."""
+        """On the open page of a failed run, choose "Re-execute from failure"."""
         again = self.page.get_by_role("button", name="Re-execute")
         again.wait_for()
         again.locator("xpath=following-sibling::*[1]").click()
@@ -80,7 +79,7 @@ class Ui:
         return self.run_shown(other_than=run_id)
 
     def show_graph(self) -> None:
-        """The lineage of all assets, wide enough for the boxes to tell how they are."""
+        """Show the lineage of all assets, in a window wide enough for their status."""
         usual = self.page.viewport_size
         self.page.set_viewport_size({"width": 2260, "height": 700})
         self.page.goto(f"{self.url}/locations/braze_pipeline/asset-groups/braze/lineage")
@@ -90,17 +89,17 @@ class Ui:
         self.page.set_viewport_size(usual)
 
     def run_shown(self, *, other_than: str = "") -> str:
-        """The id of the run whose page is open, once one is that is not another."""
+        """Wait for the page of a run, other than ``other_than``; returns the run's id."""
         this = re.compile(rf"/runs/(?!{other_than or 'none'})[0-9a-f-]{{36}}")
         self.page.wait_for_url(this)
         return urlsplit(self.page.url).path.rsplit("/", 1)[-1]
 
     def see_run_end(self, word: str) -> None:
-        """Wait until the open page of a run says how it ended."""
+        """Wait until the open page of a run shows how it ended."""
         self.page.get_by_text(word, exact=True).first.wait_for(timeout=PATIENCE_SECONDS * 1000)
 
     def see(self, *texts: str, within: Locator | None = None) -> None:
-        """Wait until all of these can be read."""
+        """Wait until all of these texts are shown."""
         for text in texts:
             (within or self.page).get_by_text(text).first.wait_for()
 
@@ -109,7 +108,7 @@ class Ui:
         if self.pictures:
             self.pictures.mkdir(parents=True, exist_ok=True)
             self.page.mouse.move(0, 0)
-            self.page.wait_for_load_state("networkidle")  # icons come late
+            self.page.wait_for_load_state("networkidle")  # icons load late
             self.page.screenshot(
                 path=self.pictures / name,
                 clip={"x": left, "y": top, "width": width, "height": height},

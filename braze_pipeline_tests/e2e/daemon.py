@@ -1,4 +1,4 @@
-"""``dagster dev`` as it is run for real, and GraphQL to drive it."""
+"""Runs ``dagster dev`` as a user would, and controls it by GraphQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import requests
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600
-"""An end for what never comes; nothing is measured by it."""
+"""How long to wait before giving up; no test measures time by it."""
 
 _LAUNCH = """
 mutation ($params: ExecutionParams!) {
@@ -50,7 +50,7 @@ class Dagster:
 
     Attributes:
         url: The UI's address.
-        instance: The same instance, read from here.
+        instance: The same Dagster instance, opened by the test.
         log: What the processes wrote.
     """
 
@@ -74,7 +74,7 @@ class Dagster:
         assets: Sequence[str] = (),
         location: str = "small",
     ) -> str:
-        """Start a run as the launchpad, or the button Materialize, does."""
+        """Start a run, as the launchpad or the button "Materialize" does."""
         launched = self.ask(
             _LAUNCH,
             params={
@@ -102,7 +102,7 @@ class Dagster:
         return str(launched["backfillId"])
 
     def ended(self, run_id: str) -> dg.DagsterRun:
-        """A run, once it has ended."""
+        """Wait for a run to end."""
 
         def look() -> dg.DagsterRun | None:
             run = self.instance.get_run_by_id(run_id)
@@ -112,19 +112,19 @@ class Dagster:
 
 
 def wait_for(look: Callable[[], T | None], what: str) -> T:
-    """What a look finds, as soon as it finds something."""
+    """Look until something is found, and return it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.5)
-    raise AssertionError(f"waited in vain for {what}")
+    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS} seconds")
 
 
 @contextmanager
 def dagster_dev(folder: Path, environ: Mapping[str, str]) -> Iterator[Dagster]:
-    """``dagster dev`` over the workspace in a folder, until the end of the block."""
+    """Run ``dagster dev`` on the workspace in a folder until the end of the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -159,7 +159,7 @@ def answers(url: str) -> bool:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End it and everything it started: its own process group."""
+    """Stop it and everything it started (its process group)."""
     for number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
         try:
             os.killpg(child.pid, number)

@@ -1,8 +1,8 @@
 """What the person on call does and sees in Dagster's UI, with a real browser and daemon.
 
-One ``dagster dev`` and one browser for the module; the tests build on each other in their order.
-The data are the sample's, so that the README can show what this test saw: with
-``BRAZE_PIPELINE_SCREENSHOTS=docs/images`` it saves the pictures there.
+One ``dagster dev`` and one browser serve the whole module; the tests build on each other in order.
+The data is the sample's, so that the README can show what this test sees: with
+``BRAZE_PIPELINE_SCREENSHOTS=docs/images`` it saves its screenshots there.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Place:
         return {user: self.sandbox.objects_sent(user) for user in self.sandbox.profiles()}
 
     def planned(self) -> object:
-        """How many users the newest plan is about."""
+        """How many users the newest plan contains."""
         event = self.dagster.instance.get_latest_materialization_event(dg.AssetKey("braze_plan"))
         assert event is not None
         assert event.asset_materialization is not None
@@ -72,7 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def _write(folder: Path) -> None:
-    """The sample's configuration and data, with nothing that starts by itself."""
+    """Write the sample's configuration and data, without anything that starts automatically."""
     (folder / "home").mkdir(parents=True)
     shutil.copy(PROJECT / ".dagster_home" / "dagster.yaml", folder / "home")
     (folder / "sources").mkdir()
@@ -95,7 +95,7 @@ def _write(folder: Path) -> None:
     )
 
 
-def test_a_day_is_materialized_by_a_few_clicks(place: Place) -> None:
+def test_a_day_is_materialized_with_a_few_clicks(place: Place) -> None:
     place.ui.materialize(DAY)
     place.ui.see_run_end("Success")
 
@@ -104,7 +104,7 @@ def test_a_day_is_materialized_by_a_few_clicks(place: Place) -> None:
     place.ui.show_graph()
 
 
-def test_the_audience_shows_its_funnel_as_a_picture(place: Place) -> None:
+def test_the_audience_shows_its_funnel_as_a_chart(place: Place) -> None:
     place.ui.page.goto(f"{place.ui.url}/assets/braze_audience")
     picture = place.ui.page.get_by_alt_text("Audience funnel")
     picture.wait_for()
@@ -113,7 +113,7 @@ def test_the_audience_shows_its_funnel_as_a_picture(place: Place) -> None:
     place.ui.keep("audience-funnel.png", left=240, width=800, height=816)
 
 
-def test_a_guard_that_stops_a_run_says_what_it_saw_what_is_allowed_and_the_way_through(
+def test_a_guard_that_stops_a_run_shows_what_it_found_what_is_allowed_and_how_to_override_it(
     place: Place,
 ) -> None:
     before = place.objects()
@@ -136,7 +136,7 @@ def test_a_guard_that_stops_a_run_says_what_it_saw_what_is_allowed_and_the_way_t
     assert place.objects() == before
 
 
-def test_a_send_that_failed_is_finished_by_a_rerun_from_failure_and_nothing_is_sent_twice(
+def test_a_rerun_from_failure_completes_a_failed_send_and_sends_nothing_twice(
     place: Place,
 ) -> None:
     before = place.objects()
@@ -163,6 +163,6 @@ def test_a_send_that_failed_is_finished_by_a_rerun_from_failure_and_nothing_is_s
 
 
 def _more(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    """How many objects came since, by user, where any did."""
+    """How many objects arrived since, by user, if any."""
     more = {user: count - before.get(user, 0) for user, count in after.items()}
     return {user: count for user, count in more.items() if count}

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, the shipped data, a real sandbox."""
+"""The command line as a user runs it: real processes, the sample data, a real sandbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 
 
 def call(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with its database in ``folder``; an empty variable is taken away."""
+    """Run the command with its database in ``folder``."""
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))},
         "BRAZE_PIPELINE_DATABASE": str(folder / "warehouse.duckdb"),
@@ -34,11 +34,11 @@ def call(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
     )
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
-    """All output of a command that must not have ended in a traceback."""
-    said = done.stdout + done.stderr
-    assert "Traceback" not in said
-    return said
+def output_of(done: subprocess.CompletedProcess[str]) -> str:
+    """All output of a command, which must not contain a traceback."""
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def run_json(folder: Path, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
         BRAZE_REST_ENDPOINT=sandbox.endpoint,
         BRAZE_API_KEY=SANDBOX_API_KEY,
     )
-    assert done.returncode == 0, told(done)
+    assert done.returncode == 0, output_of(done)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert found["profiles"] + found["leaving_users"] == (
         found["planned_users"]
@@ -72,9 +72,9 @@ def run_json(folder: Path, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_the_demo_sends_and_a_second_one_plans_nobody_and_says_why(tmp_path: Path) -> None:
+def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_path: Path) -> None:
     first = call(tmp_path, "demo")
-    assert first.returncode == 0, told(first)
+    assert first.returncode == 0, output_of(first)
     for part in (
         "customers",
         "left out, high_value",
@@ -84,7 +84,7 @@ def test_the_demo_sends_and_a_second_one_plans_nobody_and_says_why(tmp_path: Pat
     ):
         assert part in first.stdout
     second = call(tmp_path, "demo")
-    assert second.returncode == 0, told(second)
+    assert second.returncode == 0, output_of(second)
     assert "planned users                   0" in second.stdout
     assert "the ledger says that Braze has acknowledged every value already" in second.stdout
 
@@ -111,19 +111,19 @@ def test_a_dry_run_needs_no_key_and_sends_nothing(tmp_path: Path, sandbox: Sandb
         *("run", "--as-of", "2011-11-01", "--dry-run"),
         BRAZE_REST_ENDPOINT=sandbox.endpoint,
     )
-    assert done.returncode == 0, told(done)
+    assert done.returncode == 0, output_of(done)
     assert "nothing was sent" in done.stdout
     assert len(sandbox.requests) == requests
 
 
-def test_a_day_after_the_end_date_is_run_when_asked_for_with_a_warning(tmp_path: Path) -> None:
+def test_a_day_after_the_end_date_can_be_run_and_gives_a_warning(tmp_path: Path) -> None:
     done = call(tmp_path, "run", "--as-of", "2011-12-10", "--dry-run", "--json")
-    assert done.returncode == 0, told(done)
+    assert done.returncode == 0, output_of(done)
     assert json.loads(done.stdout.splitlines()[-1])["planned_users"] > 1000
     assert "2011-12-10 is after `end_date` 2011-12-09" in done.stderr
 
 
-def test_a_wrong_key_is_told_once_without_the_key(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_a_wrong_key_is_reported_without_showing_the_key(tmp_path: Path, sandbox: Sandbox) -> None:
     with Sandbox(api_key="the-right-one") as strict:
         done = call(
             tmp_path,
@@ -131,22 +131,22 @@ def test_a_wrong_key_is_told_once_without_the_key(tmp_path: Path, sandbox: Sandb
             BRAZE_REST_ENDPOINT=strict.endpoint,
             BRAZE_API_KEY="planted-wrong-key",
         )
-    said = told(done)
+    output = output_of(done)
     assert done.returncode == 3
-    assert "Invalid credentials" in said
-    assert "BRAZE_API_KEY" in said
-    assert "planted-wrong-key" not in said
+    assert "Invalid credentials" in output
+    assert "BRAZE_API_KEY" in output
+    assert "planted-wrong-key" not in output
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "invalid_credentials"
 
 
-def test_no_key_is_told_before_anything_is_built(tmp_path: Path) -> None:
+def test_a_missing_key_is_reported_before_anything_is_built(tmp_path: Path) -> None:
     done = call(tmp_path, "run", "--as-of", "2011-11-01")
     assert done.returncode == 3
-    assert "holds no API key" in told(done)
+    assert "holds no API key" in output_of(done)
     assert not (tmp_path / "warehouse.duckdb").exists()
 
 
-def test_an_unreachable_endpoint_is_told(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_an_unreachable_endpoint_is_reported(tmp_path: Path, sandbox: Sandbox) -> None:
     done = call(
         tmp_path,
         *("run", "--as-of", "2011-11-01"),
@@ -154,7 +154,7 @@ def test_an_unreachable_endpoint_is_told(tmp_path: Path, sandbox: Sandbox) -> No
         BRAZE_API_KEY="k-0123456789",
     )
     assert done.returncode == 4
-    assert "cannot be reached" in told(done)
+    assert "cannot be reached" in output_of(done)
 
 
 def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -169,17 +169,17 @@ def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path, sandbox: 
     }
     done = call(tmp_path, "run", "--as-of", "2011-11-01", **environ)
     assert done.returncode == 2
-    assert "orders" in told(done)
-    assert str(sources) in told(done)
+    assert "orders" in output_of(done)
+    assert str(sources) in output_of(done)
     (sources / "orders.csv").write_text("order_id,customer_id\n", encoding="utf-8")
     done = call(tmp_path, "run", "--as-of", "2011-11-01", **environ)
     assert done.returncode == 2
-    assert "ordered_at" in told(done)
-    assert "orders.csv" in told(done)
+    assert "ordered_at" in output_of(done)
+    assert "orders.csv" in output_of(done)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("run", "--as-of", "2011-13-01"), "YYYY-MM-DD"),
         (("run", "--as-of", "1999-01-01", "--dry-run"), "There is no partition"),
@@ -188,19 +188,19 @@ def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path, sandbox: 
         (("--template", "nobody", "plan"), "customer_attributes"),
     ],
 )
-def test_bad_input_ends_with_two_and_says_what_to_do(
-    tmp_path: Path, arguments: tuple[str, ...], said: str
+def test_bad_input_exits_with_code_2_and_explains_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     done = call(tmp_path, *arguments)
     assert done.returncode == 2
-    assert said in told(done)
+    assert message in output_of(done)
 
 
-def test_template_check_and_describe_tell_what_would_go_out(tmp_path: Path) -> None:
+def test_template_check_and_describe_show_what_would_be_sent(tmp_path: Path) -> None:
     checked = call(tmp_path, "template", "check", "--as-of", "2011-11-01")
-    assert checked.returncode == 0, told(checked)
+    assert checked.returncode == 0, output_of(checked)
     assert "profiles" in checked.stdout
     described = call(tmp_path, "template", "describe", COLUMNS="200")
-    assert described.returncode == 0, told(described)
+    assert described.returncode == 0, output_of(described)
     for part in ("given_name", "first_name", "L12M Monetary", "custom attribute"):
         assert part in described.stdout

@@ -1,7 +1,7 @@
 """The pipeline under the real daemon and webserver: schedule, queue, failure, rerun, backfill.
 
-One ``dagster dev`` for the module, since it takes long to start; the tests build on each other in
-their order.
+One ``dagster dev`` serves the whole module, because it is slow to start; the tests build on each
+other in order.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Place:
         return found[0] if found else None
 
     def resolve(self, number: int) -> str:
-        """``braze-pipeline actions resolve`` over the running UI; what it said."""
+        """Run ``braze-pipeline actions resolve`` through the running UI; returns its output."""
         resolve = ("actions", "resolve", str(number))
         ui = {"BRAZE_PIPELINE_UI_URL": self.dagster.url}
         done = self.brand.call(self.sandbox, *resolve, environ=ui)
@@ -68,13 +68,13 @@ class Place:
         return [body["event"] for body in self.http.bodies("/hook")]
 
     def notifications(self) -> tuple[int, int, int]:
-        """How many arrived by webhook, Slack and e-mail: one channel after the other."""
+        """How many notifications arrived by webhook, Slack and e-mail."""
         return len(self.events()), len(self.http.bodies("/slack")), len(self.smtp.mails)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    # Late enough for everything to have started, and the minute after.
+    # Late enough for everything to have started, rounded to a minute.
     at = (datetime.now(UTC) + timedelta(seconds=140)).strftime("%H:%M")
     brand = small_brand(tmp_path_factory.mktemp("e2e") / "brand", schedule=f'{{at: "{at}"}}')
     with (
@@ -110,7 +110,7 @@ def test_ten_runs_at_once_queue_and_succeed_and_the_schedule_ticks_and_sends(
         assert ended.is_success, place.dagster.log.read_text(errors="replace")[-5000:]
     assert place.orders() == place.brand.orders_by(place.brand.day(0))
     assert place.actions() == []
-    wait_for(lambda: _freshness(place) is FreshnessState.PASS, "the daemon's word on freshness")
+    wait_for(lambda: _freshness(place) is FreshnessState.PASS, "the daemon's freshness state")
 
 
 def _freshness(place: Place) -> FreshnessState | None:
@@ -124,7 +124,7 @@ def _scheduled(place: Place) -> dg.DagsterRun | None:
     return next((run for run in runs if "dagster/schedule_name" in run.tags), None)
 
 
-def test_a_failing_run_is_retried_once_then_told_once_and_resolving_it_goes_on_where_it_stopped(
+def test_a_failing_run_is_retried_once_then_reported_once_and_resolving_it_resumes_where_it_stopped(
     place: Place,
 ) -> None:
     place.brand.buy_again(hour=20)
@@ -132,7 +132,7 @@ def test_a_failing_run_is_retried_once_then_told_once_and_resolving_it_goes_on_w
     failed = place.dagster.launch("__ASSET_JOB", day=place.brand.day(0), assets=ASSETS)
     assert place.dagster.ended(failed).status is dg.DagsterRunStatus.FAILURE
 
-    # Braze being away may pass: the daemon tries once more by itself, and only then it is told.
+    # An unavailable Braze may recover: the daemon retries once, and only then notifies.
     retry = wait_for(lambda: _child_of(place, failed), "the automatic retry")
     assert place.dagster.ended(retry).status is dg.DagsterRunStatus.FAILURE
     wait_for(lambda: place.notifications() == (1, 1, 1), "the notifications")
@@ -145,13 +145,13 @@ def test_a_failing_run_is_retried_once_then_told_once_and_resolving_it_goes_on_w
     assert _steps_of(place, again) == {"braze_send"}
     assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 1
 
-    wait_for(lambda: min(place.notifications()) > 1, "the news of the recovery")
+    wait_for(lambda: min(place.notifications()) > 1, "the notifications of the recovery")
     (action,) = place.actions()
     assert (action.action, action.count, action.run_id) == ("braze_unavailable", 1, retry)
     assert action.resolved_at is not None
     assert place.events() == ["action.opened", "action.recovered"]
     assert place.notifications() == (2, 2, 2)
-    # Both sensors looked at the run. What one of them did with it was no skipped tick.
+    # Both sensors looked at the run. A tick that acted on it must not be recorded as skipped.
     for sensor in ("braze_run_failure", "braze_workflow_actions"):
         ticks = _ticks(place, sensor)
         assert ticks
@@ -167,7 +167,7 @@ def _ticks(place: Place, sensor: str) -> list[InstigatorTick]:
     )
 
 
-def test_a_query_without_the_identifier_is_that_action_in_the_ui_too(place: Place) -> None:
+def test_a_query_without_the_identifier_opens_the_same_action_from_the_ui(place: Place) -> None:
     sql = place.brand.folder / "customer_attributes.sql"
     good = sql.read_text()
     sql.write_text(good.replace("    c.customer_id,\n", "    c.customer_id AS customer,\n"))
@@ -179,7 +179,7 @@ def test_a_query_without_the_identifier_is_that_action_in_the_ui_too(place: Plac
     assert f"action {action.number} is resolved" in place.resolve(action.number)
 
 
-def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mended(
+def test_a_run_stopped_by_its_data_is_repeated_in_full_once_the_data_is_fixed(
     place: Place,
 ) -> None:
     consents = place.brand.folder / "sources" / "consents.csv"
@@ -193,7 +193,7 @@ def test_a_run_that_its_data_stopped_is_done_again_in_full_once_the_data_is_mend
     consents.write_text(good)
     place.brand.buy_again(hour=22)
     assert f"action {action.number} is resolved" in place.resolve(action.number)
-    # Nothing passes by itself here, so nobody but us has tried again.
+    # This failure does not go away by itself, so there was no automatic retry.
     (again,) = _children_of(place, stopped)
     assert _steps_of(place, again) == set(ASSETS)
     assert place.orders() == place.brand.orders_by(place.brand.day(0)) + 2

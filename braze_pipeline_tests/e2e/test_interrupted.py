@@ -1,4 +1,4 @@
-"""A send that is terminated drains and goes on later; two at once never interleave."""
+"""A terminated send waits for answers and resumes later; two sends never interleave."""
 
 from __future__ import annotations
 
@@ -35,33 +35,35 @@ def under_way(sandbox: Sandbox, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def test_sigterm_drains_what_is_in_flight_and_a_rerun_sends_the_rest_once(tmp_path: Path) -> None:
+def test_sigterm_waits_for_requests_in_flight_and_a_rerun_sends_the_rest_once(
+    tmp_path: Path,
+) -> None:
     brand = slow_brand(tmp_path / "brand")
     with Sandbox(assume_all=True, latency=0.3) as sandbox:
         with start(brand, sandbox) as process:
             under_way(sandbox, process)
             process.terminate()
-            _, said = process.communicate(timeout=60)
-        assert process.returncode == 4, said
-        assert "Traceback" not in said
+            _, output = process.communicate(timeout=60)
+        assert process.returncode == 4, output
+        assert "Traceback" not in output
         done = sends(sandbox)
         assert done < CUSTOMERS
         with start(brand, sandbox) as process:
-            out, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+            out, output = process.communicate(timeout=60)
+        assert process.returncode == 0, output
         assert json.loads(out.splitlines()[-1])["accepted_users"] == CUSTOMERS - done
         assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
 
 
-def test_a_second_run_while_one_sends_never_sends_beside_it(tmp_path: Path) -> None:
+def test_a_second_run_never_sends_while_the_first_is_sending(tmp_path: Path) -> None:
     brand = slow_brand(tmp_path / "brand")
     with Sandbox(assume_all=True, latency=0.3) as sandbox:
         with start(brand, sandbox) as first:
             under_way(sandbox, first)
             with start(brand, sandbox) as second:
                 second.communicate(timeout=60)
-            _, said = first.communicate(timeout=60)
-        assert first.returncode == 0, said
+            _, output = first.communicate(timeout=60)
+        assert first.returncode == 0, output
         with start(brand, sandbox) as third:
             third.communicate(timeout=60)
         assert third.returncode == 0

@@ -1,4 +1,4 @@
-"""Names that already exist in Braze arrive under exactly these names, whatever they hold."""
+"""Attributes that exist in Braze are sent under exactly their names, whatever the characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another Dagster project installs the package and declares destinations of its own."""
+"""Another Dagster project installs the package and declares its own destinations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ GROUP BY ALL
 
 
 def declared(name: str, *templates: tuple[str, str]) -> str:
-    """One destination with templates of one attribute each."""
+    """A destination whose templates have one attribute each."""
     head = dedent(
         f"""\
         type: braze_pipeline.orchestration.BrazeDestination
@@ -79,7 +79,7 @@ def declared(name: str, *templates: tuple[str, str]) -> str:
 
 
 def scaffold(folder: Path) -> None:
-    """A project of two destinations, one of them with two templates."""
+    """Write a project with two destinations, one of them with two templates."""
     package = folder / "acme"
     for place, text in {
         "__init__.py": "",
@@ -145,7 +145,7 @@ def run(folder: Path, *command: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_a_project_that_installed_the_wheel_runs_two_destinations_side_by_side(
+def test_a_project_that_installs_the_package_runs_two_destinations_side_by_side(
     tmp_path: Path,
 ) -> None:
     installed, project = tmp_path / "site", tmp_path / "project"
@@ -156,7 +156,7 @@ def test_a_project_that_installed_the_wheel_runs_two_destinations_side_by_side(
     )
     scaffold(project)
     with Sandbox(users=["c1", "c2"]) as sandbox:
-        said = run(
+        output = run(
             project,
             *(sys.executable, "-W", "ignore", "-c", RUN),
             PYTHONPATH=f"{installed}{os.pathsep}{project}",
@@ -165,7 +165,7 @@ def test_a_project_that_installed_the_wheel_runs_two_destinations_side_by_side(
             BRAZE_REST_ENDPOINT=sandbox.endpoint,
             ACME_BRAZE_KEY=SANDBOX_API_KEY,
         )
-        found = json.loads(said.splitlines()[-1])
+        found = json.loads(output.splitlines()[-1])
         assert Path(found["package"]).is_relative_to(installed)
         assert found["done"] == [True, True, True]
         for key in ("braze_send", "again/braze_send", "braze_us/braze_send", "braze_us/customers"):

@@ -1,4 +1,4 @@
-"""Planted people: after runs that go well and badly, nothing beside the data itself names them."""
+"""Planted people: after good and bad runs, nothing but the data itself names them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLANTED = (
     "zebulonia", "quackenbosch", "zeb.planted", "7700900123", "7700 900123", "zugzwangen",
     "1931-07-09", "not-a-mail-of-zeb", "notaphonezeb", "0310-99-77",
 )  # fmt: skip
-"""What no log, metadata, message or list may hold, without regard to case."""
+"""What no log, metadata, message or list may contain, ignoring case."""
 
 DATA = {"customer_attributes", "profiles", "normalised_values", "braze_users"}
 """Tables that are the data itself."""
@@ -48,7 +48,7 @@ MADE_OF_IT = """
 
 
 def plant(brand: SmallBrand, *, restricted: bool = False) -> None:
-    """Three people, every profile field, and orders and consents that bring them in."""
+    """Add three people in the audience, with every profile field."""
     text = brand.config.read_text()
     text = text.replace("        - {column: email}\n", f"        - {{column: email}}\n{EVERYTHING}")
     if restricted:
@@ -101,7 +101,7 @@ def files_beside_the_data(brand: SmallBrand) -> Iterator[Path]:
 
 
 def records(brand: SmallBrand) -> dict[str, str]:
-    """All tables of ours that are not the data itself, as text."""
+    """All of our tables that are not the data itself, as text."""
     with duckdb.connect(str(brand.folder / "warehouse.duckdb"), read_only=True) as con:
         tables = con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
         return {
@@ -111,27 +111,27 @@ def records(brand: SmallBrand) -> dict[str, str]:
         }
 
 
-def test_nothing_a_run_writes_or_says_names_a_person_or_the_key(
+def test_nothing_that_a_run_writes_or_prints_names_a_person_or_the_key(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     brand = small_brand(tmp_path / "brand")
     plant(brand)
     sandbox.refuse("c902", "zeb.plantedb@example.com (phone +447700900123) is not a valid object")
-    said = {}
-    code, said["run"] = call(brand, sandbox, "run", "--as-of", brand.day(2))
-    assert code == 0, said["run"]
-    said["its plan"] = call(brand, sandbox, "plan", "--limit", "500")[1]
+    output = {}
+    code, output["run"] = call(brand, sandbox, "run", "--as-of", brand.day(2))
+    assert code == 0, output["run"]
+    output["its plan"] = call(brand, sandbox, "plan", "--limit", "500")[1]
     for shown in ("Contact Line", "Greeting", "xxxxxxxxx"):
-        assert shown in said["its plan"], "the people must have been planned"
+        assert shown in output["its plan"], "the people must have been planned"
     for user in ("c900", "c901"):
-        assert sandbox.profile(user), "the people must have been sent for this to show anything"
+        assert sandbox.profile(user), "the people must have been sent, or the test proves nothing"
     sent = sandbox.profile("c900")
     assert sent is not None
     assert sent["email"] == sent["Contact Line"] == "zeb.planted@example.com"
     assert sent["Greeting"] == "QUACKENBOSCH, Zebulonia"
     sandbox.script([FaultKind.UNAUTHORIZED] * 4)
-    code, said["failed run"] = call(brand, sandbox, "run", "--as-of", brand.day(1))
-    assert code == 3, said["failed run"]
+    code, output["failed run"] = call(brand, sandbox, "run", "--as-of", brand.day(1))
+    assert code == 3, output["failed run"]
     for name, arguments in {
         "dry run": ("run", "--as-of", brand.day(1), "--dry-run"),
         "json": ("run", "--as-of", brand.day(1), "--dry-run", "--json"),
@@ -141,10 +141,10 @@ def test_nothing_a_run_writes_or_says_names_a_person_or_the_key(
         "template": ("template", "check", "--as-of", brand.day(1)),
         "doctor": ("doctor",),
     }.items():
-        said[name] = call(brand, sandbox, *arguments)[1]
-        assert "Traceback" not in said[name]
-    assert "c901" in said["rejections"], "the bad values must have been rejected"
-    leaks = {name: found_in(text) for name, text in said.items() if found_in(text)}
+        output[name] = call(brand, sandbox, *arguments)[1]
+        assert "Traceback" not in output[name]
+    assert "c901" in output["rejections"], "the bad values must have been rejected"
+    leaks = {name: found_in(text) for name, text in output.items() if found_in(text)}
     leaks |= {
         str(path.relative_to(brand.folder)): found_in(path.read_bytes())
         for path in files_beside_the_data(brand)
@@ -153,19 +153,19 @@ def test_nothing_a_run_writes_or_says_names_a_person_or_the_key(
     kept = records(brand)
     with duckdb.connect(str(brand.folder / "warehouse.duckdb"), read_only=True) as con:
         held = con.execute("SELECT * FROM ledger.braze_users").fetchall()
-    assert {"zebulonia", "7700900123"} <= set(found_in(str(held))), "or nothing would be shown"
+    assert {"zebulonia", "7700900123"} <= set(found_in(str(held))), "or the test proves nothing"
     assert {"records.rejections", "records.plans"} <= kept.keys()
     leaks |= {name: found_in(text) for name, text in kept.items() if found_in(text)}
     assert leaks == {}
 
 
-def test_restricted_personal_data_is_neither_sent_nor_kept_nor_shown(
+def test_restricted_personal_data_is_neither_sent_nor_stored_nor_shown(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     brand = small_brand(tmp_path / "brand")
     plant(brand, restricted=True)
-    code, said = call(brand, sandbox, "run", "--as-of", brand.day(1))
-    assert code == 0, said
+    code, output = call(brand, sandbox, "run", "--as-of", brand.day(1))
+    assert code == 0, output
     assert sandbox.profile("c900") == {
         "Lifetime Orders": 1, "Lifetime Value": 500.0, "Reachable": True
     }  # fmt: skip
@@ -180,4 +180,4 @@ def test_restricted_personal_data_is_neither_sent_nor_kept_nor_shown(
     for path in (brand.folder / "warehouse.snapshots").glob("*.parquet"):
         rows = duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall()
         assert not found_in(str(rows))
-    assert not found_in(said)
+    assert not found_in(output)

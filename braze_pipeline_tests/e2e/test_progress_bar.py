@@ -1,4 +1,4 @@
-"""A person at a terminal sees how far a send is; a log file is left alone."""
+"""At a terminal, a person sees the progress of a send; a log file gets no progress bar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def start(brand: SmallBrand, sandbox: Sandbox, *options: str, stderr: int) -> su
 
 
 def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[str, str]:
-    """Standard output, and what the terminal showed."""
+    """Standard output, and what was shown on the terminal."""
     ours, theirs = pty.openpty()
     shown = b""
     with start(brand, sandbox, *options, stderr=theirs) as process:
@@ -29,7 +29,7 @@ def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[s
         try:
             while piece := os.read(ours, 4096):
                 shown += piece
-        except OSError:  # a pseudo-terminal ends so
+        except OSError:  # how a pseudo-terminal ends
             pass
         out, _ = process.communicate(timeout=60)
     os.close(ours)
@@ -43,18 +43,18 @@ def one_user_a_request(folder: Path) -> SmallBrand:
     return brand
 
 
-def test_a_terminal_shows_users_pace_and_the_end(tmp_path: Path) -> None:
+def test_a_terminal_shows_users_speed_and_the_result(tmp_path: Path) -> None:
     brand = one_user_a_request(tmp_path / "brand")
     with Sandbox(assume_all=True, latency=0.05) as sandbox:
         out, shown = at_a_terminal(brand, sandbox)
     assert f"{CUSTOMERS} of {CUSTOMERS} users" in shown
-    assert f"0 of {CUSTOMERS} users" in shown, "it must be seen under way, too"
+    assert f"0 of {CUSTOMERS} users" in shown, "progress must be shown from the start"
     assert " a second" in shown
-    assert "custom attributes of Braze" in shown, "so is what else goes on"
+    assert "custom attributes of Braze" in shown, "other steps must be shown too"
     assert f"accepted by Braze              {CUSTOMERS:>2}" in out
 
 
-def test_without_a_terminal_or_for_a_program_there_is_no_bar(tmp_path: Path) -> None:
+def test_there_is_no_bar_without_a_terminal_or_with_json(tmp_path: Path) -> None:
     brand = one_user_a_request(tmp_path / "brand")
     with Sandbox(assume_all=True) as sandbox:
         with start(brand, sandbox, stderr=subprocess.PIPE) as process:
@@ -65,7 +65,7 @@ def test_without_a_terminal_or_for_a_program_there_is_no_bar(tmp_path: Path) -> 
         assert "users" not in at_a_terminal(brand, sandbox, "--json")[1]
 
 
-def test_a_dry_run_at_a_terminal_tells_what_goes_on_and_shows_no_bar(tmp_path: Path) -> None:
+def test_a_dry_run_at_a_terminal_shows_its_steps_and_no_bar(tmp_path: Path) -> None:
     brand = small_brand(tmp_path / "brand")
     with Sandbox(assume_all=True) as sandbox:
         out, shown = at_a_terminal(brand, sandbox, "--dry-run")

@@ -1,4 +1,4 @@
-"""Users that Braze refused: held back while nothing changed, sent again on request."""
+"""Users that Braze rejected: suppressed until something changes, or sent again on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def figures(text: str) -> dict[str, int]:
     return found
 
 
-def test_a_refused_user_waits_for_a_change_or_for_somebody_to_retry(tmp_path: Path) -> None:
+def test_a_rejected_user_waits_for_a_change_or_for_a_retry(tmp_path: Path) -> None:
     brand = small_brand(tmp_path / "brand")
     run = ("run", "--as-of", brand.day(0), "--json")
     with Sandbox(assume_all=True) as sandbox:
@@ -34,9 +34,9 @@ def test_a_refused_user_waits_for_a_change_or_for_somebody_to_retry(tmp_path: Pa
         again = figures(call(brand, sandbox, *run))
         assert (again["planned_users"], again["held_back_users"]) == (0, 1)
         sandbox.workspace.refusals.clear()
-        said = call(brand, sandbox, "retry-rejected")
-        assert "1 refused users are planned again." in said
-        assert "accepted by Braze               1" in said
+        output = call(brand, sandbox, "retry-rejected")
+        assert "1 refused users are planned again." in output
+        assert "accepted by Braze               1" in output
         assert sandbox.profile("c3")
         assert "0 refused users" in call(brand, sandbox, "retry-rejected", "--later")
         sends = [json.loads(line) for line in call(brand, sandbox, "sends", "--json").splitlines()]
@@ -47,7 +47,7 @@ def test_a_refused_user_waits_for_a_change_or_for_somebody_to_retry(tmp_path: Pa
         assert f"{CUSTOMERS - 1} accepted, 1 rejected, 0 not att" in call(brand, sandbox, "sends")
 
 
-def test_a_refused_user_whose_values_changed_goes_out_with_the_next_run(tmp_path: Path) -> None:
+def test_a_rejected_user_whose_values_change_is_sent_with_the_next_run(tmp_path: Path) -> None:
     brand = small_brand(tmp_path / "brand")
     run = ("run", "--as-of", brand.day(0), "--json")
     with Sandbox(assume_all=True) as sandbox:

@@ -1,4 +1,4 @@
-"""Two processes run the same day at the same time, as when somebody is faster than the schedule."""
+"""Two processes run the same day at the same time, such as a person and the schedule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMAND = Path(sys.executable).with_name("braze-pipeline")
 pytestmark = pytest.mark.e2e
 
 
-def test_each_of_two_runs_at_once_reports_what_it_sent_and_together_they_send_everything_once(
+def test_two_runs_at_once_each_report_what_they_sent_and_together_send_everything_once(
     tmp_path: Path,
 ) -> None:
     brand = small_brand(tmp_path / "brand")
@@ -45,11 +45,11 @@ def test_each_of_two_runs_at_once_reports_what_it_sent_and_together_they_send_ev
             )
             for _ in range(2)
         ]
-        said = [process.communicate() for process in running]
+        outputs = [process.communicate() for process in running]
         objects = {user: sandbox.objects_sent(user) for user in brand.users()}
 
-    assert [process.returncode for process in running] == [0, 0], said
-    reports = [json.loads(out.splitlines()[-1]) for out, _ in said]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    reports = [json.loads(out.splitlines()[-1]) for out, _ in outputs]
     assert objects == dict.fromkeys(brand.users(), 1)
     assert sum(found["accepted_users"] for found in reports) == CUSTOMERS
     for found in reports:

@@ -1,4 +1,4 @@
-"""``braze-pipeline ui`` as a newcomer starts it: no key, a sandbox beside it, ended by Ctrl-C."""
+"""``braze-pipeline ui`` as a newcomer starts it: without a key, with a sandbox, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def free_port() -> int:
 
 @contextmanager
 def started(brand: SmallBrand, port: int) -> Iterator[subprocess.Popen[str]]:
-    """The command without an API key; what is left of it at the end is killed."""
+    """Run the command without an API key; kill whatever is left of it at the end."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))}
     ours = brand.environ("", "")
     del ours["BRAZE_REST_ENDPOINT"], ours["BRAZE_API_KEY"]
-    ours["BRAZE_PIPELINE_DATABASE"] = "brand/warehouse.duckdb"  # from the working directory
+    ours["BRAZE_PIPELINE_DATABASE"] = "brand/warehouse.duckdb"  # relative to the working directory
     with (brand.folder / "ui.log").open("w") as log:
         process = subprocess.Popen(
             [str(COMMAND), "--config", str(brand.config), "ui", "--port", str(port)],
@@ -58,7 +58,7 @@ def started(brand: SmallBrand, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def alive(brand: SmallBrand) -> list[int]:
-    """The processes that were started for this brand, by their environment."""
+    """The processes of this brand, found by their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -70,7 +70,7 @@ def alive(brand: SmallBrand) -> list[int]:
     return found
 
 
-def said(brand: SmallBrand) -> str:
+def log_of(brand: SmallBrand) -> str:
     return (brand.folder / "ui.log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -81,7 +81,7 @@ def test_without_a_key_a_run_sends_to_the_sandbox_and_ctrl_c_leaves_nothing_behi
     with started(brand, port) as process:
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: answers(url) or process.poll() is not None, "the UI")
-        assert process.poll() is None, said(brand)
+        assert process.poll() is None, log_of(brand)
         with dg.DagsterInstance.from_config(str(brand.home)) as instance:
             dagster = Dagster(url, instance, brand.folder / "ui.log")
             run = dagster.ended(dagster.launch("braze_daily", day=brand.day(0)))
@@ -95,30 +95,30 @@ def test_without_a_key_a_run_sends_to_the_sandbox_and_ctrl_c_leaves_nothing_behi
         assert not (brand.folder / "warehouse.duckdb").exists()
         assert not (brand.folder / "data").exists()
 
-        assert len(alive(brand)) > 3, "or nothing would be shown"
+        assert len(alive(brand)) > 3, "or the test proves nothing"
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_SECONDS) == 0, said(brand)
+        assert process.wait(PATIENCE_SECONDS) == 0, log_of(brand)
         assert alive(brand) == []
-        assert "Traceback" not in said(brand)
+        assert "Traceback" not in log_of(brand)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_terminating_it_or_closing_its_terminal_ends_everything_also_while_it_starts(
+def test_terminating_it_or_closing_its_terminal_stops_everything_even_during_startup(
     brand: SmallBrand, number: signal.Signals
 ) -> None:
     with started(brand, free_port()) as process:
-        wait_for(lambda: len(alive(brand)) > 2, "processes of Dagster's")
+        wait_for(lambda: len(alive(brand)) > 2, "Dagster's processes")
         process.send_signal(number)
-        assert process.wait(PATIENCE_SECONDS) == 0, said(brand)
+        assert process.wait(PATIENCE_SECONDS) == 0, log_of(brand)
         assert alive(brand) == []
 
 
-def test_a_port_in_use_is_named_before_anything_starts(brand: SmallBrand) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(brand: SmallBrand) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with started(brand, port) as process:
             assert process.wait(PATIENCE_SECONDS) == 2
-    assert f"Port {port} on 127.0.0.1 is in use" in said(brand)
-    assert "--port" in said(brand)
+    assert f"Port {port} on 127.0.0.1 is in use" in log_of(brand)
+    assert "--port" in log_of(brand)

@@ -1,4 +1,4 @@
-"""The data in ``data/``: real where it says so, with the totals of its source."""
+"""The data in ``data/``: the real part has its source's totals, the invented part is nobody."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def one(con: duckdb.DuckDBPyConnection, query: str) -> Any:
     return row[0] if len(row) == 1 else row
 
 
-def test_it_is_under_eight_megabytes() -> None:
+def test_the_sample_data_is_smaller_than_eight_megabytes() -> None:
     shipped = [file for file in DATA.iterdir() if not file.name.startswith("warehouse.")]
     assert sum(file.stat().st_size for file in shipped if file.is_file()) < 8_000_000
 
 
-def test_the_orders_are_all_the_real_lines(
+def test_the_orders_are_all_of_the_real_lines(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> None:
     assert sources["orders"].rows == 1_044_847
@@ -97,7 +97,7 @@ def test_the_attributes_add_up_to_the_totals_of_the_source(
     assert round(100 * once / buyers, 2) == 27.61
 
 
-def test_the_future_is_not_known_in_the_middle(
+def test_a_day_in_the_middle_does_not_use_later_data(
     con: duckdb.DuckDBPyConnection, days: dict[date, AttributesSummary]
 ) -> None:
     lines, after = one(
@@ -109,7 +109,7 @@ def test_the_future_is_not_known_in_the_middle(
     newest = one(con, "SELECT max(last_order_date), max(predicted_clv) "
                  f"FROM braze.customer_attributes WHERE __as_of = DATE '{MIDDLE}'")  # fmt: skip
     assert newest[0] <= MIDDLE
-    assert newest[1] is None, "the first predictions are of September 2011"
+    assert newest[1] is None, "the first predictions are from September 2011"
 
 
 @pytest.mark.parametrize("day", [MIDDLE, LAST])
@@ -119,7 +119,7 @@ def test_real_customers_have_the_attributes_that_the_oracle_computes(
     chosen = [
         customer
         for (customer,) in con.execute(
-            # Some of everything, and the heaviest, the lightest and the returners.
+            # A sample of all customers, with the largest, the smallest and those with returns.
             "SELECT customer_id FROM (SELECT customer_id, hash(customer_id) AS h, "
             f"row_number() OVER (ORDER BY sum({MONEY})) AS low, "
             f"row_number() OVER (ORDER BY sum({MONEY}) DESC) AS high FROM orders "
@@ -144,7 +144,7 @@ def test_real_customers_have_the_attributes_that_the_oracle_computes(
 
 
 class _Real(shop.Line):
-    """A real line; its money is as charged, not per piece."""
+    """A real line, with the amount charged instead of the unit price."""
 
     charged: Decimal
 
@@ -177,7 +177,7 @@ def test_tiers_and_scores_follow_from_the_values(
         assert score == "-".join(map(str, wanted))
 
 
-def test_the_audience_of_the_sample_is_worth_a_demo(
+def test_the_audience_of_the_sample_is_large_enough_for_a_demo(
     con: duckdb.DuckDBPyConnection, days: dict[date, AttributesSummary]
 ) -> None:
     rules = AudienceRules(min_lifetime_value=1000, top_percent=25, min_predicted_value=500)
@@ -187,7 +187,7 @@ def test_the_audience_of_the_sample_is_worth_a_demo(
     assert funnel.audience > 1_000
 
 
-def test_the_made_part_is_made_for_the_real_customers(
+def test_the_invented_part_belongs_to_the_real_customer_numbers(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> None:
     missing = (
@@ -201,7 +201,7 @@ def test_the_made_part_is_made_for_the_real_customers(
     assert one(con, strangers.format("consents")) == one(con, strangers.format("predictions")) == 0
 
 
-def test_nothing_in_the_made_part_can_reach_a_person(
+def test_nothing_in_the_invented_part_can_reach_a_person(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> None:
     addresses = con.execute("SELECT email FROM customers WHERE email IS NOT NULL").fetchall()
@@ -210,7 +210,7 @@ def test_nothing_in_the_made_part_can_reach_a_person(
         assert re.search(r"example\.(com|org|net)\s*$", address, re.IGNORECASE)
     ranges = [one for some in FICTIONAL.values() for one in some] + [UNROUTABLE]
     for phone, region in con.execute("SELECT phone, country FROM customers").fetchall():
-        if phone is None or sum(sign.isdigit() for sign in phone) < 7:
+        if phone is None or sum(character.isdigit() for character in phone) < 7:
             continue
         assert any(_within(phone, *one) for one in ranges), region
 
@@ -230,7 +230,7 @@ def _within(phone: str, start: str, first: int, last: int) -> bool:
     return tail != e164 and len(tail) == digits and first <= int(tail) <= last
 
 
-def test_the_made_part_is_as_messy_as_it_says(
+def test_the_invented_part_is_as_messy_as_the_readme_says(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> None:
     for condition, at_least in (
@@ -254,7 +254,7 @@ def test_the_made_part_is_as_messy_as_it_says(
     assert one(con, "SELECT count_if(NOT opted_in) FROM consents") > 500
 
 
-def test_the_generator_makes_the_same_people_again_from_a_few_lines(tmp_path: Path) -> None:
+def test_the_generator_makes_the_same_people_each_time(tmp_path: Path) -> None:
     lines, names = tmp_path / "lines.parquet", tmp_path / "names"
     names.mkdir()
     duckdb.sql(
@@ -282,7 +282,7 @@ def test_the_generator_makes_the_same_people_again_from_a_few_lines(tmp_path: Pa
     assert made[0]["customers.csv"].count(b"\n") == 1 + 9 + 58
 
 
-def test_the_readme_says_what_is_real_and_what_is_made(sources: dict[str, SourceInfo]) -> None:
+def test_the_readme_says_what_is_real_and_what_is_invented(sources: dict[str, SourceInfo]) -> None:
     text = (DATA / "README.md").read_text(encoding="utf-8")
     for words in ("10.24432/C5CG6D", "CC BY 4.0", "Chen", "CC0", "16,343,651.02", "**invented**"):
         assert words in text

@@ -1,4 +1,4 @@
-"""Two runs of one day take turns with the ledger; each sends, and reports, its own plan."""
+"""Two runs of one day take turns with the ledger; each sends and reports its own plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = {"BRAZE_API_KEY": SANDBOX_API_KEY}
 
 
 class Runs:
-    """Steps of runs of one day, by the name of the run."""
+    """The steps of several runs of one day, by the name of the run."""
 
     def __init__(self, world: World, t: TemplateSettings) -> None:
         self.world, self.t = world, t

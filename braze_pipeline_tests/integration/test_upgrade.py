@@ -1,4 +1,4 @@
-"""A database that version 0.1.0 made goes on under this one (``braze_pipeline_tests/old``)."""
+"""A database made by version 0.1.0 works with this version (``braze_pipeline_tests/old``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def old(tmp_path: Path) -> OldDatabase:
 
 @pytest.fixture
 def braze(old: OldDatabase) -> Iterator[Sandbox]:
-    """Has what it had when 0.1.0 was last used."""
+    """A sandbox with the profiles that 0.1.0 left in Braze."""
     with Sandbox(users=[{"external_id": u, **v} for u, v in old.braze("braze").items()]) as found:
         for user in REFUSED:
             found.refuse(user)
@@ -47,13 +47,13 @@ def objects(old: OldDatabase, plan_id: str) -> dict[str, Any]:
 
 
 def planned_by_0_1_0(old: OldDatabase) -> dict[str, Any]:
-    """What its own plan of 4 March, which was never sent, would send."""
+    """What 0.1.0's own plan of 4 March, which was never sent, would send."""
     (file,) = old.warehouse.snapshots.glob("loyal-2026-03-04-*.parquet")
     return objects(old, file.stem)
 
 
 def profiles(old: OldDatabase, t: TemplateSettings, number: int) -> dict[str, dict[str, Any]]:
-    """What Braze should have after a day, by user; held values are left out."""
+    """What Braze should have after a day, by user, without suppressed values."""
     names = [a.name for a in t.attributes]
     with old.warehouse.connect() as con:
         result = con.execute(
@@ -73,7 +73,7 @@ def profiles(old: OldDatabase, t: TemplateSettings, number: int) -> dict[str, di
     }
 
 
-def test_it_plans_what_0_1_0_would_have_planned_and_braze_ends_with_just_that(
+def test_it_plans_what_0_1_0_would_have_planned_and_braze_ends_with_exactly_that(
     old: OldDatabase, braze: Sandbox
 ) -> None:
     t = old.template("loyal", braze.endpoint)
@@ -89,11 +89,11 @@ def test_it_plans_what_0_1_0_would_have_planned_and_braze_ends_with_just_that(
         if user in KNOWN - REFUSED:
             assert braze.profile(user) == values
     assert {braze.attributes_sent(user) for user in KNOWN - set(wanted)} == {0}
-    # Those of whom nothing is confirmed, the refused ones and nobody else are still open.
+    # Only users who are not confirmed in Braze, and the rejected ones, are still open.
     assert old.plan(t, 4).planned_users == 0
 
 
-def test_its_last_plan_can_still_be_looked_at(old: OldDatabase) -> None:
+def test_its_last_plan_can_still_be_shown(old: OldDatabase) -> None:
     with old.warehouse.connect() as con:
         plan = stored_plans.latest(con, old.template("loyal"))
         assert plan is not None
@@ -102,12 +102,14 @@ def test_its_last_plan_can_still_be_looked_at(old: OldDatabase) -> None:
         assert len(plan_preview(con, old.warehouse, plan, limit=100)) == 64
 
 
-def test_an_older_day_still_overwrites_nothing(old: OldDatabase, braze: Sandbox) -> None:
+def test_an_older_day_still_overwrites_nothing_after_the_upgrade(
+    old: OldDatabase, braze: Sandbox
+) -> None:
     t = old.template("loyal", braze.endpoint)
     adopted(old, t)
     plan = old.plan(t, 1)
     assert plan.superseded_users == 16
-    # Braze never had anything of this one: on 3 March it refused another object of theirs.
+    # Braze has nothing for this user: on 3 March it rejected another object for them.
     assert set(objects(old, plan.plan_id)) == {"c10"}
 
 
@@ -129,7 +131,7 @@ def test_the_next_day_is_built_planned_and_sent(old: OldDatabase, braze: Sandbox
             assert braze.profile(user) == values
 
 
-def test_answers_that_0_1_0_left_in_the_journal_are_not_asked_for_again(
+def test_requests_answered_in_the_journal_of_0_1_0_are_not_sent_again(
     old: OldDatabase,
 ) -> None:
     users = [{"external_id": u, **v} for u, v in old.braze("kiosk").items()]
@@ -138,7 +140,7 @@ def test_answers_that_0_1_0_left_in_the_journal_are_not_asked_for_again(
         had = {user for user, values in old.braze("kiosk").items() if values}
         adopted(old, t)
         plan = old.plan(t, 1)
-        # Braze had carried out one request more than was answered when the process was killed.
+        # When the process was killed, Braze had applied one request more than it had answered.
         planned = set(objects(old, plan.plan_id))
         assert len(had) == 18
         assert had & planned == {"c29", "c33", "c34"}
@@ -149,7 +151,7 @@ def test_answers_that_0_1_0_left_in_the_journal_are_not_asked_for_again(
                 assert kiosk.profile(user) == values
 
 
-def test_a_ledger_that_names_no_endpoint_is_adopted_first(old: OldDatabase) -> None:
+def test_a_ledger_without_an_endpoint_must_be_adopted_first(old: OldDatabase) -> None:
     with pytest.raises(EndpointMismatch, match=r"0\.1\.0"):
         old.plan(old.template("loyal"), 4)
 

@@ -46,7 +46,7 @@ def test_whichever_sensor_comes_first_there_is_one_action_and_one_notification(
         world.tick(name)
     assert (world.one().action, world.one().count) == ("braze_unavailable", 1)
     assert [body["event"] for _, body in http.requests] == ["action.opened"]
-    assert (world.acted_on, world.said) == ([], world.said)
+    assert (world.acted_on, world.reported) == ([], world.reported)
     said = [
         e.message for e in world.instance.all_logs(run.run_id) if "Workflow action" in e.message
     ]
@@ -69,7 +69,7 @@ def test_a_tick_that_opens_closes_or_notifies_does_not_say_skipped(
     assert len(world.acted_on) == 3
 
     world.tick(ACTIONS)
-    assert (world.acted_on, world.said) == ([], "No run of this destination has ended.")
+    assert (world.acted_on, world.reported) == ([], "No run of this destination has ended.")
 
     world.raises.clear()
     good = world.run(day=NEXT_DAY)
