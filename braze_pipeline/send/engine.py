@@ -21,7 +21,7 @@ from braze_pipeline.send.batches import Batch, batches, users_in
 from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline.send.delivery import Delivery, GivenUp, Halted
 from braze_pipeline.send.result import SendMetrics, SendProgress, SendResult
-from braze_pipeline.storage.journal import JournalProgress, Status, Writer
+from braze_pipeline.storage.journal import JournalProgress, Status, Writer, progress
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.redaction import Secret
@@ -80,7 +80,7 @@ def send_plan(
         LedgerError: the journal cannot be read.
         BaseException: an interrupt is passed on, after requests in flight have ended.
     """
-    earlier = journal.progress(job.plan_id)
+    earlier = progress(journal.path, job.plan_id)
     total = users_in(job.snapshot)
     send_id = journal.start(
         destination=job.destination.name,

@@ -1,7 +1,8 @@
 """The read-back: what Braze has of a sample of users, compared with what was sent to them.
 
 A difference names the attribute, never the value. Braze usually takes a tenth of a second to
-process an update (docs, "Race conditions"); the sample is read again once before it counts.
+process an update (docs, "Race conditions"), so the sample is read a second time before a difference
+counts.
 """
 
 from __future__ import annotations
@@ -12,28 +13,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.send.batches import batches
+from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.storage.journal import Journal
 
-AGAIN_SECONDS: Final = 2.0
+REREAD_SECONDS: Final = 2.0
 _CUSTOM: Final = "custom_attributes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadBack:
-    """What was found.
+    """The result of a read-back.
 
     Attributes:
-        compared: Users that Braze returned; it has not all of a plan's users.
-        differences: Attribute name to how many of them differ in it.
+        compared: Users that Braze returned; it may not have all users of a plan.
+        differences: Attribute name to the number of users that differ in it.
     """
 
     compared: int
@@ -45,55 +47,52 @@ class ReadBack:
         return not self.differences
 
     def sentence(self) -> str:
-        """What was found, in words and counts."""
+        """The result in one line."""
         if self.agrees:
             return f"{self.compared:,} users read back: Braze has what was sent."
-        found = ", ".join(f"{name} ({count:,})" for name, count in self.differences.items())
+        names = ", ".join(f"{name} ({count:,})" for name, count in self.differences.items())
         return (
-            f"{self.compared:,} users read back; Braze has otherwise: {found}. It may still be "
-            "processing, or it dropped the values."
+            f"{self.compared:,} users read back; Braze has other values for: {names}. It may "
+            "still be processing them, or it dropped them."
         )
 
 
 def read_back(
     client: BrazeClient,
-    journal: Journal,
+    journal_path: Path,
     *,
     snapshot: Path,
     plan_id: str,
     identifier: str,
     users: int,
 ) -> ReadBack:
-    """Compare the first accepted users of a plan, at most 50, with what Braze has of them.
+    """Compare the first accepted users of a plan, at most 50, with their profiles in Braze.
 
     Raises:
         BrazeError: Braze refuses or cannot be reached.
     """
-    sent = dict(_accepted(journal, snapshot, plan_id, identifier, min(users, EXPORT_IDS)))
-    found = _compare(client, sent, identifier)
-    if not found.agrees:
-        time.sleep(AGAIN_SECONDS)
-        found = _compare(client, sent, identifier)
-    return found
+    accepted = _accepted(journal_path, snapshot, plan_id, identifier)
+    sent = dict(islice(accepted, min(users, EXPORT_IDS)))
+    result = _compare(client, sent, identifier)
+    if not result.agrees:
+        time.sleep(REREAD_SECONDS)
+        result = _compare(client, sent, identifier)
+    return result
 
 
 def _accepted(
-    journal: Journal, snapshot: Path, plan_id: str, identifier: str, most: int
+    journal_path: Path, snapshot: Path, plan_id: str, identifier: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    refused = journal.refused(plan_id)
-    answered = journal.progress(plan_id).ranges
-    taken = 0
+    """Each accepted user of a plan with what was sent to it."""
+    refused = set(journal.refused(journal_path, plan_id))
+    answered = journal.progress(journal_path, plan_id).ranges
     for batch in batches(snapshot, {}):
         ranges = answered.get(batch.request_no, ())
-        for place, text in enumerate(batch.values.to_pylist(), start=batch.first):
-            done = any(first <= place < first + count for first, count in ranges)
-            if not done or (batch.request_no, place) in refused:
-                continue
-            if taken == most:
-                return
-            taken += 1
-            values = json.loads(text)
-            yield str(values.pop(identifier)), values
+        for position, text in enumerate(batch.values.to_pylist(), start=batch.first):
+            done = any(first <= position < first + count for first, count in ranges)
+            if done and (batch.request_no, position) not in refused:
+                values = json.loads(text)
+                yield str(values.pop(identifier)), values
 
 
 def _compare(
@@ -117,13 +116,12 @@ def _compare(
 
 
 def same(sent: Any, there: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Whether Braze has a value, in whichever form it gives times back."""
-    if sent == there or (isinstance(sent, list) and not sent and there is None):
+    """Whether a value in Braze is the one sent, in whichever form Braze returns times."""
+    if sent == there or (sent == [] and there is None):
         return True
     if not isinstance(sent, str) or not isinstance(there, str):
         return False
-    mine, theirs = _moment(sent), _moment(there)
-    return mine is not None and mine == theirs
+    return _moment(sent) is not None and _moment(sent) == _moment(there)
 
 
 def _moment(text: str) -> datetime | None:

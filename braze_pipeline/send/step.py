@@ -216,7 +216,7 @@ def _read_back(
         return with_retries(
             lambda: read_back(
                 client,
-                Journal(warehouse.journal_path),
+                warehouse.journal_path,
                 snapshot=warehouse.snapshot(plan.plan_id),
                 plan_id=plan.plan_id,
                 identifier=destination.identifier,

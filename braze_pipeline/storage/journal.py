@@ -1,9 +1,10 @@
-"""The acknowledgement journal: what Braze has answered, one small row a request, as it happens.
+"""The acknowledgement journal: what Braze answered, one small row per request, as it happens.
 
-SQLite (WAL, synchronous FULL). It is the only thing written while a send is under way, so that a
-crash at any instant costs at most the requests in flight. The fold brings it into the ledger.
+SQLite (WAL, synchronous FULL). It is the only thing written during a send, so that a crash at any
+instant costs at most the requests in flight. Afterwards its acknowledgements are applied to the
+ledger.
 
-All SQL over its tables is here, so that whoever reads it counts in one way.
+All SQL on its tables is here, so that everyone counts in the same way.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,11 +30,11 @@ from braze_pipeline.storage.warehouse import disk_full
 Status = Literal["running", "done", "stopped", "failed"]
 
 _GROUP: Final = 500
-"""Rows that one commit takes at the most."""
+"""The maximum number of rows in one commit."""
 
 _LINGER_SECONDS: Final = 0.01
-"""How long a first row waits for others: a commit of one row costs a fifth of its request. At
-Braze's limit ten answers wait so."""
+"""How long the first row of a commit waits for others: a commit per row would add a fifth to the
+cost of each request. At Braze's rate limit about ten answers share a commit."""
 
 _END: Final = None
 
@@ -44,10 +45,10 @@ class Acknowledgement:
 
     Attributes:
         request_no: Number of the request in the plan.
-        first_index, count: The objects it is about.
-        refused: Position in the request to Braze's sentence (safe to store); the rest is accepted.
+        first_index, count: The range of objects.
+        refused: Position in the request to Braze's reason (safe to store); the rest is accepted.
         status: The HTTP status.
-        attempt: Which attempt brought it.
+        attempt: The number of the attempt that got the answer.
     """
 
     request_no: int
@@ -60,11 +61,11 @@ class Acknowledgement:
 
 @dataclass(frozen=True)
 class JournalProgress:
-    """What earlier sends of a plan have brought.
+    """What all sends of a plan have achieved so far.
 
     Attributes:
-        ranges: Request number to (first index, count) of the objects that have their answer.
-        accepted, refused: Objects.
+        ranges: Request number to (first index, count) of the objects with a final answer.
+        accepted, refused: Numbers of objects.
     """
 
     ranges: Mapping[int, Sequence[tuple[int, int]]]
@@ -78,19 +79,19 @@ class JournalProgress:
 
 
 class Journal:
-    """The journal's file: starting and ending sends, and what was acknowledged so far."""
+    """The journal as the sender writes it."""
 
     def __init__(self, path: Path) -> None:
         """Open the journal, or create it.
 
         Raises:
-            LedgerError: the file is not a journal of ours.
+            LedgerError: the file is not a journal.
             NewerVersion: a newer version of the package wrote it.
-            DiskFull: no room is left.
+            DiskFull: the disk is full.
         """
         self.path = path
         private.file(path)
-        with _told(path), closing(self._connect()) as con:
+        with _named_errors(path), closing(self._connect()) as con:
             JOURNAL.upgrade(con, path)
 
     def _connect(self) -> sqlite3.Connection:
@@ -100,50 +101,42 @@ class Journal:
         return con
 
     def start(self, *, destination: str, template: str, plan_id: str, run_id: str) -> int:
-        """Note that a send begins; its number."""
-        with _told(self.path), closing(self._connect()) as con, con:
-            # Whoever holds the destination's lock is the only sender: one that still says
+        """Record the start of a send; returns its number."""
+        with _named_errors(self.path), closing(self._connect()) as con, con:
+            # The caller holds the destination's lock and is the only sender: a send that is still
             # "running" was killed.
             con.execute(
                 "UPDATE sends SET status = 'stopped', ended_at = ? "
                 "WHERE destination = ? AND status = 'running'",
                 [_now(), destination],
             )
-            found = con.execute(
+            cursor = con.execute(
                 "INSERT INTO sends (destination, template, plan_id, run_id, started_at, status) "
                 "VALUES (?, ?, ?, ?, ?, 'running')",
                 [destination, template, plan_id, run_id, _now()],
             )
-            return int(found.lastrowid or 0)
+            return int(cursor.lastrowid or 0)
 
     def end(self, send_id: int, status: Status, summary: Mapping[str, object]) -> None:
-        """Note that a send ended, and how."""
-        with _told(self.path), closing(self._connect()) as con, con:
+        """Record how a send ended."""
+        with _named_errors(self.path), closing(self._connect()) as con, con:
             con.execute(
                 "UPDATE sends SET status = ?, ended_at = ?, summary = ? WHERE send_id = ?",
                 [status, _now(), json.dumps(summary), send_id],
             )
 
-    def progress(self, plan_id: str) -> JournalProgress:
-        """What all sends of a plan together have brought."""
-        return progress(self.path, plan_id)
-
-    def refused(self, plan_id: str) -> set[tuple[int, int]]:
-        """Request number and position of every object of a plan that Braze refused."""
-        return set(refused(self.path, plan_id))
-
     def writer(self, send_id: int) -> Writer:
-        """The one thread that writes acknowledgements of a send."""
+        """Start the one thread that writes the acknowledgements of a send."""
         return Writer(self, send_id)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """One send that is not folded yet.
+    """A send that is not in the ledger yet.
 
     Attributes:
-        started_at: As the journal has it; tells it from a send of an earlier journal file.
-        ended: Nothing more will be acknowledged under it.
+        started_at: As the journal has it; distinguishes it from a send of an earlier journal file.
+        ended: Nothing more will be acknowledged in it.
         done: Every object of the plan has its final answer.
     """
 
@@ -156,11 +149,11 @@ class Send:
 
 
 def unapplied(path: Path, destination: str) -> list[Send]:
-    """The sends of a destination that are not wholly in the ledger yet, in order.
+    """The sends of a destination that are not completely in the ledger yet, in order.
 
     Raises:
-        LedgerError: the journal cannot be read. So do all that read it; where there is none, they
-            find nothing.
+        LedgerError: the journal cannot be read. This holds for all functions that read it; if there
+            is no journal, they return nothing.
     """
     rows = _read(
         path,
@@ -178,20 +171,20 @@ def unapplied(path: Path, destination: str) -> list[Send]:
 
 
 def mark_applied(path: Path, send: Send) -> None:
-    """Note that a send is in the ledger."""
-    with _told(path), closing(sqlite3.connect(path, timeout=30.0)) as con, con:
+    """Record that a send is in the ledger."""
+    with _named_errors(path), closing(sqlite3.connect(path, timeout=30.0)) as con, con:
         con.execute("UPDATE sends SET folded_at = ? WHERE send_id = ?", (_now(), send.send_id))
 
 
 def plan_of_run(path: Path, run_id: str) -> str | None:
-    """The plan that a run last began to send; None when it began none."""
+    """The plan that a run last started to send; None if it started none."""
     query = "SELECT plan_id FROM sends WHERE run_id = ? ORDER BY send_id DESC LIMIT 1"
     rows = _read(path, query, run_id)
     return rows[0][0] if rows else None
 
 
 def acknowledged(path: Path, destination: str) -> list[tuple[str, int, str]]:
-    """Plan, number and start of each send of a destination that brought any acknowledgement."""
+    """Plan, number and start of each send of a destination that got any acknowledgement."""
     return _read(
         path,
         "SELECT plan_id, send_id, started_at FROM sends WHERE destination = ? AND send_id IN "
@@ -201,7 +194,7 @@ def acknowledged(path: Path, destination: str) -> list[tuple[str, int, str]]:
 
 
 def last_acknowledged(path: Path, destination: str) -> str | None:
-    """When Braze last acknowledged anything to a destination (ISO 8601)."""
+    """When Braze last acknowledged anything for a destination (ISO 8601); None if never."""
     query = (
         "SELECT max(acknowledged_at) FROM acknowledgements JOIN sends USING (send_id) "
         "WHERE destination = ?"
@@ -211,7 +204,7 @@ def last_acknowledged(path: Path, destination: str) -> str | None:
 
 
 def ranges_of(path: Path, send_id: int) -> list[tuple[int, int, int, str]]:
-    """What a send got answers for: request number, first index, count, time (ISO 8601)."""
+    """The answered ranges of a send: request number, first index, count, time (ISO 8601)."""
     query = (
         "SELECT request_no, first_index, count, acknowledged_at FROM acknowledgements "
         "WHERE send_id = ?"
@@ -220,7 +213,7 @@ def ranges_of(path: Path, send_id: int) -> list[tuple[int, int, int, str]]:
 
 
 def refusals_of(path: Path, send_id: int) -> list[tuple[int, int, int | None, str, int]]:
-    """What Braze refused in a send: request number, index, HTTP status, its sentence, attempt."""
+    """What Braze refused in a send: request number, index, HTTP status, reason, attempt."""
     query = (
         "SELECT request_no, object_index, status, error, attempt FROM refusals WHERE send_id = ?"
     )
@@ -228,7 +221,7 @@ def refusals_of(path: Path, send_id: int) -> list[tuple[int, int, int | None, st
 
 
 def answered(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
-    """Request number, first index and count of what any send of a plan got answers for."""
+    """The answered ranges of all sends of a plan: request number, first index, count."""
     return _read(
         path,
         "SELECT DISTINCT request_no, first_index, count FROM acknowledgements "
@@ -238,7 +231,7 @@ def answered(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
 
 
 def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
-    """Request number and position of each object of a plan that Braze refused in any send."""
+    """Request number and position of each object that Braze refused in any send of a plan."""
     return _read(
         path,
         "SELECT DISTINCT request_no, object_index FROM refusals JOIN sends USING (send_id) "
@@ -248,26 +241,26 @@ def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
 
 
 def progress(path: Path, plan_id: str) -> JournalProgress:
-    """What all sends of a plan together have brought."""
+    """What all sends of a plan have achieved so far."""
     ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for request_no, first, count in answered(path, plan_id):
         ranges[request_no].append((first, count))
-    users = sum(count for parts in ranges.values() for _, count in parts)
-    lost = len(refused(path, plan_id))
-    return JournalProgress(dict(ranges), users - lost, lost)
+    objects = sum(count for parts in ranges.values() for _, count in parts)
+    refusals = len(refused(path, plan_id))
+    return JournalProgress(dict(ranges), objects - refusals, refusals)
 
 
 def _read(path: Path, query: str, key: str | int) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
-    with _told(path), closing(sqlite3.connect(path, timeout=30.0)) as con:
+    with _named_errors(path), closing(sqlite3.connect(path, timeout=30.0)) as con:
         return con.execute(query, (key,)).fetchall()
 
 
 class Writer:
-    """Writes acknowledgements in groups: workers do not wait for the disk.
+    """Writes acknowledgements in groups, so that workers do not wait for the disk.
 
-    What is in ``accepted`` and ``refused`` is committed; ``pending`` is not yet.
+    ``accepted`` and ``refused`` count committed objects; ``pending`` counts waiting answers.
     """
 
     def __init__(self, journal: Journal, send_id: int) -> None:
@@ -284,7 +277,7 @@ class Writer:
         self._thread.start()
 
     def put(self, acknowledgement: Acknowledgement) -> None:
-        """Hand over an answer; it is committed soon, and counted then."""
+        """Queue an answer; it counts once it is committed, soon afterwards."""
         with self._lock:
             self.pending += 1
         self._queue.put(acknowledgement)
@@ -295,22 +288,24 @@ class Writer:
         return self.accepted + self.refused
 
     def close(self) -> None:
-        """Commit what is there and end the thread."""
+        """Commit what is queued and end the thread."""
         self._queue.put(_END)
         self._thread.join()
 
     def _run(self) -> None:
         try:
             with closing(self._journal._connect()) as con:  # noqa: SLF001 - one module
-                while self._group(con):
+                while self._commit_group(con):
                     pass
         except (sqlite3.Error, OSError) as error:
             self.error = _error(error, self._journal.path)
             self.on_error()
-            self._drain()
+            # After a failed write nothing more counts; wait for the end.
+            while self._queue.get() is not _END:
+                pass
 
-    def _group(self, con: sqlite3.Connection) -> bool:
-        """Commit what is waiting as one transaction; False at the end."""
+    def _commit_group(self, con: sqlite3.Connection) -> bool:
+        """Commit what is waiting in one transaction; False at the end."""
         group = [self._queue.get()]
         if group[-1] is not _END:
             time.sleep(_LINGER_SECONDS)
@@ -319,57 +314,45 @@ class Writer:
                 group.append(self._queue.get_nowait())
             except queue.Empty:
                 break
-        found = [one for one in group if one is not None]
+        answers = [one for one in group if one is not None]
         now = _now()
         with con:
             con.executemany(
                 "INSERT INTO acknowledgements (send_id, request_no, first_index, count, "
                 "acknowledged_at) VALUES (?, ?, ?, ?, ?)",
-                [(self._send_id, a.request_no, a.first_index, a.count, now) for a in found],
+                [(self._send_id, a.request_no, a.first_index, a.count, now) for a in answers],
             )
             con.executemany(
                 "INSERT INTO refusals (send_id, request_no, object_index, status, error, attempt) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (self._send_id, a.request_no, index, a.status, text, a.attempt)
-                    for a in found
+                    for a in answers
                     for index, text in a.refused.items()
                 ],
             )
-        refused = sum(len(a.refused) for a in found)
+        refused = sum(len(a.refused) for a in answers)
         self.refused += refused
-        self.accepted += sum(a.count for a in found) - refused
+        self.accepted += sum(a.count for a in answers) - refused
         with self._lock:
-            self.pending -= len(found)
+            self.pending -= len(answers)
         return group[-1] is not _END
 
-    def _drain(self) -> None:
-        """After a failed write nothing more counts; only the end is waited for."""
-        while self._queue.get() is not _END:
-            pass
 
-
-class _told:  # noqa: N801 - reads as a word in `with`
-    """SQLite's and the system's errors as the operator's."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        if isinstance(error, (sqlite3.Error, OSError)):
-            raise _error(error, self._path) from error
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the system into errors that an operator can act on."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _error(error, path) from error
 
 
 def _error(error: Exception, path: Path) -> PipelineError:
     return disk_full(error, path) or LedgerError(
         f"The journal {path} cannot be used: {type(error).__name__}.",
-        fix="Check its folder's permissions and that the file is on a local disk; if it is "
-        "damaged, move it away (what was sent since the last fold is then sent again).",
+        fix="Check its folder's permissions and that the file is on a local disk. If it is "
+        "damaged, move it away: what was sent since the ledger was last updated is sent again.",
     )
 
 

@@ -26,7 +26,12 @@ def sent_and_read(folder: Path, sandbox: Sandbox, ids: list[str]) -> ReadBack:
     client = BrazeClient(settings, SECRET, pool=1)
     try:
         return read_back(
-            client, journal, snapshot=snapshot, plan_id="plan", identifier="external_id", users=50
+            client,
+            journal.path,
+            snapshot=snapshot,
+            plan_id="plan",
+            identifier="external_id",
+            users=50,
         )
     finally:
         client.close()

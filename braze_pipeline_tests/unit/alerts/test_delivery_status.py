@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.alerts import DeliveryStatus, ever_acknowledged, plan_of_run, sent_under
-from braze_pipeline.storage.journal import Acknowledgement, Journal
+from braze_pipeline.storage.journal import Acknowledgement, Journal, progress
 
 
 def acknowledge(path: Path, run_id: str, request: int, count: int, refused: int = 0) -> None:
@@ -43,7 +43,7 @@ def test_send_and_action_count_a_plan_alike_also_what_was_answered_twice(tmp_pat
     path = tmp_path / "journal.sqlite"
     acknowledge(path, "run-1", request=0, count=75, refused=2)
     acknowledge(path, "run-2", request=0, count=75, refused=2)
-    found = Journal(path).progress("plan")
+    found = progress(path, "plan")
     assert (found.accepted, found.refused) == (73, 2)
     assert sent_under(path, "plan", planned=75) == DeliveryStatus(
         planned=75, accepted=73, rejected=2
