@@ -1,8 +1,8 @@
-"""Files that only their owner reads, whatever the umask: they hold customers' values.
+"""Files that only their owner can read, whatever the umask: they contain customers' values.
 
-DuckDB makes and removes its WAL and temporary files as it needs them, so that nothing can be made
-for it beforehand: while it is open, the umask of the process is the strict one. SQLite's -wal and
--shm take the mode of their database.
+DuckDB creates and removes its WAL and temporary files as it needs them, so nobody can create them
+beforehand: while it is open, the process has a strict umask. SQLite's -wal and -shm files take the
+mode of their database.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 OTHERS = 0o077
-"""The rights of everybody but the owner."""
+"""The permissions of everybody but the owner."""
 _lock = threading.Lock()
 _before: list[int] = []
 
 
 @contextmanager
-def made() -> Iterator[None]:
-    """What is made meanwhile is private; also where several threads are in here."""
+def new_files() -> Iterator[None]:
+    """Files created in the block are private; several threads may be in it."""
     with _lock:
         _before.append(os.umask(OTHERS))
     try:
@@ -34,9 +34,9 @@ def made() -> Iterator[None]:
 
 
 def tighten(*paths: Path) -> None:
-    """Take the rights of others away, from what is there and is ours.
+    """Remove the permissions of others from the files that exist and are ours.
 
-    By its path: to open a database and close it again would let go of the locks on it.
+    This goes by the path: opening and closing a database's file would release the locks on it.
     """
     for path in paths:
         with suppress(FileNotFoundError, PermissionError):
@@ -46,7 +46,7 @@ def tighten(*paths: Path) -> None:
 
 
 def file(path: Path) -> Path:
-    """Make a file, empty, where there is none, with its folder; tighten it where there is one."""
+    """Create an empty file and its folder if absent; make it private if it exists."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -55,7 +55,7 @@ def file(path: Path) -> Path:
 
 
 def folder(path: Path) -> Path:
-    """Make a folder where there is none; tighten it where there is one."""
+    """Create a folder if absent; make it private if it exists."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     tighten(path)
     return path

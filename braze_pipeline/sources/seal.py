@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
 from braze_pipeline.sources.find import PARQUET, place_of
-from braze_pipeline.storage.warehouse import columns, lacking, literal, prepare, quote
+from braze_pipeline.storage.warehouse import columns, literal, prepare, quote, resource_errors
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +45,7 @@ def sealed(
     """
     import duckdb
 
-    with lacking(scratch), duckdb.connect() as con:
+    with resource_errors(scratch), duckdb.connect() as con:
         prepare(con)
         con.execute(f"SET temp_directory = {literal(str(scratch / 'spilt'))}")
         con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT}")

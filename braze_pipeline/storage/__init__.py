@@ -1,1 +1,1 @@
-"""What lasts: the DuckDB file, day partitions, migrations, the journal, rejections, locks."""
+"""Everything that is kept: the DuckDB file, day partitions, the journal, migrations, locks."""

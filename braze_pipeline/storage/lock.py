@@ -1,7 +1,7 @@
-"""One send a destination at a time, and no change of its ledger by a command meanwhile.
+"""One send per destination at a time, and no command that changes its ledger meanwhile.
 
-Who does either holds a file's lock. The operating system lets the lock go when its holder ends,
-however it ends.
+Both hold the lock of a file. The operating system releases it when the process ends, however it
+ends.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _POLL_SECONDS = 0.2
 
 @contextmanager
 def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold the destination's lock.
+    """Hold the destination's lock during the block.
 
     Raises:
-        SendBusy: somebody else still holds it after ``wait`` seconds.
+        SendBusy: another process still holds it after ``wait`` seconds.
     """
     file = os.open(private.file(path), os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -47,15 +47,15 @@ def between_sends(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database while nothing is sent to the destinations.
 
-    The locks come first: whoever sends needs the database before it can end.
+    The locks are taken first, because a send needs the database before it can end.
 
     Raises:
-        SendBusy: a send is still under way after ``wait`` seconds.
+        SendBusy: a send is still running after ``wait`` seconds.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for name in sorted(set(destinations)):
-            held.enter_context(sending(warehouse.lock_path(name), name, wait=wait))
-        yield held.enter_context(warehouse.connect())
+            stack.enter_context(sending(warehouse.lock_path(name), name, wait=wait))
+        yield stack.enter_context(warehouse.connect())
 
 
 def _take(file: int, destination: str, wait: float) -> None:
@@ -66,9 +66,9 @@ def _take(file: int, destination: str, wait: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise SendBusy(
-                    f"A send to {destination}, or a command on its ledger, is under way; waited "
-                    f"{wait:.0f} s for it.",
-                    fix="Let it end, then run again; if it hangs, terminate its run.",
+                    f"A send to {destination}, or a command on its ledger, is still running after "
+                    f"{wait:.0f} s.",
+                    fix="Wait until it ends, then run again. If it hangs, terminate its run.",
                 ) from None
             time.sleep(_POLL_SECONDS)
         else:

@@ -1,7 +1,7 @@
 """How a personal value is shown: its shape, never its content.
 
-Letters become ``x``, digits ``9``; other signs stay, because the format is what an operator needs
-in order to mend a value ("99999 999999" tells of a phone with no country code).
+Letters become ``x`` and digits ``9``. Other characters stay, because an operator needs the format
+to fix a value ("99999 999999" is a phone number without a country code).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_TEXT = 500
 
 
 def mask(value: object) -> str | None:
-    """The shape of a value, at most 40 signs of it; None stays None."""
+    """The shape of a value, at most 40 characters long; None stays None."""
     if value is None:
         return None
     shape = _DIGIT.sub("9", _LETTER.sub("x", str(value)))
@@ -29,7 +29,7 @@ def mask(value: object) -> str | None:
 
 def mask_sql(expression: str) -> str:
     r"""The same in DuckDB SQL, for an expression of any type."""
-    # Signs are replaced one by one, so what is cut off could not show anyway.
+    # Characters are replaced one by one, so what is cut off would not show anyway.
     text = f"left(({expression})::VARCHAR, {MASK_LENGTH + 1})"
     letters = f"regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')"
     shape = f"regexp_replace({letters}, '\\p{{N}}', '9', 'g')"
@@ -40,14 +40,14 @@ def mask_sql(expression: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """A text of another's making in which quoted parts and words with digits or an @ are masked."""
+    """A text from elsewhere, with quoted parts and words with digits or an @ masked."""
     masked = _QUOTED.sub(lambda m: f"{m.group(1)}{mask(m.group(2))}{m.group(1)}", text)
     masked = _WORD_WITH_DATA.sub(lambda m: mask(m.group(0)) or "", masked)
     return masked[:_MAX_TEXT]
 
 
 def describe_unknown(error: BaseException) -> str:
-    """An unforeseen exception: its type, where it arose, and its text with all values masked."""
+    """An unexpected exception: its type, where it was raised, and its text with values masked."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
     return f"{type(error).__name__} at {place}: {mask_text(str(error))}"

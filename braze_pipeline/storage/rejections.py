@@ -1,7 +1,7 @@
-"""The table of what did not get through: rows, and single values of rows.
+"""The table of rejected rows and rejected values.
 
-A rejection names the customer, the attribute, the stage, the rule that refused it and the run. The
-value is there only as a mask.
+A rejection names the customer, the attribute, the stage, the rule that rejected it and the run. The
+value is masked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE = "records.rejections"
 
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
-    """How many rejections of a template's days there are, of all stages."""
+    """The number of rejections of a template's days, in all stages."""
     row = con.execute(
         f"SELECT count(*) FROM {TABLE} WHERE destination = ? AND template = ? "
         "AND as_of IN (SELECT unnest(?::DATE[]))",
@@ -31,7 +31,7 @@ def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[da
 def clear(
     con: duckdb.DuckDBPyConnection, *, destination: str, template: str, stage: str, as_of: object
 ) -> None:
-    """Forget an earlier run's rejections of the same day and stage: a rerun replaces them."""
+    """Delete an earlier run's rejections of the same day and stage: a rerun replaces them."""
     con.execute(
         f"DELETE FROM {TABLE} WHERE destination = ? AND template = ? AND stage = ? AND as_of = ?",
         [destination, template, stage, as_of],

@@ -1,7 +1,7 @@
 """The DuckDB file, and how processes share it.
 
-DuckDB takes one writing process a file. So a connection is opened late, closed early, and a lock
-held elsewhere is waited for, then named.
+DuckDB allows one writing process per file. So a connection is opened late and closed early, and a
+lock of another process is waited for and then reported.
 """
 
 from __future__ import annotations
@@ -31,40 +31,38 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_SECONDS = 60.0
 _BESIDE = (".wal", ".tmp")
-"""What DuckDB makes beside its file, and leaves there when it is killed."""
+"""Files that DuckDB creates beside its own, and leaves there when it is killed."""
 
 SNAPSHOTS = ".snapshots"
 
-# What SQLite and DuckDB say; the last of DuckDB's temporary files, which may take most of the disk.
 _FULL = ("No space left on device", "database or disk is full", "max_temp_directory_size")
-
+"""How SQLite and DuckDB report a full disk. The last is about DuckDB's temporary files, which may
+take most of the disk."""
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 OURS = "__"
-"""What the names of our own columns begin with, where they stand beside columns that a brand named.
-A brand's own column may not begin so, so that no name that it chooses means one of ours."""
+"""The prefix of our own columns in tables that also have a brand's columns. A brand's column may
+not start with it, so that none can be mistaken for ours."""
 
 
 def name_key(name: str) -> str:
-    """The same for all names that DuckDB takes for one: it does for ``A`` and ``a``, not for ``Ä``
-    and ``ä``.
-    """
+    """Equal for names that are equal in DuckDB: ``A`` and ``a`` are, ``Ä`` and ``ä`` are not."""
     return name.translate(_LOWER)
 
 
 def quote(identifier: str) -> str:
-    """An identifier as DuckDB reads it back letter by letter."""
+    """An identifier, quoted for SQL."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as a SQL literal, for places where DuckDB takes no parameter (paths, COPY)."""
+    """A text as a SQL literal, where DuckDB accepts no parameter (paths, COPY)."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def family(type_: str) -> str:
-    """The sort of a DuckDB type: what its values have in common for a mapping."""
+    """The family of a DuckDB type: types that are mapped in the same way."""
     bare = type_.upper()
     if bare.endswith("]"):
         return "list"
@@ -96,10 +94,10 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The DuckDB file and what lies beside it.
+    """The DuckDB file and the files beside it.
 
     Attributes:
-        path: The DuckDB file. Created with its folder when it is not there.
+        path: The DuckDB file. It is created with its folder if absent.
         lock_wait: Seconds to wait for a lock that another process holds.
     """
 
@@ -117,7 +115,7 @@ class Warehouse:
         return self.path.with_suffix(SNAPSHOTS)
 
     def snapshot(self, plan_id: str) -> Path:
-        """The snapshot of a plan, wherever the database and its folder were moved to."""
+        """The snapshot of a plan, wherever the database and its folder were moved."""
         return self.snapshots / f"{plan_id}.parquet"
 
     @property
@@ -126,28 +124,28 @@ class Warehouse:
         return self.path.with_suffix(".actions.sqlite")
 
     def lock_path(self, destination: str) -> Path:
-        """The file whose lock means: a send to this destination is under way."""
+        """The file that is locked during a send to this destination."""
         return self.path.with_suffix(f".{destination}.lock")
 
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A short connection; always closed, also on an exception.
+        """A short connection; always closed, even after an exception.
 
-        One that may write brings the file to the schemas of this version first.
+        A connection that may write first upgrades the file to the schemas of this version.
 
         Raises:
             DatabaseLocked: another process kept the file open for longer than ``lock_wait``.
-            DiskFull: no room is left beside the file.
+            DiskFull: the disk of the file is full.
             OutOfMemory: a statement needs more memory than DuckDB may use.
-            LedgerError: the file is not a DuckDB file this version can read.
+            LedgerError: this version cannot read the file as a DuckDB file.
             NewerVersion: a newer version of the package wrote it.
         """
         if not read_only:
-            # The others are tightened where they are opened.
-            private.tighten(self.path, *(self.path.with_name(self.path.name + x) for x in _BESIDE))
+            beside = (self.path.with_name(self.path.name + suffix) for suffix in _BESIDE)
+            private.tighten(self.path, *beside)
         with (
-            lacking(self.path),
-            private.made(),
+            resource_errors(self.path),
+            private.new_files(),
             closing(self._open(read_only=read_only)) as connection,
         ):
             if not read_only:
@@ -156,9 +154,9 @@ class Warehouse:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder beside the file, gone at the end.
+        """A private folder beside the file, removed at the end.
 
-        Those of processes that were killed are removed first: each holds its folder's lock.
+        Folders left by killed processes are removed first: nobody holds their lock.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         prefix = f"{self.path.stem}.scratch-"
@@ -167,7 +165,7 @@ class Warehouse:
                 shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
         with _locked(folder):
-            # Under the name that others look for only once it is locked.
+            # It gets the name that other processes look for only once it is locked.
             folder = folder.rename(folder.with_name(folder.name.removeprefix(".")))
             try:
                 yield folder
@@ -182,8 +180,8 @@ class Warehouse:
         while True:
             try:
                 connection = duckdb.connect(str(self.path), read_only=read_only)
-            except duckdb.IOException as error:
-                if not _is_lock(error):
+            except duckdb.Error as error:
+                if "Could not set lock on file" not in str(error):
                     raise _unreadable(error, self.path) from error
                 if time.monotonic() > deadline:
                     raise DatabaseLocked(
@@ -191,31 +189,31 @@ class Warehouse:
                         fix="End it (a DuckDB shell, a notebook, another run) and run again.",
                     ) from error
                 time.sleep(random.uniform(0.05, 0.4))
-            except duckdb.Error as error:
-                raise _unreadable(error, self.path) from error
             else:
                 prepare(connection)
                 return connection
 
 
 @contextmanager
-def lacking(path: Path) -> Iterator[None]:
-    """Errors of DuckDB as ``DiskFull`` (of the disk of ``path``) or ``OutOfMemory``, if so."""
+def resource_errors(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors into ``DiskFull`` (the disk of ``path``) or ``OutOfMemory`` if they mean
+    that.
+    """
     try:
         yield
     except Exception as error:
-        found = disk_full(error, path) or out_of_memory(error)
-        if found is not None:
-            raise found from error
+        known = disk_full(error, path) or _out_of_memory(error)
+        if known is not None:
+            raise known from error
         raise
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; the system frees it when the process ends, however it ends.
+    """Hold a folder's lock; the system releases it when the process ends, however it ends.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: another process holds it.
     """
     opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -227,13 +225,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
     """Name and DuckDB type of each column of a table, view or query."""
-    found = con.execute(f"DESCRIBE {relation}").fetchall()
-    return tuple((str(row[0]), str(row[1])) for row in found)
+    rows = con.execute(f"DESCRIBE {relation}").fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in rows)
 
 
 @contextmanager
 def registered(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
-    """Rows of Arrow under a name of SQL."""
+    """Make Arrow rows available in SQL under a name."""
     _finish(con)
     con.register(name, rows)
     try:
@@ -243,44 +241,37 @@ def registered(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Ite
 
 
 def arrow(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """The rows of a query."""
+    """The rows of a query, in Arrow."""
     _finish(con)
     return con.sql(query).to_arrow_table()
 
 
 def _finish(con: duckdb.DuckDBPyConnection) -> None:
-    """Give up what was not read of the last result: in DuckDB 2 it blocks all but ``execute``."""
+    """Discard the unread rest of the last result: in DuckDB 2 it blocks all but ``execute``."""
     con.execute("SELECT 1").fetchall()
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """The session settings that every connection of ours has."""
+    """The session settings of every connection."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET enable_progress_bar = false")
-    # A table's name in SQL is never a variable of the program.
+    # A table's name in SQL must never refer to a Python variable.
     connection.execute("SET python_enable_replacements = false")
 
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:
-    """``DiskFull`` when that is what an exception of DuckDB, SQLite or the system means."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return _disk_full(path)
-    text = str(error)
-    if any(words in text for words in _FULL):
-        return _disk_full(path)
-    return None
-
-
-def _disk_full(path: Path) -> DiskFull:
+    """``DiskFull`` if that is what an exception of DuckDB, SQLite or the system means."""
+    out_of_space = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if not out_of_space and not any(words in str(error) for words in _FULL):
+        return None
     return DiskFull(
-        f"No room is left on the disk that holds {path}.",
-        fix="Free some room and run again: what Braze acknowledged is kept.",
+        f"The disk that holds {path} is full.",
+        fix="Free some space and run again: what Braze acknowledged is kept.",
     )
 
 
-def out_of_memory(error: BaseException) -> OutOfMemory | None:
-    """``OutOfMemory`` when that is what an exception of DuckDB means."""
+def _out_of_memory(error: BaseException) -> OutOfMemory | None:
     import duckdb
 
     if not isinstance(error, duckdb.OutOfMemoryException):
@@ -288,20 +279,13 @@ def out_of_memory(error: BaseException) -> OutOfMemory | None:
     used = re.search(r"\(([\d.]+ \w+/[\d.]+ \w+) used\)", str(error))
     return OutOfMemory(
         "DuckDB needs more memory than it may use" + (f" ({used[1]})." if used else "."),
-        fix="Give the machine more, or let the SQL keep less of each customer (docs/running-it.md, "
-        "Sizing).",
+        fix="Give the machine more memory, or keep less per customer in the SQL "
+        "(docs/running-it.md, Sizing).",
     )
 
 
-def _is_lock(error: Exception) -> bool:
-    return "Could not set lock on file" in str(error)
-
-
 def _unreadable(error: Exception, path: Path) -> Exception:
-    full = disk_full(error, path)
-    if full is not None:
-        return full
-    return LedgerError(
+    return disk_full(error, path) or LedgerError(
         f"{path} cannot be opened as a DuckDB file: {error}",
         fix="Check the path in BRAZE_PIPELINE_DATABASE and the DuckDB version that wrote the file.",
     )

@@ -1,18 +1,18 @@
-"""What lasts has a version: four schemas, their migrations, and the one runner for all of them.
+"""Stored data has a version: four schemas, their migrations, and one runner for all of them.
 
 ============ ================================================================================
 ``ledger``   in the DuckDB file: what Braze acknowledged
-``records``  in the DuckDB file: days, plans, rejections, outcomes, what was read and followed once
-``journal``  the SQLite file beside it: what Braze answers while a send is under way
+``records``  in the DuckDB file: days, plans, rejections, outcomes, caches
+``journal``  the SQLite file beside it: what Braze answers during a send
 ``actions``  the SQLite file beside it: workflow actions and their notifications
 ============ ================================================================================
 
-A schema's version is the number of its migrations that were carried out. Append one; never edit
-one that was released. Each is all or nothing: a crash leaves the version before it. Tables that a
-brand or a template shapes (day tables, the ledger's wide table) fit themselves to it and are not
-migrated here.
+A schema's version is the number of migrations that were applied. Append a migration; never edit a
+released one. Each is all or nothing: after a crash the previous version is intact. Tables that
+depend on a brand or a template (day tables, the ledger's wide table) adapt by themselves and are
+not migrated here.
 
-A database of a newer version is refused: what this version does not know it might overwrite.
+A newer database is refused, because this version might overwrite what it does not know.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from braze_pipeline.storage.migrations.runner import (
 LEDGER = DuckDBSchema(name="ledger", migrations=(sql("ledger_1.sql"), sql("ledger_2.sql")))
 
 RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"), sql("records_2.sql")))
-"""Version 0.1.0 gave these tables no version: the first migration creates what is not there."""
+"""Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))
 ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"),))
@@ -40,7 +40,7 @@ DATABASE = (LEDGER, RECORDS)
 
 
 def upgrade(con: Connection, where: Path | str) -> None:
-    """Bring the DuckDB file ``where`` to the schemas of this version.
+    """Upgrade the DuckDB file ``where`` to the schemas of this version.
 
     Raises:
         NewerVersion: a newer version of the package wrote it; nothing was changed.

@@ -1,4 +1,4 @@
-"""Brings a schema to this version of the package, one migration and one transaction at a time."""
+"""Upgrades a schema to this version of the package, one migration and transaction at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Schema(ABC):
     """Tables under one version number.
 
     Attributes:
-        name: As messages and ``doctor`` have it.
+        name: As messages and ``doctor`` show it.
         migrations: In order; append, never edit.
     """
 
@@ -53,14 +53,14 @@ class Schema(ABC):
 
     @abstractmethod
     def found(self, con: Connection) -> int:
-        """The version that a database has; 0 for one without these tables, or from before."""
+        """The version of a database; 0 if it has no such tables, or they have no version yet."""
 
     @abstractmethod
     def _write(self, con: Connection, version: int) -> None:
         """Store the version, in the transaction of its migration."""
 
     def refuse_newer(self, con: Connection, where: Path | str) -> int:
-        """The version found in ``where``, a file.
+        """The version of the file ``where``.
 
         Raises:
             NewerVersion: this version of the package does not know it.
@@ -75,10 +75,10 @@ class Schema(ABC):
         return found
 
     def upgrade(self, con: Connection, where: Path | str) -> None:
-        """Carry out the migrations that are missing.
+        """Apply the missing migrations.
 
         Args:
-            con: A connection with no transaction under way.
+            con: A connection without an open transaction.
             where: The file, for messages.
 
         Raises:
@@ -87,7 +87,7 @@ class Schema(ABC):
         for number in range(self.refuse_newer(con, where) + 1, self.version + 1):
             con.execute(self.begin)
             try:
-                if self.found(con) < number:  # nobody else was faster
+                if self.found(con) < number:  # no other process was faster
                     self.migrations[number - 1](con)
                     self._write(con, number)
             except BaseException:

@@ -85,11 +85,11 @@ def test_what_is_made_is_private_until_the_last_of_several_threads_is_done(tmp_p
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with private.made():
+        with private.new_files():
             inside.set()
             leave.wait(30)
 
-    with private.made():
+    with private.new_files():
         thread = threading.Thread(target=other)
         thread.start()
         assert inside.wait(30)
