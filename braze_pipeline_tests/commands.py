@@ -21,7 +21,7 @@ def store_of(brand: SmallBrand) -> ActionStore:
 
 
 def one_action(brand: SmallBrand) -> Action:
-    (action,) = store_of(brand).open_ones()
+    (action,) = store_of(brand).open_actions()
     return action
 
 

@@ -264,9 +264,9 @@ class World:
         self.reported = ticked.skip_message or "; ".join(logged)
         return self.reported
 
-    def open_ones(self) -> list[Action]:
-        return self.store.open_ones()
+    def open_actions(self) -> list[Action]:
+        return self.store.open_actions()
 
     def one(self) -> Action:
-        (action,) = self.store.open_ones()
+        (action,) = self.store.open_actions()
         return action

@@ -4,20 +4,20 @@ What belongs here: the store of actions and notifications, the classes with thei
 a run did and did not send. What does not: Dagster, and the network.
 """
 
+from braze_pipeline.alerts.action_classes import Resolution
 from braze_pipeline.alerts.action_store import Action, ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.delivery_status import (
-    NOTHING,
+    NOTHING_SENT,
     DeliveryStatus,
+    delivery_status_of,
     ever_acknowledged,
     plan_of_run,
-    sent_under,
 )
-from braze_pipeline.alerts.kinds import Resolution
 from braze_pipeline.alerts.outbox import Message, Outbox
 from braze_pipeline.alerts.resolutions import resolution_of, resolutions
 
 __all__ = [
-    "NOTHING",
+    "NOTHING_SENT",
     "Action",
     "ActionStore",
     "DeliveryStatus",
@@ -26,9 +26,9 @@ __all__ = [
     "Outbox",
     "RecordResult",
     "Resolution",
+    "delivery_status_of",
     "ever_acknowledged",
     "plan_of_run",
     "resolution_of",
     "resolutions",
-    "sent_under",
 ]

@@ -13,9 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from braze_pipeline.alerts.action_classes import (
+    STATUS_401_PERSISTENT,
+    STATUS_401_TRANSIENT,
+    Resolution,
+)
 from braze_pipeline.alerts.connection import reading, writing
 from braze_pipeline.alerts.delivery_status import DeliveryStatus
-from braze_pipeline.alerts.kinds import STATUS_401_PERSISTENT, STATUS_401_TRANSIENT, Resolution
 from braze_pipeline.alerts.resolutions import resolution_of
 
 _DIGITS = re.compile(r"\d[\d,.:]*")
@@ -144,7 +148,7 @@ class ActionStore:
 
     path: Path
 
-    def note(self, found: Incident) -> RecordResult:
+    def record(self, found: Incident) -> RecordResult:
         """Open an action, or fold a repeat into the open one. The same occurrence counts once."""
         now = found.at.isoformat()
         occurrence = found.occurrence or found.run_id
@@ -197,14 +201,14 @@ class ActionStore:
         found = self._actions("WHERE number = ?", (number,))
         return found[0] if found else None
 
-    def open_ones(self, *, destination: str | None = None) -> list[Action]:
+    def open_actions(self, *, destination: str | None = None) -> list[Action]:
         """The open actions, oldest first."""
         return self._actions(
             "WHERE resolved_at IS NULL AND (? IS NULL OR destination = ?) ORDER BY number",
             (destination, destination),
         )
 
-    def closed_ones(self, *, limit: int) -> list[Action]:
+    def closed_actions(self, *, limit: int) -> list[Action]:
         """The last ones that were closed, newest first."""
         return self._actions(
             "WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, number DESC LIMIT ?", (limit,)

@@ -49,7 +49,7 @@ class DeliveryStatus:
         )
 
 
-NOTHING = DeliveryStatus(planned=None, accepted=0, rejected=0)
+NOTHING_SENT = DeliveryStatus(planned=None, accepted=0, rejected=0)
 
 
 def plan_of_run(path: Path, run_id: str) -> str | None:
@@ -59,7 +59,7 @@ def plan_of_run(path: Path, run_id: str) -> str | None:
     return None
 
 
-def sent_under(path: Path, plan_id: str, *, planned: int | None) -> DeliveryStatus:
+def delivery_status_of(path: Path, plan_id: str, *, planned: int | None) -> DeliveryStatus:
     """What all sends of a plan got answers for, reruns included."""
     with suppress(PipelineError):
         found = journal.progress(path, plan_id)

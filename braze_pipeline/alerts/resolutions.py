@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import yaml
 
-from braze_pipeline.alerts.kinds import UNKNOWN, Resolution, error_of
+from braze_pipeline.alerts.action_classes import UNKNOWN, Resolution, error_of
 
 
 @cache

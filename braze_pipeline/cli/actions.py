@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline.alerts import Action, ActionStore
-from braze_pipeline.alerts.kinds import error_of
+from braze_pipeline.alerts.action_classes import error_of
 from braze_pipeline.alerts.notify.text import UI_VARIABLE, as_data, days_text, run_link
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -37,8 +37,8 @@ def actions(
         return
     session: Session = context.obj
     store = _store(session)
-    found = store.open_ones()
-    shown = [*found, *(store.closed_ones(limit=_CLOSED_SHOWN) if closed_too else [])]
+    found = store.open_actions()
+    shown = [*found, *(store.closed_actions(limit=_CLOSED_SHOWN) if closed_too else [])]
     for action in shown:
         if as_json:
             console.say(json.dumps(_as_data(session, action), ensure_ascii=False))
@@ -132,7 +132,7 @@ def _open_one(store: ActionStore, number: int) -> Action:
     if action is not None and action.resolved_at is None:
         return action
     problem = "is closed already" if action else "does not exist"
-    numbers = ", ".join(str(one.number) for one in store.open_ones())
+    numbers = ", ".join(str(one.number) for one in store.open_actions())
     raise UsageError(
         f"Action {number} {problem}.",
         fix=f"Open actions: {numbers}." if numbers else "There are no open actions.",

@@ -50,10 +50,10 @@ class Place:
 
     def actions(self) -> list[Action]:
         store = ActionStore(self.brand.folder / "warehouse.actions.sqlite")
-        return [*store.open_ones(), *store.closed_ones(limit=9)]
+        return [*store.open_actions(), *store.closed_actions(limit=9)]
 
     def open_action(self) -> Action | None:
-        found = ActionStore(self.brand.folder / "warehouse.actions.sqlite").open_ones()
+        found = ActionStore(self.brand.folder / "warehouse.actions.sqlite").open_actions()
         return found[0] if found else None
 
     def resolve(self, number: int) -> str:

@@ -157,7 +157,7 @@ def test_a_ledger_without_an_endpoint_must_be_adopted_first(old: OldDatabase) ->
 
 
 def test_its_actions_are_still_open(old: OldDatabase) -> None:
-    found = ActionStore(old.warehouse.actions_path).open_ones()
+    found = ActionStore(old.warehouse.actions_path).open_actions()
     assert [(one.action, one.count) for one in found] == [
         ("source_stale", 2), ("braze_unavailable", 1)
     ]  # fmt: skip

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from braze_pipeline.alerts import (
-    NOTHING,
+    NOTHING_SENT,
     DeliveryStatus,
     Incident,
+    delivery_status_of,
     ever_acknowledged,
     plan_of_run,
-    sent_under,
 )
-from braze_pipeline.alerts.kinds import (
+from braze_pipeline.alerts.action_classes import (
     MISSING_FIELD_CAMPAIGN,
     MISSING_FIELD_ORCHESTRATION,
     PROCESS_DIED,
@@ -240,9 +240,11 @@ def sent_of(
     # A send plans again where another run came first: what it began to send is the run's plan.
     plan = plan_of_run(journal, facts.run.run_id) or text_of(made, metadata.PLAN)
     if plan is None:
-        return NOTHING
+        return NOTHING_SENT
     if text_of(made, metadata.PLAN) != plan:  # only the send was run again: of an earlier run
         last = instance.get_latest_materialization_event(keys.plan)
         made = last.asset_materialization.metadata if last and last.asset_materialization else {}
     known = text_of(made, metadata.PLAN) == plan
-    return sent_under(journal, plan, planned=number_of(made, metadata.ROWS) if known else None)
+    return delivery_status_of(
+        journal, plan, planned=number_of(made, metadata.ROWS) if known else None
+    )

@@ -9,7 +9,7 @@ from statistics import median
 import dagster as dg
 
 from braze_pipeline.alerts import ActionStore, Incident
-from braze_pipeline.alerts.kinds import SEND_OVERDUE, SLOW_RUN
+from braze_pipeline.alerts.action_classes import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
 from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of
@@ -36,7 +36,7 @@ def note_slow_runs(
         for t in facts_of(instance, record.dagster_run, templates).touched(templates):
             found = _slow(instance, record, t, now=now)
             if found is not None:
-                noted = store.note(found)
+                noted = store.record(found)
                 if noted.new:
                     words = f"action {noted.number} opened: {found.what}"
                     done.append(Done(words=words, run_id=found.run_id))
@@ -102,7 +102,7 @@ def _close_ended(
     now: datetime,
 ) -> list[Done]:
     done = []
-    for action in store.open_ones(destination=templates[0].destination.name):
+    for action in store.open_actions(destination=templates[0].destination.name):
         if action.action != SLOW_RUN or action.run_id is None:
             continue
         run = instance.get_run_by_id(action.run_id)
@@ -141,7 +141,7 @@ def note_overdue_sends(
         when = datetime.fromtimestamp(last.timestamp, UTC)
         if now - when <= timedelta(hours=t.schedule.max_age_hours):
             continue
-        noted = store.note(
+        noted = store.record(
             Incident(
                 action=SEND_OVERDUE,
                 what=(

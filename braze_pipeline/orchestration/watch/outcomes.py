@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from braze_pipeline.alerts import Action, ActionStore, Incident
-from braze_pipeline.alerts.kinds import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
+from braze_pipeline.alerts.action_classes import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -41,11 +41,11 @@ def settle(
     run_id = facts.run.run_id
     done = [
         Done(words=f"action {action.number} resolved", run_id=run_id)
-        for action in store.open_ones(destination=t.destination.name)
+        for action in store.open_actions(destination=t.destination.name)
         if resolves(facts, t, action, still={found.action for found in warnings}, at=at)
         and store.close(action.number, how=f"Run {run_id[:8]} went through.", at=at)
     ]
-    noted = [store.note(found) for found in warnings]
+    noted = [store.record(found) for found in warnings]
     return done + [Done(words=one.words(), run_id=run_id) for one in noted if not one.known]
 
 

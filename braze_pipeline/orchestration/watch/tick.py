@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from braze_pipeline.alerts import ActionStore, Incident, RecordResult
-from braze_pipeline.alerts.kinds import UNKNOWN
+from braze_pipeline.alerts.action_classes import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
@@ -107,7 +107,7 @@ class Watch:
             ours = facts.touched(self.templates)
             found = [(t, warnings_of(facts, t, at=at)) for t in ours]
         except PipelineError as error:
-            return _news([self.store.note(self._unread(run, error, at))], run)
+            return _news([self.store.record(self._unread(run, error, at))], run)
         return [
             done for t, warnings in found for done in settle(self.store, facts, t, warnings, at=at)
         ]
@@ -126,7 +126,7 @@ class Watch:
         """
         every = []
         for found in self._diagnosed(run, at):
-            noted = self.store.note(found)
+            noted = self.store.record(found)
             every.append(noted)
             if not noted.known:
                 self.instance.report_engine_event(

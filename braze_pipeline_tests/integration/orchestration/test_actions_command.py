@@ -53,7 +53,7 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
 
     # Braze is still away: the same action, seen twice, and its class's exit code.
     assert command(brand, "actions", "resolve", "1").startswith("4\n")
-    assert store_of(brand).open_ones()[0].count == 2
+    assert store_of(brand).open_actions()[0].count == 2
     assert tick(brand) == "", "the command has noted it, and nobody counts it again"
 
     sandbox.start()
@@ -121,7 +121,7 @@ def test_a_run_whose_definitions_do_not_load_any_more_tells_which_line_is_wrong(
             list(core_execute_run(not_yet, run, instance, inject_env_vars=False))
     brand.config.write_text(brand.config.read_text().replace("time_zone: Up", "time_zone: UTC"))
     tick(brand)
-    (action,) = store_of(brand).open_ones()
+    (action,) = store_of(brand).open_actions()
     assert action.action == "invalid_configuration"
     assert "time_zone: 'Up'" in action.what
 
@@ -138,7 +138,7 @@ def test_what_the_contract_and_braze_refuse_in_a_real_run_is_a_partial_success(
     sandbox.refuse("c3", "not this one")
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("0\n")
     assert tick(brand) == "action 1 opened"
-    (action,) = store_of(brand).open_ones()
+    (action,) = store_of(brand).open_actions()
     assert action.action == "partial_success"
     assert action.what.startswith("1 rows were held back by the contract and 1 users refused")
 
@@ -158,15 +158,15 @@ def test_late_sources_are_a_warning_of_the_check_and_of_the_run(brand: SmallBran
 
 
 def test_an_action_is_closed_by_hand_with_a_reason(brand: SmallBrand) -> None:
-    store_of(brand).note(_found())
+    store_of(brand).record(_found())
     assert "Action 1 is closed." in command(brand, "actions", "close", "1", "--reason", "planned")
-    (closed,) = store_of(brand).closed_ones(limit=1)
+    (closed,) = store_of(brand).closed_actions(limit=1)
     assert closed.how == "Closed by hand: planned"
 
 
 def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
-    store_of(brand).note(_found())
-    store_of(brand).note(_found(action="disk_full"))
+    store_of(brand).record(_found())
+    store_of(brand).record(_found(action="disk_full"))
     said = CliRunner().invoke(cli, ["--config", str(brand.config), "actions", "--json"])
     lines = said.stdout.splitlines()
     assert [json.loads(line)["class"] for line in lines] == ["send_interrupted", "disk_full"]
@@ -187,7 +187,7 @@ def test_what_cannot_be_resolved_says_why(
     brand: SmallBrand, found: dict[str, str] | None, words: tuple[str, ...], said: str
 ) -> None:
     if found is not None:
-        store_of(brand).note(_found(**found))
+        store_of(brand).record(_found(**found))
     with pytest.raises(UsageError, match=said):
         command(brand, "actions", *words)
 

@@ -82,7 +82,7 @@ def test_another_cause_is_another_action(world: World) -> None:
     world.run()
     world.tick()
 
-    assert [action.what for action in world.open_ones()] == ["No orders.", "No consents."]
+    assert [action.what for action in world.open_actions()] == ["No orders.", "No consents."]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_401_of_a_key_that_was_good_is_transient_at_first_and_persistent_the_s
     del world.raises["braze_send"]
     world.run(day=NEXT_DAY)
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_a_terminated_run_becomes_an_action(world: World) -> None:
@@ -211,7 +211,7 @@ def test_a_run_of_another_destination_is_none_of_our_business(
     ours.tick()
     theirs.tick()
 
-    assert ours.open_ones() == []
+    assert ours.open_actions() == []
     assert theirs.one().destination == "second"
 
 
@@ -251,8 +251,8 @@ def test_a_run_that_succeeds_afterwards_closes_the_action_also_within_one_tick(
     good = world.run()
     world.tick()
 
-    assert world.open_ones() == []
-    (closed,) = world.store.closed_ones(limit=9)
+    assert world.open_actions() == []
+    (closed,) = world.store.closed_actions(limit=9)
     assert closed.how == f"Run {good.run_id[:8]} went through."
 
 
@@ -269,7 +269,7 @@ def test_a_run_that_stops_short_of_the_goal_or_is_of_an_older_day_closes_nothing
 
     world.run(day=NEXT_DAY, only=["braze_send"])
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_a_cause_that_comes_back_is_a_new_action(world: World) -> None:
@@ -302,7 +302,7 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     world.rejected_rows, world.refused = 30, 15
     world.run()
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
     world.refused = 30
     world.run()
@@ -315,7 +315,7 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     world.refused = 0
     world.run(day=NEXT_DAY)
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_a_run_that_does_not_report_its_rejections_is_told_and_not_taken_for_a_good_one(
@@ -350,7 +350,7 @@ def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_find
     assert world.one().resolved_at is None
     world.run(day=NEXT_DAY)
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_every_class_that_a_run_can_get_has_a_resolution(world: World) -> None:

@@ -50,7 +50,7 @@ def test_a_run_far_slower_than_its_last_ones_is_told_once_and_closed_when_it_end
 
     world.instance.report_run_failed(run)
     world.tick("lateness")
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_with_too_few_runs_to_compare_with_no_run_is_slow(world: World) -> None:
@@ -58,7 +58,7 @@ def test_with_too_few_runs_to_compare_with_no_run_is_slow(world: World) -> None:
     start_run(world)
     world.minutes = 600
     world.tick("lateness")
-    assert [action.action for action in world.open_ones()] == []
+    assert [action.action for action in world.open_actions()] == []
 
 
 def test_runs_of_other_assets_are_not_compared_with(world: World) -> None:
@@ -68,7 +68,7 @@ def test_runs_of_other_assets_are_not_compared_with(world: World) -> None:
     start_run(world)
     world.minutes = 600
     world.tick("lateness")
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_slowness_can_be_switched_off(make_world: MakeWorld) -> None:
@@ -78,7 +78,7 @@ def test_slowness_can_be_switched_off(make_world: MakeWorld) -> None:
     start_run(world)
     world.minutes = 600
     world.tick("lateness")
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_a_send_that_did_not_come_is_told_once(make_world: MakeWorld) -> None:
@@ -89,7 +89,7 @@ def test_a_send_that_did_not_come_is_told_once(make_world: MakeWorld) -> None:
     world.run()
     world.minutes = 35 * 60
     world.tick("lateness")
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
     world.minutes = 37 * 60
     world.tick("lateness")
@@ -108,12 +108,12 @@ def test_only_a_send_that_went_through_ends_the_silence(make_world: MakeWorld) -
     world.raises["braze_send"] = errors.BrazeUnavailable("Down.", fix="")
     world.run()
     world.tick()
-    assert [one.action for one in world.open_ones()] == ["send_overdue", "braze_unavailable"]
+    assert [one.action for one in world.open_actions()] == ["send_overdue", "braze_unavailable"]
 
     world.raises.clear()
     world.run()
     world.tick()
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_nothing_is_overdue_without_a_schedule_a_key_or_a_first_send_or_after_the_last_day(
@@ -136,4 +136,4 @@ def test_nothing_is_overdue_without_a_schedule_a_key_or_a_first_send_or_after_th
                 world.run()
             world.minutes = 1_000 * 60
             world.tick("lateness")
-            assert world.open_ones() == []
+            assert world.open_actions() == []

@@ -153,7 +153,7 @@ def test_some_without_identifier_are_rejected_and_told_until_everybody_has_one(
     assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
     assert sandbox.profiles()["b0"]
     tick(brand)
-    assert store_of(brand).open_ones() == []
+    assert store_of(brand).open_actions() == []
 
 
 def test_a_run_whose_rows_were_all_rejected_fails_and_so_does_a_plan_of_them(
@@ -209,4 +209,4 @@ def test_a_run_in_which_braze_refused_everybody_never_succeeds(
     assert command(brand, "retry-rejected").startswith("0\n")
     assert len(sandbox.profiles()) == CUSTOMERS
     tick(brand)
-    assert store_of(brand).open_ones() == []
+    assert store_of(brand).open_actions() == []

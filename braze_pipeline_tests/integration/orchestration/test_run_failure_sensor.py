@@ -91,7 +91,7 @@ def test_a_run_that_will_be_retried_or_is_not_ours_is_left_alone(
     theirs.run()
     assert "nothing to note" in world.tick(FAILURE)
     assert world.acted_on == []
-    assert world.open_ones() == []
+    assert world.open_actions() == []
 
 
 def test_what_dagster_s_sensor_loses_ours_catches(world: World) -> None:
@@ -102,6 +102,6 @@ def test_what_dagster_s_sensor_loses_ours_catches(world: World) -> None:
     assert "DatabaseError" in world.problems
     good.unlink()
     world.tick(FAILURE)  # Dagster has moved on
-    assert world.open_ones() == []
+    assert world.open_actions() == []
     world.tick(ACTIONS)
     assert world.one().count == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.alerts import DeliveryStatus, ever_acknowledged, plan_of_run, sent_under
+from braze_pipeline.alerts import DeliveryStatus, delivery_status_of, ever_acknowledged, plan_of_run
 from braze_pipeline.storage.journal import Acknowledgement, Journal, progress
 
 
@@ -27,10 +27,10 @@ def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     acknowledge(path, "run-1", request=0, count=75, refused=2)
     acknowledge(path, "run-2", request=1, count=10)
-    assert sent_under(path, "plan", planned=100) == DeliveryStatus(
+    assert delivery_status_of(path, "plan", planned=100) == DeliveryStatus(
         planned=100, accepted=83, rejected=2
     )
-    assert sent_under(path, "another", planned=5) == DeliveryStatus(
+    assert delivery_status_of(path, "another", planned=5) == DeliveryStatus(
         planned=5, accepted=0, rejected=0
     )
     assert plan_of_run(path, "run-2") == "plan"
@@ -45,7 +45,7 @@ def test_send_and_action_count_a_plan_alike_also_what_was_answered_twice(tmp_pat
     acknowledge(path, "run-2", request=0, count=75, refused=2)
     found = progress(path, "plan")
     assert (found.accepted, found.refused) == (73, 2)
-    assert sent_under(path, "plan", planned=75) == DeliveryStatus(
+    assert delivery_status_of(path, "plan", planned=75) == DeliveryStatus(
         planned=75, accepted=73, rejected=2
     )
 
@@ -58,7 +58,7 @@ def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
     if damage is not None:
         path.write_bytes(damage)
     assert plan_of_run(path, "run") is None
-    assert sent_under(path, "plan", planned=None).sentence() == "Nothing was sent."
+    assert delivery_status_of(path, "plan", planned=None).sentence() == "Nothing was sent."
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import string
 import pytest
 
 from braze_pipeline import errors
-from braze_pipeline.alerts import kinds, resolution_of, resolutions
-from braze_pipeline.alerts.kinds import error_of
+from braze_pipeline.alerts import action_classes, resolution_of, resolutions
+from braze_pipeline.alerts.action_classes import error_of
 
 KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
 
@@ -29,7 +29,9 @@ def test_every_required_class_and_every_typed_error_has_its_steps() -> None:
 
 def test_the_table_has_no_class_that_the_code_does_not_have() -> None:
     constants = {
-        value for name, value in vars(kinds).items() if name.isupper() and name != "REFINED"
+        value
+        for name, value in vars(action_classes).items()
+        if name.isupper() and name != "REFINED"
     }
     assert set(resolutions()) <= constants | {kind.action for kind in errors.error_classes()}
 

@@ -38,7 +38,7 @@ def found(**more: Any) -> Incident:
 
 
 def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
-    store.note(
+    store.record(
         found(
             days=("2026-02-01", "2026-02-28"),
             goal="braze_send",
@@ -58,11 +58,11 @@ def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
 
 
 def test_the_same_run_counts_once_and_another_run_folds(store: ActionStore) -> None:
-    first = store.note(found())
+    first = store.record(found())
     assert (first.number, first.new) == (1, True)
-    assert not store.note(found()).new
+    assert not store.record(found()).new
     later = found(run_id="run-2", at=START + timedelta(days=1), what="…; waited 61 s.")
-    assert store.note(found(run_id="run-2", at=START + timedelta(days=1))).number == 1
+    assert store.record(found(run_id="run-2", at=START + timedelta(days=1))).number == 1
     assert later.key != found().key
     action = store.get(1)
     assert action is not None
@@ -82,8 +82,8 @@ def test_the_same_run_counts_once_and_another_run_folds(store: ActionStore) -> N
 def test_what_differs_in_class_place_or_words_is_an_action_of_its_own(
     store: ActionStore, other: dict[str, str]
 ) -> None:
-    store.note(found())
-    assert store.note(found(run_id="run-2", **other)).number == 2
+    store.record(found())
+    assert store.record(found(run_id="run-2", **other)).number == 2
 
 
 @given(
@@ -96,31 +96,31 @@ def test_figures_in_the_text_do_not_part_repeats(first: int, second: str) -> Non
 
 
 def test_a_closed_action_keeps_its_number_and_a_new_one_gets_its_own(store: ActionStore) -> None:
-    store.note(found())
+    store.record(found())
     assert store.close(1, how="by hand", at=START)
     assert not store.close(1, how="again", at=START)
-    assert store.note(found(run_id="run-2")).number == 2
-    assert [action.number for action in store.open_ones()] == [2]
-    (closed,) = store.closed_ones(limit=5)
+    assert store.record(found(run_id="run-2")).number == 2
+    assert [action.number for action in store.open_actions()] == [2]
+    (closed,) = store.closed_actions(limit=5)
     assert (closed.number, closed.how) == (1, "by hand")
 
 
 def test_a_run_that_was_dealt_with_does_not_reopen_its_action(store: ActionStore) -> None:
-    store.note(found())
+    store.record(found())
     store.close(1, how="by hand", at=START)
-    assert store.note(found()).number == 1
-    assert store.open_ones() == []
+    assert store.record(found()).number == 1
+    assert store.open_actions() == []
 
 
 def test_open_actions_can_be_asked_for_by_destination(store: ActionStore) -> None:
-    store.note(found())
-    store.note(found(destination="second"))
-    assert [action.number for action in store.open_ones(destination="second")] == [2]
+    store.record(found())
+    store.record(found(destination="second"))
+    assert [action.number for action in store.open_actions(destination="second")] == [2]
 
 
 def test_many_writers_at_once_fold_into_one_action(store: ActionStore) -> None:
     threads = [
-        threading.Thread(target=store.note, args=(found(run_id=f"run-{number}"),))
+        threading.Thread(target=store.record, args=(found(run_id=f"run-{number}"),))
         for number in range(8)
     ]
     for thread in threads:
@@ -130,7 +130,7 @@ def test_many_writers_at_once_fold_into_one_action(store: ActionStore) -> None:
     action = store.get(1)
     assert action is not None
     assert action.count == 8
-    assert len(store.open_ones()) == 1
+    assert len(store.open_actions()) == 1
 
 
 def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
@@ -142,24 +142,24 @@ def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
     with monkeypatch.context() as patch:
         patch.setattr("braze_pipeline.alerts.action_store._message", broken)
         with pytest.raises(sqlite3.OperationalError):
-            store.note(found())
-    assert store.open_ones() == []
-    assert store.note(found()).new
+            store.record(found())
+    assert store.open_actions() == []
+    assert store.record(found()).new
 
 
 def test_a_file_of_a_newer_version_is_refused_and_not_touched(store: ActionStore) -> None:
-    store.note(found())
+    store.record(found())
     con = sqlite3.connect(store.path)
     con.execute("PRAGMA user_version = 99")
     con.close()
     with pytest.raises(LedgerError, match="newer version"):
-        store.note(found(run_id="run-2"))
+        store.record(found(run_id="run-2"))
 
 
 def test_the_outbox_waits_longer_after_each_failure_but_never_too_long(
     store: ActionStore,
 ) -> None:
-    store.note(found())
+    store.record(found())
     outbox = Outbox(store, "braze")
     now = START
     waits = []
@@ -177,7 +177,7 @@ def test_the_outbox_waits_longer_after_each_failure_but_never_too_long(
 
 
 def test_a_message_is_done_when_every_channel_has_it(store: ActionStore) -> None:
-    store.note(found())
+    store.record(found())
     outbox = Outbox(store, "braze")
     (message,) = outbox.due("slack", now=START)
     outbox.delivered(message, "slack", now=START)
@@ -190,7 +190,7 @@ def test_a_message_is_done_when_every_channel_has_it(store: ActionStore) -> None
 
 
 def test_the_outbox_of_one_destination_leaves_the_others_alone(store: ActionStore) -> None:
-    store.note(found(destination="second"))
+    store.record(found(destination="second"))
     ours, theirs = Outbox(store, "braze"), Outbox(store, "second")
     assert ours.due("slack", now=START) == []
     ours.finish([], now=START)
@@ -198,7 +198,7 @@ def test_the_outbox_of_one_destination_leaves_the_others_alone(store: ActionStor
 
 
 def test_closing_in_silence_tells_nobody(store: ActionStore) -> None:
-    store.note(found())
+    store.record(found())
     store.close(1, how="by hand", at=START, tell=False)
     events = [message.event for message in Outbox(store, "braze").due("slack", now=START)]
     assert events == ["opened"]

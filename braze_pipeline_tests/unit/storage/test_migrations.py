@@ -114,4 +114,4 @@ def test_a_newer_journal_and_newer_actions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NewerVersion, match="journal"):
         Journal(tmp_path / "journal")
     with pytest.raises(NewerVersion, match="actions"):
-        ActionStore(tmp_path / "actions").open_ones()
+        ActionStore(tmp_path / "actions").open_actions()
