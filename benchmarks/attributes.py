@@ -25,6 +25,7 @@ from braze_pipeline.audience.build import build_audience
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,
+    HighValue,
     SourceSettings,
     TemplateSettings,
 )
@@ -74,13 +75,13 @@ def template(folder: Path) -> TemplateSettings:
     return TemplateSettings(
         name="bench",
         destination=DestinationSettings(name="bench", endpoint="http://127.0.0.1:1"),
-        schema="bench",
+        db_schema="bench",
         attributes_sql=SQL,
         sources=tuple(
             SourceSettings(name=name, path=folder / f"{name}.parquet")
             for name in ("customers", "orders", "consents", "predictions")
         ),
-        audience=AudienceRules(min_lifetime_value=500.0, min_predicted_value=600.0),
+        audience=AudienceRules(high_value=HighValue(lifetime_value=500.0, predicted_value=600.0)),
         attributes=(),
     )
 

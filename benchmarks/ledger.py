@@ -59,7 +59,7 @@ def template(attributes: int) -> TemplateSettings:
         destination=DestinationSettings(
             name="bench", endpoint="http://127.0.0.1:1", known_users=KnownUsers(source="assume")
         ),
-        schema="bench",
+        db_schema="bench",
         attributes_sql=Path("none.sql"),
         sources=(),
         audience=AudienceRules(),

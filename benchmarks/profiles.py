@@ -88,7 +88,7 @@ def template() -> TemplateSettings:
     return TemplateSettings(
         name="bench",
         destination=DestinationSettings(name="bench", endpoint="http://127.0.0.1:1"),
-        schema="bench",
+        db_schema="bench",
         attributes_sql=Path("customer_attributes.sql"),
         sources=(),
         audience=AudienceRules(),

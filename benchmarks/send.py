@@ -19,7 +19,6 @@ import queue
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +28,7 @@ from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.send import SendJob, send_plan
 from braze_pipeline.send.batches import batches
-from braze_pipeline.settings import DestinationSettings, RateLimit
+from braze_pipeline.settings import DestinationSettings, RateLimit, replace
 from braze_pipeline.storage.journal import Journal
 
 SIZE = 75

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from braze_pipeline.settings import (
     KnownUsers,
     TemplateSettings,
     ValueType,
+    replace,
 )
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse, prepare, quote
@@ -71,7 +72,7 @@ def template(*attributes: AttributeSettings, name: str = "main", **more: Any) ->
     return TemplateSettings(
         name=name,
         destination=destination,
-        schema=f"data_{name}",
+        db_schema=f"data_{name}",
         attributes_sql=Path("unused.sql"),
         sources=(),
         audience=AudienceRules(),
@@ -162,7 +163,7 @@ class World:
     def _tables(self, t: TemplateSettings) -> None:
         columns = "".join(f", {quote(a.name)} {a.type.duckdb}" for a in t.attributes)
         self.con.execute(f"""
-            CREATE SCHEMA IF NOT EXISTS {t.schema};
+            CREATE SCHEMA IF NOT EXISTS {t.db_schema};
             CREATE TABLE IF NOT EXISTS {t.table("profiles")} (__as_of DATE, __user_id VARCHAR,
                 __customer_id VARCHAR, __held VARCHAR[]{columns});
             CREATE TABLE IF NOT EXISTS {t.table("audience")} (__as_of DATE, customer_id VARCHAR,

@@ -59,7 +59,7 @@ def template(*attributes: AttributeSettings, **more: Any) -> TemplateSettings:
     given: dict[str, Any] = {
         "name": "loyal",
         "destination": DestinationSettings(name="braze", endpoint="http://127.0.0.1:1"),
-        "schema": "loyal",
+        "db_schema": "loyal",
         "attributes_sql": Path("customer_attributes.sql"),
         "sources": (),
         "audience": AudienceRules(),
@@ -91,7 +91,7 @@ class World:
         if not isinstance(rows, str):
             self.con.register("__given", rows)
             query = "SELECT * FROM __given"
-        self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.schema)}")
+        self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
         attributes, audience = t.table("customer_attributes"), t.table("audience")
         self.con.execute(
             f"CREATE OR REPLACE TABLE {attributes} AS SELECT ?::DATE AS __as_of, * FROM ({query})",

@@ -21,6 +21,7 @@ from braze_pipeline.attributes.build import AttributesSummary, compute, keep
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,
+    HighValue,
     SourceSettings,
     TemplateSettings,
 )
@@ -98,12 +99,12 @@ class Shop:
 
 def template(sql: Path = SQL_FILE, **more: Any) -> TemplateSettings:
     """A template that sends nothing, over a SQL file."""
-    more.setdefault("audience", AudienceRules(min_lifetime_value=0))
+    more.setdefault("audience", AudienceRules(high_value=HighValue(lifetime_value=0)))
     more.setdefault("attributes", ())
     return TemplateSettings(
         name="main",
         destination=DestinationSettings(name="braze", endpoint="http://127.0.0.1:1"),
-        schema="braze",
+        db_schema="braze",
         attributes_sql=sql,
         sources=tuple(SourceSettings(name=name) for name in TABLES),
         **more,

@@ -45,7 +45,7 @@ def template(
     return TemplateSettings(
         name=name,
         destination=DestinationSettings(name=destination, endpoint="http://127.0.0.1:1"),
-        schema=f"data_{name}",
+        db_schema=f"data_{name}",
         attributes_sql=Path("customer_attributes.sql"),
         sources=(),
         audience=AudienceRules(),

@@ -8,13 +8,12 @@ asked whether it is there, is not.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import ValueType, replace
 from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:

@@ -88,11 +88,12 @@ class Funnel:
 def columns_read(rules: AudienceRules) -> dict[str, Compared | None]:
     """The columns that the rules read; None: whether it holds any text is all that counts."""
     read: dict[str, Compared | None] = {RECENCY: _NUMBER}
-    if rules.min_lifetime_value is not None or rules.top_percent is not None:
+    value = rules.high_value
+    if value.lifetime_value is not None or value.top_percent is not None:
         read[VALUE] = _NUMBER
-    if rules.min_predicted_value is not None:
+    if value.predicted_value is not None:
         read[PREDICTED] = _NUMBER
-    for channel in rules.channels:
+    for channel in rules.contactable.by:
         opted, address = CHANNELS[channel]
         read |= {address: None, opted: _FLAG}
     return read
@@ -201,12 +202,12 @@ def _rules(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> 
     """Each rule as a condition; NULL does not pass."""
     reachable = [
         f"coalesce({quote(opted)} AND trim({quote(address)}::VARCHAR) <> '', false)"
-        for opted, address in (CHANNELS[channel] for channel in t.audience.channels)
+        for opted, address in (CHANNELS[channel] for channel in t.audience.contactable.by)
     ]
     rules = {
         "high_value": _high_value(con, t, source),
         # Negative: an order after the day, which the SQL should not have seen.
-        "active": f"({RECENCY} BETWEEN 0 AND {t.audience.active_within_days})",
+        "active": f"({RECENCY} BETWEEN 0 AND {t.audience.active.within_days})",
         "contactable": f"({' OR '.join(reachable)})",
     }
     if t.kind == "campaign":
@@ -216,10 +217,10 @@ def _rules(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> 
 
 def _high_value(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
     """Any one of the thresholds that are set; with none, everyone."""
-    rules = t.audience
+    rules = t.audience.high_value
     ways = []
-    if rules.min_lifetime_value is not None:
-        ways.append(f"{VALUE} >= {rules.min_lifetime_value!r}")
+    if rules.lifetime_value is not None:
+        ways.append(f"{VALUE} >= {rules.lifetime_value!r}")
     if rules.top_percent is not None:
         # Of those who are worth anything: who never bought is not among the best, however few buy.
         worth = f"SELECT {VALUE} FROM ({source}) WHERE {VALUE} > 0"
@@ -231,8 +232,8 @@ def _high_value(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str
             ways.append(f"{VALUE} >= {last}")
         else:
             ways.append("false")
-    if rules.min_predicted_value is not None:
-        ways.append(f"{PREDICTED} >= {rules.min_predicted_value!r}")
+    if rules.predicted_value is not None:
+        ways.append(f"{PREDICTED} >= {rules.predicted_value!r}")
     return f"({' OR '.join(f'coalesce({way}, false)' for way in ways) or 'true'})"
 
 

@@ -126,11 +126,11 @@ def carry_out(
     from braze_pipeline.orchestration.runner import run_days
 
     template, warehouse = session.template, session.warehouse
-    endless = template.last_day is not None and days[-1] > template.last_day
+    endless = template.end_date is not None and days[-1] > template.end_date
     if endless:
         # The end is what the UI offers and the schedule does; a day given here is meant.
         console.warn(
-            f"Warning: {days[-1]} is after `end_date` {template.last_day} in "
+            f"Warning: {days[-1]} is after `end_date` {template.end_date} in "
             f"{session.config_file}. Remove that line if your data goes on."
         )
     definitions = session.definitions(template, endless=endless)

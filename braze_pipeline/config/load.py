@@ -9,19 +9,39 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from braze_pipeline.config.models import PipelineConfig
+from braze_pipeline.config.models import OnLeave, PipelineConfig
 from braze_pipeline.config.problems import Key, Place, Problem, refuse
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.settings.section import AT_KEY
 from braze_pipeline.user_input import read_text
 
 COMPONENT = "BrazeDestination"
+
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a date as text, as Dagster does: what it is depends on its key."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+_CLEARER = {
+    "missing": "This key is required here.",
+    "model_type": "Keys are expected here, each as `key: value`.",
+}
+"""What replaces pydantic's message for a type of error."""
 
 
 def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
     """Every destination that a ``defs.yaml`` declares, checked against the schema.
 
     Raises:
-        ConfigurationError: the file is missing, is no YAML, or does not fit the schema; names
+        ConfigurationError: the file is missing, is not YAML, or does not fit the schema; names
             file, line, key, what is allowed and the nearest valid name.
     """
     loaded = [(_checked(data, place), place) for data, place in _documents(file)]
@@ -34,7 +54,7 @@ def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
 
 
 def place_of(file: Path, destination: str) -> Place:
-    """Where in a file the destination of that name stands, for a configuration read elsewhere."""
+    """The document that declares the destination of that name, if the file has one."""
     if file.is_file():
         for data, place in _documents(file):
             declared = data.get("destination") if isinstance(data, dict) else None
@@ -46,8 +66,8 @@ def place_of(file: Path, destination: str) -> Place:
 def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
     text = read_text(file)
     try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-        values = list(yaml.safe_load_all(text))
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        values = list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -62,7 +82,7 @@ def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
 
 
 def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
-    """Keys that are in one mapping twice: YAML would take the last one, and say nothing."""
+    """Keys that appear twice in a mapping: YAML would silently use the last one."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _repeated(item, (*path, index))
@@ -73,7 +93,7 @@ def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
             if name.value in seen:
                 yield Problem(
                     (*path, name.value),
-                    f"This key is there twice (lines {seen[name.value]} and {line}). Remove one.",
+                    f"This key appears twice (lines {seen[name.value]} and {line}). Remove one.",
                 )
             seen.setdefault(name.value, line)
             yield from _repeated(value, (*path, name.value))
@@ -91,20 +111,21 @@ def _checked(data: object, place: Place) -> PipelineConfig:
     try:
         return PipelineConfig.model_validate(data)
     except ValidationError as error:
-        refuse([_problem(item) for item in error.errors(include_url=False)], place)
+        problems = [_problem(item) for item in error.errors(include_url=False)]
+        # Where a value may have two forms, pydantic reports what is wrong for each of them.
+        first = {problem.key: problem for problem in reversed(problems)}
+        refuse([problem for problem in problems if first[problem.key] is problem], place)
         raise
 
 
 def _problem(item: Any) -> Problem:  # noqa: ANN401 - pydantic's ErrorDetails
     key: Key = tuple(step for step in item["loc"] if not _is_branch(step))
-    text = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "missing":
-        text = "This key is required here."
-    if item["type"] == "unknown_key":
-        key = (*key, item["ctx"]["key"])
+    if item["type"] == AT_KEY:
+        key += item["ctx"]["key"]
+    text = _CLEARER.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
     return Problem(key, text)
 
 
 def _is_branch(step: str | int) -> bool:
-    """Pydantic names the branch of a union in the path; it is no key of the file."""
-    return isinstance(step, str) and ("[" in step or step in {"OnLeavePart", "str"})
+    """Pydantic adds the branch of a union to the path; it is not a key of the file."""
+    return isinstance(step, str) and ("[" in step or step in {OnLeave.__name__, "str"})

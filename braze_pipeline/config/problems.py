@@ -1,9 +1,9 @@
-"""Where in the file a problem is: file, line and key, as an operator reads them."""
+"""Collects what is wrong with a configuration, and where: file, line and key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -20,8 +20,8 @@ class Problem:
     Attributes:
         key: The path of keys and list positions from the component's attributes.
         text: What is wrong and what is allowed.
-        missing_identifier: Whether no unique identifier would be sent: a workflow action of the
-            template's runs, so that the definitions load where nothing else is wrong.
+        missing_identifier: Whether no unique identifier would be sent. If that is all that is
+            wrong, the definitions load, and the template's runs fail with a workflow action.
     """
 
     key: Key
@@ -30,11 +30,36 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Problems:
+    """Collects problems at one key of the configuration; ``at`` leads to the keys below it.
+
+    Attributes:
+        key: The key.
+        found: All problems of the configuration so far, shared by all keys.
+    """
+
+    key: Key = ()
+    found: list[Problem] = field(default_factory=list)
+
+    def at(self, *steps: str | int) -> Problems:
+        """The same collection, for a key below this one."""
+        return Problems((*self.key, *steps), self.found)
+
+    def add(self, text: str, *, missing_identifier: bool = False) -> None:
+        """Note what is wrong at this key."""
+        self.found.append(Problem(self.key, text, missing_identifier))
+
+    def add_error(self, error: ConfigurationError) -> None:
+        """Note what an error says, with its fix."""
+        self.add(f"{error.what} {error.fix}")
+
+
+@dataclass(frozen=True)
 class Place:
     """The YAML document a configuration came from.
 
     Attributes:
-        file: Its path, or None where there was no file.
+        file: Its path, or None if there was no file.
         document: The node of its ``attributes`` mapping, for line numbers.
     """
 
@@ -83,7 +108,7 @@ def refuse(problems: Sequence[Problem], place: Place) -> None:
     """Raise all problems as one error, if there are any.
 
     Raises:
-        ConfigurationError: there are.
+        ConfigurationError: there is at least one.
     """
     if not problems:
         return
@@ -91,5 +116,5 @@ def refuse(problems: Sequence[Problem], place: Place) -> None:
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise ConfigurationError(
         f"The configuration has {count}:\n{lines}\n",
-        fix="Mend the keys named above; `braze-pipeline template check` tries again.",
+        fix="Fix the keys named above, then run `braze-pipeline template check`.",
     )

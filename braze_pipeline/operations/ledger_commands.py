@@ -241,7 +241,7 @@ def _customers(
     """The customer ids that stand behind a user id."""
     found: set[str] = set()
     for t in templates:
-        if _has_table(con, t.schema, "profiles"):
+        if _has_table(con, t.db_schema, "profiles"):
             found |= {
                 customer
                 for (customer,) in con.execute(
@@ -250,7 +250,7 @@ def _customers(
                     [user_id],
                 ).fetchall()
             }
-        if _has_table(con, t.schema, "customer_attributes"):
+        if _has_table(con, t.db_schema, "customer_attributes"):
             found |= {
                 customer
                 for (customer,) in con.execute(
@@ -286,7 +286,7 @@ def _forget_days(
         ("audience", "customer_id"),
         ("customer_attributes", CUSTOMER),
     ):
-        if _has_table(con, t.schema, name):
+        if _has_table(con, t.db_schema, name):
             where = f"list_contains(?::VARCHAR[], {quote(column)}::VARCHAR)"
             if name == "profiles":
                 _delete(con, removed, t.table(name), f"{where} OR __user_id = ?", [ids, user_id])
@@ -306,7 +306,7 @@ def _forget_raw_values(
 
     raw: set[str] = set()
     for t in templates:
-        if not _has_table(con, t.schema, "customer_attributes"):
+        if not _has_table(con, t.db_schema, "customer_attributes"):
             continue
         rows = con.execute(
             f"SELECT COLUMNS(*)::VARCHAR FROM {t.table('customer_attributes')} "

@@ -102,14 +102,14 @@ def report(
     shown = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
     funnel = _rows(
         con,
-        t.schema,
+        t.db_schema,
         "audience",
         f"SELECT left_out_by, count(*) FROM {t.table('audience')} WHERE __as_of IN ({shown}) "
         "GROUP BY left_out_by",
     )
     profiles = _rows(
         con,
-        t.schema,
+        t.db_schema,
         "profiles",
         f"SELECT count(*) FROM {t.table('profiles')} WHERE __as_of IN ({shown})",
     )

@@ -64,9 +64,9 @@ def build_definitions(
 
 def daily_partitions(t: TemplateSettings) -> dg.DailyPartitionsDefinition:
     """One partition for each as-of date, up to the last day where there is one."""
-    end = t.last_day + timedelta(days=1) if t.last_day else None  # Dagster's is exclusive
+    end = t.end_date + timedelta(days=1) if t.end_date else None  # Dagster's is exclusive
     return dg.DailyPartitionsDefinition(
-        start_date=t.first_day.isoformat(),
+        start_date=t.start_date.isoformat(),
         end_date=end.isoformat() if end else None,
         timezone=t.time_zone,
     )

@@ -92,11 +92,11 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         "rules": table(
             ("rule", "threshold"),
             [
-                ("high value: lifetime value at least", rules.min_lifetime_value),
-                ("high value: best percent by lifetime value", rules.top_percent),
-                ("high value: predicted value at least", rules.min_predicted_value),
-                ("active: last order within days", rules.active_within_days),
-                ("contactable: opted in, with an address, by", " or ".join(rules.channels)),
+                ("high value: lifetime value at least", rules.high_value.lifetime_value),
+                ("high value: best percent by lifetime value", rules.high_value.top_percent),
+                ("high value: predicted value at least", rules.high_value.predicted_value),
+                ("active: last order within days", rules.active.within_days),
+                ("contactable: opted in, with an address, by", " or ".join(rules.contactable.by)),
             ],
         ),
     }

@@ -56,10 +56,10 @@ def build_schedule(
                 "server runs, and the next tick sends."
             )
         day = day_for(context.scheduled_execution_time, settings, t.time_zone)
-        if day < t.first_day:
-            return dg.SkipReason(f"{day} is before the first day, {t.first_day} (start_date).")
+        if day < t.start_date:
+            return dg.SkipReason(f"{day} is before the first day, {t.start_date} (start_date).")
         if ended(t, context.scheduled_execution_time):
-            return dg.SkipReason(f"{day} is after the last day, {t.last_day} (end_date).")
+            return dg.SkipReason(f"{day} is after the last day, {t.end_date} (end_date).")
         # The run key is the day: a tick that comes again starts nothing new.
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
@@ -76,8 +76,8 @@ def ended(t: TemplateSettings, now: datetime) -> bool:
     """Whether a template's last day is over, so that its schedule has nothing more to send."""
     return (
         t.schedule is not None
-        and t.last_day is not None
-        and day_for(now, t.schedule, t.time_zone) > t.last_day
+        and t.end_date is not None
+        and day_for(now, t.schedule, t.time_zone) > t.end_date
     )
 
 
@@ -87,7 +87,7 @@ def freshness(t: TemplateSettings) -> dg.FreshnessPolicy | None:
     For the send asset: a send that failed materializes nothing, so it does not count. None where
     days have an end: from then on nothing is late, and a policy is for ever.
     """
-    if t.schedule is None or t.last_day is not None:
+    if t.schedule is None or t.end_date is not None:
         return None
     age = timedelta(hours=t.schedule.max_age_hours)
     return dg.FreshnessPolicy.time_window(warn_window=age, fail_window=2 * age)

@@ -7,7 +7,7 @@ numbered (``__rid``, from 0, without gaps), so that a page of them is a range.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
@@ -16,7 +16,7 @@ from braze_pipeline.profiles import cache
 from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
-from braze_pipeline.settings import CUSTOMER, ValueType
+from braze_pipeline.settings import CUSTOMER, ValueType, replace
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.warehouse import literal, name_key, quote
 

@@ -66,7 +66,7 @@ def replace_partition(
     name = t.table(table)
     con.execute("BEGIN")
     try:
-        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.schema)}")
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
         change = _match_columns(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
         con.execute(
@@ -110,7 +110,7 @@ def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) 
     there = con.execute(
         "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
         "AND schema_name = ? AND table_name = ?",
-        [t.schema, table],
+        [t.db_schema, table],
     ).fetchone()
     return dict(warehouse.columns(con, t.table(table))) if there else {}
 

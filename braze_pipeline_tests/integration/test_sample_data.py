@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from braze_pipeline.attributes.build import AttributesSummary
 from braze_pipeline.audience.build import build_audience
-from braze_pipeline.settings import AudienceRules, SourceSettings
+from braze_pipeline.settings import AudienceRules, HighValue, SourceSettings
 from braze_pipeline.sources import SourceInfo, attach_sources
 from braze_pipeline.storage import migrations, warehouse
 from braze_pipeline_tests import shop
@@ -180,7 +180,9 @@ def test_tiers_and_scores_follow_from_the_values(
 def test_the_audience_of_the_sample_is_large_enough_for_a_demo(
     con: duckdb.DuckDBPyConnection, days: dict[date, AttributesSummary]
 ) -> None:
-    rules = AudienceRules(min_lifetime_value=1000, top_percent=25, min_predicted_value=500)
+    rules = AudienceRules(
+        high_value=HighValue(lifetime_value=1000, top_percent=25, predicted_value=500)
+    )
     funnel = build_audience(con, shop.template(audience=rules), LAST)
     assert funnel.customers == 6_000
     assert all(count > 0 for count in funnel.excluded.values())

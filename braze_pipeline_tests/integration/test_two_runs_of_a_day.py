@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from braze_pipeline.plan.step import Overrides, plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import TemplateSettings, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 DAYS = [day(1)]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from braze_pipeline.cli.context import session
 from braze_pipeline.operations.transfer import export_ledger
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.send.step import SendOutcome, send_days
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import TemplateSettings, replace
 from braze_pipeline.storage import lock
 from braze_pipeline_tests.commands import command
 from braze_pipeline_tests.fake_http import FakeHttp, Request, success

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from braze_pipeline.cli.main import cli
 from braze_pipeline.errors import ConfigurationError, NotBuilt, PipelineError
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline.settings import replace
 from braze_pipeline_tests.ledger_world import template
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 

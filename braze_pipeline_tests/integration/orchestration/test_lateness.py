@@ -130,7 +130,7 @@ def test_nothing_is_overdue_without_a_schedule_a_key_or_a_first_send_or_after_th
                 instance=instance,
                 folder=tmp_path / folder,
                 environ=environ,
-                templates=(template(schedule=schedule, last_day=last_day),),
+                templates=(template(schedule=schedule, end_date=last_day),),
             )
             if sends:
                 world.run()

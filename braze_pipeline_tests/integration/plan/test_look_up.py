@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from braze_pipeline.braze.retry_policy import RetryPolicy
 from braze_pipeline.errors import BrazeUnavailable, InvalidCredentials, RateLimitExhausted
 from braze_pipeline.plan import lookup
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import TemplateSettings, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 EXPORT = "/users/export/ids"

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import duckdb
 import pytest
 
 from braze_pipeline.attributes.freshness import evaluate_sources
-from braze_pipeline.settings import SourceChecks, SourceSettings
+from braze_pipeline.settings import SourceChecks, SourceSettings, replace
 from braze_pipeline.sources import SourceInfo
 from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from braze_pipeline.attributes.lineage import (
     follow,
     last_lineage,
 )
+from braze_pipeline.settings import replace
 from braze_pipeline.sources import TABLES, SourceInfo
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.shop import SQL_FILE, template
@@ -110,7 +111,7 @@ def test_it_is_followed_again_only_where_something_changed(
         assert last_lineage(con, t) == first
         file.write_text("SELECT customer_id, country AS place FROM customers", encoding="utf-8")
         assert cached_lineage(con, t, SOURCES).origins["place"] == [("customers", "country")]
-        fewer = [replace(customers[0], columns=(("customer_id", "VARCHAR"),))]
+        fewer = [dataclasses.replace(customers[0], columns=(("customer_id", "VARCHAR"),))]
         assert not cached_lineage(con, t, fewer).origins.get("place")
         other = replace(t, name="other")
         cached_lineage(con, other, SOURCES)  # a template of its own, kept beside

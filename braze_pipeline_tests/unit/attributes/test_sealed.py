@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.errors import ConfigurationError, SourceChanged
-from braze_pipeline.settings import SourceSettings, TemplateSettings
+from braze_pipeline.settings import SourceSettings, TemplateSettings, replace
 from braze_pipeline.sources import sealed
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.shop import template

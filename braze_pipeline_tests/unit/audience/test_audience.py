@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.errors import ConfigurationError, NotBuilt
-from braze_pipeline.settings import AudienceRules, RecipientGroup, TemplateSettings
+from braze_pipeline.settings import (
+    AudienceRules,
+    Contactable,
+    HighValue,
+    RecipientGroup,
+    TemplateSettings,
+)
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline_tests.shop import template
@@ -60,21 +66,21 @@ def first_rule(rules: AudienceRules, row: Row, everyone: Sequence[Row]) -> str |
     worth = [r.lifetime_value for r in everyone if r.lifetime_value is not None]
     worth = sorted((one for one in worth if one > 0), reverse=True)
     high = []
-    if rules.min_lifetime_value is not None:
-        high.append(value is not None and value >= rules.min_lifetime_value)
-    if rules.top_percent is not None:
-        best = ceil(len(worth) * Fraction(str(rules.top_percent)) / 100)
+    if rules.high_value.lifetime_value is not None:
+        high.append(value is not None and value >= rules.high_value.lifetime_value)
+    if rules.high_value.top_percent is not None:
+        best = ceil(len(worth) * Fraction(str(rules.high_value.top_percent)) / 100)
         high.append(value is not None and best > 0 and value >= worth[best - 1])
-    if rules.min_predicted_value is not None:
-        high.append(predicted is not None and predicted >= rules.min_predicted_value)
+    if rules.high_value.predicted_value is not None:
+        high.append(predicted is not None and predicted >= rules.high_value.predicted_value)
     if high and not any(high):
         return "high_value"
-    if row.l12m_recency is None or not 0 <= row.l12m_recency <= rules.active_within_days:
+    if row.l12m_recency is None or not 0 <= row.l12m_recency <= rules.active.within_days:
         return "active"
     email = row.email_opted_in is True and bool((row.email or "").strip(" "))
     sms = row.sms_opted_in is True and bool((row.phone or "").strip(" "))
     reached = {"email": email, "sms": sms}
-    return None if any(reached[channel] for channel in rules.channels) else "contactable"
+    return None if any(reached[channel] for channel in rules.contactable.by) else "contactable"
 
 
 some_rows = st.lists(
@@ -94,10 +100,15 @@ some_rows = st.lists(
 
 some_rules = st.builds(
     AudienceRules,
-    min_lifetime_value=st.sampled_from([None, 0.0, 99.99, 100.0]),
-    top_percent=st.sampled_from([None, 0.1, 10.0, 25.0, 33.3, 100.0]),
-    min_predicted_value=st.sampled_from([None, 500.0]),
-    channels=st.sampled_from([("email",), ("sms",), ("email", "sms")]),
+    high_value=st.builds(
+        HighValue,
+        lifetime_value=st.sampled_from([None, 0.0, 99.99, 100.0]),
+        top_percent=st.sampled_from([None, 0.1, 10.0, 25.0, 33.3, 100.0]),
+        predicted_value=st.sampled_from([None, 500.0]),
+    ),
+    contactable=st.builds(
+        Contactable, by=st.sampled_from([("email",), ("sms",), ("email", "sms")])
+    ),
 )
 
 
@@ -128,7 +139,7 @@ def test_everyone_is_in_or_left_out_by_the_first_rule_that_they_fail(
 def test_the_best_percent_are_of_those_who_bought_and_equals_are_together(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    t = template(audience=AudienceRules(top_percent=25))
+    t = template(audience=AudienceRules(high_value=HighValue(top_percent=25)))
     values = [0.0] * 20 + [10.0, 20.0, 30.0, 30.0]
     put(con, t, [Row(str(n), value) for n, value in enumerate(values)])
     build_audience(con, t, DAY)
@@ -138,7 +149,7 @@ def test_the_best_percent_are_of_those_who_bought_and_equals_are_together(
 def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    t = template(audience=AudienceRules(top_percent=100))
+    t = template(audience=AudienceRules(high_value=HighValue(top_percent=100)))
     put(con, t, [Row("1", 0.0), Row("2", None)])
     assert build_audience(con, t, DAY).excluded["high_value"] == 2
 
@@ -146,7 +157,7 @@ def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
 def test_only_the_days_own_rows_are_judged_and_a_rerun_replaces_them(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    t = template(audience=AudienceRules(min_lifetime_value=50))
+    t = template(audience=AudienceRules(high_value=HighValue(lifetime_value=50)))
     before = DAY - timedelta(days=1)
     put(con, t, [Row("1", 10.0), Row("2", 90.0)], before)
     put(con, t, [Row("1", 90.0)])
@@ -170,7 +181,11 @@ def test_a_day_that_was_not_built_is_refused(
 def test_a_column_that_a_rule_reads_must_be_there_and_only_then(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    t = template(audience=AudienceRules(min_lifetime_value=1, channels=("email",)))
+    t = template(
+        audience=AudienceRules(
+            high_value=HighValue(lifetime_value=1), contactable=Contactable(by=("email",))
+        )
+    )
     query = "SELECT '1' AS customer_id, 5.0 AS lifetime_value, 1 AS l12m_recency, 'x' AS email"
     replace_partition(con, t, "customer_attributes", DAY, query)
     with pytest.raises(ConfigurationError, match="'email_opted_in'"):
@@ -237,7 +252,7 @@ def test_a_condition_that_cannot_be_run_is_told_with_its_group_and_without_value
 def test_a_column_of_another_type_than_its_rule_compares_is_refused_with_the_way_out(
     con: duckdb.DuckDBPyConnection, column: str, made: str, needs: str
 ) -> None:
-    t = template(audience=AudienceRules(min_lifetime_value=0, min_predicted_value=1))
+    t = template(audience=AudienceRules(high_value=HighValue(lifetime_value=0, predicted_value=1)))
     put(con, t, [Row()])
     query = f"SELECT * REPLACE ({made} AS {column}) FROM given"
     replace_partition(con, t, "customer_attributes", DAY, query)
@@ -249,7 +264,7 @@ def test_a_column_of_another_type_than_its_rule_compares_is_refused_with_the_way
 
 
 def test_a_column_with_no_value_at_all_may_be_of_any_type(con: duckdb.DuckDBPyConnection) -> None:
-    t = template(audience=AudienceRules(min_lifetime_value=0))
+    t = template(audience=AudienceRules(high_value=HighValue(lifetime_value=0)))
     put(con, t, [Row()])
     query = "SELECT * REPLACE (NULL AS sms_opted_in, NULL::VARCHAR AS phone) FROM given"
     replace_partition(con, t, "customer_attributes", DAY, query)

@@ -74,7 +74,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
     assert [a.name for a in template.attributes] == ["email", "Value Tier"]
     assert [a.pii_open for a in template.attributes] == [False, True]
     assert template.identifier_column == "customer_id"
-    assert template.schema == "braze"
+    assert template.db_schema == "braze"
     assert template.key_prefix == ()
 
 
@@ -136,7 +136,8 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         (document(more="time_zone: Europe/Londom"), "time_zone", "Did you mean 'Europe/London'?"),
         (document(more="start_date: '2024-02-30'"), "start_date", "not a valid date"),
         (document(more="end_date: '2024-02-30'"), "end_date", "not a valid date"),
-        (document(more="end_date: 9 December 2011"), "end_date", "pattern"),
+        (document(more="end_date: 2024-02-30"), "end_date", "not a valid date"),
+        (document(more="end_date: 9 December 2011"), "end_date", "Write it as YYYY-MM-DD"),
         (
             document(more="end_date: '2019-12-31'"),
             "end_date",
@@ -216,7 +217,7 @@ def test_names_that_differ_in_case_or_spacing_only_are_refused(tmp_path: Path) -
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
     assert f":{line_of(text, 'value_tier')}:" in str(caught.value)
-    assert "named twice" in str(caught.value)
+    assert "used twice" in str(caught.value)
 
 
 def test_a_missing_identifier_loads_for_its_runs_to_tell_unless_more_is_wrong(
@@ -360,7 +361,7 @@ def test_a_second_template_has_tables_and_asset_keys_of_its_own(tmp_path: Path) 
         "    ",
     )
     first, second = load(tmp_path, text)
-    assert (first.schema, second.schema) == ("braze", "braze__second")
+    assert (first.db_schema, second.db_schema) == ("braze", "braze__second")
     assert (first.key_prefix, second.key_prefix) == ((), ("second",))
     assert second.attributes[0].type is ValueType.ARRAY
 

@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
-from braze_pipeline import settings
-from braze_pipeline.config import models
+from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline_tests.unit.config.test_configuration_errors import DESTINATION, document, load
-
-OTHER_NAMES = {
-    "endpoint": "rest_endpoint", "identifier": "user_identifier",
-    "min_lifetime_value": "lifetime_value", "min_predicted_value": "predicted_value",
-    "active_within_days": "within_days", "channels": "by",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("made", "parts"),
-    [
-        (settings.DestinationSettings, [models.DestinationPart]),
-        (settings.RateLimit, [models.RateLimitPart]),
-        (settings.Pricing, [models.PricingPart]),
-        (settings.KnownUsers, [models.KnownUsersPart]),
-        (settings.Guards, [models.GuardsPart]),
-        (settings.ScheduleSettings, [models.SchedulePart]),
-        (settings.SourceChecks, [models.SourceChecksPart]),
-        (settings.AlertSettings, [models.AlertsPart]),
-        (
-            settings.AudienceRules,
-            [models.HighValuePart, models.ActivePart, models.ContactablePart],
-        ),
-    ],
-)
-def test_each_setting_has_a_key(made: Any, parts: list[type[BaseModel]]) -> None:
-    keys = {key for part in parts for key in part.model_fields}
-    assert {OTHER_NAMES.get(one.name, one.name) for one in fields(made)} <= keys
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "connect_timeout", "read_timeout", "answer_timeout", "retry_budget_seconds",
-        "max_throttle_seconds", "max_in_flight",
+        "max_throttle_seconds", "max_in_flight", "objects_per_request", "read_back_users",
     ],
 )  # fmt: skip
 def test_what_a_destination_says_arrives(tmp_path: Path, name: str) -> None:
     (t,) = load(tmp_path, document(destination=DESTINATION + f"{name}: 7\n"))
     assert getattr(t.destination, name) == 7
+
+
+def test_a_template_overrides_only_what_it_says(tmp_path: Path) -> None:
+    destination = (
+        DESTINATION + "update_only: false\nread_back_users: 3\nrate_limit: {requests: 9}\n"
+    )
+    (t,) = load(tmp_path, document(destination=destination, template="read_back_users: 0"))
+    assert t.destination.read_back_users == 0
+    assert t.destination.rate_limit.requests == 9
+    assert not t.destination.update_only
+
+
+def test_a_key_with_nothing_after_it_is_the_default_where_that_is_safe(tmp_path: Path) -> None:
+    destination = DESTINATION + "rate_limit:\npricing:\nupdate_only:\n"
+    text = document(destination=destination, template="rate_limit:\nmax_body_bytes:")
+    (t,) = load(tmp_path, text)
+    assert t.destination.rate_limit.requests == 3000
+    assert t.destination.pricing.model == "data_points"
+    assert t.destination.update_only
+    assert t.destination.max_body_bytes == 4_000_000
+
+
+def test_every_key_has_a_description_in_the_schema() -> None:
+    schema = PipelineConfig.model_json_schema(by_alias=True)
+    lacking = [
+        f"{name}.{key}"
+        for name, section in [("", schema), *schema["$defs"].items()]
+        for key, value in section.get("properties", {}).items()
+        if not value.get("description") and "$ref" not in value
+    ]
+    assert not lacking

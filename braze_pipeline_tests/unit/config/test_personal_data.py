@@ -108,7 +108,7 @@ def test_where_the_sql_cannot_be_followed_a_restricted_template_wants_to_be_told
     sql = "SELECT COLUMNS('(.*)') AS 'x_\\1' FROM customers WHERE $as_of IS NOT NULL"
     with pytest.raises(ConfigurationError) as caught:
         of(tmp_path, custom("x_note"), sql=sql)
-    assert "does not follow mine.sql" in str(caught.value)
+    assert "cannot follow mine.sql" in str(caught.value)
     assert "`pii: false`" in str(caught.value)
     t = of(tmp_path, custom("x_note", ", pii: false") + "\n" + custom("email"), sql=sql)
     assert [a.column for a in t.attributes] == ["x_note"]

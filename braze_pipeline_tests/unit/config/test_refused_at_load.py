@@ -115,12 +115,12 @@ def test_the_value_that_was_accepted_is_what_goes_out_when_somebody_leaves(
         ),
     ],
 )
-def test_a_key_that_is_there_twice_is_refused(
+def test_a_key_that_appears_twice_is_refused(
     tmp_path: Path, text: str, repeated: str, key: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="twice") as caught:
         load(tmp_path, text)
-    assert f"{key}: This key is there twice" in str(caught.value)
+    assert f"{key}: This key appears twice" in str(caught.value)
     assert f" and {line_of(text, repeated)})" in str(caught.value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import TemplateSettings, replace
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

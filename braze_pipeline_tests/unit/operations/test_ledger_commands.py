@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.plan import stored_plans
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import tables
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import ValueType, replace
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template

@@ -34,14 +34,14 @@ def load(
     zone: str = "Europe/London",
     lag_days: int = 0,
     environ: dict[str, str] | None = None,
-    first_day: date = date(2026, 1, 1),
-    last_day: date | None = None,
+    start_date: date = date(2026, 1, 1),
+    end_date: date | None = None,
 ) -> Loaded:
     t = template(
         time_zone=zone,
         schedule=ScheduleSettings(at=at, lag_days=lag_days),
-        first_day=first_day,
-        last_day=last_day,
+        start_date=start_date,
+        end_date=end_date,
     )
 
     @dg.asset(
@@ -102,7 +102,7 @@ def every_day(first: date, last: date) -> list[str]:
 def test_every_local_day_is_asked_for_once_and_in_order_over_a_whole_year(
     zone: str, at: str
 ) -> None:
-    loaded = load(at=at, zone=zone, first_day=date(2025, 12, 1))
+    loaded = load(at=at, zone=zone, start_date=date(2025, 12, 1))
     first, last = date(2026, 1, 1), date(2027, 1, 1)
     found = [asked_for(loaded, tick) for tick in ticks(loaded, first, last)]
     assert found == every_day(first - timedelta(days=1), last - timedelta(days=1))
@@ -146,13 +146,13 @@ def test_the_key_is_looked_for_at_each_tick() -> None:
 
 
 def test_before_the_first_day_a_tick_is_skipped() -> None:
-    loaded = load(first_day=date(2026, 3, 10))
+    loaded = load(start_date=date(2026, 3, 10))
     ticked = evaluate(loaded, datetime(2026, 3, 10, 3, 30, tzinfo=UTC))
     assert "2026-03-09 is before the first day, 2026-03-10" in str(ticked.skip_message)
 
 
 def test_the_last_day_is_sent_and_a_tick_after_it_is_skipped_and_says_why() -> None:
-    loaded = load(last_day=date(2026, 3, 9))
+    loaded = load(end_date=date(2026, 3, 9))
     assert asked_for(loaded, datetime(2026, 3, 10, 3, 30, tzinfo=UTC)) == "2026-03-09"
     ticked = evaluate(loaded, datetime(2026, 3, 11, 3, 30, tzinfo=UTC))
     assert not ticked.run_requests
@@ -160,7 +160,7 @@ def test_the_last_day_is_sent_and_a_tick_after_it_is_skipped_and_says_why() -> N
 
 
 def test_the_last_day_is_the_latest_partition_and_without_one_yesterday_is() -> None:
-    until = daily_partitions(template(last_day=date(2026, 3, 9)))
+    until = daily_partitions(template(end_date=date(2026, 3, 9)))
     assert until.get_last_partition_key() == "2026-03-09"
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     assert daily_partitions(template()).get_last_partition_key() == yesterday.isoformat()
@@ -175,7 +175,7 @@ def test_the_schedule_is_on_by_default_and_can_be_left_out() -> None:
 
 
 def test_days_that_end_are_not_expected_to_stay_fresh() -> None:
-    assert freshness(template(last_day=date(2026, 3, 9))) is None
+    assert freshness(template(end_date=date(2026, 3, 9))) is None
 
 
 def test_freshness_warns_at_the_configured_age_and_fails_at_twice_that() -> None:

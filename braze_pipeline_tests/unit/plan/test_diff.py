@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 import pytest
 
-from braze_pipeline.settings import TemplateSettings, ValueType
+from braze_pipeline.settings import TemplateSettings, ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]

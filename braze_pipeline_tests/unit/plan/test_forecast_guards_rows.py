@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +13,7 @@ from braze_pipeline.braze.data_points import data_points
 from braze_pipeline.errors import GuardStopped, NotBuilt
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import export_plan, plan_preview, rows_sql
-from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType
+from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from braze_pipeline.errors import BrazeUnavailable, ConfigurationError
 from braze_pipeline.ledger import known_users
-from braze_pipeline.settings import KnownUsers, TemplateSettings
+from braze_pipeline.settings import KnownUsers, TemplateSettings, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]
@@ -77,7 +76,7 @@ def test_known_is_of_the_destination_and_unconfirmed_of_each_template(
     file = tmp_path / "known.csv"
     file.write_text("user_id\n", encoding="utf-8")
     one = knowing("list", file=file)
-    two = replace(one, name="two", schema="data_two", attributes=(attribute("Other"),))
+    two = replace(one, name="two", db_schema="data_two", attributes=(attribute("Other"),))
     w = world(one, "a")
     w.profiles(day(1), {"a": {"Tier": "x", "Plan": "p"}}, t=one)
     w.profiles(day(1), {"a": {"Other": "o"}}, t=two)

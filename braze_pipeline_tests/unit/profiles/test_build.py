@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 
 from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
 from braze_pipeline.profiles import forget_values, preview, rule_for
-from braze_pipeline.settings import RecipientGroup, ValueType
+from braze_pipeline.settings import RecipientGroup, ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
 

@@ -26,7 +26,7 @@ from braze_pipeline_tests.unit.sources.conftest import CSV
 def load(
     con: duckdb.DuckDBPyConnection, name: str, file: Path, **columns: str
 ) -> list[tuple[Any, ...]]:
-    source = SourceSettings(name=name, path=file, columns=tuple(columns.items()))
+    source = SourceSettings(name=name, path=file, columns=columns)
     attach_sources(con, [source], time_zone="Europe/London")
     return con.execute(f"SELECT * FROM {name}").fetchall()
 

@@ -1,0 +1,97 @@
+"""What every section of the settings has in common: frozen, strict about keys, helpful errors."""
+
+from __future__ import annotations
+
+from enum import EnumType
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from braze_pipeline.user_input import did_you_mean
+
+AT_KEY = "at_key"
+"""The type of a validation error that names a key below the place where it was found."""
+
+Count = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class _Choice:
+    """Marks a ``Literal`` or an enumeration: another text is refused with the nearest choice."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        choices = source if isinstance(source, EnumType) else get_args(source)
+        allowed = [str(choice) for choice in choices]
+
+        def check(value: object) -> object:
+            if isinstance(value, str) and value in allowed:
+                return value
+            raise ValueError(
+                f"{value!r} is not allowed here. Allowed: {', '.join(allowed)}."
+                f"{did_you_mean(str(value), allowed)}"
+            )
+
+        return core_schema.no_info_before_validator_function(check, handler(source))
+
+
+CHOICE = _Choice()
+
+
+class Section(BaseModel):
+    """A mapping of ``defs.yaml``, or what it becomes for a run.
+
+    The text under a field is its description in the schema, which ``dg check yaml`` and editors
+    show.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # What is in the wrong place may be a secret.
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
+        if not isinstance(data, dict):
+            return data
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = [str(key) for key in data if key not in {*known, *cls.model_fields}]
+        if unknown:
+            found = " ".join(f"Unknown key '{key}'.{did_you_mean(key, known)}" for key in unknown)
+            raise at_key(f"{found} Allowed here: {', '.join(known)}.", unknown[0])
+        return data
+
+
+def at_key(text: str, *key: str | int) -> PydanticCustomError:
+    """An error at a key below the section that finds it, so that the message names its line."""
+    return PydanticCustomError(AT_KEY, "{text}", {"text": text, "key": key})
+
+
+S = TypeVar("S", bound=Section)
+
+
+def replace(settings: S, /, **changes: object) -> S:
+    """The same settings with other values, validated: ``dataclasses.replace`` for a section."""
+    return type(settings)(**{**dict(settings), **changes})
+
+
+def values_of(settings: Section, shape: type[Section]) -> dict[str, Any]:
+    """The values of the fields that ``shape`` declares, by name."""
+    return {name: getattr(settings, name) for name in shape.model_fields}
