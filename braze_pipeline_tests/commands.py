@@ -37,11 +37,6 @@ def tick(brand: SmallBrand) -> str:
     """What the sensor reports about all runs that ended."""
     ours = session(brand.config, None)
     with dg.DagsterInstance.get() as instance:
-        watch = Watch(
-            instance=instance,
-            store=store_of(brand),
-            templates=ours.templates,
-            journal=ours.warehouse.journal_path,
-        )
+        watch = Watch(instance=instance, warehouse=ours.warehouse, templates=ours.templates)
         _, done = watch.look(Cursor(), now=datetime.now(UTC))
-    return "; ".join(one.words for one in done)
+    return "; ".join(one.text for one in done)

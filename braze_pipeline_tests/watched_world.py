@@ -15,7 +15,7 @@ import dagster as dg
 from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, guard_check, spec
-from braze_pipeline.orchestration.failures import told
+from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.sensors import build_sensors
@@ -153,7 +153,7 @@ class World:
             check_specs=checks.get(key.path[-1], []),
         )
         def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
-            with told(context):
+            with typed_failures(context):
                 error = self.raises.get(key.path[-1])
                 if error is not None and key.path[-1] != "braze_send":
                     raise error

@@ -76,12 +76,7 @@ def resolve(session: Session, number: int) -> None:
         ended = _retry(session, dagster, template, action)
         now = datetime.now(UTC)
         # Noted at once; the sensor, which sees the same run later, counts it only once.
-        watch = Watch(
-            instance=dagster,
-            store=store,
-            templates=session.templates,
-            journal=session.warehouse.journal_path,
-        )
+        watch = Watch(instance=dagster, warehouse=session.warehouse, templates=session.templates)
         if ended.is_success:
             watch.note_success(ended, at=now)
             if not _met_again(store, number, ended.run_id):

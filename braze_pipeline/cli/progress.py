@@ -45,8 +45,8 @@ def progress_bar(*, wanted: bool) -> Iterator[None]:
                 state="throttled by Braze" if progress.throttled else "",
             )
 
-        def told(text: str) -> None:
+        def message(text: str) -> None:
             bar.console.print(text, markup=False, highlight=False)
 
-        with watched(sees=show, hears=told):
+        with watched(on_progress=show, on_message=message):
             yield

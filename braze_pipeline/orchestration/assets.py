@@ -34,7 +34,7 @@ from braze_pipeline.orchestration.checks import (
     spec,
 )
 from braze_pipeline.orchestration.days import days_of, span
-from braze_pipeline.orchestration.failures import told
+from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
@@ -121,7 +121,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
 
-        with told(context):
+        with typed_failures(context):
             ours = warehouse.warehouse(t)
             sources, summaries = build_attributes(ours, t, days_of(context))
             for source in sources:
@@ -147,7 +147,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
 
-        with told(context), warehouse.warehouse(t).connect() as con:
+        with typed_failures(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
             verdict = audience_result(funnels)
             say_what_stops(context, [verdict])
@@ -167,7 +167,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
 
-        with told(context), warehouse.warehouse(t).connect() as con:
+        with typed_failures(context), warehouse.warehouse(t).connect() as con:
             days = days_of(context)
             summaries = [
                 build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
@@ -195,7 +195,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
 
-        with told(context):
+        with typed_failures(context):
             _warn_of_host(context, t)
             plan = plan_days(
                 warehouse.warehouse(t),
@@ -205,7 +205,7 @@ def build_assets(
                 now=_now(),
                 environ=os.environ,
                 overrides=overrides_of(context.run.tags),
-                log=progress.say(context.log.info),
+                log=progress.logger(context.log.info),
             )
             verdicts = guard_results(plan)
             say_what_stops(context, verdicts)
@@ -227,15 +227,15 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
 
-        with told(context):
+        with typed_failures(context):
             outcome = send_days(
                 warehouse.warehouse(t),
                 t,
                 days_of(context),
                 run_id=context.run.run_id,
                 environ=os.environ,
-                log=progress.say(context.log.info),
-                **progress.told(),
+                log=progress.logger(context.log.info),
+                **progress.progress_options(),
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
             shown = metadata.send(outcome)

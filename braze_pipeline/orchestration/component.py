@@ -11,16 +11,15 @@ from pydantic import BaseModel
 
 from braze_pipeline.config.load import place_of
 from braze_pipeline.config.models import PipelineConfig
-from braze_pipeline.config.problems import Place
 from braze_pipeline.orchestration.destination import build_definitions
 
 
 @dataclass
 class BrazeDestination(dg.Component):
-    """A Braze workspace and what goes to it, as assets, checks, a job, a schedule and sensors.
+    """A Braze workspace with its data templates, as assets, checks, jobs, schedules and sensors.
 
     Attributes:
-        config: What ``defs.yaml`` says, checked against the schema.
+        config: The content of ``defs.yaml``, checked against the schema.
     """
 
     config: PipelineConfig
@@ -34,7 +33,7 @@ class BrazeDestination(dg.Component):
     def load(
         cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
     ) -> BrazeDestination:
-        """Take the checked attributes; paths are resolved when definitions are built."""
+        """A component of the checked attributes; paths are resolved when definitions are built."""
         del context
         if not isinstance(attributes, PipelineConfig):
             msg = "A BrazeDestination needs `attributes`."
@@ -45,7 +44,7 @@ class BrazeDestination(dg.Component):
         """The definitions of this destination.
 
         Raises:
-            ConfigurationError: names file, line, key and the fix of everything that is wrong.
+            ConfigurationError: names file, line, key and fix of every problem.
         """
         file = Path(context.path)
         if file.is_dir():
@@ -53,10 +52,6 @@ class BrazeDestination(dg.Component):
         return build_definitions(
             config=self.config,
             folder=file.parent,
-            place=_place(file, self.config),
+            place=place_of(file, self.config.destination.name),
             environ=os.environ,
         )
-
-
-def _place(file: Path, config: PipelineConfig) -> Place:
-    return place_of(file, config.destination.name)

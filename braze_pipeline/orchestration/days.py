@@ -1,4 +1,4 @@
-"""Which as-of dates a run is about: one partition, or a range of a backfill."""
+"""The as-of dates of a run: one partition, or a range."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import dagster as dg
 
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, ...]:
-    """The run's as-of dates, oldest first. A single-run range has several."""
+    """The run's as-of dates, oldest first; several where one run covers a range."""
     return tuple(sorted(date.fromisoformat(key) for key in context.partition_keys))
 
 
 def span(days: tuple[date, ...]) -> str:
-    """The days in words."""
+    """The days as text."""
     return f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]} ({len(days)} days)"

@@ -1,6 +1,6 @@
-"""From a destination's configuration to its definitions.
+"""Builds the Dagster definitions of a destination from its configuration.
 
-Production, the command line and the tests all come through ``build_definitions``.
+Production, the command line and the tests all use ``build_definitions``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def build_definitions(
     Args:
         config: The checked configuration.
         folder: The folder that its relative paths start from.
-        place: Where it was read, for messages.
+        place: Where it was read from, for messages.
         environ: The environment.
         resources: Replacements for the resources (``warehouse``), for tests.
 
@@ -45,17 +45,15 @@ def build_definitions(
     templates = resolve(config, folder=folder, place=place, environ=environ)
     partitions = daily_partitions(templates[0])
     jobs = [daily_job(template) for template in templates]
-    schedules = [
-        build_schedule(template, job=job) for template, job in zip(templates, jobs, strict=True)
-    ]
+    schedules = map(build_schedule, templates, jobs)
     return dg.Definitions(
         assets=[
             *source_specs(templates[0]),
             *(asset for template in templates for asset in build_assets(template, partitions)),
             *(spec for template in templates for spec in record_specs(template)),
         ],
-        jobs=[*jobs, *(rebuild_job(template) for template in templates)],
-        schedules=[schedule for schedule in schedules if schedule is not None],
+        jobs=[*jobs, *map(rebuild_job, templates)],
+        schedules=list(filter(None, schedules)),
         sensors=build_sensors(templates),
         resources={"warehouse": WAREHOUSE, **(resources or {})},
         executor=dg.in_process_executor,
@@ -78,15 +76,17 @@ def daily_job(t: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         keys.job("braze_daily"),
         selection=dg.AssetSelection.assets(*keys.all),
-        description=f"Sources to Braze for the template {t.name}: build, plan, send.",
+        description=f"Builds, plans and sends the template {t.name}, from the sources to Braze.",
     )
 
 
 def rebuild_job(t: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
-    """The job that builds days anew and sends nothing."""
+    """The job that rebuilds days and sends nothing."""
     keys = TemplateKeys.of(t)
     return dg.define_asset_job(
         keys.job("braze_rebuild_without_sending"),
         selection=dg.AssetSelection.assets(*keys.built),
-        description=f"Builds attributes, audience and profiles of {t.name}; sends nothing.",
+        description=(
+            f"Rebuilds attributes, audience and profiles of the template {t.name}. Sends nothing."
+        ),
     )

@@ -1,4 +1,8 @@
-"""The asset keys of a template: the names of the design, under a prefix where there are several."""
+"""The asset keys and job names of a template.
+
+The names are those of the design; where a project has several templates or destinations, a prefix
+tells them apart.
+"""
 
 from __future__ import annotations
 
@@ -11,71 +15,62 @@ from braze_pipeline.settings import TemplateSettings
 SOURCES = ("customers", "orders", "consents", "predictions")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateKeys:
-    """Asset keys and names of one template's definitions."""
+    """Asset keys and names of one template's definitions.
+
+    Attributes:
+        prefix: What the template's asset keys begin with.
+        source_prefix: What the keys of its source tables begin with; the templates of a
+            destination share these tables.
+        ledger: What Braze acknowledged.
+        rejections: Rows and values that did not get through.
+    """
 
     prefix: tuple[str, ...]
     source_prefix: tuple[str, ...]
+    attributes: dg.AssetKey
+    audience: dg.AssetKey
+    profiles: dg.AssetKey
+    plan: dg.AssetKey
+    send: dg.AssetKey
+    ledger: dg.AssetKey
+    rejections: dg.AssetKey
 
     @classmethod
     def of(cls, t: TemplateSettings) -> TemplateKeys:
-        """The keys of a template; templates of a destination share its source tables."""
-        own = () if t.destination.name == "braze" else (t.destination.name,)
-        return cls(prefix=t.key_prefix, source_prefix=own)
+        """The keys of a template."""
 
-    def _key(self, name: str) -> dg.AssetKey:
-        return dg.AssetKey([*self.prefix, name])
+        def key(name: str) -> dg.AssetKey:
+            return dg.AssetKey([*t.key_prefix, name])
+
+        destination = t.destination.name
+        return cls(
+            prefix=t.key_prefix,
+            source_prefix=() if destination == "braze" else (destination,),
+            attributes=key("customer_attributes"),
+            audience=key("braze_audience"),
+            profiles=key("braze_profiles"),
+            plan=key("braze_plan"),
+            send=key("braze_send"),
+            ledger=key("ledger"),
+            rejections=key("rejections"),
+        )
 
     def source(self, name: str) -> dg.AssetKey:
-        """One source table."""
+        """The key of a source table."""
         return dg.AssetKey([*self.source_prefix, name])
 
     @property
-    def attributes(self) -> dg.AssetKey:
-        """The customer attributes table."""
-        return self._key("customer_attributes")
-
-    @property
-    def audience(self) -> dg.AssetKey:
-        """The audience."""
-        return self._key("braze_audience")
-
-    @property
-    def profiles(self) -> dg.AssetKey:
-        """The validated profiles."""
-        return self._key("braze_profiles")
-
-    @property
-    def plan(self) -> dg.AssetKey:
-        """The plan."""
-        return self._key("braze_plan")
-
-    @property
-    def send(self) -> dg.AssetKey:
-        """The send."""
-        return self._key("braze_send")
-
-    @property
-    def ledger(self) -> dg.AssetKey:
-        """What Braze acknowledged."""
-        return self._key("ledger")
-
-    @property
-    def rejections(self) -> dg.AssetKey:
-        """What did not get through."""
-        return self._key("rejections")
-
-    @property
     def built(self) -> tuple[dg.AssetKey, ...]:
-        """Everything short of the plan: what a rebuild without sending makes."""
+        """The assets before the plan: what a rebuild without sending makes."""
         return (self.attributes, self.audience, self.profiles)
 
     @property
     def all(self) -> tuple[dg.AssetKey, ...]:
-        """Everything a run materializes, in order."""
+        """Every asset that a run materializes, in order."""
         return (*self.built, self.plan, self.send)
 
     def job(self, name: str) -> str:
-        """The name of one of the template's jobs, sensors or schedules."""
+        """The full name of one of the template's jobs or schedules."""
         return "_".join((*self.prefix, name))

@@ -1,4 +1,7 @@
-"""Overrides of one run as run tags: the same from the command line and from the UI's launchpad."""
+"""Overrides of one run as run tags, so that the command line and the UI's launchpad set the same.
+
+What an override does is not here: guards and the plan decide that.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ FORCE_STALE = "braze_pipeline/force_stale"
 
 
 def tags_of(*, let_through: Sequence[str], reason: str | None, force_stale: bool) -> dict[str, str]:
-    """The tags that say it."""
+    """The run tags for some overrides; none for none."""
     tags = {}
     if let_through:
         tags[LET_THROUGH] = ",".join(let_through)
@@ -24,12 +27,12 @@ def tags_of(*, let_through: Sequence[str], reason: str | None, force_stale: bool
 
 
 def overrides_of(tags: Mapping[str, str]) -> Overrides:
-    """What a run's tags say."""
+    """The overrides in a run's tags."""
     reason = tags.get(REASON)
     forced = tags.get(FORCE_STALE, "").lower() == "true"
-    names = tuple(name.strip() for name in tags.get(LET_THROUGH, "").split(",") if name.strip())
+    names = (name.strip() for name in tags.get(LET_THROUGH, "").split(","))
     return Overrides(
-        let_through=names,
+        let_through=tuple(filter(None, names)),
         reason=reason,
         force_stale=(reason or "no reason given") if forced else None,
     )

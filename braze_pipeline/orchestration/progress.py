@@ -1,4 +1,7 @@
-"""Who watches a run of this process, beside the event log: the command line at a terminal."""
+"""Shows the progress of a run to a person at the terminal, beside the event log.
+
+Only runs that this process carries out itself can be watched.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ if TYPE_CHECKING:
     from braze_pipeline.send import SendProgress
 
 EVERY_SECONDS = 0.2
-"""How often a watcher is told; the event log gets a line every few seconds."""
+"""How often a watcher gets the progress; the event log gets a line every few seconds."""
 
 
 class _Watcher(NamedTuple):
-    sees: Callable[[SendProgress], None]
-    hears: Callable[[str], None]
+    on_progress: Callable[[SendProgress], None]
+    on_message: Callable[[str], None]
 
 
 _WATCHER: ContextVar[_Watcher | None] = ContextVar("watcher", default=None)
@@ -24,30 +27,29 @@ _WATCHER: ContextVar[_Watcher | None] = ContextVar("watcher", default=None)
 
 @contextmanager
 def watched(
-    *, sees: Callable[[SendProgress], None], hears: Callable[[str], None]
+    *, on_progress: Callable[[SendProgress], None], on_message: Callable[[str], None]
 ) -> Iterator[None]:
-    """Runs that this process carries out itself tell how far a send is, and what else goes on."""
-    token = _WATCHER.set(_Watcher(sees, hears))
+    """Within the block, runs of this process report how far the send is, and every message."""
+    token = _WATCHER.set(_Watcher(on_progress, on_message))
     try:
         yield
     finally:
         _WATCHER.reset(token)
 
 
-def told() -> dict[str, Any]:
-    """What ``send_days`` takes for the watcher; nothing where nobody watches."""
+def progress_options() -> dict[str, Any]:
+    """Arguments that make ``send_days`` report to the watcher; none where nobody watches."""
     watcher = _WATCHER.get()
-    return {} if watcher is None else {"on_progress": watcher.sees, "every": EVERY_SECONDS}
+    return {"on_progress": watcher.on_progress, "every": EVERY_SECONDS} if watcher else {}
 
 
-def say(log: Callable[[str], None]) -> Callable[[str], None]:
-    """Into the log of the run, and to the watcher."""
+def logger(log: Callable[[str], None]) -> Callable[[str], None]:
+    """What writes a message to the log of the run, and shows it to the watcher."""
     watcher = _WATCHER.get()
-    if watcher is None:
-        return log
 
-    def both(text: str) -> None:
+    def write(text: str) -> None:
         log(text)
-        watcher.hears(text)
+        if watcher:
+            watcher.on_message(text)
 
-    return both
+    return write

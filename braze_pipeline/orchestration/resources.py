@@ -1,7 +1,7 @@
-"""What the assets need from outside: the warehouse and the credential. Both can be replaced.
+"""What the assets need from outside: the warehouse, which a test can replace.
 
-The API key is read from the environment at the moment of a send. It is no field of a resource,
-because Dagster stores and shows run configuration in clear.
+The API key does not belong here. A send reads it from the environment when it starts, because
+Dagster stores and shows the configuration of resources in plain text.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from braze_pipeline.storage.warehouse import Warehouse
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
-    """The DuckDB file with its journal and snapshots beside it.
+    """The DuckDB file, with the journal and the snapshots beside it.
 
     Attributes:
-        path: The file; empty for BRAZE_PIPELINE_DATABASE or the one of the template's project.
+        path: The file. Empty: BRAZE_PIPELINE_DATABASE, else the database of the template's project.
     """
 
     path: str = ""
 
     def warehouse(self, t: TemplateSettings) -> Warehouse:
-        """The file that a run of the template works on.
+        """The database that a run of the template works on.
 
         Raises:
-            ConfigurationError: there is no project to keep it in.
+            ConfigurationError: there is no project that could hold it.
         """
         return Warehouse(Path(self.path) if self.path else database_path(t.folder, os.environ))
 
 
 WAREHOUSE = WarehouseResource()
-"""The one that all destinations of a code location share: Dagster merges them by identity."""
+"""All destinations of a code location share this object: Dagster merges resources by identity."""

@@ -1,7 +1,7 @@
-"""Runs a template's job in this process: the command line's door to the same assets.
+"""Runs a template's daily job in this process: how the command line uses the same assets.
 
-With ``DAGSTER_HOME`` set the run is recorded in that instance and shows in its UI; without, it
-leaves nothing but what the assets write.
+With ``DAGSTER_HOME`` set the run is recorded in that instance and shows in its UI. Without it,
+nothing is left but what the assets write.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ import dagster as dg
 
 from braze_pipeline.errors import UsageError
 from braze_pipeline.orchestration.checks import CONTRACT
+from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.watch.diagnosis import NOTHING_KNOWN, Cause, cause_of
-from braze_pipeline.orchestration.watch.runs import RANGE_END_TAG, RANGE_START_TAG, facts_of
+from braze_pipeline.orchestration.watch.diagnosis import NO_CAUSE_FOUND, Cause, cause_of
+from braze_pipeline.orchestration.watch.runs import (
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    facts_of,
+)
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,7 @@ class RunOutcome:
 
     Attributes:
         failed: Why it failed, if it did.
-        warnings: What checks that block nothing found wrong.
+        warnings: What non-blocking checks warned about.
     """
 
     run_id: str
@@ -43,7 +49,7 @@ class RunOutcome:
 
 @contextmanager
 def instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of ``DAGSTER_HOME``, or one that is gone afterwards."""
+    """The instance of ``DAGSTER_HOME``, or a temporary one."""
     if os.environ.get("DAGSTER_HOME"):
         with dg.DagsterInstance.get() as found:
             yield found
@@ -60,67 +66,80 @@ def run_days(
     dry_run: bool,
     tags: Mapping[str, str],
 ) -> RunOutcome:
-    """Materialize a template for a day, or for an unbroken range of days as one run.
+    """Run a template for a day, or for an unbroken range of days as one run.
 
     A dry run stops at the plan.
 
     Raises:
-        UsageError: a day lies before the first partition or after the last.
+        UsageError: a day is before the first partition or after the last.
     """
     keys = TemplateKeys.of(t)
-    job = definitions.resolve_job_def(keys.job("braze_daily"))
-    _check_days(job, days)
+    _check_days(t, days)
+    first, last = days[0].isoformat(), days[-1].isoformat()
+    range_tags = {RANGE_START_TAG: first, RANGE_END_TAG: last}
     with instance() as found:
-        result = job.execute_in_process(
-            run_config=QUIET,
+        run = run_assets(
+            definitions,
+            t,
+            keys.all[:-1] if dry_run else keys.all,
             instance=found,
-            partition_key=days[0].isoformat() if len(days) == 1 else None,
-            asset_selection=list(keys.all[:-1] if dry_run else keys.all),
-            raise_on_error=False,
-            tags={**tags, **_range(days)},
+            tags={**tags, **({PARTITION_TAG: first} if first == last else range_tags)},
         )
-        facts = facts_of(found, ended(found, result.run_id), [t])
+        facts = facts_of(found, run, [t])
     return RunOutcome(
-        run_id=result.run_id,
-        failed=None if result.success else cause_of(facts, t) or NOTHING_KNOWN,
-        # The contract's finding is told by the figures of the run.
+        run_id=run.run_id,
+        failed=None if run.is_success else cause_of(facts, t) or NO_CAUSE_FOUND,
+        # The figures of the run show what the contract rejected.
         warnings=tuple(
             f"{check.check_name}: {check.description}"
-            for check in facts.warned
+            for check in facts.other_checks
             if check.check_name != CONTRACT
         ),
     )
 
 
-def _range(days: Sequence[date]) -> dict[str, str]:
-    if len(days) == 1:
-        return {}
-    return {
-        RANGE_START_TAG: days[0].isoformat(),
-        RANGE_END_TAG: days[-1].isoformat(),
-    }
+def run_assets(
+    definitions: dg.Definitions,
+    t: TemplateSettings,
+    assets: Sequence[dg.AssetKey],
+    *,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str],
+) -> dg.DagsterRun:
+    """Materialize some assets of a template in this process; the run as it ended.
+
+    Args:
+        definitions: Of the destination.
+        t: The template.
+        assets: What to materialize.
+        instance: Where the run is recorded.
+        tags: Of the run; those for partition and range say which days it is for.
+
+    Raises:
+        RuntimeError: somebody deleted the run while it ran.
+    """
+    result = definitions.resolve_job_def(TemplateKeys.of(t).job("braze_daily")).execute_in_process(
+        run_config=_QUIET,
+        instance=instance,
+        partition_key=tags.get(PARTITION_TAG),
+        asset_selection=list(assets),
+        raise_on_error=False,
+        tags=dict(tags),
+    )
+    run = instance.get_run_by_id(result.run_id)
+    if run is None:
+        msg = f"run {result.run_id} was deleted while it ran"
+        raise RuntimeError(msg)
+    return run
 
 
-def _check_days(job: dg.JobDefinition, days: Sequence[date]) -> None:
-    partitions = job.partitions_def
+def _check_days(t: TemplateSettings, days: Sequence[date]) -> None:
+    partitions = daily_partitions(t)
     for day in days:
-        if partitions is not None and not partitions.has_partition_key(day.isoformat()):
+        if not partitions.has_partition_key(day.isoformat()):
             first = partitions.get_first_partition_key()
             last = partitions.get_last_partition_key()
             raise UsageError(
-                f"There is no partition {day.isoformat()}; they go from {first} to {last}.",
-                fix="Give a day within them, or change `start_date` or `end_date` in defs.yaml.",
+                f"There is no partition {day.isoformat()}. Partitions run from {first} to {last}.",
+                fix="Use a day within them, or change `start_date` or `end_date` in defs.yaml.",
             )
-
-
-def ended(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
-    """A run that ran in this process.
-
-    Raises:
-        RuntimeError: somebody deleted it meanwhile.
-    """
-    run = instance.get_run_by_id(run_id)
-    if run is None:
-        msg = f"run {run_id} was deleted while it ran"
-        raise RuntimeError(msg)
-    return run

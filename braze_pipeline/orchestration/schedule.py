@@ -1,7 +1,7 @@
 """The daily schedule of a template, and how old its last send may be.
 
-The schedule is on by default, and skips with the reason as long as there is no API key: so it
-begins by itself when the credential is there, and a newcomer's first start sends nothing.
+The schedule is on by default. While there is no API key it skips each tick and gives the reason: so
+a newcomer's first start sends nothing, and sending begins once the key is set.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from braze_pipeline.settings import ScheduleSettings, TemplateSettings
 
 def build_schedule(
     t: TemplateSettings,
-    *,
     job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    *,
     environ: Mapping[str, str] = os.environ,
 ) -> dg.ScheduleDefinition | None:
-    """The schedule of a template's partitioned job; None where it has none.
+    """The schedule of a template; None where it has none.
 
     Args:
         t: The template.
         job: Its daily job.
-        environ: Where the API key is looked for, at each tick.
+        environ: Where each tick looks for the API key.
     """
     settings = t.schedule
     if settings is None:
         return None
     hour, minute = (int(part) for part in settings.at.split(":"))
     variable = t.destination.api_key_env
+    lag = settings.lag_days
+    day_in_words = f"the day {lag} days before yesterday" if lag else "yesterday"
 
-    # Daylight saving is Dagster's business, which ticks once a local day: at the next hour where
-    # the local time does not exist, and once where it comes twice.
+    # Dagster takes care of daylight saving: it ticks once per local day, at the next full hour
+    # where the local time does not exist, and once where it occurs twice.
     @dg.schedule(
         name=TemplateKeys.of(t).job("braze_schedule"),
         job=job,
@@ -45,35 +47,35 @@ def build_schedule(
         execution_timezone=t.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Every day at {settings.at} ({t.time_zone}), the day that ended "
-            f"{_ago(settings.lag_days)}. Skips while {variable} holds no API key."
+            f"Runs every day at {settings.at} ({t.time_zone}) for {day_in_words}. "
+            f"Skips while {variable} holds no API key."
         ),
     )
     def braze_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if not environ.get(variable, "").strip():
             return dg.SkipReason(
-                f"{variable} is not set: there is no API key to send with. Set it where the code "
-                "server runs, and the next tick sends."
+                f"{variable} is not set, so there is no API key to send with. Set it where the "
+                "code server runs; the next tick then starts a run."
             )
         day = day_for(context.scheduled_execution_time, settings, t.time_zone)
         if day < t.start_date:
             return dg.SkipReason(f"{day} is before the first day, {t.start_date} (start_date).")
         if ended(t, context.scheduled_execution_time):
             return dg.SkipReason(f"{day} is after the last day, {t.end_date} (end_date).")
-        # The run key is the day: a tick that comes again starts nothing new.
+        # The run key is the day: a repeated tick starts no second run.
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
     return braze_schedule
 
 
 def day_for(tick: datetime, settings: ScheduleSettings, time_zone: str) -> date:
-    """The as-of date that a tick is for: the last day that has ended there, less the lag."""
+    """The as-of date of a tick: the last day that has ended in the time zone, minus the lag."""
     local = tick.astimezone(ZoneInfo(time_zone))
     return local.date() - timedelta(days=1 + settings.lag_days)
 
 
 def ended(t: TemplateSettings, now: datetime) -> bool:
-    """Whether a template's last day is over, so that its schedule has nothing more to send."""
+    """Whether the template's last day is over, so that its schedule has nothing more to send."""
     return (
         t.schedule is not None
         and t.end_date is not None
@@ -82,16 +84,12 @@ def ended(t: TemplateSettings, now: datetime) -> bool:
 
 
 def freshness(t: TemplateSettings) -> dg.FreshnessPolicy | None:
-    """How old the last acknowledged send may be before the UI warns, and fails at twice that.
+    """How old the last acknowledged send may be: the UI warns at that age and fails at twice that.
 
-    For the send asset: a send that failed materializes nothing, so it does not count. None where
-    days have an end: from then on nothing is late, and a policy is for ever.
+    It belongs to the send asset, because a failed send materializes nothing and so does not count.
+    None where the template has a last day: nothing is late after it, and a policy never ends.
     """
     if t.schedule is None or t.end_date is not None:
         return None
     age = timedelta(hours=t.schedule.max_age_hours)
     return dg.FreshnessPolicy.time_window(warn_window=age, fail_window=2 * age)
-
-
-def _ago(lag_days: int) -> str:
-    return "last" if lag_days == 0 else f"{lag_days} days before the last"

@@ -1,10 +1,9 @@
-"""Which runs have ended since the last tick, in the order in which they did.
+"""Which runs have ended since the last tick, in the order in which they ended.
 
-Dagster's own run failure sensor is there too, and is not enough, for four reasons: it moves on when
-its function raises, so that a full disk would lose a failure for good; it does not see runs that
-were started on the command line over the same instance; it begins at the moment of its first tick,
-so that a failure before it is never told; and failures and successes come to different sensors, in
-no order.
+Dagster's own run failure sensor runs too, but is not enough, for four reasons. It moves on when its
+function raises, so a full disk would lose a failure for good. It does not see runs that the command
+line started on the same instance. It begins at the moment of its first tick, so a failure before
+that is never reported. And failures and successes reach different sensors, in no order.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import dagster as dg
 FIRST_LOOK_BACK = timedelta(days=1)
 """How far the first tick looks back."""
 
-AT_ONCE = 30
+MAX_RUNS = 30
 """Runs in one tick: a tick must end in time."""
 
 _TYPES = {
@@ -34,8 +33,8 @@ class Cursor:
     """How far the sensor has got.
 
     Attributes:
-        seen: By kind of ending, the storage id of the last event that was dealt with.
-        waiting: Failed runs that may be tried again automatically, so nothing is told of them yet.
+        seen: By kind of ending, the storage id of the last event that was processed.
+        waiting: Failed runs that may be retried automatically, so they are not reported yet.
     """
 
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -43,7 +42,7 @@ class Cursor:
 
     @classmethod
     def read(cls, text: str | None) -> Cursor:
-        """From its text; the beginning where there is none that can be read."""
+        """A cursor from its text; the beginning where there is no text or it cannot be read."""
         try:
             found = json.loads(text or "{}")
             return cls(
@@ -54,11 +53,11 @@ class Cursor:
             return cls()
 
     def write(self) -> str:
-        """As text, for Dagster to keep."""
+        """The cursor as text, for Dagster to store."""
         return json.dumps({"seen": dict(self.seen), "waiting": list(self.waiting)})
 
     def after(self, change: Change) -> Cursor:
-        """One ending further."""
+        """The cursor after one more ending."""
         return Cursor({**self.seen, change.kind: change.storage_id}, self.waiting)
 
 
@@ -78,28 +77,22 @@ class Change:
 
 
 def changes_since(instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime) -> list[Change]:
-    """The runs that ended after the cursor, oldest first, at most ``AT_ONCE``."""
+    """The runs that ended after the cursor, oldest first, at most ``MAX_RUNS``."""
     found: list[Change] = []
-    horizon = None
+    first_look = (now - FIRST_LOOK_BACK).timestamp()
     for kind, event_type in _TYPES.items():
         records = instance.fetch_run_status_changes(
             dg.RunStatusChangeRecordsFilter(
                 event_type=event_type,  # type: ignore[arg-type]  # a literal of enum members
                 after_storage_id=cursor.seen.get(kind),
-                after_timestamp=None
-                if kind in cursor.seen
-                else (now - FIRST_LOOK_BACK).timestamp(),
+                after_timestamp=None if kind in cursor.seen else first_look,
             ),
-            limit=AT_ONCE,
+            limit=MAX_RUNS,
             ascending=True,
         ).records
         found += [
             Change(kind=kind, storage_id=r.storage_id, run_id=r.run_id, at=r.timestamp)
             for r in records
         ]
-        if len(records) == AT_ONCE:
-            # There may be more of this kind before the later ones of another kind.
-            last = records[-1].storage_id
-            horizon = last if horizon is None else min(horizon, last)
-    found = [one for one in found if horizon is None or one.storage_id <= horizon]
-    return sorted(found, key=lambda one: one.storage_id)[:AT_ONCE]
+    # Of a kind with more than ``MAX_RUNS``, the rest come after all that are returned here.
+    return sorted(found, key=lambda one: one.storage_id)[:MAX_RUNS]

@@ -1,15 +1,14 @@
-"""Why a run failed, by types and structure and never by the text of an error.
+"""Why a run failed: decided by types and structure, never by the text of an error.
 
 The class comes from the metadata of our own ``dagster.Failure`` (see ``orchestration.failures``),
-else from a blocking check that did not pass, else from how the run's process ended. The command
-line and the sensors both ask here.
+else from a blocking check that did not pass, else from how the run's process ended. Both the
+command line and the sensors use this.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -45,8 +44,9 @@ from braze_pipeline.errors import (
 from braze_pipeline.orchestration import failures, metadata
 from braze_pipeline.orchestration.checks import ACCOUNTING, AUDIENCE, guard_of
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.watch.runs import Metadata, RunFacts, number_of, text_of
+from braze_pipeline.orchestration.watch.runs import RunFacts, number_of, text_of
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
@@ -62,7 +62,7 @@ class Cause:
     """Why a run failed.
 
     Attributes:
-        action: The class of workflow action, as the typed error has it.
+        action: The class of workflow action, as in the typed error.
         what, fix: What happened and what to do, with no personal data.
         guard: The guard that stopped it.
     """
@@ -79,8 +79,11 @@ class Cause:
 
     @property
     def exit_code(self) -> int:
-        """The command line's."""
+        """The exit code of the command line."""
         return error_of(self.action).exit_code
+
+
+NO_CAUSE_FOUND = Cause(action=UNKNOWN, what="The run failed outside of any step.")
 
 
 def diagnose(
@@ -88,40 +91,40 @@ def diagnose(
     t: TemplateSettings,
     *,
     instance: dg.DagsterInstance,
-    journal: Path,
+    warehouse: Warehouse,
     at: datetime,
 ) -> Incident | None:
-    """What of a run that failed or was terminated concerns a template; None: nothing does.
+    """What a run that failed or was terminated means for a template; None: nothing.
 
     Args:
         facts: The run.
         t: One of the templates that it works on.
         instance: Where an earlier plan is looked up.
-        journal: The journal of acknowledgements.
+        warehouse: The journal of acknowledgements is beside it.
         at: When the run ended.
     """
     cause = cause_of(facts, t)
     if cause is None:
         return None
-    goal = facts.goal(t)
-    return Incident(
-        action=_refined(cause.action, t, journal),
-        what=cause.what,
-        fix=cause.fix,
-        destination=t.destination.name,
-        template=t.name,
-        at=at,
-        run_id=facts.run.run_id,
-        days=facts.days,
-        goal=goal.to_user_string() if goal else None,
+    action, journal = cause.action, warehouse.journal_path
+    # Whether nobody, some or all of them lack an identifier: it is one thing to fix.
+    one_cause = action == MissingRequiredField.action
+    if one_cause:
+        action = missing_field(t)
+    elif action == InvalidCredentials.action and ever_acknowledged(journal, t.destination.name):
+        # The key was good before and may be so again. A second 401 in a row makes it persistent.
+        action = STATUS_401_TRANSIENT
+    return replace(
+        facts.incident(t, action, cause.what, fix=cause.fix, at=at),
         guard=cause.guard,
-        sent=sent_of(facts, t, instance=instance, journal=journal),
-        # Nobody without an identifier, some, or all of them: one thing to put right.
-        cause="" if cause.action == MissingRequiredField.action else None,
+        sent=_delivery_status(facts, t, instance=instance, warehouse=warehouse),
+        cause="" if one_cause else None,
     )
 
 
-NOTHING_KNOWN = Cause(action=UNKNOWN, what="The run failed outside of any step.")
+def missing_field(t: TemplateSettings) -> str:
+    """The class of a missing required field: of an orchestration or of a campaign."""
+    return MISSING_FIELD_CAMPAIGN if t.kind == "campaign" else MISSING_FIELD_ORCHESTRATION
 
 
 def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
@@ -134,16 +137,20 @@ def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
         return _terminated(facts)
     for step in steps:
         if failures.ACTION in step.metadata:
-            return _typed(step.metadata)
+            return Cause(
+                action=str(step.metadata[failures.ACTION].value),
+                what=str(step.metadata[failures.WHAT].value),
+                fix=str(step.metadata[failures.FIX].value),
+            )
         if step.error in _INTERRUPTS:
             return _terminated(facts)
     for step in steps:
-        for check in facts.broken:
+        for check in facts.blocking_checks:
             if check.asset_key == step.asset:
                 return _of_check(check)
     for step in facts.failed:
         return Cause(action=UNKNOWN, what=f"The step {step.step} failed.")
-    return _outside(facts)
+    return _outside_of_steps(facts)
 
 
 def _terminated(facts: RunFacts) -> Cause:
@@ -155,44 +162,33 @@ def _terminated(facts: RunFacts) -> Cause:
     )
 
 
-def _typed(told: Metadata) -> Cause:
-    return Cause(
-        action=str(told[failures.ACTION].value),
-        what=str(told[failures.WHAT].value),
-        fix=str(told[failures.FIX].value),
-    )
-
-
 def _of_check(check: dg.AssetCheckEvaluation) -> Cause:
-    said = check.description or ""
-    guard = guard_of(check.check_name)
+    name, result = check.check_name, check.description or ""
+    guard = guard_of(name)
     if guard is not None:
         return Cause(
             action=GuardStopped.action,
-            what=f"Nothing was sent. {guard}: {said}",
+            what=f"Nothing was sent. {guard}: {result}",
             fix=f'If that is right, run again with --let-through {guard} --reason "…".',
             guard=guard,
         )
-    if check.check_name == ACCOUNTING:
+    if name == ACCOUNTING:
         return Cause(
             action=AccountingError.action,
-            what=f"{check.check_name}: {said}",
-            fix="Look at the counts in the check's metadata; send nothing else until then.",
+            what=f"{name}: {result}",
+            fix="Look at the counts in the check's metadata. Send nothing else until then.",
         )
-    if check.check_name == AUDIENCE:
+    if name == AUDIENCE:
         return Cause(
-            action=AudienceEmpty.action, what=f"Nothing was sent. {said}", fix=EMPTY_AUDIENCE_FIX
+            action=AudienceEmpty.action, what=f"Nothing was sent. {result}", fix=EMPTY_AUDIENCE_FIX
         )
-    # Somebody else's check: its description is not ours to pass on.
-    return Cause(
-        action=ContractBroken.action, what=f"The blocking check {check.check_name} did not pass."
-    )
+    # Somebody else's check: its description may hold anything, so it is not passed on.
+    return Cause(action=ContractBroken.action, what=f"The blocking check {name} did not pass.")
 
 
-def _outside(facts: RunFacts) -> Cause:
-    """Why a run failed outside of any step."""
+def _outside_of_steps(facts: RunFacts) -> Cause:
     for error in facts.errors:
-        found = _raised(error)
+        found = _typed_error(error)
         if found is not None:
             return found
     reason = facts.run.tags.get(_REASON_TAG)
@@ -203,46 +199,32 @@ def _outside(facts: RunFacts) -> Cause:
             action=ConfigurationError.action,
             what="The run could not load its definitions, or its resources.",
         )
-    return NOTHING_KNOWN
+    return NO_CAUSE_FOUND
 
 
-def _raised(error: SerializableErrorInfo) -> Cause | None:
+def _typed_error(error: SerializableErrorInfo) -> Cause | None:
     """The typed error of ours that an error is, or was caused by."""
     for kind in error_classes():
-        begins = f"{kind.__module__}.{kind.__qualname__}: "
-        if error.message.startswith(begins):
-            return Cause(action=kind.action, what=error.message.removeprefix(begins).strip())
+        prefix = f"{kind.__module__}.{kind.__qualname__}: "
+        if error.message.startswith(prefix):
+            return Cause(action=kind.action, what=error.message.removeprefix(prefix).strip())
     before = error.cause or error.context
-    return _raised(before) if before is not None else None
+    return _typed_error(before) if before is not None else None
 
 
-def missing_field(t: TemplateSettings) -> str:
-    """The class of "missing required field": of a template's query, or its recipient groups."""
-    return MISSING_FIELD_CAMPAIGN if t.kind == "campaign" else MISSING_FIELD_ORCHESTRATION
-
-
-def _refined(action: str, t: TemplateSettings, journal: Path) -> str:
-    """The class that also depends on the template, or on what went well before."""
-    if action == MissingRequiredField.action:
-        return missing_field(t)
-    if action == InvalidCredentials.action and ever_acknowledged(journal, t.destination.name):
-        # The key was good once: it may be so again. A second 401 in a row makes it persistent.
-        return STATUS_401_TRANSIENT
-    return action
-
-
-def sent_of(
-    facts: RunFacts, t: TemplateSettings, *, instance: dg.DagsterInstance, journal: Path
+def _delivery_status(
+    facts: RunFacts, t: TemplateSettings, *, instance: dg.DagsterInstance, warehouse: Warehouse
 ) -> DeliveryStatus:
     """What the run's plan got answers for, by the journal; nothing where there was no plan."""
-    keys = TemplateKeys.of(t)
-    made = facts.materialized.get(keys.plan, {})
+    key = TemplateKeys.of(t).plan
+    journal = warehouse.journal_path
+    made = facts.materialized.get(key, {})
     # A send plans again where another run came first: what it began to send is the run's plan.
     plan = plan_of_run(journal, facts.run.run_id) or text_of(made, metadata.PLAN)
     if plan is None:
         return NOTHING_SENT
-    if text_of(made, metadata.PLAN) != plan:  # only the send was run again: of an earlier run
-        last = instance.get_latest_materialization_event(keys.plan)
+    if text_of(made, metadata.PLAN) != plan:  # only the send was repeated: an earlier run's plan
+        last = instance.get_latest_materialization_event(key)
         made = last.asset_materialization.metadata if last and last.asset_materialization else {}
     known = text_of(made, metadata.PLAN) == plan
     return delivery_status_of(

@@ -1,17 +1,20 @@
-"""What the event log says of one run: one query, read once.
+"""What the event log holds about one run, read with one query.
 
-Counts are read under the names that ``orchestration.metadata`` gave them. One that is not there is
-an error and never 0: a name that changed on one side only would switch an alert off.
+Counts are read under the names that ``orchestration.metadata`` gives them. A missing count is an
+error and never 0: a name that changed on one side only would otherwise switch an alert off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster import DagsterEventType as Event
 
+from braze_pipeline.alerts import Incident, RecordResult
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
@@ -24,12 +27,11 @@ RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 _TYPES = {
-    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-    dg.DagsterEventType.ASSET_OBSERVATION,
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.ENGINE_EVENT,
+    Event.ASSET_MATERIALIZATION_PLANNED,
+    Event.ASSET_MATERIALIZATION,
+    Event.ASSET_CHECK_EVALUATION,
+    Event.STEP_FAILURE,
+    Event.ENGINE_EVENT,
 }
 
 Metadata = Mapping[str, dg.MetadataValue]
@@ -40,20 +42,25 @@ class Done:
     """Something that a tick did.
 
     Attributes:
-        words: What, in a few words.
-        run_id: The run that it is about; None for none.
+        text: What, in a few words.
+        run_id: The run that it is about, if any.
     """
 
-    words: str
+    text: str
     run_id: str | None
 
 
+def news(results: Sequence[RecordResult], run_id: str) -> list[Done]:
+    """What a run added to the store; nothing that another sensor had recorded before."""
+    return [Done(text=result.words(), run_id=run_id) for result in results if not result.known]
+
+
 @dataclass(frozen=True, kw_only=True)
-class StepFailed:
+class FailedStep:
     """A step that failed.
 
     Attributes:
-        asset: The asset of the step, where it is one of the templates'.
+        asset: The asset of the step, if it is one of the templates' assets.
         metadata: What the ``dagster.Failure`` carried; empty for any other exception.
         error: The name of the exception's class; empty where a check failed the step.
     """
@@ -61,31 +68,28 @@ class StepFailed:
     step: str
     asset: dg.AssetKey | None
     metadata: Metadata
-    error: str = ""
+    error: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RunFacts:
     """One run.
 
     Attributes:
         planned: The assets that it was to materialize.
-        materialized: Those that it did, with the last metadata of each.
-        observed: Those that it observed (a send that failed half-way), likewise.
+        materialized: Those that it did materialize, with the last metadata of each.
         failed: Steps that failed, in order.
-        broken: Blocking checks that failed.
-        warned: Other checks that did not pass.
-        errors: What Dagster met outside of any step, such as definitions that cannot be loaded.
+        blocking_checks, other_checks: Checks that did not pass.
+        errors: Errors outside of any step, such as definitions that cannot be loaded.
     """
 
     run: dg.DagsterRun
-    planned: frozenset[dg.AssetKey]
-    materialized: Mapping[dg.AssetKey, Metadata]
-    observed: Mapping[dg.AssetKey, Metadata]
-    failed: Sequence[StepFailed]
-    broken: Sequence[dg.AssetCheckEvaluation]
-    warned: Sequence[dg.AssetCheckEvaluation] = ()
-    errors: Sequence[SerializableErrorInfo] = ()
+    planned: set[dg.AssetKey]
+    materialized: dict[dg.AssetKey, Metadata] = field(default_factory=dict)
+    failed: list[FailedStep] = field(default_factory=list)
+    blocking_checks: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    other_checks: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    errors: list[SerializableErrorInfo] = field(default_factory=list)
 
     @property
     def days(self) -> tuple[str, str] | None:
@@ -93,13 +97,31 @@ class RunFacts:
         return days_of_run(self.run)
 
     def touched(self, templates: Sequence[TemplateSettings]) -> list[TemplateSettings]:
-        """The templates that it works on; none: the run is not ours."""
+        """The templates that the run works on; none where it belongs to somebody else."""
         return [t for t in templates if self.planned & set(TemplateKeys.of(t).all)]
 
     def goal(self, t: TemplateSettings) -> dg.AssetKey | None:
-        """The last asset of a template that it was to reach."""
+        """The last asset of a template that the run was to make."""
         wanted = [key for key in TemplateKeys.of(t).all if key in self.planned]
         return wanted[-1] if wanted else None
+
+    def incident(
+        self, t: TemplateSettings, action: str, what: str, *, fix: str, at: datetime
+    ) -> Incident:
+        """An incident of a template in this run; repeats are one action, whatever ``what`` says."""
+        goal = self.goal(t)
+        return Incident(
+            action=action,
+            what=what,
+            fix=fix,
+            destination=t.destination.name,
+            template=t.name,
+            at=at,
+            run_id=self.run.run_id,
+            days=self.days,
+            goal=goal.to_user_string() if goal else None,
+            cause="",
+        )
 
 
 def days_of_run(run: dg.DagsterRun) -> tuple[str, str] | None:
@@ -113,52 +135,34 @@ def facts_of(
     instance: dg.DagsterInstance, run: dg.DagsterRun, templates: Sequence[TemplateSettings]
 ) -> RunFacts:
     """Read a run's events."""
-    assets = {
-        "__".join(key.path): key for t in templates for key in TemplateKeys.of(t).all
-    }  # a step is named after its asset
-    planned: set[dg.AssetKey] = set(run.asset_selection or ())
-    materialized: dict[dg.AssetKey, Metadata] = {}
-    observed: dict[dg.AssetKey, Metadata] = {}
-    failed: list[StepFailed] = []
-    broken: list[dg.AssetCheckEvaluation] = []
-    warned: list[dg.AssetCheckEvaluation] = []
-    errors: list[SerializableErrorInfo] = []
+    # A step is named after its asset.
+    assets = {"__".join(key.path): key for t in templates for key in TemplateKeys.of(t).all}
+    facts = RunFacts(run=run, planned=set(run.asset_selection or ()))
     for entry in instance.all_logs(run.run_id, of_type=_TYPES):
         event = entry.get_dagster_event()
         key = event.asset_key
-        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
-            planned |= {key} if key else set()
-        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and key:
-            materialized[key] = event.step_materialization_data.materialization.metadata
-        elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION and key:
-            observed[key] = event.asset_observation_data.asset_observation.metadata
-        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        if event.event_type is Event.ASSET_MATERIALIZATION_PLANNED and key:
+            facts.planned.add(key)
+        elif event.event_type is Event.ASSET_MATERIALIZATION and key:
+            facts.materialized[key] = event.step_materialization_data.materialization.metadata
+        elif event.event_type is Event.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed:
-                (broken if check.blocking else warned).append(check)
+                (facts.blocking_checks if check.blocking else facts.other_checks).append(check)
         elif event.is_step_failure:
-            failed.append(_step_failed(event, assets))
-        elif event.event_type is dg.DagsterEventType.ENGINE_EVENT and event.engine_event_data.error:
-            errors.append(event.engine_event_data.error)
-    return RunFacts(
-        run=run,
-        planned=frozenset(planned),
-        materialized=materialized,
-        observed=observed,
-        failed=failed,
-        broken=broken,
-        warned=warned,
-        errors=errors,
-    )
+            facts.failed.append(_failed_step(event, assets))
+        elif event.event_type is Event.ENGINE_EVENT and event.engine_event_data.error:
+            facts.errors.append(event.engine_event_data.error)
+    return facts
 
 
-def _step_failed(event: dg.DagsterEvent, assets: Mapping[str, dg.AssetKey]) -> StepFailed:
+def _failed_step(event: dg.DagsterEvent, assets: Mapping[str, dg.AssetKey]) -> FailedStep:
     step, data = event.step_key or "", event.step_failure_data
-    told = data.user_failure_data
-    return StepFailed(
+    failure = data.user_failure_data
+    return FailedStep(
         step=step,
         asset=assets.get(step),
-        metadata=told.metadata if told else {},
+        metadata=failure.metadata if failure else {},
         error=(data.error.cls_name or "") if data.error else "",
     )
 
@@ -167,14 +171,14 @@ def number_of(metadata: Metadata, key: str) -> int:
     """A count that a step reported.
 
     Raises:
-        PipelineError: it is not there.
+        PipelineError: the step did not report it.
     """
     value = metadata[key].value if key in metadata else None
     if not isinstance(value, int):
         raise PipelineError(
             f"The run reports no {key!r}.",
-            fix="Its metadata was written by another version of braze_pipeline, or this is a "
-            "defect: look at the run in the UI, and report it.",
+            fix="Another version of braze_pipeline wrote its metadata, or this is a defect. Look "
+            "at the run in the UI, and report it.",
         )
     return value
 

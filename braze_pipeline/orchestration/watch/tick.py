@@ -1,7 +1,7 @@
-"""One look at the runs that have ended: every failure becomes an action, every recovery closes one.
+"""One look at the runs that have ended: a failure opens an action, a recovery closes it.
 
-The cursor moves on only past what is in the store. A store that cannot be written makes the tick
-fail, visibly, and the next one begins where this one was.
+The cursor moves only past what is in the store. When the store cannot be written, the tick fails,
+visibly, and the next one starts where this one did.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 
@@ -18,39 +17,44 @@ from braze_pipeline.alerts.action_classes import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
-from braze_pipeline.orchestration.watch.outcomes import settle, warnings_of
-from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of
+from braze_pipeline.orchestration.watch.outcomes import update_actions, warnings_of
+from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of, news
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
-PATIENCE = timedelta(minutes=5)
-"""How long a failed run may wait for the automatic retry that was announced."""
+RETRY_WAIT = timedelta(minutes=5)
+"""How long a failed run may wait for an automatic retry that was announced."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Watch:
-    """What a tick works on.
+    """What the sensors of a destination work on.
 
     Attributes:
-        templates: Of one destination; runs that touch none of them are others' business.
-        journal: The journal of acknowledgements.
+        warehouse: The store of actions and the journal are beside it.
+        templates: Those of one destination; runs that touch none of them are ignored.
     """
 
     instance: dg.DagsterInstance
-    store: ActionStore
+    warehouse: Warehouse
     templates: Sequence[TemplateSettings]
-    journal: Path
+
+    @property
+    def store(self) -> ActionStore:
+        """The store of actions."""
+        return ActionStore(self.warehouse.actions_path)
 
     def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[Done]]:
-        """Deal with what ended since the cursor.
+        """Process the runs that ended since the cursor.
 
         Returns:
             The new cursor, and what was done.
 
         Raises:
-            sqlite3.Error: the store cannot be written; nothing is lost, look again.
+            sqlite3.Error: the store cannot be written. Nothing is lost: look again.
         """
         done: list[Done] = []
         waiting = []
@@ -75,14 +79,14 @@ class Watch:
             return []  # deleted meanwhile
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
-            return _news(self.note_failure(run, at=at), run)
+            return news(self.note_failure(run, at=at), run.run_id)
         return self.note_success(run, at=at)
 
     def failed(self, run_id: str, *, now: datetime) -> list[Done] | None:
-        """Deal with a failed run.
+        """Process a failed run.
 
         Returns:
-            What was done; None while an automatic retry may come, which tells if it fails too.
+            What was done; None while an automatic retry may follow, which is reported if it fails.
 
         Raises:
             sqlite3.Error: the store cannot be written.
@@ -92,12 +96,18 @@ class Watch:
             return []
         run = record.dagster_run
         at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
-        if now - at < PATIENCE and self._may_be_retried(run):
+        if now - at < RETRY_WAIT and self._may_be_retried(run):
             return None
-        return _news(self.note_failure(run, at=at), run)
+        return news(self.note_failure(run, at=at), run.run_id)
+
+    def _may_be_retried(self, run: dg.DagsterRun) -> bool:
+        """The tag is set just after the failure; the daemon retries only what it can launch."""
+        if not self.instance.run_retries_enabled or run.remote_job_origin is None:
+            return False
+        return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
     def note_success(self, run: dg.DagsterRun, *, at: datetime) -> list[Done]:
-        """Close what a run that succeeded resolved, and note what it warns of.
+        """Close what a successful run resolved, and record what it warns of.
 
         Raises:
             sqlite3.Error: the store cannot be written.
@@ -107,46 +117,40 @@ class Watch:
             ours = facts.touched(self.templates)
             found = [(t, warnings_of(facts, t, at=at)) for t in ours]
         except PipelineError as error:
-            return _news([self.store.record(self._unread(run, error, at))], run)
+            return news([self.store.record(self._unreadable(run, error, at))], run.run_id)
         return [
-            done for t, warnings in found for done in settle(self.store, facts, t, warnings, at=at)
+            done
+            for t, warnings in found
+            for done in update_actions(self.store, facts, t, warnings, at=at)
         ]
 
-    def _may_be_retried(self, run: dg.DagsterRun) -> bool:
-        """The tag is set just after the failure; the daemon retries only what it can launch."""
-        if not self.instance.run_retries_enabled or run.remote_job_origin is None:
-            return False
-        return run.tags.get(WILL_RETRY_TAG, "true") == "true"
-
     def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:
-        """Put a run that failed or was terminated into the store, and say so in its log.
+        """Record a run that failed or was terminated, also in the run's own log.
 
         Raises:
             sqlite3.Error: the store cannot be written.
         """
-        every = []
-        for found in self._diagnosed(run, at):
-            noted = self.store.record(found)
-            every.append(noted)
-            if not noted.known:
-                self.instance.report_engine_event(
-                    f"Workflow {noted.words()}: {found.action}. See `braze-pipeline actions`.", run
-                )
-        return every
+        results = []
+        for incident in self._diagnosed(run, at):
+            result = self.store.record(incident)
+            results.append(result)
+            if not result.known:
+                text = f"{result.words()}: {incident.action}. See `braze-pipeline actions`."
+                self.instance.report_engine_event(f"Workflow {text}", run)
+        return results
 
     def _diagnosed(self, run: dg.DagsterRun, at: datetime) -> list[Incident]:
         try:
             facts = facts_of(self.instance, run, self.templates)
-            touched = facts.touched(self.templates)
             found = [
-                diagnose(facts, t, instance=self.instance, journal=self.journal, at=at)
-                for t in touched
+                diagnose(facts, t, instance=self.instance, warehouse=self.warehouse, at=at)
+                for t in facts.touched(self.templates)
             ]
-        except Exception as error:  # noqa: BLE001 - a failure must be told, however odd its events
-            return [self._unread(run, error, at)]
+        except Exception as error:  # noqa: BLE001 - whatever its events are, a failure is reported
+            return [self._unreadable(run, error, at)]
         return [one for one in found if one is not None]
 
-    def _unread(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Incident:
+    def _unreadable(self, run: dg.DagsterRun, error: Exception, at: datetime) -> Incident:
         t = self.templates[0]
         why = error.what if isinstance(error, PipelineError) else f"{type(error).__name__}."
         return Incident(
@@ -159,8 +163,3 @@ class Watch:
             run_id=run.run_id,
             days=days_of_run(run),
         )
-
-
-def _news(noted: Sequence[RecordResult], run: dg.DagsterRun) -> list[Done]:
-    """What was noted and was not known before: the other sensor may have come first."""
-    return [Done(words=one.words(), run_id=run.run_id) for one in noted if not one.known]

@@ -140,7 +140,9 @@ def test_what_the_contract_and_braze_refuse_in_a_real_run_is_a_partial_success(
     assert tick(brand) == "action 1 opened"
     (action,) = store_of(brand).open_actions()
     assert action.action == "partial_success"
-    assert action.what.startswith("1 rows were held back by the contract and 1 users refused")
+    assert action.what.endswith(
+        "1 rows were rejected by the contract and 1 users by Braze. The allowed share is 6%."
+    )
 
 
 def test_late_sources_are_a_warning_of_the_check_and_of_the_run(brand: SmallBrand) -> None:
@@ -178,7 +180,7 @@ def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
     [
         (None, ("resolve", "7"), "Action 7 does not exist"),
         (None, ("close", "7", "--reason", "x"), "Action 7 does not exist"),
-        ({}, ("resolve", "1"), "does not know the run"),
+        ({}, ("resolve", "1"), "does not have the run"),
         ({"action": "partial_success"}, ("resolve", "1"), "has no run to retry"),
         ({"template": "vip"}, ("resolve", "1"), "which is not in"),
     ],

@@ -310,7 +310,7 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     world.tick()
     action = world.one()
     assert (action.action, action.count) == ("partial_success", 2)
-    assert "30 rows were held back" in action.what
+    assert "30 rows were rejected by the contract" in action.what
 
     world.refused = 0
     world.run(day=NEXT_DAY)

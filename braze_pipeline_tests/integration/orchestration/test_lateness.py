@@ -36,7 +36,7 @@ def test_a_run_far_slower_than_its_last_ones_is_told_once_and_closed_when_it_end
     for _ in range(3):
         world.run()
     run = start_run(world)
-    assert "Nothing takes longer" in world.tick("lateness")
+    assert "No run is slow" in world.tick("lateness")
 
     world.minutes = 11
     for _ in range(3):
