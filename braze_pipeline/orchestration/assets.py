@@ -28,7 +28,7 @@ from braze_pipeline.orchestration.checks import (
     guard_results,
     guard_specs,
     identifier_result,
-    say_what_stops,
+    log_what_stops,
     send_results,
     source_result,
     spec,
@@ -150,7 +150,7 @@ def build_assets(
         with typed_failures(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
             verdict = audience_result(funnels)
-            say_what_stops(context, [verdict])
+            log_what_stops(context, [verdict])
             return dg.MaterializeResult(
                 metadata=metadata.audience(t, funnels), check_results=[verdict]
             )
@@ -208,7 +208,7 @@ def build_assets(
                 log=progress.logger(context.log.info),
             )
             verdicts = guard_results(plan)
-            say_what_stops(context, verdicts)
+            log_what_stops(context, verdicts)
             return dg.MaterializeResult(metadata=metadata.plan(t, plan), check_results=verdicts)
 
     @asset(

@@ -1,12 +1,13 @@
-"""The asset checks, named for what they promise.
+"""The asset checks, named after what they promise.
 
-They are made inside the asset that they judge: a separate check would be a step of its own.
+What belongs here: their names, descriptions and results. What does not: the decisions, which the
+rooms make. Each is evaluated inside its asset, because a separate check would be a step of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -32,37 +33,27 @@ IDENTIFIED = "every_customer_has_an_identifier"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
 
+_GUARD_PREFIX = "guard_"
+_BLOCKING = {AUDIENCE, ACCOUNTING}
+
 _PROMISES = {
-    FRESH_SOURCES: (
-        "No source table is empty, late, or full of lines that cannot be used (`source_checks`)."
-    ),
-    AUDIENCE: "Somebody is in the audience of the newest day; an empty one is not planned.",
-    CONTRACT: (
-        "Every profile satisfies the pandera schema of the template; what does not is in the "
-        "rejections."
-    ),
-    IDENTIFIED: (
-        "Every customer of the newest day's audience has the identifier by which Braze knows users."
-    ),
+    FRESH_SOURCES: "No source table is empty, late or full of unusable lines (`source_checks`).",
+    AUDIENCE: "The newest day's audience is not empty; nothing is planned for an empty one.",
+    CONTRACT: "Every profile satisfies the template's pandera schema; rejections hold the rest.",
+    IDENTIFIED: "Everybody in the newest day's audience has the user identifier that Braze needs.",
     ACCOUNTING: (
-        "Every planned user ended as accepted, rejected or not attempted, by counts that were "
-        "made independently."
+        "Every planned user ended as accepted, rejected or not attempted, by counts that were made "
+        "independently."
     ),
     READ_BACK: "A sample of users, read back from Braze, has what was sent.",
 }
-_BLOCKING = {AUDIENCE, ACCOUNTING}
-
-_GUARD_PREFIX = "guard_"
-
-_IN_WORDS = {"saw", "allowed"}
-"""Metadata that a check's description says as well."""
 
 _GUARDS = {
     guards.AUDIENCE_SIZE: "The audience is about as large as in the last good run.",
-    guards.CHANGED_SHARE: "No more users change at once than is usual.",
+    guards.CHANGED_SHARE: "The share of users that change is not unusually large.",
     guards.NULL_SHARE: "No attribute suddenly lost its values.",
     guards.REJECTED_SHARE: "Most of the audience passed the contract.",
-    guards.NEW_ATTRIBUTES: "No flood of new attribute names in Braze.",
+    guards.NEW_ATTRIBUTES: "There is no flood of new attribute names in Braze.",
     guards.DATA_POINTS: "The forecast of data points is below the ceiling.",
     guards.REQUESTS: "The forecast of requests is below the ceiling.",
 }
@@ -81,21 +72,12 @@ def guard_check(name: str) -> str:
 
 
 def guard_of(check: str) -> str | None:
-    """The guard whose check it is; None for any other check."""
+    """The guard that a check is about; None for any other check."""
     return check.removeprefix(_GUARD_PREFIX) if check.startswith(_GUARD_PREFIX) else None
 
 
 def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """One blocking check for each guard that the template has switched on."""
-    return [
-        dg.AssetCheckSpec(guard_check(name), asset=asset, blocking=True, description=text)
-        for name, text in _GUARDS.items()
-        if name in switched_on(t)
-    ]
-
-
-def switched_on(t: TemplateSettings) -> set[str]:
-    """The names of the guards that have a threshold."""
+    """One blocking check for each guard that has a threshold in the template."""
     g = t.guards
     thresholds = {
         guards.AUDIENCE_SIZE: (g.min_audience_share, g.max_audience_share),
@@ -106,17 +88,35 @@ def switched_on(t: TemplateSettings) -> set[str]:
         guards.DATA_POINTS: (g.max_data_points,),
         guards.REQUESTS: (g.max_requests,),
     }
-    return {name for name, found in thresholds.items() if any(one is not None for one in found)}
+    return [
+        dg.AssetCheckSpec(guard_check(name), asset=asset, blocking=True, description=text)
+        for name, text in _GUARDS.items()
+        if any(threshold is not None for threshold in thresholds[name])
+    ]
+
+
+def _result(
+    name: str, *, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
+) -> dg.AssetCheckResult:
+    """The result of a check: where it does not pass, an error if it blocks, else a warning."""
+    blocks = name in _BLOCKING or guard_of(name) is not None
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=metadata or {},
+    )
 
 
 def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
-    """The guards' verdicts on a plan; one let through passes, and says by whose word."""
+    """The results of a plan's guards. One that somebody let through passes, with the reason."""
     return [
-        dg.AssetCheckResult(
-            check_name=guard_check(guard.name),
+        _result(
+            guard_check(guard.name),
             passed=not guard.stops,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=_verdict(guard.saw, guard.allowed, guard.let_through),
+            description=f"Saw {guard.saw}; allowed: {guard.allowed}."
+            + (f" Let through: {guard.let_through}." if guard.let_through else ""),
             metadata={
                 "saw": guard.saw,
                 "allowed": guard.allowed,
@@ -127,18 +127,13 @@ def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
     ]
 
 
-def _verdict(saw: str, allowed: str, let_through: str | None) -> str:
-    said = f"Saw {saw}; allowed: {allowed}."
-    return f"{said} Let through: {let_through}." if let_through else said
-
-
 def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
     """What to do where the data is wrong, and how one run may pass where it is right."""
     until = f" --until {plan.days[-1]}" if len(plan.days) > 1 else ""
     run = f"braze-pipeline run --as-of {plan.days[0]}{until}"
     return {
         "if the data is wrong": (
-            'mend the source, then "Re-execute all" of the run; "from failure" would plan the same '
+            'fix the source, then "Re-execute all" of the run; "from failure" would plan the same '
             "data again"
         ),
         "let it through once": f'{run} --let-through {name} --reason "…"',
@@ -146,10 +141,10 @@ def _ways_through(name: str, plan: PlanSummary) -> dict[str, str]:
     }
 
 
-def say_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetCheckResult]) -> None:
-    """Of blocking checks that fail: what they saw and what to do, in the log of the run.
+def log_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetCheckResult]) -> None:
+    """Log what blocking checks that fail saw, and what to do about it.
 
-    Dagster's own error on the page of the run says no more than that some check failed.
+    Dagster's own error on the page of the run says only that some check failed.
     """
     for result in results:
         if result.passed or result.severity is not dg.AssetCheckSeverity.ERROR:
@@ -157,7 +152,7 @@ def say_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetChec
         more = [
             f"{name}: {found.value}"
             for name, found in result.metadata.items()
-            if name not in _IN_WORDS
+            if name not in {"saw", "allowed"}  # in the description already
         ]
         context.log.error("%s. %s", result.check_name, "\n".join([result.description or "", *more]))
 
@@ -165,18 +160,17 @@ def say_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetChec
 def source_result(
     t: TemplateSettings, sources: Sequence[SourceInfo], newest: AttributesSummary
 ) -> dg.AssetCheckResult:
-    """Passes when every source table is as new and as whole as the template expects.
+    """Passes when every source table is as new and as complete as the template expects.
 
-    A warning otherwise: what is there is good, and a day without orders may be a holiday.
+    Otherwise a warning: what is there is good, and a day without orders may be a holiday.
     """
     findings = evaluate_sources(t, sources, newest)
-    wrong = [finding.sentence() for finding in findings if not finding.passed]
-    return dg.AssetCheckResult(
-        check_name=FRESH_SOURCES,
-        passed=not wrong,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(wrong)
-        or f"The source tables are as new and as whole as {newest.day} needs them.",
+    problems = [finding.sentence() for finding in findings if not finding.passed]
+    return _result(
+        FRESH_SOURCES,
+        passed=not problems,
+        description=" ".join(problems)
+        or f"The source tables are as new and as complete as {newest.day} needs them.",
         metadata={
             f"{finding.source}: {finding.what}": f"{finding.saw}; allowed: {finding.allowed}"
             for finding in findings
@@ -185,17 +179,15 @@ def source_result(
 
 
 def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
-    """Passes when the newest day has somebody: of a range, only that day's state is sent.
+    """Passes when the newest day's audience has somebody: of a range, only that day is sent.
 
-    Nobody at all is rather a rule or a source gone wrong than a brand without customers, and
+    An empty audience is more likely a faulty rule or source than a brand without customers, and
     everybody would count as having left.
     """
     newest = funnels[-1]
-    empty = [funnel.day for funnel in funnels if not funnel.audience]
-    return dg.AssetCheckResult(
-        check_name=AUDIENCE,
+    return _result(
+        AUDIENCE,
         passed=newest.audience > 0,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=(
             f"Saw {newest.audience:,} of {newest.customers:,} customers in the audience of "
             f"{newest.day}; allowed: at least 1."
@@ -203,7 +195,7 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
         metadata={
             "saw": newest.audience,
             "allowed": "at least 1",
-            "days without anybody": len(empty),
+            "days without anybody": sum(not funnel.audience for funnel in funnels),
             **{f"left out by {rule}": number for rule, number in newest.excluded.items()},
             **({} if newest.audience else {"what to do": EMPTY_AUDIENCE_FIX}),
         },
@@ -211,52 +203,49 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
 
 
 def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult:
-    """Passes when nothing was rejected; a warning otherwise, since the rest is good."""
+    """Passes when nothing was rejected; otherwise a warning, since the rest is good."""
     values = sum(summary.rejected_values for summary in summaries)
     rows = sum(summary.rejected_rows for summary in summaries)
-    return dg.AssetCheckResult(
-        check_name=CONTRACT,
+    return _result(
+        CONTRACT,
         passed=values == 0 and rows == 0,
-        severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{values:,} values and {rows:,} rows did not pass; they are held back, with reasons, "
-            "in the rejections. What is in the profiles satisfies the contract."
+            f"{values:,} values and {rows:,} rows did not pass. They are not sent; the rejections "
+            "give the reasons. Everything in the profiles satisfies the contract."
         ),
         metadata={"rejected_values": values, "rejected_rows": rows},
     )
 
 
 def identifier_result(t: TemplateSettings, newest: ProfilesSummary) -> dg.AssetCheckResult:
-    """Passes when nobody lacks an identifier; a warning otherwise: the others are sent."""
+    """Passes when everybody has an identifier; otherwise a warning: the others are sent."""
     without = newest.rejected_by_reason.get(NO_IDENTIFIER, 0)
-    return dg.AssetCheckResult(
-        check_name=IDENTIFIED,
+    return _result(
+        IDENTIFIED,
         passed=not without,
-        severity=dg.AssetCheckSeverity.WARN,
         description=missing_identifier_summary(t, without=without, audience=newest.audience),
         metadata={"without_identifier": without, "audience": newest.audience},
     )
 
 
 def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
-    """Accounting, and the read-back where it is switched on."""
+    """The accounting, and the read-back where it is switched on."""
+    account, compared = outcome.account, outcome.read_back
     results = [
-        dg.AssetCheckResult(
-            check_name=ACCOUNTING,
-            passed=outcome.account.holds,
-            description=outcome.account.sentence(),
-            metadata=dict(outcome.account.counts()),
+        _result(
+            ACCOUNTING,
+            passed=account.holds,
+            description=account.sentence(),
+            metadata=account.counts(),
         )
     ]
     if t.destination.read_back_users:
-        found = outcome.read_back
-        nothing = "Nothing was read back: nobody was sent anything, or the log tells why."
+        nothing = "Nothing was read back: no user was sent, or the log gives the reason."
         results.append(
-            dg.AssetCheckResult(
-                check_name=READ_BACK,
-                passed=found is None or found.agrees,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=found.sentence() if found else nothing,
+            _result(
+                READ_BACK,
+                passed=compared is None or compared.agrees,
+                description=compared.sentence() if compared else nothing,
             )
         )
     return results

@@ -1,8 +1,12 @@
-"""What the UI shows of each asset: counts, schema, masked previews; never a customer's values."""
+"""What the UI shows about each asset: counts, charts, schemas and masked previews.
+
+Customers' values never belong here. The names of the figures are the labels in the UI, and its
+plots over time and the sensors read them again: a renamed one starts a new plot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,15 +26,15 @@ if TYPE_CHECKING:
 
 Metadata = dict[str, Any]
 
-# What the sensors read again from the event log; the UI shows it under these names.
+# What the sensors read again from the event log.
 ROWS = "dagster/row_count"
 REJECTED_ROWS = "rejected rows"
 PLAN = "plan"
 ACCEPTED_USERS = "accepted users"
 REJECTED_USERS = "rejected users"
 
-TOP = 15
-"""Rows of a table that is only looked at."""
+_TOP = 15
+"""Rows of a table that is only for reading."""
 
 
 def sql_file(t: TemplateSettings) -> Metadata:
@@ -43,7 +47,7 @@ def sql_file(t: TemplateSettings) -> Metadata:
 
 
 def source(found: SourceInfo) -> Metadata:
-    """What a run found of a source table."""
+    """What a run read of a source table."""
     return {
         ROWS: found.rows,
         "newest": found.newest or "no date",
@@ -57,7 +61,7 @@ def attributes(
     summaries: Sequence[AttributesSummary],
     origins: Origins,
 ) -> Metadata:
-    """Rows, columns and what was read."""
+    """Rows, columns, and what was read."""
     newest = summaries[-1]
     return {
         ROWS: newest.rows,
@@ -76,7 +80,7 @@ def attributes(
 
 
 def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
-    """How many are in, and which rule left the others out first."""
+    """How many customers are in the audience, and which rule excluded the others first."""
     newest = funnels[-1]
     rules = t.audience
     found: Metadata = {
@@ -87,21 +91,21 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         ),
         "customers": newest.customers,
         "left out": table(
-            ("first rule that excluded them", "customers"), list(newest.excluded.items())
+            ("first rule that excluded them", "customers"), [*newest.excluded.items()]
         ),
         "rules": table(
             ("rule", "threshold"),
             [
                 ("high value: lifetime value at least", rules.high_value.lifetime_value),
-                ("high value: best percent by lifetime value", rules.high_value.top_percent),
+                ("high value: top percent by lifetime value", rules.high_value.top_percent),
                 ("high value: predicted value at least", rules.high_value.predicted_value),
-                ("active: last order within days", rules.active.within_days),
-                ("contactable: opted in, with an address, by", " or ".join(rules.contactable.by)),
+                ("active: days since the last order at most", rules.active.within_days),
+                ("contactable: opted in, with an address, for", " or ".join(rules.contactable.by)),
             ],
         ),
     }
     if newest.groups:
-        found["recipient groups"] = table(("group", "customers"), list(newest.groups.items()))
+        found["recipient groups"] = table(("group", "customers"), [*newest.groups.items()])
     return found
 
 
@@ -110,7 +114,7 @@ def profiles(
     summaries: Sequence[ProfilesSummary],
     preview: Sequence[Mapping[str, object]],
 ) -> Metadata:
-    """What passed, what did not and why, and a masked look at some rows."""
+    """What passed, what did not and why, and a masked preview of some rows."""
     newest = summaries[-1]
     return {
         ROWS: newest.profiles,
@@ -118,25 +122,25 @@ def profiles(
         "rejected values": newest.rejected_values,
         "raw values seen for the first time": newest.new_raw_values,
         "consent columns never sent": ", ".join(t.dropped) or "none in the template",
-        "rejected by reason": table(("reason", "values"), _most(newest.rejected_by_reason)),
-        "rejected by attribute": table(
-            ("attribute", "values"), _most(newest.rejected_by_attribute)
-        ),
+        "rejected by reason": _counts("reason", "values", newest.rejected_by_reason),
+        "rejected by attribute": _counts("attribute", "values", newest.rejected_by_attribute),
         **column_metadata.profiles(t),
-        "preview (masked)": rows(preview),
+        "preview (masked)": table(
+            [*preview[0]] if preview else (), [row.values() for row in preview]
+        ),
     }
 
 
 def dropped_text(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str:
-    """The one warning of a run about consent columns."""
+    """A run's warning about consent columns, which are never sent."""
     return (
         f"{', '.join(t.dropped)}: consent belongs to Braze and is never sent; "
-        f"{sum(s.dropped for s in summaries):,} values left out."
+        f"{sum(s.dropped for s in summaries):,} values skipped."
     )
 
 
 def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
-    """What would change, and its cost by attribute."""
+    """What would change in Braze, and its cost by attribute."""
     forecast = plan.forecast
     found: Metadata = {
         ROWS: plan.planned_users,
@@ -158,13 +162,13 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
         "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
         "compared with Braze": "\n\n".join(plan.preflight.lines()),
         "cost by attribute": table(
-            ("attribute", "type", "users", "of them nulls", "data points", "full resend"),
+            ("attribute", "type", "users", "nulls among them", "data points", "full resend"),
             [
                 (c.name, c.type, c.users, c.nulls, c.data_points, c.full_data_points)
                 for c in sorted(forecast.by_attribute, key=lambda c: -c.data_points)
             ],
         ),
-        "why": table(("reason", "users"), _most(plan.reasons)),
+        "why": _counts("reason", "users", plan.reasons),
         "first send": plan.first_send,
     }
     if forecast.history.runs:
@@ -181,7 +185,7 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
 
 
 def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
-    """A chart of data points by attribute, or of users where the contract counts none."""
+    """A chart of data points by attribute, or of users where the contract has no data points."""
     if not plan.planned_attributes:
         return {}
     points = t.destination.pricing.model == "data_points"
@@ -189,7 +193,7 @@ def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
 
 
 def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
-    """How many users the ledger has, and of which attributes."""
+    """How many users and which attributes the ledger has."""
     return {
         ROWS: outcome.ledger_users,
         **column_metadata.ledger(t, outcome.plan.columns),
@@ -197,7 +201,7 @@ def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
 
 
 def rejections(outcome: SendOutcome) -> Metadata:
-    """How many rejections there are of the run's days, of all stages."""
+    """How many rejections the run's days have, of all stages."""
     return {
         ROWS: outcome.rejections,
         column_metadata.SCHEMA: column_metadata.plain(outcome.rejection_columns),
@@ -205,7 +209,7 @@ def rejections(outcome: SendOutcome) -> Metadata:
 
 
 def send(outcome: SendOutcome) -> Metadata:
-    """What became of every planned user, and how it went."""
+    """The outcome of every planned user, and how fast the send was."""
     result = outcome.result
     found: Metadata = {
         ROWS: outcome.account.accepted,
@@ -222,28 +226,19 @@ def send(outcome: SendOutcome) -> Metadata:
         "latency p50 (ms)": round(result.latency_p50 * 1000, 1),
         "latency p95 (ms)": round(result.latency_p95 * 1000, 1),
         "latency p99 (ms)": round(result.latency_p99 * 1000, 1),
-        "retries by cause": table(("cause", "retries"), _most(result.retries)),
-        "refused by reason": table(("Braze's answer", "users"), _most(result.refused)),
+        "retries by cause": _counts("cause", "retries", result.retries),
+        "refused by reason": _counts("Braze's answer", "users", result.refused),
     }
     if result.seconds > 0 and result.users_sent:
         found["users a second"] = round(result.users_sent / result.seconds)
     return found
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A small Markdown table; numbers with separators."""
-    if not lines:
-        return dg.MetadataValue.md("none")
-    shown = [header, ["---"] * len(header), *([_cell(c) for c in line] for line in lines)]
-    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in shown))
-
-
-def rows(preview: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
-    """Some rows with their column names as header."""
-    if not preview:
-        return dg.MetadataValue.md("none")
-    names = list(preview[0])
-    return table(names, [[row[name] for name in names] for row in preview])
+def table(header: Sequence[str], rows: Iterable[Iterable[object]]) -> dg.MarkdownMetadataValue:
+    """A small Markdown table; numbers have thousands separators."""
+    shown = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    head = ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header))]
+    return dg.MetadataValue.md("\n".join([*head, *shown]) if shown else "none")
 
 
 def _cell(value: object) -> str:
@@ -256,7 +251,8 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def _counts(name: str, unit: str, counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+    """A table of counts, the largest first; small ones beyond its length are added up."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    rest = sum(count for _, count in ordered[TOP:])
-    return [*ordered[:TOP], *([("others", rest)] if rest else [])]
+    rest = sum(count for _, count in ordered[_TOP:])
+    return table((name, unit), [*ordered[:_TOP], *([("others", rest)] if rest else [])])
