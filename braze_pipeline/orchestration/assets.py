@@ -1,4 +1,8 @@
-"""The assets of one template: each a few lines around one function of the core."""
+"""The assets of one template, each a few lines around one function of its room.
+
+What belongs here: what Dagster needs to know about an asset, and the order of what it logs and
+returns. What does not: what the UI shows (``metadata``, ``checks``), and any decision about data.
+"""
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of `context` itself.
 import os
@@ -15,24 +19,7 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.orchestration import column_metadata, metadata, progress
-from braze_pipeline.orchestration.checks import (
-    ACCOUNTING,
-    AUDIENCE,
-    CONTRACT,
-    FRESH_SOURCES,
-    IDENTIFIED,
-    READ_BACK,
-    audience_result,
-    contract_result,
-    guard_results,
-    guard_specs,
-    identifier_result,
-    log_what_stops,
-    send_results,
-    source_result,
-    spec,
-)
+from braze_pipeline.orchestration import checks, column_metadata, metadata, progress
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
@@ -45,18 +32,18 @@ from braze_pipeline.send.step import send_days
 from braze_pipeline.settings import TemplateSettings
 
 WRITERS = "duckdb"
-"""The pool that all steps which write the DuckDB file share; one at a time."""
+"""The pool of all steps that write the DuckDB file; one runs at a time."""
 
 _SOURCE_TEXT = {
-    "customers": "One row a customer: names, addresses, country, birth date, gender.",
-    "orders": "One row an order line; returns and cancellations are negative lines.",
-    "consents": "The history of opt-ins by channel; the last change up to a day's end holds.",
-    "predictions": "Predicted customer lifetime value; optional.",
+    "customers": "One row per customer: name, address, country, birth date, gender.",
+    "orders": "One row per order line. Returns and cancellations are negative lines.",
+    "consents": "The history of opt-ins by channel. The last change up to the end of a day counts.",
+    "predictions": "Predicted customer lifetime value (optional).",
 }
 
 
 def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
-    """The source tables: made elsewhere, read here."""
+    """The source tables, which the pipeline reads and others make."""
     keys = TemplateKeys.of(t)
     return [
         dg.AssetSpec(
@@ -73,22 +60,19 @@ def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
 def record_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
     """What runs leave behind: the ledger and the rejections."""
     keys = TemplateKeys.of(t)
+    record = partial(
+        dg.AssetSpec, group_name=t.destination.name, owners=list(t.owners), kinds={"duckdb"}
+    )
     return [
-        dg.AssetSpec(
+        record(
             keys.ledger,
             deps=[keys.send],
-            group_name=t.destination.name,
-            owners=list(t.owners),
-            kinds={"duckdb"},
-            description="What Braze acknowledged: user, attribute, value, as-of date.",
+            description="What Braze acknowledged: user, attribute, value and as-of date.",
         ),
-        dg.AssetSpec(
+        record(
             keys.rejections,
             deps=[keys.profiles, keys.send],
-            group_name=t.destination.name,
-            owners=list(t.owners),
-            kinds={"duckdb"},
-            description="Rows and values that did not get through, each with its reason.",
+            description="Rows and values that were not accepted, each with the reason.",
         ),
     ]
 
@@ -111,28 +95,27 @@ def build_assets(
         deps=[keys.source(name) for name in SOURCES],
         pool=WRITERS,
         kinds={"duckdb", "sql"},
-        check_specs=[spec(FRESH_SOURCES, keys.attributes)],
+        check_specs=[checks.spec(checks.FRESH_SOURCES, keys.attributes)],
         description=(
-            "One row per customer and as-of date, as the SQL file beside `defs.yaml` defines it."
+            "One row per customer and as-of date, as defined by the SQL file next to `defs.yaml`."
         ),
         metadata=metadata.sql_file(t),
     )
     def customer_attributes(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-
         with typed_failures(context):
-            ours = warehouse.warehouse(t)
-            sources, summaries = build_attributes(ours, t, days_of(context))
+            database = warehouse.warehouse(t)
+            sources, summaries = build_attributes(database, t, days_of(context))
             for source in sources:
                 context.log_event(
                     dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
                 )
-            with ours.connect() as con:
+            with database.connect() as con:
                 origins = cached_lineage(con, t, sources).origins
             return dg.MaterializeResult(
                 metadata=metadata.attributes(t, sources, summaries, origins),
-                check_results=[source_result(t, sources, summaries[-1])],
+                check_results=[checks.source_result(t, sources, summaries[-1])],
             )
 
     @asset(
@@ -140,19 +123,18 @@ def build_assets(
         deps=[keys.attributes],
         pool=WRITERS,
         kinds={"duckdb"},
-        check_specs=[spec(AUDIENCE, keys.audience)],
+        check_specs=[checks.spec(checks.AUDIENCE, keys.audience)],
         description="The customers that are high value, active and contactable.",
     )
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-
         with typed_failures(context), warehouse.warehouse(t).connect() as con:
             funnels = [build_audience(con, t, day) for day in days_of(context)]
-            verdict = audience_result(funnels)
-            log_what_stops(context, [verdict])
+            result = checks.audience_result(funnels)
+            checks.log_what_stops(context, [result])
             return dg.MaterializeResult(
-                metadata=metadata.audience(t, funnels), check_results=[verdict]
+                metadata=metadata.audience(t, funnels), check_results=[result]
             )
 
     @asset(
@@ -160,27 +142,30 @@ def build_assets(
         deps=[keys.audience, keys.attributes],
         pool=WRITERS,
         kinds={"duckdb", "pandera"},
-        check_specs=[spec(CONTRACT, keys.profiles), spec(IDENTIFIED, keys.profiles)],
+        check_specs=[
+            checks.spec(name, keys.profiles) for name in (checks.CONTRACT, checks.IDENTIFIED)
+        ],
         description="The audience in Braze's own names and types, validated.",
     )
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-
         with typed_failures(context), warehouse.warehouse(t).connect() as con:
             days = days_of(context)
             summaries = [
                 build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
             ]
-            if t.dropped:
-                context.log.warning(metadata.dropped_text(t, summaries))
-            shown = decide_personal(t, last_lineage(con, t))
-            found = metadata.profiles(shown, summaries, preview(con, shown, days[-1]))
-            with _observed(context, keys.profiles, found):
+            _warn(context, metadata.dropped_warning(t, summaries))
+            decided = decide_personal(t, last_lineage(con, t))
+            shown = metadata.profiles(decided, summaries, preview(con, decided, days[-1]))
+            with _shown_if_it_fails(context, keys.profiles, shown):
                 require_profiles(con, t, days[-1])
             return dg.MaterializeResult(
-                metadata=found,
-                check_results=[contract_result(summaries), identifier_result(t, summaries[-1])],
+                metadata=shown,
+                check_results=[
+                    checks.contract_result(summaries),
+                    checks.identifier_result(t, summaries[-1]),
+                ],
             )
 
     @asset(
@@ -188,15 +173,14 @@ def build_assets(
         deps=[keys.profiles],
         pool=WRITERS,
         kinds={"duckdb", "parquet"},
-        check_specs=guard_specs(t, keys.plan),
-        description="What would change in Braze and what it costs: the send carries out this.",
+        check_specs=checks.guard_specs(t, keys.plan),
+        description="The changes for Braze, and what they cost. The send carries out this plan.",
     )
     def braze_plan(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-
         with typed_failures(context):
-            _warn_of_host(context, t)
+            _warn(context, other_host_warning(t.destination.endpoint))
             plan = plan_days(
                 warehouse.warehouse(t),
                 t,
@@ -207,26 +191,22 @@ def build_assets(
                 overrides=overrides_of(context.run.tags),
                 log=progress.logger(context.log.info),
             )
-            verdicts = guard_results(plan)
-            log_what_stops(context, verdicts)
-            return dg.MaterializeResult(metadata=metadata.plan(t, plan), check_results=verdicts)
+            results = checks.guard_results(plan)
+            checks.log_what_stops(context, results)
+            return dg.MaterializeResult(metadata=metadata.plan(t, plan), check_results=results)
 
     @asset(
         key=keys.send,
         deps=[keys.plan],
         pool=f"braze_{t.destination.name}",
         kinds={"braze"},
-        check_specs=[
-            spec(ACCOUNTING, keys.send),
-            *([spec(READ_BACK, keys.send)] if t.destination.read_back_users else []),
-        ],
+        check_specs=checks.send_specs(t, keys.send),
         freshness_policy=freshness(t),
-        description="The plan, carried out: each user accepted, rejected or not attempted.",
+        description="The plan, carried out: each user is accepted, rejected or not attempted.",
     )
     def braze_send(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-
         with typed_failures(context):
             outcome = send_days(
                 warehouse.warehouse(t),
@@ -238,26 +218,28 @@ def build_assets(
                 **progress.progress_options(),
             )
             context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
-            shown = metadata.send(outcome)
-            for key, told_of_it in (
+            for key, found in (
                 (keys.ledger, metadata.ledger(t, outcome)),
                 (keys.rejections, metadata.rejections(outcome)),
             ):
-                context.log_event(dg.AssetMaterialization(key, metadata=told_of_it))
+                context.log_event(dg.AssetMaterialization(key, metadata=found))
+            shown = metadata.send(outcome)
             if outcome.error is not None:
-                # What was acknowledged is in the ledger; the step still failed.
-                with _observed(context, keys.send, shown):
+                # What Braze acknowledged is in the ledger; the step still failed.
+                with _shown_if_it_fails(context, keys.send, shown):
                     raise outcome.error
-            return dg.MaterializeResult(metadata=shown, check_results=send_results(t, outcome))
+            return dg.MaterializeResult(
+                metadata=shown, check_results=checks.send_results(t, outcome)
+            )
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
 
 
 @contextmanager
-def _observed(
+def _shown_if_it_fails(
     context: dg.AssetExecutionContext, key: dg.AssetKey, shown: metadata.Metadata
 ) -> Iterator[None]:
-    """Have the UI show what a step did that fails after all, and so materializes nothing."""
+    """Show what a step did before it failed: a failed step materializes nothing."""
     try:
         yield
     except PipelineError:
@@ -265,11 +247,11 @@ def _observed(
         raise
 
 
-def _warn_of_host(context: dg.AssetExecutionContext, t: TemplateSettings) -> None:
-    if warning := other_host_warning(t.destination.endpoint):
+def _warn(context: dg.AssetExecutionContext, warning: str | None) -> None:
+    if warning:
         context.log.warning(warning)
 
 
 def _now() -> datetime:
-    """Now, in UTC and without a zone, as the tables keep it."""
+    """The current time in UTC, without a time zone, as the tables store it."""
     return datetime.now(UTC).replace(tzinfo=None)

@@ -228,8 +228,14 @@ def identifier_result(t: TemplateSettings, newest: ProfilesSummary) -> dg.AssetC
     )
 
 
-def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
+def send_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """The accounting, and the read-back where it is switched on."""
+    names = (ACCOUNTING, READ_BACK) if t.destination.read_back_users else (ACCOUNTING,)
+    return [spec(name, asset) for name in names]
+
+
+def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
+    """The results of both: the accounting, and the read-back where it is switched on."""
     account, compared = outcome.account, outcome.read_back
     results = [
         _result(

@@ -1,8 +1,11 @@
-"""Columns of the assets as the UI shows them: their types, and what each is made from."""
+"""Columns of the assets as the UI shows them: their types, and what each is made from.
+
+What belongs here: column schemas and column lineage. Counts and charts are in ``metadata``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -25,108 +28,94 @@ LINEAGE = "dagster/column_lineage"
 Metadata = dict[str, dg.TableSchema | dg.TableColumnLineage]
 
 _AUDIENCE = (
-    ("customer_id", "VARCHAR", "who"),
+    ("customer_id", "VARCHAR", "the customer"),
     ("left_out_by", "VARCHAR", "the first rule that excluded them; null: in the audience"),
     ("groups", "VARCHAR[]", "recipient groups of a campaign"),
 )
 _PLAN = (
-    ("request", "INTEGER", "the request that it goes out with"),
+    ("request", "INTEGER", "the request that sends it"),
     ("user_id", "VARCHAR", "the user identifier"),
-    ("as_of", "DATE", "the day whose value it is"),
+    ("as_of", "DATE", "the as-of date of the new value"),
     ("attribute", "VARCHAR", "the Braze name"),
     ("type", "VARCHAR", "its type in Braze"),
-    ("old", "JSON", "what Braze acknowledged last"),
-    ("new", "JSON", "what is to be sent"),
+    ("old", "JSON", "the value that Braze acknowledged last"),
+    ("new", "JSON", "the value to send"),
     ("reason", "VARCHAR", "new user, changed, cleared, left audience, resend"),
 )
 
 
 def source(name: str) -> Metadata:
     """The columns that a source table has or may have; others pass through."""
-    return {
-        SCHEMA: described(
-            (column.name, column.type, "optional" if column.optional else "")
-            for column in TABLES[name].columns
-        )
-    }
+    columns = TABLES[name].columns
+    return {SCHEMA: schema((c.name, c.type, "optional" if c.optional else "") for c in columns)}
 
 
 def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) -> Metadata:
     """The brand's own columns, from the columns of the source tables.
 
-    The lineage is told in the descriptions too: Dagster's own UI does not draw it by column.
+    The descriptions name these too, because Dagster's own UI does not draw lineage by column.
     """
     keys = TemplateKeys.of(t)
+    found = {name: origins.get(name_key(name), ()) for name, _ in day.columns}
+    made_from = {
+        name: ", ".join(f"{table}.{column}" for table, column in sources)
+        for name, sources in found.items()
+    }
     return {
-        SCHEMA: described(
-            (
-                name,
-                kind,
-                _from(f"{table}.{column}" for table, column in origins.get(name_key(name), ())),
-            )
+        SCHEMA: schema(
+            (name, kind, f"from {made_from[name]}" if made_from[name] else "")
             for name, kind in day.columns
         ),
         LINEAGE: dg.TableColumnLineage(
             {
-                name: [dg.TableColumnDep(keys.source(table), column) for table, column in found]
-                for name, _ in day.columns
-                if (found := origins.get(name_key(name)))
+                name: [dg.TableColumnDep(keys.source(table), column) for table, column in sources]
+                for name, sources in found.items()
+                if sources
             }
         ),
     }
 
 
 def audience(t: TemplateSettings) -> Metadata:
-    """Who is in and who is not, from the columns that the rules read."""
-    source = TemplateKeys.of(t).attributes
+    """Who is in the audience and who is not, from the columns that the rules read."""
     return {
-        SCHEMA: described(_AUDIENCE),
-        LINEAGE: dg.TableColumnLineage(
-            {
-                "customer_id": [dg.TableColumnDep(source, CUSTOMER)],
-                "left_out_by": [
-                    dg.TableColumnDep(source, column) for column in columns_read(t.audience)
-                ],
-            }
+        SCHEMA: schema(_AUDIENCE),
+        LINEAGE: _from_asset(
+            TemplateKeys.of(t).attributes,
+            {"customer_id": [CUSTOMER], "left_out_by": columns_read(t.audience)},
         ),
     }
 
 
 def profiles(t: TemplateSettings) -> Metadata:
     """Each Braze name, from the columns of the customer attributes table."""
-    source = TemplateKeys.of(t).attributes
     country = next((a.column for a in t.attributes if a.is_field and a.name == "country"), None)
+    read = {a.name: [a.column, _region_of(a, country)] for a in t.attributes}
     return {
-        SCHEMA: described(
+        SCHEMA: schema(
             (a.name, a.type.value, f"from {a.column}{', personal data' if a.pii else ''}")
             for a in t.attributes
         ),
-        LINEAGE: dg.TableColumnLineage(
-            {
-                a.name: [
-                    dg.TableColumnDep(source, column)
-                    for column in dict.fromkeys((a.column, _region_of(a, country)))
-                    if column
-                ]
-                for a in t.attributes
-            }
+        LINEAGE: _from_asset(
+            TemplateKeys.of(t).attributes,
+            {name: dict.fromkeys(filter(None, columns)) for name, columns in read.items()},
         ),
     }
 
 
 def _region_of(attribute: AttributeSettings, country: str | None) -> str | None:
-    """A phone is read by its country: the column named for that, else the country field's."""
+    """The column whose country decides how a phone number is read; else the country field's."""
     if not (attribute.is_field and attribute.name == "phone"):
         return attribute.region_column
     return attribute.region_column or country
 
 
 def plan(t: TemplateSettings) -> Metadata:
-    """One row an attribute that changes: new from the profiles, old from the ledger."""
+    """One row per attribute that changes: new from the profiles, old from the ledger."""
     keys = TemplateKeys.of(t)
     names = [a.name for a in t.attributes]
     return {
-        SCHEMA: described(_PLAN),
+        SCHEMA: schema(_PLAN),
         LINEAGE: dg.TableColumnLineage(
             {
                 "new": [dg.TableColumnDep(keys.profiles, name) for name in names],
@@ -138,26 +127,20 @@ def plan(t: TemplateSettings) -> Metadata:
 
 def ledger(t: TemplateSettings, columns: Iterable[PlanColumn]) -> Metadata:
     """What Braze acknowledged, from the plan that was carried out."""
-    found = list(columns)
-    dep = [dg.TableColumnDep(TemplateKeys.of(t).plan, "new")]
+    types = {c.name: c.type.value for c in columns}
     return {
-        SCHEMA: plain([("user_id", "VARCHAR"), *((c.name, c.type.value) for c in found)]),
-        LINEAGE: dg.TableColumnLineage({c.name: dep for c in found}),
+        SCHEMA: schema([("user_id", "VARCHAR"), *types.items()]),
+        LINEAGE: _from_asset(TemplateKeys.of(t).plan, {name: ["new"] for name in types}),
     }
 
 
-def _from(sources: Iterable[str]) -> str:
-    named = ", ".join(sources)
-    return f"from {named}" if named else ""
-
-
-def plain(columns: Iterable[tuple[str, str]]) -> dg.TableSchema:
-    """A schema of names and types."""
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
-
-
-def described(columns: Iterable[tuple[str, str, str]]) -> dg.TableSchema:
-    """A schema of names, types and what each means."""
-    return dg.TableSchema(
-        [dg.TableColumn(name, kind, description=text) for name, kind, text in columns]
+def _from_asset(key: dg.AssetKey, columns: Mapping[str, Iterable[str]]) -> dg.TableColumnLineage:
+    """The lineage of columns that come from columns of one asset."""
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(key, one) for one in read] for name, read in columns.items()}
     )
+
+
+def schema(columns: Iterable[tuple[str, str] | tuple[str, str, str]]) -> dg.TableSchema:
+    """A schema of columns: name, type, and a description where there is one."""
+    return dg.TableSchema([dg.TableColumn(*column) for column in columns])

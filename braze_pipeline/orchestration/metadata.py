@@ -131,8 +131,10 @@ def profiles(
     }
 
 
-def dropped_text(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str:
-    """A run's warning about consent columns, which are never sent."""
+def dropped_warning(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -> str | None:
+    """A run's warning about consent columns, which are never sent; None where there are none."""
+    if not t.dropped:
+        return None
     return (
         f"{', '.join(t.dropped)}: consent belongs to Braze and is never sent; "
         f"{sum(s.dropped for s in summaries):,} values skipped."
@@ -204,7 +206,7 @@ def rejections(outcome: SendOutcome) -> Metadata:
     """How many rejections the run's days have, of all stages."""
     return {
         ROWS: outcome.rejections,
-        column_metadata.SCHEMA: column_metadata.plain(outcome.rejection_columns),
+        column_metadata.SCHEMA: column_metadata.schema(outcome.rejection_columns),
     }
 
 
@@ -213,7 +215,7 @@ def send(outcome: SendOutcome) -> Metadata:
     result = outcome.result
     found: Metadata = {
         ROWS: outcome.account.accepted,
-        column_metadata.SCHEMA: column_metadata.plain(outcome.outcome_columns),
+        column_metadata.SCHEMA: column_metadata.schema(outcome.outcome_columns),
         "send": dg.MetadataValue.md(charts.send(result)),
         ACCEPTED_USERS: outcome.account.accepted,
         REJECTED_USERS: outcome.account.rejected,
