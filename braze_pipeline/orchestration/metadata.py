@@ -87,7 +87,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         ROWS: newest.audience,
         **column_metadata.audience(t),
         "funnel": dg.MetadataValue.md(
-            charts.funnel(customers=newest.customers, left_out=newest.excluded)
+            charts.funnel(customers=newest.customers, excluded=newest.excluded)
         ),
         "customers": newest.customers,
         "left out": table(

@@ -1,14 +1,14 @@
 """Charts for Dagster's UI: plain numbers in, an image in Markdown out.
 
 ========== =====================================================================
-``svg``    the surface they are drawn on, short enough to be shown without a click
-``funnel`` the audience: who is left after each rule
-``cost``   the plan: which attributes it costs, beside a full resend
+``svg``    what they are drawn with, short enough for the UI to show without a click
+``funnel`` the audience: how many customers are left after each rule
+``cost``   the plan: cost by attribute, compared with a full resend
 ``send``   the send: outcomes, throughput and latency
 ========== =====================================================================
 
-Drawn by hand as SVG, with no plotting library and without Dagster. Nothing here reads a customer's
-value: names of rules and attributes, and counts, are all it gets.
+They are written as SVG, without a plotting library and without Dagster. Charts get only names of
+rules and attributes, and counts; customers' values never belong here.
 """
 
 from __future__ import annotations

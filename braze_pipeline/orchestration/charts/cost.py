@@ -1,4 +1,4 @@
-"""The plan's cost by attribute: those that go out, the dearest first, beside a full resend."""
+"""The plan's cost by attribute, the most expensive first, compared with a full resend."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.orchestration.charts.svg import (
     BLUE,
     EDGE,
-    SHOWN_IN_PLACE,
     WIDTH,
     Chart,
+    first_that_fits,
     fit,
     length,
     share,
@@ -20,21 +20,21 @@ from braze_pipeline.orchestration.charts.svg import (
 if TYPE_CHECKING:
     from braze_pipeline.plan.forecast import AttributeCost
 
-_MOST: Final = 8
+_MAX_BARS: Final = 8
 _ROW: Final = 20
 _ROOM: Final = 90
 _TEXT: Final = EDGE + _ROOM + 8
 
 Bar = tuple[int, int, str]
-"""What goes out now, what a full resend would be, the attribute's name."""
+"""What is sent now, what a full resend would be, and the attribute's name."""
 
 
 def cost(costs: Sequence[AttributeCost], *, points: bool) -> str:
-    """The dearest attributes, as many as can be shown in place, as Markdown.
+    """The most expensive attributes, as many as the UI shows without a click, as Markdown.
 
     Args:
         costs: The attributes, in any order.
-        points: Whether data points are counted; users, where the contract has none.
+        points: Whether to count data points; users, where the contract has no data points.
     """
     bars = [
         (c.data_points, c.full_data_points, c.name) if points else (c.users, c.full_users, c.name)
@@ -44,11 +44,10 @@ def cost(costs: Sequence[AttributeCost], *, points: bool) -> str:
     unit = "data points" if points else "users"
     headline = f"{now:,} {unit}, {share(now, full)} of a full resend"
     sent = sorted((bar for bar in bars if bar[0]), key=lambda bar: (-bar[0], -bar[1], bar[2]))
-    for rows in range(min(_MOST, len(sent)), -1, -1):
-        found = _chart(headline, sent[:rows], more=len(sent) - rows)
-        if len(found) <= SHOWN_IN_PLACE:
-            break
-    return found
+    return first_that_fits(
+        _chart(headline, sent[:rows], more=len(sent) - rows)
+        for rows in range(min(_MAX_BARS, len(sent)), -1, -1)
+    )
 
 
 def _chart(headline: str, bars: Sequence[Bar], *, more: int) -> str:

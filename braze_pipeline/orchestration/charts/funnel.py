@@ -1,4 +1,4 @@
-"""The audience as a funnel: customers, and who is left after each rule."""
+"""The audience as a funnel: all customers, and how many are left after each rule."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _MIDDLE: Final = 118
 _WIDEST: Final = 68
 _NUMBERS: Final = 160
 _LARGE: Final = 100_000
-"""From here on exact counts would not fit on a line; they stand beside the chart anyway."""
+"""From here on exact counts would not fit on a line; the metadata has them anyway."""
 
 
-def funnel(*, customers: int, left_out: Mapping[str, int]) -> str:
+def funnel(*, customers: int, excluded: Mapping[str, int]) -> str:
     """The funnel, as Markdown.
 
     Args:
         customers: All customers of the day.
-        left_out: Rule to the customers it excluded first, in the order in which rules are asked.
+        excluded: By rule, the customers that it excluded first, in the order of the rules.
     """
-    chart = Chart("Audience funnel", len(left_out) * _ROW + _BAR + 2 * _TOP)
+    chart = Chart("Audience funnel", len(excluded) * _ROW + _BAR + 2 * _TOP)
     left = customers
     steps = [left]
     shown = "{:,}".format if customers < _LARGE else short
     _step(chart, 0, "Customers", f"{customers:,}")
-    for row, (rule, count) in enumerate(left_out.items(), start=1):
+    for row, (rule, count) in enumerate(excluded.items(), start=1):
         left -= count
         steps.append(left)
         numbers = f"{shown(left)} ({share(left, customers)}), excluded {shown(count)}"
@@ -46,7 +46,7 @@ def _step(chart: Chart, row: int, name: str, numbers: str) -> None:
 
 
 def _silhouette(halves: list[float]) -> str:
-    """All bars and the slopes between them, down the right side and up the left."""
+    """The outline of all bars and the slopes between them: down the right side, up the left."""
     tops = [_TOP + row * _ROW for row in range(len(halves))]
     right = "L".join(
         f"{number(_MIDDLE + half)} {top}v{_BAR}" for half, top in zip(halves, tops, strict=True)

@@ -1,4 +1,4 @@
-"""The send: its outcomes, how fast it went, and how long Braze took to answer."""
+"""The send: its outcomes, how fast it was, and how long Braze took to answer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from braze_pipeline.orchestration.charts.svg import (
     EDGE,
     GREY,
     ORANGE,
-    SHOWN_IN_PLACE,
     WIDTH,
     Chart,
+    first_that_fits,
     length,
     short,
 )
@@ -25,12 +25,10 @@ _SHORTEST: Final = 1e-9
 
 
 def send(result: SendResult) -> str:
-    """Outcomes over all sends of the plan, throughput and latency of this one, as Markdown."""
-    for points in (60, 40, 30, 20, 10):
-        found = _chart(result, rates(_thinned(result.timeline, points)))
-        if len(found) <= SHOWN_IN_PLACE:
-            break
-    return found
+    """Outcomes of all sends of the plan, throughput and latency of this one, as Markdown."""
+    return first_that_fits(
+        _chart(result, rates(_thinned(result.timeline, points))) for points in (60, 40, 30, 20, 10)
+    )
 
 
 def _chart(r: SendResult, spans: Sequence[tuple[float, float, float]]) -> str:
@@ -60,24 +58,22 @@ def _chart(r: SendResult, spans: Sequence[tuple[float, float, float]]) -> str:
     if r.requests:
         line = 113 if drawn else 62
         pace = r.users_sent / max(r.seconds, _SHORTEST)
-        chart.text(
-            EDGE,
-            line,
-            f"{r.users_sent:,} users in {_duration(r.seconds)}, {_rate(pace)} users a second",
-        )
+        speed = f"{pace:,.0f}" if pace >= 10 else f"{pace:.1f}"
+        throughput = f"{r.users_sent:,} users in {_duration(r.seconds)}, {speed} users per second"
+        chart.text(EDGE, line, throughput)
         half, most = _duration(r.latency_p50), _duration(r.latency_p99)
         chart.text(EDGE, line + 17, f"Answers: half in {half}, 99 % in {most}")
     return chart.markdown()
 
 
 def _thinned(timeline: Sequence[tuple[float, int]], points: int) -> list[tuple[float, int]]:
-    """At most so many points and the last one."""
+    """At most so many points, and the last one."""
     every = -(-len(timeline) // points)
     return [*timeline[every - 1 :: every], *timeline[-1:]] if timeline else []
 
 
 def rates(timeline: Sequence[tuple[float, int]]) -> list[tuple[float, float, float]]:
-    """From, until and users a second of each stretch of a timeline, beginning at zero."""
+    """Start, end and users per second of each stretch of a timeline that begins at zero."""
     spans = []
     before, answered = 0.0, 0
     for moment, users in timeline:
@@ -94,10 +90,6 @@ def _duration(seconds: float) -> str:
         return f"{_digits(seconds)} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes:,} min {rest} s"
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _digits(value: float) -> str:

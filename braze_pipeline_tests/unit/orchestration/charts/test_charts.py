@@ -98,9 +98,9 @@ def bars(count: int, *, name: str = "Attribute {}") -> list[AttributeCost]:
 
 
 EVERY = {
-    "funnel": funnel(customers=5894, left_out=FUNNEL),
-    "funnel of nobody": funnel(customers=0, left_out=dict.fromkeys(FUNNEL, 0)),
-    "funnel without rules": funnel(customers=7, left_out={}),
+    "funnel": funnel(customers=5894, excluded=FUNNEL),
+    "funnel of nobody": funnel(customers=0, excluded=dict.fromkeys(FUNNEL, 0)),
+    "funnel without rules": funnel(customers=7, excluded={}),
     "cost": cost(bars(24), points=False),
     "cost of nothing": cost([bar("a", 0, 0)], points=True),
     "cost without attributes": cost([], points=True),
@@ -134,8 +134,8 @@ def test_a_chart_refers_to_nothing_outside_of_itself(name: str) -> None:
     "markdown",
     [
         EVERY["funnel"],
-        funnel(customers=999_999, left_out=dict.fromkeys(FUNNEL, 333333)),
-        funnel(customers=10**12, left_out=dict.fromkeys(FUNNEL, 3 * 10**11)),
+        funnel(customers=999_999, excluded=dict.fromkeys(FUNNEL, 333333)),
+        funnel(customers=10**12, excluded=dict.fromkeys(FUNNEL, 3 * 10**11)),
         EVERY["cost"],
         cost(bars(300, name="An attribute with a name of great length, number {}"), points=True),
         cost(
@@ -166,12 +166,12 @@ def test_the_funnel_shows_who_is_left_after_each_rule_and_whom_it_excluded() -> 
 
 
 def test_a_share_that_is_not_none_and_not_all_does_not_look_like_it() -> None:
-    found = funnel(customers=90_000, left_out={"active": 1, "contactable": 89_998})
+    found = funnel(customers=90_000, excluded={"active": 1, "contactable": 89_998})
     assert "89,999 (> 99.9 %), excluded 1" in texts(found)
     assert "1 (< 0.1 %), excluded 89,998" in texts(found)
 
 
-def test_the_cost_shows_the_dearest_attributes_first_and_how_many_more_there_are() -> None:
+def test_the_cost_shows_the_most_expensive_attributes_first_and_how_many_more_there_are() -> None:
     shown = texts(cost(bars(24), points=False))
     assert shown[0] == "276,000 users, 11.5 % of a full resend"
     assert shown[1] == "23,000 of 100k Attribute 23"
@@ -204,7 +204,7 @@ def test_the_send_shows_outcomes_pace_and_latency() -> None:
         "1,857k accepted",
         "1,234 rejected",
         "5,000 not attempted",
-        "1,864,000 users in 30.4 s, 61,316 users a second",
+        "1,864,000 users in 30.4 s, 61,316 users per second",
         "Answers: half in 42.0 ms, 99 % in 610 ms",
     ]
 
@@ -223,7 +223,7 @@ def test_throughput_is_users_between_two_points_by_the_time_between_them() -> No
 def test_a_hostile_name_stays_text(name: str) -> None:
     for markdown in (
         cost([bar(name, 1, 2)], points=True),
-        funnel(customers=2, left_out={name: 1}),
+        funnel(customers=2, excluded={name: 1}),
     ):
         tags = {element.tag.rpartition("}")[2] for element in tree(markdown).iter()}
         assert tags <= {"svg", "style", "rect", "text", "path"}
@@ -261,6 +261,6 @@ def test_whatever_the_timeline_is_the_chart_is_well_formed(
 
 
 def test_the_same_numbers_give_the_same_chart() -> None:
-    assert funnel(customers=5894, left_out=dict(FUNNEL)) == EVERY["funnel"]
+    assert funnel(customers=5894, excluded=dict(FUNNEL)) == EVERY["funnel"]
     assert cost(list(reversed(bars(24))), points=False) == EVERY["cost"]
     assert send(replace(SENT)) == EVERY["send"]
