@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.plan.stored_plans import PlanColumn
-    from braze_pipeline.settings import AttributeSettings, TemplateSettings
+    from braze_pipeline.settings import TemplateSettings
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -89,8 +89,7 @@ def audience(t: TemplateSettings) -> Metadata:
 
 def profiles(t: TemplateSettings) -> Metadata:
     """Each Braze name, from the columns of the customer attributes table."""
-    country = next((a.column for a in t.attributes if a.is_field and a.name == "country"), None)
-    read = {a.name: [a.column, _region_of(a, country)] for a in t.attributes}
+    read = {a.name: dict.fromkeys((a.column, a.region_column)) for a in t.attributes}
     return {
         SCHEMA: schema(
             (a.name, a.type.value, f"from {a.column}{', personal data' if a.pii else ''}")
@@ -98,16 +97,9 @@ def profiles(t: TemplateSettings) -> Metadata:
         ),
         LINEAGE: _from_asset(
             TemplateKeys.of(t).attributes,
-            {name: dict.fromkeys(filter(None, columns)) for name, columns in read.items()},
+            {name: filter(None, columns) for name, columns in read.items()},
         ),
     }
-
-
-def _region_of(attribute: AttributeSettings, country: str | None) -> str | None:
-    """The column whose country decides how a phone number is read; else the country field's."""
-    if not (attribute.is_field and attribute.name == "phone"):
-        return attribute.region_column
-    return attribute.region_column or country
 
 
 def plan(t: TemplateSettings) -> Metadata:
