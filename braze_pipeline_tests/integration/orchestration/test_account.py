@@ -1,4 +1,4 @@
-"""The account of a run is a proof: with one side of an equation falsified, the check fails."""
+"""The accounting of a run is a proof: where one side of an equation is falsified, it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from braze_pipeline import send
-from braze_pipeline.ledger import apply as folding
+from braze_pipeline.ledger import apply as applying
 from braze_pipeline.orchestration.checks import ACCOUNTING
 from braze_pipeline.plan import diff, payload
 from braze_pipeline.sandbox import Sandbox
@@ -77,13 +77,13 @@ def lose_an_answer(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_an_acceptance_in_the_ledger(_: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> folding.ApplySummary:
+    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> applying.ApplySummary:
         result = original(con, *more)
         con.execute("UPDATE records.plans SET accepted_users = accepted_users - 1")
         return result
 
-    original = folding.apply_acknowledgements
-    monkeypatch.setattr(folding, "apply_acknowledgements", cheat)
+    original = applying.apply_acknowledgements
+    monkeypatch.setattr(applying, "apply_acknowledgements", cheat)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_without_a_falsified_count_the_account_holds(books: Books) -> None:
     assert found.passed, found.description
 
 
-def test_a_changed_user_whom_the_diff_loses_fails_the_check(
+def test_a_changed_user_missing_from_the_diff_fails_the_check(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = diff._sql

@@ -44,8 +44,8 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
 ) -> None:
     sandbox.stop()
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("4\n")
-    said = tick(brand)
-    assert said == "action 1 opened"
+    output = tick(brand)
+    assert output == "action 1 opened"
 
     shown = command(brand, "actions")
     assert "Action 1: Braze unavailable  [braze / loyal]" in shown
@@ -66,7 +66,7 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     assert len(brand.users()) == CUSTOMERS
 
 
-def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended(
+def test_a_run_stopped_by_its_data_is_repeated_in_full_when_the_data_is_fixed(
     brand: SmallBrand, sandbox: Sandbox
 ) -> None:
     assert command(brand, "run", "--as-of", brand.day(1)).startswith("0\n")
@@ -83,12 +83,12 @@ def test_a_run_stopped_by_its_data_is_done_again_in_full_when_the_data_is_mended
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("5\n")
     assert tick(brand).endswith("action 1 opened")
     assert "Stopped by a guard" in command(brand, "actions")
-    [told] = [one for one in _errors_of_the_last_run() if one.startswith("guard_")]
-    assert "guard_null_share" in told
-    assert "mend the source" in told
-    assert "@" not in told
+    [shown] = [one for one in _errors_of_the_last_run() if one.startswith("guard_")]
+    assert "guard_null_share" in shown
+    assert "fix the source" in shown
+    assert "@" not in shown
 
-    # The same data is stopped by the same guard again; mended, it is read anew and goes out.
+    # The same data is stopped by the same guard again; once fixed, it is read again and sent.
     assert command(brand, "actions", "resolve", "1").startswith("5\n")
     customers.write_text(good)
     assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
@@ -103,7 +103,7 @@ def _errors_of_the_last_run() -> list[str]:
         return [one.user_message for one in instance.all_logs(run.run_id) if one.level == ERROR]
 
 
-def test_a_run_whose_definitions_do_not_load_any_more_tells_which_line_is_wrong(
+def test_a_run_whose_definitions_no_longer_load_names_the_line_that_is_wrong(
     brand: SmallBrand,
 ) -> None:
     again = brand.folder / "location_again.py"  # one process loads a file once
@@ -145,17 +145,17 @@ def test_what_the_contract_and_braze_refuse_in_a_real_run_is_a_partial_success(
     )
 
 
-def test_late_sources_are_a_warning_of_the_check_and_of_the_run(brand: SmallBrand) -> None:
+def test_late_sources_give_a_warning_in_the_check_and_in_the_run(brand: SmallBrand) -> None:
     orders = brand.folder / "sources" / "orders.csv"
     late = [brand.day(ago) for ago in range(4)]
     lines = [one for one in orders.read_text().splitlines() if not any(d in one for d in late)]
     orders.write_text("\n".join([*lines, ""]))
-    told = f"orders: saw the newest row of {brand.day(4)}, 4 days before {brand.day(0)}"
-    assert told in command(brand, "template", "check", "--as-of", brand.day(0))
+    shown = f"orders: saw the newest row of {brand.day(4)}, 4 days before {brand.day(0)}"
+    assert shown in command(brand, "template", "check", "--as-of", brand.day(0))
     ran = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
     assert ran[0] == "0"
     (warning,) = json.loads(ran[-1])["warnings"]
-    assert warning.startswith(f"sources_are_fresh_and_complete: {told}")
+    assert warning.startswith(f"sources_are_fresh_and_complete: {shown}")
     assert f"Warning: {warning}" in ran
 
 
@@ -166,17 +166,17 @@ def test_an_action_is_closed_by_hand_with_a_reason(brand: SmallBrand) -> None:
     assert closed.how == "Closed by hand: planned"
 
 
-def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
+def test_actions_as_json_are_one_object_per_line(brand: SmallBrand) -> None:
     store_of(brand).record(_found())
     store_of(brand).record(_found(action="disk_full"))
-    said = CliRunner().invoke(cli, ["--config", str(brand.config), "actions", "--json"])
-    lines = said.stdout.splitlines()
+    output = CliRunner().invoke(cli, ["--config", str(brand.config), "actions", "--json"])
+    lines = output.stdout.splitlines()
     assert [json.loads(line)["class"] for line in lines] == ["send_interrupted", "disk_full"]
     assert str(brand.config) in json.loads(lines[1])["steps"][0]
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "said"),
+    ("found", "words", "output"),
     [
         (None, ("resolve", "7"), "Action 7 does not exist"),
         (None, ("close", "7", "--reason", "x"), "Action 7 does not exist"),
@@ -185,12 +185,12 @@ def test_actions_as_json_are_one_object_a_line(brand: SmallBrand) -> None:
         ({"template": "vip"}, ("resolve", "1"), "which is not in"),
     ],
 )
-def test_what_cannot_be_resolved_says_why(
-    brand: SmallBrand, found: dict[str, str] | None, words: tuple[str, ...], said: str
+def test_an_action_that_cannot_be_resolved_gives_the_reason(
+    brand: SmallBrand, found: dict[str, str] | None, words: tuple[str, ...], output: str
 ) -> None:
     if found is not None:
         store_of(brand).record(_found(**found))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=output):
         command(brand, "actions", *words)
 
 

@@ -1,4 +1,4 @@
-"""A ledger of one Braze, and a run for another: stopped through every door."""
+"""A ledger of one Braze endpoint and a run for another: every way to run it stops."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def materialize(brand: SmallBrand, *steps: str) -> list[str]:
     return [str(one.metadata[ACTION].value) for one in data if one is not None]
 
 
-def test_plan_and_send_for_another_endpoint_stop_by_themselves_and_together(
+def test_plan_and_send_for_another_endpoint_stop_alone_and_together(
     brand: SmallBrand, one: Sandbox, other: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brand.buy_again(hour=13)
@@ -80,7 +80,7 @@ def test_plan_and_send_for_another_endpoint_stop_by_themselves_and_together(
     assert one.objects_sent("c1") == before + 1
 
 
-def test_the_command_line_stops_with_2_and_goes_on_once_the_ledger_is_adopted(
+def test_the_command_line_stops_with_2_and_continues_once_the_ledger_is_adopted(
     brand: SmallBrand, other: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BRAZE_REST_ENDPOINT", other.endpoint)
@@ -91,16 +91,16 @@ def test_the_command_line_stops_with_2_and_goes_on_once_the_ledger_is_adopted(
 
     day = ("--as-of", brand.day(0))
     for arguments in (("run", *day, "--dry-run"), ("run", *day)):
-        code, said = call(*arguments)
-        assert (code, "Ledger of another endpoint" in said) == (2, True), said
-        assert "ledger adopt" in said
-    code, said = call("doctor")
-    assert (code, "ledger adopt" in said) == (2, True), said
+        code, output = call(*arguments)
+        assert (code, "Ledger of another endpoint" in output) == (2, True), output
+        assert "ledger adopt" in output
+    code, output = call("doctor")
+    assert (code, "ledger adopt" in output) == (2, True), output
     assert other.profiles() == {}
     assert call("ledger", "adopt", "--reason", "the cluster moved")[0] == 0
-    code, said = call("run", *day)
-    assert code == 0, said
-    assert re.search(rf"unchanged +{CUSTOMERS}\b", said)
+    code, output = call("run", *day)
+    assert code == 0, output
+    assert re.search(rf"unchanged +{CUSTOMERS}\b", output)
     monkeypatch.setenv("BRAZE_REST_ENDPOINT", "http://127.0.0.1:9")
     assert call("ledger", "reset", "--all")[0] == 0
     monkeypatch.setenv("BRAZE_REST_ENDPOINT", other.endpoint)

@@ -1,4 +1,4 @@
-"""What the built definitions show, load and hold back, over a small brand."""
+"""What the built definitions show, load and stop, over a small brand."""
 
 from __future__ import annotations
 
@@ -90,25 +90,25 @@ def test_an_empty_audience_stops_the_run_before_a_plan(
         assert instance.get_latest_materialization_event(keys.audience)
         assert not instance.get_latest_materialization_event(keys.plan)
         logged = [one.user_message for one in instance.all_logs(outcome.run_id)]
-    [told] = [text for text in logged if text.startswith("audience_is_not_empty")]
-    assert "left out by high_value: 30" in told
-    assert "what to do: Look at the funnel" in told
+    [shown] = [text for text in logged if text.startswith("audience_is_not_empty")]
+    assert "left out by high_value: 30" in shown
+    assert "what to do: Look at the funnel" in shown
 
 
-def test_a_plan_alone_is_refused_where_nobody_is_in_the_audience_or_none_was_built(
+def test_a_plan_alone_fails_when_the_audience_is_empty_or_was_not_built(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brand.enter(monkeypatch)
     definitions, t = built(brand)
     keys = TemplateKeys.of(t)
-    said = [_plan_alone(definitions, t, brand.day(0))]
+    output = [_plan_alone(definitions, t, brand.day(0))]
     text = brand.config.read_text()
     brand.config.write_text(text.replace("lifetime_value: 0}", "lifetime_value: 1000000000}"))
     definitions, t = built(brand)
     assert run_days(definitions, t, [brand.last], dry_run=True, tags={}).failed is not None
-    said.append(_plan_alone(definitions, t, brand.day(0)))
-    assert "There is no audience of" in said[0]
-    assert "Nobody of 30 customers is in the audience" in said[1]
+    output.append(_plan_alone(definitions, t, brand.day(0)))
+    assert "There is no audience of" in output[0]
+    assert "Nobody of 30 customers is in the audience" in output[1]
     with dg.DagsterInstance.get() as instance:
         assert not instance.get_latest_materialization_event(keys.plan)
 
@@ -124,9 +124,9 @@ def _plan_alone(definitions: dg.Definitions, t: TemplateSettings, day: str) -> s
             raise_on_error=False,
         )
     (failed,) = result.get_step_failure_events()
-    told = failed.step_failure_data.user_failure_data
-    assert told is not None
-    return str(told.metadata[WHAT].value)
+    shown = failed.step_failure_data.user_failure_data
+    assert shown is not None
+    return str(shown.metadata[WHAT].value)
 
 
 def test_late_sources_are_a_warning_and_each_source_shows_its_rows(
@@ -159,7 +159,7 @@ def _source_check(t: TemplateSettings) -> tuple[bool, bool]:
     return found.severity is dg.AssetCheckSeverity.WARN, found.passed
 
 
-def test_profiles_tell_the_column_that_each_braze_name_comes_from(
+def test_profiles_show_which_column_each_braze_name_comes_from(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brand.enter(monkeypatch)
@@ -229,7 +229,7 @@ def _shown(key: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
     return event.asset_materialization.metadata
 
 
-def test_of_a_range_the_newest_day_is_the_one_that_must_have_somebody() -> None:
+def test_of_a_range_only_the_newest_day_must_have_an_audience() -> None:
     def funnel(day: int, audience: int) -> Funnel:
         return Funnel(
             day=date(2026, 1, day),

@@ -1,4 +1,4 @@
-"""Runs that fail over a real instance, and what the sensor makes of them."""
+"""Runs that fail over a real instance, and the actions that the sensor opens for them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_failed_run_becomes_one_action_with_class_steps_and_what_was_sent(worl
     assert len(engine) == 1
 
 
-def test_of_a_plan_that_was_made_again_by_the_send_the_action_counts_what_that_one_sent(
+def test_when_the_send_planned_again_the_action_counts_what_the_new_plan_sent(
     world: World,
 ) -> None:
     world.before_failing = 600
@@ -63,7 +63,7 @@ def test_of_a_plan_that_was_made_again_by_the_send_the_action_counts_what_that_o
     )
 
 
-def test_repeats_of_a_cause_are_folded_into_one_action(world: World) -> None:
+def test_repeats_of_a_cause_are_one_action(world: World) -> None:
     for day, seconds in ((DAY, 300), (NEXT_DAY, 1_301.5)):
         world.raises["braze_send"] = errors.BrazeUnavailable(f"Failed for {seconds} s.", fix="")
         world.run(day=day)
@@ -75,7 +75,7 @@ def test_repeats_of_a_cause_are_folded_into_one_action(world: World) -> None:
     assert action.days == (NEXT_DAY, NEXT_DAY)
 
 
-def test_another_cause_is_another_action(world: World) -> None:
+def test_a_different_cause_is_a_different_action(world: World) -> None:
     world.raises["customer_attributes"] = errors.SourceMissing("No orders.", fix="")
     world.run()
     world.raises["customer_attributes"] = errors.SourceMissing("No consents.", fix="")
@@ -117,7 +117,7 @@ def test_the_class_comes_from_the_type_of_the_error(
 
 
 @pytest.mark.parametrize("kind", ["orchestration", "campaign"])
-def test_a_missing_required_field_is_told_apart_by_the_kind_of_template(
+def test_the_class_of_a_missing_required_field_depends_on_the_kind_of_template(
     make_world: Callable[..., World], kind: str
 ) -> None:
     world = make_world(templates=(template(kind=kind),))
@@ -127,7 +127,7 @@ def test_a_missing_required_field_is_told_apart_by_the_kind_of_template(
     assert world.one().action == f"missing_required_field_{kind}"
 
 
-def test_a_failed_guard_check_is_told_by_the_check_and_not_by_any_text(world: World) -> None:
+def test_a_failed_guard_is_recognised_by_its_check_and_not_by_any_text(world: World) -> None:
     world.guard = "Saw 3 customers after 1,000; allowed: 50% to 200%."
     world.run()
     world.tick()
@@ -140,7 +140,7 @@ def test_a_failed_guard_check_is_told_by_the_check_and_not_by_any_text(world: Wo
     assert action.sent.sentence() == "Nothing was sent; 1,000 users were planned."
 
 
-def test_a_401_of_a_key_that_was_good_is_transient_at_first_and_persistent_the_second_time(
+def test_a_401_for_a_key_that_worked_before_is_transient_at_first_and_then_persistent(
     world: World,
 ) -> None:
     world.run()
@@ -180,14 +180,14 @@ def test_a_terminated_run_becomes_an_action(world: World) -> None:
     assert (action.run_id, action.goal) == (canceled.run_id, "braze_send")
 
 
-def test_a_run_interrupted_in_its_terminal_is_no_unexpected_failure(world: World) -> None:
+def test_a_run_interrupted_in_the_terminal_is_not_an_unexpected_failure(world: World) -> None:
     world.raises["customer_attributes"] = DagsterExecutionInterruptedError()
     world.run()
     world.tick()
     assert world.one().action == "send_interrupted"
 
 
-def test_a_run_whose_process_died_is_told_as_such(world: World) -> None:
+def test_a_run_whose_process_died_has_a_class_of_its_own(world: World) -> None:
     run = world.instance.create_run_for_job(
         world.definitions.resolve_job_def("braze_daily"), tags={"dagster/partition": DAY}
     )
@@ -197,7 +197,7 @@ def test_a_run_whose_process_died_is_told_as_such(world: World) -> None:
     assert world.one().action == "process_died"
 
 
-def test_a_run_of_another_destination_is_none_of_our_business(
+def test_a_run_of_another_destination_is_ignored(
     make_world: Callable[..., World], tmp_path: Path
 ) -> None:
     ours = make_world()
@@ -226,7 +226,7 @@ def test_with_two_templates_in_one_run_only_the_failing_one_gets_an_action(
     assert world.one().template == "vip"
 
 
-def test_a_failure_before_the_first_tick_is_told(world: World) -> None:
+def test_a_failure_before_the_first_tick_is_reported(world: World) -> None:
     world.raises["braze_send"] = UNAVAILABLE
     world.run()
     assert world.cursors == {}
@@ -234,7 +234,7 @@ def test_a_failure_before_the_first_tick_is_told(world: World) -> None:
     assert world.one().count == 1
 
 
-def test_failures_of_one_backfill_are_folded(world: World) -> None:
+def test_failures_of_one_backfill_are_one_action(world: World) -> None:
     world.raises["braze_send"] = UNAVAILABLE
     for day in (DAY, NEXT_DAY):
         world.run(day=day, tags={"dagster/backfill": "abcdef"})
@@ -242,7 +242,7 @@ def test_failures_of_one_backfill_are_folded(world: World) -> None:
     assert world.one().count == 2
 
 
-def test_a_run_that_succeeds_afterwards_closes_the_action_also_within_one_tick(
+def test_a_later_success_closes_the_action_even_within_one_tick(
     world: World,
 ) -> None:
     world.raises["braze_send"] = UNAVAILABLE
@@ -256,7 +256,7 @@ def test_a_run_that_succeeds_afterwards_closes_the_action_also_within_one_tick(
     assert closed.how == f"Run {good.run_id[:8]} went through."
 
 
-def test_a_run_that_stops_short_of_the_goal_or_is_of_an_older_day_closes_nothing(
+def test_a_run_that_stops_before_the_goal_or_is_for_an_older_day_closes_nothing(
     world: World,
 ) -> None:
     world.raises["braze_send"] = UNAVAILABLE
@@ -296,7 +296,7 @@ def test_a_store_that_cannot_be_written_loses_no_failure(world: World) -> None:
     assert world.one().count == 1
 
 
-def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_good_run(
+def test_a_partial_success_above_the_threshold_is_reported_and_closes_with_the_next_good_run(
     world: World,
 ) -> None:
     world.rejected_rows, world.refused = 30, 15
@@ -318,7 +318,7 @@ def test_a_partial_success_above_the_threshold_is_told_and_closes_with_the_next_
     assert world.open_actions() == []
 
 
-def test_a_run_that_does_not_report_its_rejections_is_told_and_not_taken_for_a_good_one(
+def test_a_run_that_does_not_report_its_rejections_is_reported_and_does_not_count_as_good(
     world: World,
 ) -> None:
     world.silent = True
@@ -328,7 +328,7 @@ def test_a_run_that_does_not_report_its_rejections_is_told_and_not_taken_for_a_g
     assert f"reports no '{metadata.REJECTED_ROWS}'" in world.one().what
 
 
-def test_sources_that_are_late_are_told_though_the_run_succeeds_until_a_run_finds_them_fresh(
+def test_late_sources_are_reported_although_the_run_succeeds_until_a_run_finds_them_fresh(
     world: World,
 ) -> None:
     world.stale = "orders: saw the newest row of 2026-02-01, 28 days before 2026-03-01."

@@ -1,4 +1,4 @@
-"""Runs that take too long and sends that did not come, over a real instance and a moved clock."""
+"""Slow runs and overdue sends, over a real instance and a moved clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start_run(world: World) -> dg.DagsterRun:
     return run
 
 
-def test_a_run_far_slower_than_its_last_ones_is_told_once_and_closed_when_it_ends(
+def test_a_run_far_slower_than_earlier_ones_is_reported_once_and_closed_when_it_ends(
     world: World,
 ) -> None:
     for _ in range(3):
@@ -53,7 +53,7 @@ def test_a_run_far_slower_than_its_last_ones_is_told_once_and_closed_when_it_end
     assert world.open_actions() == []
 
 
-def test_with_too_few_runs_to_compare_with_no_run_is_slow(world: World) -> None:
+def test_no_run_is_slow_while_there_are_too_few_to_compare(world: World) -> None:
     world.run()
     start_run(world)
     world.minutes = 600
@@ -61,7 +61,7 @@ def test_with_too_few_runs_to_compare_with_no_run_is_slow(world: World) -> None:
     assert [action.action for action in world.open_actions()] == []
 
 
-def test_runs_of_other_assets_are_not_compared_with(world: World) -> None:
+def test_runs_of_other_assets_are_not_compared(world: World) -> None:
     for _ in range(3):
         world.run(only=["customer_attributes"])
     world.run()
@@ -71,7 +71,7 @@ def test_runs_of_other_assets_are_not_compared_with(world: World) -> None:
     assert world.open_actions() == []
 
 
-def test_slowness_can_be_switched_off(make_world: MakeWorld) -> None:
+def test_the_alert_for_slow_runs_can_be_switched_off(make_world: MakeWorld) -> None:
     world = make_world(templates=(template(alerts=AlertSettings(slow_factor=None)),))
     for _ in range(3):
         world.run()
@@ -81,7 +81,7 @@ def test_slowness_can_be_switched_off(make_world: MakeWorld) -> None:
     assert world.open_actions() == []
 
 
-def test_a_send_that_did_not_come_is_told_once(make_world: MakeWorld) -> None:
+def test_an_overdue_send_is_reported_once(make_world: MakeWorld) -> None:
     world = make_world(
         environ={"BRAZE_API_KEY": "key"},
         templates=(template(schedule=ScheduleSettings(max_age_hours=36)),),

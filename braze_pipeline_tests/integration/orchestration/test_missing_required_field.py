@@ -1,4 +1,4 @@
-"""Without an identifier nobody can be updated: one workflow action, through every door."""
+"""Without an identifier nobody can be updated: one workflow action, however it runs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def identify(brand: SmallBrand, *, all_but: int = 0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "kind", "said"),
+    ("spoil", "kind", "output"),
     [
         (query_without_identifier, "orchestration", "gives no column 'braze_id'"),
         (group_without_identifier, "campaign", "'everyone' does not include 'external_id'"),
@@ -79,25 +79,25 @@ def identify(brand: SmallBrand, *, all_but: int = 0) -> None:
         (nobody_with_identifier, "orchestration", "None of the 30 customers in the audience"),
     ],
 )
-def test_without_identifier_every_door_leads_to_the_same_action(
+def test_without_an_identifier_every_way_to_run_leads_to_the_same_action(
     brand: SmallBrand,
     sandbox: Sandbox,
     spoil: Callable[[SmallBrand], None],
     kind: str,
-    said: str,
+    output: str,
 ) -> None:
     spoil(brand)
-    with pytest.raises(MissingRequiredField, match=said):
+    with pytest.raises(MissingRequiredField, match=output):
         command(brand, "template", "check", "--as-of", brand.day(0))
 
-    code, *told = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
+    code, *shown = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
     assert code == "2"
-    assert "Missing required field" in told
-    assert json.loads(told[0])["status"] == "missing_required_field"
+    assert "Missing required field" in shown
+    assert json.loads(shown[0])["status"] == "missing_required_field"
     assert tick(brand) == "action 1 opened"
     action = one_action(brand)
     assert action.action == f"missing_required_field_{kind}"
-    assert said in action.what
+    assert output in action.what
 
     # The schedule and the UI work on the same definitions, which load all the same.
     assert scheduled(brand).run_id != action.run_id
@@ -132,19 +132,19 @@ def scheduled(brand: SmallBrand) -> dg.DagsterRun:
     return run
 
 
-def test_some_without_identifier_are_rejected_and_told_until_everybody_has_one(
+def test_users_without_an_identifier_are_rejected_and_reported_until_everybody_has_one(
     brand: SmallBrand, sandbox: Sandbox
 ) -> None:
     nobody_with_identifier(brand)
     identify(brand, all_but=3)
-    said = "3 of 30 customers in the audience have no braze_id"
-    code, *told = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
-    figures = json.loads(told[-1])
+    output = "3 of 30 customers in the audience have no braze_id"
+    code, *shown = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()
+    figures = json.loads(shown[-1])
     assert (code, figures["accepted_users"], figures["rejected_rows"]) == ("0", CUSTOMERS - 3, 3)
-    assert any(said in one for one in figures["warnings"])
+    assert any(output in one for one in figures["warnings"])
     assert tick(brand) == "action 1 opened"
     assert one_action(brand).action == "missing_required_field_orchestration"
-    assert said in one_action(brand).what
+    assert output in one_action(brand).what
 
     # A retry that finds the same customers resolves nothing.
     assert command(brand, "actions", "resolve", "1").startswith("2\n")
@@ -190,9 +190,7 @@ def run_alone(brand: SmallBrand, asset: str) -> dg.DagsterRunStatus:
     return run.status
 
 
-def test_a_run_in_which_braze_refused_everybody_never_succeeds(
-    brand: SmallBrand, sandbox: Sandbox
-) -> None:
+def test_a_run_in_which_braze_refused_everybody_fails(brand: SmallBrand, sandbox: Sandbox) -> None:
     for user in brand.users():
         sandbox.refuse(user, "not today")
     first = command(brand, "run", "--as-of", brand.day(0), "--json").splitlines()

@@ -1,4 +1,4 @@
-"""What people are told, received by real HTTP and SMTP servers."""
+"""Notifications, received by real HTTP and SMTP servers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fail(world: World, **more: Any) -> dg.ExecuteInProcessResult:
     return world.run(**more)
 
 
-def test_a_failed_run_is_told_exactly_once_over_each_channel_and_so_is_its_recovery(
+def test_each_channel_gets_one_notification_of_a_failed_run_and_one_of_its_recovery(
     make_world: MakeWorld,
     persistent_instance: dg.DagsterInstance,
     http: HttpReceiver,
@@ -88,14 +88,14 @@ def test_a_failed_run_is_told_exactly_once_over_each_channel_and_so_is_its_recov
 
 
 @pytest.mark.parametrize("status", [500, 0, 302])
-def test_a_notification_that_fails_is_retried_and_the_action_is_there_all_the_while(
+def test_a_notification_that_fails_is_retried_and_the_action_stays_open_meanwhile(
     make_world: MakeWorld, http: HttpReceiver, smtp: MailReceiver, status: int
 ) -> None:
     world = make_world(environ=everywhere(http, smtp))
     http.status, http.headers, smtp.refuse = status, {"Location": http.url + "/elsewhere"}, True
     fail(world)
-    said = world.tick()
-    assert "notification waits (slack:" in said
+    output = world.tick()
+    assert "notification waits (slack:" in output
     assert world.one().action == "braze_unavailable"
     assert set(world.store.notified(1)) == {"slack", "webhook", "mail"}
     assert http.bodies("/elsewhere") == []
@@ -112,7 +112,7 @@ def test_a_notification_that_fails_is_retried_and_the_action_is_there_all_the_wh
     assert set(world.store.notified(1).values()) == {"delivered"}
 
 
-def test_one_broken_channel_does_not_keep_the_others_silent(
+def test_one_broken_channel_does_not_silence_the_others(
     make_world: MakeWorld, http: HttpReceiver, smtp: MailReceiver
 ) -> None:
     world = make_world(
@@ -165,7 +165,9 @@ def test_what_cannot_be_delivered_for_days_is_given_up_but_not_the_action(
     assert world.one().number == 1
 
 
-def test_a_401_that_persists_is_told_again_once(make_world: MakeWorld, http: HttpReceiver) -> None:
+def test_a_401_that_persists_is_notified_once_more(
+    make_world: MakeWorld, http: HttpReceiver
+) -> None:
     world = make_world(environ={"BRAZE_PIPELINE_WEBHOOK": http.url})
     world.run()
     world.raises["braze_send"] = errors.InvalidCredentials("401.", fix="")
@@ -191,19 +193,19 @@ def test_neither_address_nor_password_appears_anywhere(
     world = make_world(environ=environ)
     http.status = 500
     fail(world)
-    said = world.tick()
+    output = world.tick()
     channels = repr(channels_from(environ))
     with sqlite3.connect(world.warehouse.actions_path) as con:
         stored = "\n".join(con.iterdump())
     con.close()
     out, err = capfd.readouterr()
-    everything = "\n".join((said, channels, stored, out, err, caplog.text))
+    everything = "\n".join((output, channels, stored, out, err, caplog.text))
     for secret in ("planted", http.url, PASSWORD):
         assert secret not in everything
     assert "password would travel in clear" in world.store.notified(1)["mail"]
 
 
-def test_signs_that_slack_reads_as_its_own_are_escaped(
+def test_characters_with_a_meaning_in_slack_are_escaped(
     make_world: MakeWorld, http: HttpReceiver
 ) -> None:
     world = make_world(environ={"BRAZE_PIPELINE_SLACK_WEBHOOK": http.url})
@@ -226,7 +228,7 @@ def test_signs_that_slack_reads_as_its_own_are_escaped(
         ({"BRAZE_PIPELINE_WEBHOOK": "http://127.0.0.1:1/"}, "could not be reached"),
     ],
 )
-def test_a_channel_that_is_configured_wrongly_says_so(
+def test_a_wrongly_configured_channel_reports_the_problem(
     make_world: MakeWorld,
     http: HttpReceiver,
     smtp: MailReceiver,
@@ -239,10 +241,10 @@ def test_a_channel_that_is_configured_wrongly_says_so(
     assert world.one().count == 1
 
 
-def test_a_channel_that_breaks_in_an_unforeseen_way_costs_no_tick(
+def test_a_channel_that_breaks_unexpectedly_does_not_fail_the_tick(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(told: object) -> None:
+    def broken(shown: object) -> None:
         raise ZeroDivisionError
 
     world = make_world()

@@ -1,4 +1,4 @@
-"""Any step run again: nothing is sent twice, no rejection is lost, nothing goes backwards."""
+"""Steps that are repeated: nothing is sent twice, no rejection is lost, nothing goes backwards."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_run_again_by_itself_and_then_the_day_change_nothing(
-    place: Place, step: str
-) -> None:
+def test_repeating_one_step_and_then_the_whole_day_changes_nothing(place: Place, step: str) -> None:
     place.run(*STEPS)
     sent, rejections, ledger = place.sent(), place.rejections(), place.ledger()
     assert sorted(sent) == sorted(place.brand.users())
@@ -85,7 +83,7 @@ def test_steps_run_one_by_one_do_what_one_run_does(place: Place) -> None:
     assert len(place.rejections()) == 2
 
 
-def test_steps_of_an_older_day_run_again_leave_what_a_newer_one_sent(place: Place) -> None:
+def test_repeating_an_older_day_keeps_what_a_newer_day_sent(place: Place) -> None:
     # Of whom Braze refused the newer day it has nothing, and the older day may still go out.
     place.sandbox.workspace.refusals.clear()
     older = place.brand.day(1)
@@ -101,7 +99,7 @@ def test_steps_of_an_older_day_run_again_leave_what_a_newer_one_sent(place: Plac
 
 
 @pytest.mark.parametrize(
-    ("lapse", "said"),
+    ("lapse", "output"),
     [
         ([], "users read back"),
         ([Fault(kind=FaultKind.THROTTLED, seconds=0.1), FaultKind.RESET_BEFORE], "users read back"),
@@ -109,12 +107,12 @@ def test_steps_of_an_older_day_run_again_leave_what_a_newer_one_sent(place: Plac
         ([Fault(kind=FaultKind.THROTTLED, seconds=60)] * 9, "Nothing was read back"),
     ],
 )
-def test_a_read_back_waits_for_a_lapse_and_never_fails_a_send(
-    place: Place, lapse: list[Fault | FaultKind], said: str
+def test_a_read_back_waits_out_a_short_failure_and_never_fails_a_send(
+    place: Place, lapse: list[Fault | FaultKind], output: str
 ) -> None:
     config = place.brand.config
     asked = "    retry_budget_seconds: 5\n    read_back_users: 5\n"
     config.write_text(config.read_text().replace("    retry_budget_seconds: 1\n", asked))
     place.sandbox.faults.script(lapse, "/users/export/ids")
-    assert said in place.run(*STEPS)["braze_has_what_was_sent"]
+    assert output in place.run(*STEPS)["braze_has_what_was_sent"]
     assert sorted(place.sent()) == sorted(place.brand.users())

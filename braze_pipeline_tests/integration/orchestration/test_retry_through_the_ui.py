@@ -1,4 +1,4 @@
-"""A retry that a running UI submits ends, whatever becomes of its run."""
+"""A retry that a running UI submits comes to an end, whatever happens to its run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def launched(run_id: str) -> dict[str, object]:
     return {"data": {"launchRunReexecution": run}}
 
 
-def test_a_retry_that_is_not_in_the_instance_here_ends_with_what_to_do(
+def test_a_retry_that_this_instance_does_not_have_ends_with_a_fix(
     world: World, http: HttpReceiver
 ) -> None:
     world.raises["braze_send"] = BrazeUnavailable("Down.", fix="")
@@ -33,7 +33,7 @@ def test_a_retry_that_is_not_in_the_instance_here_ends_with_what_to_do(
     assert asked["variables"] == {"run": failed.run_id, "strategy": "FROM_FAILURE"}
 
 
-def test_a_retry_that_is_deleted_while_it_waits_ends_with_what_to_do(
+def test_a_retry_that_is_deleted_while_it_waits_ends_with_a_fix(
     world: World, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.raises["braze_send"] = BrazeUnavailable("Down.", fix="")

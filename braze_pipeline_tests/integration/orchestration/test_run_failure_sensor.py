@@ -1,4 +1,4 @@
-"""Dagster's own run failure sensor beside ours: one action, one notification, honest ticks."""
+"""Dagster's own run failure sensor beside ours: one action, one notification."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_whichever_sensor_comes_first_there_is_one_action_and_one_notification(
     assert (world.one().action, world.one().count) == ("braze_unavailable", 1)
     assert [body["event"] for _, body in http.requests] == ["action.opened"]
     assert (world.acted_on, world.reported) == ([], world.reported)
-    said = [
+    output = [
         e.message for e in world.instance.all_logs(run.run_id) if "Workflow action" in e.message
     ]
-    assert len(said) == 1
+    assert len(output) == 1
 
 
 def test_a_tick_that_opens_closes_or_notifies_does_not_say_skipped(
@@ -61,11 +61,11 @@ def test_a_tick_that_opens_closes_or_notifies_does_not_say_skipped(
     world.raises.clear()
     world.raises["customer_attributes"] = errors.SourceMissing("No orders.", fix="")
     world.run(day=NEXT_DAY)
-    said = world.tick(ACTIONS)
-    assert "action 1 opened" in said
-    assert "action 1 repeated" in said
-    assert "action 2 opened" in said
-    assert said.count("(webhook)") == 2
+    output = world.tick(ACTIONS)
+    assert "action 1 opened" in output
+    assert "action 1 repeated" in output
+    assert "action 2 opened" in output
+    assert output.count("(webhook)") == 2
     assert len(world.acted_on) == 3
 
     world.tick(ACTIONS)
@@ -77,7 +77,7 @@ def test_a_tick_that_opens_closes_or_notifies_does_not_say_skipped(
     assert good.run_id in world.acted_on
 
 
-def test_a_run_that_will_be_retried_or_is_not_ours_is_left_alone(
+def test_a_run_that_will_be_retried_or_is_not_ours_is_ignored(
     make_world: MakeWorld, world: World, tmp_path: Path
 ) -> None:
     world.run(tags={"dagster/will_retry": "true"})
@@ -94,7 +94,7 @@ def test_a_run_that_will_be_retried_or_is_not_ours_is_left_alone(
     assert world.open_actions() == []
 
 
-def test_what_dagster_s_sensor_loses_ours_catches(world: World) -> None:
+def test_a_failure_that_dagsters_sensor_loses_is_caught_by_ours(world: World) -> None:
     world.run()
     good = world.warehouse.actions_path
     good.write_bytes(b"this is no database" * 100)

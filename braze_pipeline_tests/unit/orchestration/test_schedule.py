@@ -99,7 +99,7 @@ def every_day(first: date, last: date) -> list[str]:
         ("UTC", "00:00"),
     ],
 )
-def test_every_local_day_is_asked_for_once_and_in_order_over_a_whole_year(
+def test_every_local_day_is_requested_once_and_in_order_over_a_whole_year(
     zone: str, at: str
 ) -> None:
     loaded = load(at=at, zone=zone, start_date=date(2025, 12, 1))
@@ -132,13 +132,13 @@ def test_a_lag_waits_for_late_data() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"BRAZE_API_KEY": "  "}])
-def test_without_a_key_a_tick_is_skipped_and_says_why(environ: dict[str, str]) -> None:
+def test_without_a_key_a_tick_is_skipped_with_the_reason(environ: dict[str, str]) -> None:
     ticked = evaluate(load(environ=environ), datetime(2026, 3, 10, 3, 30, tzinfo=UTC))
     assert not ticked.run_requests
     assert "BRAZE_API_KEY is not set" in str(ticked.skip_message)
 
 
-def test_the_key_is_looked_for_at_each_tick() -> None:
+def test_each_tick_looks_for_the_key() -> None:
     environ: dict[str, str] = {}
     loaded = load(environ=environ)
     environ["BRAZE_API_KEY"] = "key"
@@ -151,7 +151,7 @@ def test_before_the_first_day_a_tick_is_skipped() -> None:
     assert "2026-03-09 is before the first day, 2026-03-10" in str(ticked.skip_message)
 
 
-def test_the_last_day_is_sent_and_a_tick_after_it_is_skipped_and_says_why() -> None:
+def test_the_last_day_is_sent_and_a_tick_after_it_is_skipped_with_the_reason() -> None:
     loaded = load(end_date=date(2026, 3, 9))
     assert asked_for(loaded, datetime(2026, 3, 10, 3, 30, tzinfo=UTC)) == "2026-03-09"
     ticked = evaluate(loaded, datetime(2026, 3, 11, 3, 30, tzinfo=UTC))
@@ -166,7 +166,7 @@ def test_the_last_day_is_the_latest_partition_and_without_one_yesterday_is() -> 
     assert daily_partitions(template()).get_last_partition_key() == yesterday.isoformat()
 
 
-def test_the_schedule_is_on_by_default_and_can_be_left_out() -> None:
+def test_the_schedule_is_on_by_default_and_can_be_switched_off() -> None:
     assert load().schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     job = dg.define_asset_job("braze_daily")
     t = template(schedule=None)
@@ -174,7 +174,7 @@ def test_the_schedule_is_on_by_default_and_can_be_left_out() -> None:
     assert freshness(t) is None
 
 
-def test_days_that_end_are_not_expected_to_stay_fresh() -> None:
+def test_a_template_with_a_last_day_has_no_freshness_policy() -> None:
     assert freshness(template(end_date=date(2026, 3, 9))) is None
 
 

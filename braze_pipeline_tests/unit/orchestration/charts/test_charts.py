@@ -18,10 +18,10 @@ from braze_pipeline.plan.forecast import AttributeCost
 from braze_pipeline.send import SendResult
 
 IN_PLACE = 1000
-"""From so many characters on Dagster's UI shows Markdown behind a click."""
+"""Dagster's UI shows Markdown of this many characters or more behind a click."""
 
 SEEN = 370
-"""So wide is what a window of 1,400 shows of a chart."""
+"""The width of a chart that a window of 1,400 shows."""
 
 HOSTILE = (
     "</text><script>alert(1)</script>",
@@ -118,7 +118,7 @@ def test_every_chart_is_well_formed_and_as_wide_as_can_be_seen(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_chart_brings_a_background_for_a_light_and_for_a_dark_page(name: str) -> None:
+def test_every_chart_has_a_background_for_a_light_and_for_a_dark_page(name: str) -> None:
     assert "prefers-color-scheme:dark" in svg(EVERY[name])
     first = next(e for e in tree(EVERY[name]).iter() if e.tag.endswith("rect"))
     assert float(first.get("width", "0")) == WIDTH
@@ -165,7 +165,7 @@ def test_the_funnel_shows_who_is_left_after_each_rule_and_whom_it_excluded() -> 
     ]  # fmt: skip
 
 
-def test_a_share_that_is_not_none_and_not_all_does_not_look_like_it() -> None:
+def test_a_share_that_is_almost_nothing_or_almost_all_does_not_look_like_it() -> None:
     found = funnel(customers=90_000, excluded={"active": 1, "contactable": 89_998})
     assert "89,999 (> 99.9 %), excluded 1" in texts(found)
     assert "1 (< 0.1 %), excluded 89,998" in texts(found)
@@ -199,7 +199,7 @@ def test_an_attribute_that_is_not_sent_has_no_bar() -> None:
     assert drawn(cost([bar("Tier", 0, 1819)], points=True)) == []
 
 
-def test_the_send_shows_outcomes_pace_and_latency() -> None:
+def test_the_send_shows_outcomes_throughput_and_latency() -> None:
     assert texts(EVERY["send"]) == [
         "1,857k accepted",
         "1,234 rejected",
@@ -209,7 +209,7 @@ def test_the_send_shows_outcomes_pace_and_latency() -> None:
     ]
 
 
-def test_a_send_without_requests_says_so() -> None:
+def test_a_send_without_requests_shows_that_there_was_nothing_to_send() -> None:
     assert "Nothing to send." in texts(send(NOTHING))
 
 
@@ -230,7 +230,7 @@ def test_a_hostile_name_stays_text(name: str) -> None:
         assert "\n" not in markdown
 
 
-def test_a_name_is_shown_as_it_is_where_there_is_room_for_it() -> None:
+def test_a_name_is_shown_unchanged_where_there_is_room() -> None:
     name = "<b> & 'x' \"y\" 5%25 #"
     assert f"2 of 4 {name}" in texts(cost([bar(name, 1, 2)], points=True))
 
