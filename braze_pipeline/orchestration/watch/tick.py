@@ -57,17 +57,18 @@ class Watch:
             sqlite3.Error: the store cannot be written. Nothing is lost: look again.
         """
         done: list[Done] = []
-        waiting = []
-        for run_id in cursor.waiting:
-            found = self.failed(run_id, now=now)
+        waiting: list[str] = []
+
+        def collect(run_id: str, found: list[Done] | None) -> None:
             if found is None:
                 waiting.append(run_id)
-            done += found or []
+            else:
+                done.extend(found)
+
+        for run_id in cursor.waiting:
+            collect(run_id, self.failed(run_id, now=now))
         for change in changes_since(self.instance, cursor, now=now):
-            found = self._ended(change, now=now)
-            if found is None:
-                waiting.append(change.run_id)
-            done += found or []
+            collect(change.run_id, self._ended(change, now=now))
             cursor = cursor.after(change)
         return Cursor(cursor.seen, tuple(waiting)), done
 

@@ -13,22 +13,22 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline import send
-from braze_pipeline.ledger import apply as applying
+from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
 from braze_pipeline.orchestration.checks import ACCOUNTING
 from braze_pipeline.plan import diff, payload
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline.send import SendResult, send_plan
 from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
 
 @dataclass
 class Books:
-    """A small brand whose day is planned and then sent, with a hand in between."""
+    """A small brand whose day is planned and then sent, with a falsification in between."""
 
     brand: SmallBrand
 
     def run(self, *, send: bool) -> dg.AssetCheckEvaluation | None:
-        """Build and plan the day, or send the plan; what the account says."""
+        """Build and plan the day, or send the plan; what the accounting check found."""
         result = materialize(self.brand, lambda name: (name == "braze_send") is send, strict=False)
         found = [c for c in result.get_asset_check_evaluations() if c.check_name == ACCOUNTING]
         return found[0] if found else None
@@ -66,24 +66,22 @@ def lose_a_profile(books: Books, _: pytest.MonkeyPatch) -> None:
 
 
 def lose_an_answer(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheat(**more: Any) -> send.SendResult:
-        result = original(**more)
+    def cheat(*given: Any, **more: Any) -> SendResult:
+        result = send_plan(*given, **more)
         with closing(sqlite3.connect(books.journal)) as journal, journal:
             journal.execute("UPDATE acknowledgements SET count = count - 1")
         return result
 
-    original = send.send_plan
-    monkeypatch.setattr(send, "send_plan", cheat)
+    monkeypatch.setattr("braze_pipeline.send.step.send_plan", cheat)
 
 
 def lose_an_acceptance_in_the_ledger(_: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> applying.ApplySummary:
-        result = original(con, *more)
+    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> ApplySummary:
+        result = apply_acknowledgements(con, *more)
         con.execute("UPDATE records.plans SET accepted_users = accepted_users - 1")
         return result
 
-    original = applying.apply_acknowledgements
-    monkeypatch.setattr(applying, "apply_acknowledgements", cheat)
+    monkeypatch.setattr("braze_pipeline.send.step.apply_acknowledgements", cheat)
 
 
 @pytest.mark.parametrize(
