@@ -7,12 +7,12 @@ that cannot be mistaken for one, or marked ``custom: true``. Anything else is re
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.attributes.personal import field_named_by, is_traced, why_personal
 from braze_pipeline.braze import names
-from braze_pipeline.braze.fields import FIELDS, UNSENT_CONSENT, ProfileField
+from braze_pipeline.braze.fields import FIELDS, UNSENT_CONSENT
 from braze_pipeline.config.models import AttributeConfig, OnLeave, TemplateConfig
 from braze_pipeline.config.problems import Problems
 from braze_pipeline.errors import ConfigurationError
@@ -72,23 +72,16 @@ def resolve_attributes(
     attributes: list[AttributeSettings] = []
     dropped: list[str] = []
     for index, item in enumerate(part.attributes):
-        here = problems.at("attributes", index)
         name = _name(item)
-        field = FIELDS.get(name)
         if name == destination.identifier:
             identifier_column = item.column
-            continue
-        if name in UNSENT_CONSENT:
+        elif name in UNSENT_CONSENT:
             dropped.append(item.column)
-            continue
-        _check_name(name, item, here)
-        if field is not None:
-            _check_field(field, item, here)
-            attribute = _profile_field(field, item, part)
         else:
-            _check_custom(name, item, here)
-            attribute = _custom_attribute(name, item, personal_columns)
-        attributes.append(_with_leave_value(attribute, here.at("on_leave"), zone))
+            here = problems.at("attributes", index)
+            _check(name, item, here)
+            attribute = _attribute(name, item, part, personal_columns)
+            attributes.append(_with_leave_value(attribute, here.at("on_leave"), zone))
     _check_duplicates(attributes, part, problems.at("attributes"))
     everything = [attribute.name for attribute in attributes]
     if part.restricted_pii:
@@ -159,50 +152,32 @@ def _default_identifier(destination: DestinationSettings) -> str:
     return "braze_id" if destination.identifier == "braze_id" else CUSTOMER
 
 
-def _profile_field(
-    field: ProfileField, item: AttributeConfig, part: TemplateConfig
+def _attribute(
+    name: str, item: AttributeConfig, part: TemplateConfig, personal: tuple[str, ...]
 ) -> AttributeSettings:
-    return AttributeSettings(
-        **_options(item) | {"region_column": _region_column(field, item, part)},
-        name=field.name,
-        type=field.type,
-        is_field=True,
-        pii=field.pii if item.pii is None else item.pii,
+    field = FIELDS.get(name)
+    why = field_named_by(name) or why_personal(item.column, personal, Lineage())
+    settings = AttributeSettings(
+        **values_of(item, AttributeOptions) | {"region_column": _region_column(name, item, part)},
+        name=name,
+        type=field.type if field else item.type or ValueType.STRING,
+        is_field=field is not None,
+        pii=(field is None or field.pii) if item.pii is None else item.pii,
+        pii_open=item.pii is None and field is None and why is None,
     )
+    if isinstance(item.on_leave, OnLeave):
+        return replace(settings, on_leave="set", leave_value=item.on_leave.set)
+    return replace(settings, on_leave=item.on_leave)
 
 
-def _region_column(field: ProfileField, item: AttributeConfig, part: TemplateConfig) -> str | None:
+def _region_column(name: str, item: AttributeConfig, part: TemplateConfig) -> str | None:
     """National phone numbers belong to the country that the same template sends."""
-    if field.name != "phone":
+    if name != "phone":
         return None
-    if item.region_column:
-        return item.region_column
     countries = [
         other.column for other in part.attributes if (other.braze_name or other.column) == "country"
     ]
-    return countries[0] if countries else None
-
-
-def _custom_attribute(
-    name: str, item: AttributeConfig, personal: tuple[str, ...]
-) -> AttributeSettings:
-    why = field_named_by(name) or why_personal(item.column, personal, Lineage())
-    return AttributeSettings(
-        **_options(item) | {"region_column": None},
-        name=name,
-        type=item.type or ValueType.STRING,
-        is_field=False,
-        pii=item.pii is not False,
-        pii_open=item.pii is None and why is None,
-    )
-
-
-def _options(item: AttributeConfig) -> dict[str, Any]:
-    """What the template says about an attribute of any kind."""
-    options = values_of(item, AttributeOptions)
-    if isinstance(item.on_leave, OnLeave):
-        return options | {"on_leave": "set", "leave_value": item.on_leave.set}
-    return options | {"on_leave": item.on_leave}
+    return item.region_column or (countries[0] if countries else None)
 
 
 def _with_leave_value(
@@ -217,32 +192,29 @@ def _with_leave_value(
     return attribute
 
 
-def _check_field(field: ProfileField, item: AttributeConfig, problems: Problems) -> None:
-    if item.custom:
-        problems.at("custom").add(
-            f"{field.name!r} is the exact name of a profile field, so Braze stores it there in any "
-            "case. Remove `custom`, or use another name."
-        )
-    if item.type is not None and item.type is not field.type:
-        problems.at("type").add(
-            f"The profile field {field.name!r} is of type {field.type}. Remove this key."
-        )
-
-
-def _check_custom(name: str, item: AttributeConfig, problems: Problems) -> None:
-    if item.type is None:
-        problems.at("type").add(
-            f"The custom attribute {name!r} needs a type: {', '.join(ValueType)}. "
-            "Braze keeps the first type it sees."
-        )
-    if item.precision is not None and item.type is not ValueType.FLOAT:
-        problems.at("precision").add("Only a float has decimal places.")
-
-
-def _check_name(name: str, item: AttributeConfig, problems: Problems) -> None:
+def _check(name: str, item: AttributeConfig, problems: Problems) -> None:
     for problem in names.check_name(name, custom=item.custom):
         named = not problem.suggestion or repr(problem.suggestion) in problem.message
         problems.at("as").add(problem.message + ("" if named else f" Use {problem.suggestion!r}."))
+    field = FIELDS.get(name)
+    if field is None:
+        if item.type is None:
+            problems.at("type").add(
+                f"The custom attribute {name!r} needs a type: {', '.join(ValueType)}. "
+                "Braze keeps the first type it sees."
+            )
+        if item.precision is not None and item.type is not ValueType.FLOAT:
+            problems.at("precision").add("Only a float has decimal places.")
+        return
+    if item.custom:
+        problems.at("custom").add(
+            f"{name!r} is the exact name of a profile field, so Braze stores it there in any "
+            "case. Remove `custom`, or use another name."
+        )
+    if item.type not in {None, field.type}:
+        problems.at("type").add(
+            f"The profile field {name!r} is of type {field.type}. Remove this key."
+        )
 
 
 def _check_duplicates(

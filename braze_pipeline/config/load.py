@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from braze_pipeline.config.models import OnLeave, PipelineConfig
-from braze_pipeline.config.problems import Key, Place, Problem, refuse
+from braze_pipeline.config.problems import Key, Place, Problem, node_at, refuse
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings.section import AT_KEY
 from braze_pipeline.user_input import read_text
@@ -30,11 +30,14 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-_CLEARER = {
+_MESSAGES = {
     "missing": "This key is required here.",
     "model_type": "Keys are expected here, each as `key: value`.",
+    "list_type": "A list is expected here.",
+    "tuple_type": "A list is expected here.",
+    "too_short": "At least one entry is needed here.",
 }
-"""What replaces pydantic's message for a type of error."""
+"""Plainer messages for some of pydantic's types of error."""
 
 
 def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
@@ -78,7 +81,8 @@ def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
     for node, value in zip(nodes, values, strict=True):
         if isinstance(value, dict) and str(value.get("type", "")).endswith(f".{COMPONENT}"):
             refuse([*_repeated(node, ())], Place(file, node))
-            yield value.get("attributes"), Place(file, _attributes(node))
+            attributes = node_at(node, "attributes")
+            yield value.get("attributes"), Place(file, attributes[0] if attributes else None)
 
 
 def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
@@ -99,14 +103,6 @@ def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
             yield from _repeated(value, (*path, name.value))
 
 
-def _attributes(node: yaml.Node | None) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == "attributes":
-                return value  # type: ignore[no-any-return]
-    return None
-
-
 def _checked(data: object, place: Place) -> PipelineConfig:
     try:
         return PipelineConfig.model_validate(data)
@@ -122,7 +118,7 @@ def _problem(item: Any) -> Problem:  # noqa: ANN401 - pydantic's ErrorDetails
     key: Key = tuple(step for step in item["loc"] if not _is_branch(step))
     if item["type"] == AT_KEY:
         key += item["ctx"]["key"]
-    text = _CLEARER.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
+    text = _MESSAGES.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
     return Problem(key, text)
 
 

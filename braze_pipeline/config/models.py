@@ -13,16 +13,22 @@ from pydantic import Field, JsonValue, model_validator
 from braze_pipeline.config.environment import fill
 from braze_pipeline.settings.destination import Identifier, SendOptions, Workspace
 from braze_pipeline.settings.project import ProjectSettings
-from braze_pipeline.settings.section import CHOICE, Section
+from braze_pipeline.settings.section import CHOICE, Expected, Section
 from braze_pipeline.settings.sources import SourceConfig
 from braze_pipeline.settings.template import AttributeOptions, RecipientGroup, TemplateOptions
 from braze_pipeline.settings.values import ValueType
 
-Owner = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+Owner = Annotated[
+    str,
+    Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"),
+    Expected("Expected an e-mail address, or `team:name`."),
+]
 
 
 class DestinationConfig(SendOptions, Workspace):
     """One Braze workspace."""
+
+    empty_is_default = frozenset({*Workspace.model_fields, *SendOptions.model_fields})
 
     owners: tuple[Owner, ...] = ()
     """Who is responsible: e-mail addresses, or `team:name`."""
@@ -74,6 +80,8 @@ class AttributeConfig(AttributeOptions):
 
 class TemplateConfig(SendOptions, TemplateOptions):
     """One data template: what goes to the destination."""
+
+    empty_is_default = frozenset(SendOptions.model_fields)
 
     attributes_sql: str = "customer_attributes.sql"
     """The SQL file that defines the customer attributes table, relative to this file."""

@@ -68,24 +68,24 @@ class Place:
 
     def describe(self, problem: Problem) -> str:
         """``defs.yaml:12: templates[0].attributes[3].as: text``."""
-        shown = dotted(problem.key)
-        if self.file is None:
-            return f"{shown}: {problem.text}"
-        return f"{self.file}:{self._line(problem.key)}: {shown}: {problem.text}"
+        steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.key]
+        text = f"{''.join(steps).lstrip('.') or '(top)'}: {problem.text}"
+        return f"{self.file}:{self._line(problem.key)}: {text}" if self.file else text
 
     def _line(self, key: Key) -> int:
         node, line = self.document, 1
         if node is not None:
             line = node.start_mark.line + 1
         for step in key:
-            found = _step(node, step)
+            found = node_at(node, step)
             if found is None:
                 break
             node, line = found
         return line
 
 
-def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, int] | None:
+def node_at(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, int] | None:
+    """What a node has under a key or at a list position, and its line; None if nothing."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if name.value == step:
@@ -94,14 +94,6 @@ def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, int] | No
         item = node.value[step]
         return item, item.start_mark.line + 1
     return None
-
-
-def dotted(key: Key) -> str:
-    """``('templates', 0, 'name')`` as ``templates[0].name``."""
-    shown = ""
-    for step in key:
-        shown += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return shown.lstrip(".") or "(top)"
 
 
 def refuse(problems: Sequence[Problem], place: Place) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from braze_pipeline.settings.section import (
-    CHOICE,
-    PositiveInt,
-    Seconds,
-    Section,
-    Slug,
-)
+from braze_pipeline.settings.section import CHOICE, Expected, PositiveInt, Seconds, Section, Slug
 
+VariableName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+    Expected("Expected the name of an environment variable, never the API key itself."),
+]
 Identifier = Annotated[Literal["external_id", "braze_id"], CHOICE]
 
 
@@ -74,11 +73,6 @@ class SendOptions(Section):
     """Users to read back from Braze and compare after a send (needs the permission
     users.export.ids). 0 for none."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_send_options(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
-        return _without_empty(data, SendOptions)
-
 
 class Workspace(Section):
     """What identifies a Braze workspace, and how patient the connection to it is."""
@@ -89,7 +83,7 @@ class Workspace(Section):
     """Shown in the UI."""
     instance: str | None = None
     """The Braze instance, such as `US-01` or `EU-02`."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "BRAZE_API_KEY"
+    api_key_env: VariableName = "BRAZE_API_KEY"
     """The NAME of the environment variable that contains the API key."""
     pricing: Pricing = Pricing()
     """What sending costs under your contract."""
@@ -113,11 +107,6 @@ class Workspace(Section):
     """Seconds a run waits while Braze answers that the rate limit is used up (429). The default
     covers an hourly limit, which resets on the clock hour."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_keys(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
-        return _without_empty(data, Workspace)
-
 
 class DestinationSettings(SendOptions, Workspace):
     """One Braze workspace at run time. The API key is named here, never stored.
@@ -129,14 +118,3 @@ class DestinationSettings(SendOptions, Workspace):
 
     endpoint: str
     identifier: Identifier = "external_id"
-
-
-def _without_empty(data: Any, shape: type[Section]) -> Any:  # noqa: ANN401 - as above
-    """A key with nothing after it (`rate_limit:`) counts as not given."""
-    if not isinstance(data, dict):
-        return data
-    return {
-        key: value
-        for key, value in data.items()
-        if value is not None or key not in shape.model_fields
-    }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from braze_pipeline.settings.section import Count, Section, Share
+from braze_pipeline.settings.section import Count, Expected, Section, Share
 from braze_pipeline.user_input import parse_date
 
 
@@ -21,12 +21,17 @@ def _day(value: object) -> object:
 
 
 Day = Annotated[date, BeforeValidator(_day)]
+TimeOfDay = Annotated[
+    str,
+    Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"),
+    Expected('Expected a time of day as HH:MM in quotes, such as "03:30".'),
+]
 
 
 class ScheduleSettings(Section):
     """When the daily run starts."""
 
-    at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "03:30"
+    at: TimeOfDay = "03:30"
     """Local time of day, HH:MM."""
     lag_days: Annotated[int, Field(ge=0, le=30)] = 0
     """Extra days to wait for late data: 0 runs yesterday's date."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import EnumType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,7 +24,6 @@ Count = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 class _Choice:
@@ -49,12 +49,38 @@ class _Choice:
 CHOICE = _Choice()
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Marks a type: what does not fit it is refused with these words."""
+
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.custom_error_schema(
+            handler(source), custom_error_type="expected", custom_error_message=self.words
+        )
+
+
+Slug = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"),
+    Expected("Expected lower-case letters, digits and underscores, with a letter first (max. 63)."),
+]
+
+
 class Section(BaseModel):
     """A mapping of ``defs.yaml``, or what it becomes for a run.
 
     The text under a field is its description in the schema, which ``dg check yaml`` and editors
     show.
+
+    Attributes:
+        empty_is_default: Keys that may have nothing after them (`rate_limit:`), as if not given.
     """
+
+    empty_is_default: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         extra="forbid",
@@ -76,7 +102,11 @@ class Section(BaseModel):
         if unknown:
             found = " ".join(f"Unknown key '{key}'.{did_you_mean(key, known)}" for key in unknown)
             raise at_key(f"{found} Allowed here: {', '.join(known)}.", unknown[0])
-        return data
+        return {
+            key: value
+            for key, value in data.items()
+            if value is not None or key not in cls.empty_is_default
+        }
 
 
 def at_key(text: str, *key: str | int) -> PydanticCustomError:

@@ -36,17 +36,14 @@ class ValueType(StrEnum):
         ``time`` is an instant in UTC. ``object`` and ``array_of_objects`` are canonical JSON text
         (keys sorted, no white space), so that equal values are equal strings.
         """
-        return _DUCKDB_TYPES[self]
+        return _DUCKDB_TYPES.get(self, "VARCHAR")
 
 
 _DUCKDB_TYPES = {
-    ValueType.STRING: "VARCHAR",
     ValueType.INTEGER: "BIGINT",
     ValueType.FLOAT: "DOUBLE",
     ValueType.BOOLEAN: "BOOLEAN",
     ValueType.DATE: "DATE",
     ValueType.TIME: "TIMESTAMP",
     ValueType.ARRAY: "VARCHAR[]",
-    ValueType.OBJECT: "VARCHAR",
-    ValueType.OBJECTS: "VARCHAR",
 }

@@ -143,6 +143,22 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
             "end_date",
             "before the `start_date`, 2020-01-01",
         ),
+        (document(more="schedule: {at: 3:30}"), "schedule", "HH:MM in quotes"),
+        (
+            document(destination=DESTINATION + "owners: [crm team]"),
+            "owners",
+            "an e-mail address, or `team:name`",
+        ),
+        (
+            document(destination=DESTINATION + "api_key_env: 0f3a-planted"),
+            "api_key_env",
+            "never the API key itself",
+        ),
+        (
+            document(destination=DESTINATION.replace("name: braze", "name: My Brand")),
+            "My Brand",
+            "lower-case letters",
+        ),
         (document(template="default_region: UK"), "default_region", "such as GB"),
         (document(template="default_region: fr"), "default_region", "such as FR"),
         (document(template="default_region: Atlantis"), "default_region", "not the code of"),
