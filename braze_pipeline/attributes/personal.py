@@ -66,11 +66,11 @@ def decide_personal(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
     attributes = tuple(
         replace(
             a,
-            pii_open=False,
+            pii_undecided=False,
             pii=why_personal(a.column, t.personal_columns, lineage) is not None
             or not (is_traced(a.column, lineage) or a.type in _BARE),
         )
-        if a.pii_open
+        if a.pii_undecided
         else a
         for a in t.attributes
     )

@@ -1,1 +1,1 @@
-"""The configuration a brand writes: its schema, its errors with file and line, its resolution."""
+"""Reads ``defs.yaml``: its schema, errors with file and line, and the settings made from it."""

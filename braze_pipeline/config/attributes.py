@@ -137,14 +137,14 @@ def _restricted(
                 "`restricted_pii` does not send. Remove this attribute, or send it from a "
                 "template without `restricted_pii`."
             )
-        elif attribute.pii_open and why is None and not is_traced(attribute.column, lineage):
+        elif attribute.pii_undecided and why is None and not is_traced(attribute.column, lineage):
             here.add(
                 f"Whether {attribute.name!r} is made from personal data cannot be determined: "
                 f"the parser cannot follow {part.attributes_sql}. Add `pii: true` (it is not sent) "
                 "or `pii: false`."
             )
-        elif why is None and (attribute.pii_open or not attribute.pii):
-            kept.append(replace(attribute, pii=False, pii_open=False))
+        elif why is None and (attribute.pii_undecided or not attribute.pii):
+            kept.append(replace(attribute, pii=False, pii_undecided=False))
     return kept
 
 
@@ -163,7 +163,7 @@ def _attribute(
         type=field.type if field else item.type or ValueType.STRING,
         is_field=field is not None,
         pii=(field is None or field.pii) if item.pii is None else item.pii,
-        pii_open=item.pii is None and field is None and why is None,
+        pii_undecided=item.pii is None and field is None and why is None,
     )
     if isinstance(item.on_leave, OnLeave):
         return replace(settings, on_leave="set", leave_value=item.on_leave.set)

@@ -1,7 +1,7 @@
-"""Where a project keeps its database and has its sources: the same from any working directory.
+"""Where a project's database and sources are: the same from any working directory.
 
 One rule: in the folder ``data`` of the project that the ``defs.yaml`` belongs to, unless the
-environment names another place (which is read as typed, from the working directory).
+environment names another place (relative to the working directory).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 def project_of(folder: Path) -> Path | None:
     """The project of a ``defs.yaml``'s folder.
 
-    It is the nearest folder that holds a ``pyproject.toml``, as a Dagster project does; else the
-    folder itself. None for the sample inside an installed package, which is nobody's project.
+    It is the nearest folder with a ``pyproject.toml``, as in a Dagster project; else the folder
+    itself. None for the sample inside an installed package, which belongs to no project.
     """
     folder = folder.resolve()
     for place in (folder, *folder.parents):
@@ -39,7 +39,7 @@ def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
     """The DuckDB file for the ``defs.yaml`` in a folder.
 
     Raises:
-        ConfigurationError: the environment names none, and there is no project to keep it in.
+        ConfigurationError: the environment names no file, and there is no project to keep one in.
     """
     named = environ.get(DATABASE_VARIABLE)
     if named:
@@ -47,15 +47,15 @@ def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
     project = project_of(folder)
     if project is None:
         raise ConfigurationError(
-            f"{folder / 'defs.yaml'} is the sample of the installed package: no database is kept "
-            "there.",
-            fix="Give the defs.yaml of your project with --config, or set "
+            f"{folder / 'defs.yaml'} is the sample inside the installed package, where no "
+            "database is kept.",
+            fix="Pass the defs.yaml of your project with --config, or set "
             f"{DATABASE_VARIABLE} to a DuckDB file.",
         )
     return project / _DATA / "warehouse.duckdb"
 
 
 def sources_folder(folder: Path, environ: Mapping[str, str]) -> Path:
-    """The folder in which each source table is looked for by its name."""
+    """The folder in which source tables are found by their names."""
     named = environ.get(SOURCES_VARIABLE)
     return Path(named) if named else (project_of(folder) or folder) / _DATA

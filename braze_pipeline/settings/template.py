@@ -77,8 +77,8 @@ class AttributeSettings(AttributeOptions):
         type: Its type in Braze.
         is_field: Whether ``name`` is a profile field (else a custom attribute).
         pii: Whether values are personal data: masked wherever shown.
-        pii_open: Neither the template nor a name decides it: ``pii`` stays true until the lineage
-            of the SQL shows that it is not personal (``attributes.personal``).
+        pii_undecided: Neither the template nor a name decides it: ``pii`` stays true until the
+            lineage of the SQL shows that it is not personal (``attributes.personal``).
         on_leave: What happens to it when the user leaves the audience.
         leave_value: The value to set on leave, for ``on_leave="set"``.
     """
@@ -87,7 +87,7 @@ class AttributeSettings(AttributeOptions):
     type: ValueType
     is_field: bool
     pii: bool
-    pii_open: bool = False
+    pii_undecided: bool = False
     on_leave: Literal["keep", "clear", "set"] = "keep"
     leave_value: Json = None
 

@@ -72,14 +72,14 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
     assert template.destination.update_only
     assert template.destination.rate_limit.requests == 3000
     assert [a.name for a in template.attributes] == ["email", "Value Tier"]
-    assert [a.pii_open for a in template.attributes] == [False, True]
+    assert [a.pii_undecided for a in template.attributes] == [False, True]
     assert template.identifier_column == "customer_id"
     assert template.db_schema == "braze"
     assert template.key_prefix == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "at", "said"),
+    ("text", "at", "expected"),
     [
         (
             document(destination=DESTINATION.replace("user_identifier", "user_identifer")),
@@ -173,16 +173,16 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_the_way_out(
-    tmp_path: Path, text: str, at: str, said: str
+def test_a_mistake_is_reported_with_its_line_and_a_fix(
+    tmp_path: Path, text: str, at: str, expected: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
     assert f"defs.yaml:{line_of(text, at)}: " in str(caught.value)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_a_name_that_is_close_to_a_profile_field_is_usable_where_it_is_meant(
+def test_a_name_close_to_a_profile_field_can_be_used_on_purpose(
     tmp_path: Path,
 ) -> None:
     attributes = """
@@ -195,7 +195,7 @@ def test_a_name_that_is_close_to_a_profile_field_is_usable_where_it_is_meant(
         - {column: f, as: "??", type: string, pii: true}
         """
     (template,) = load(tmp_path, document(attributes=attributes))
-    assert [(a.name, a.pii and not a.pii_open) for a in template.attributes] == [
+    assert [(a.name, a.pii and not a.pii_undecided) for a in template.attributes] == [
         ("Location", True),
         ("Email", True),
         ("birthdate", True),
@@ -211,7 +211,7 @@ def test_the_countries_for_phone_numbers_are_those_that_the_library_reads() -> N
     assert set(meanings(REGIONS)) == set(phonenumbers.SUPPORTED_REGIONS)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     text = document(
         attributes="""
         - {column: a, as: Email, type: string}
@@ -223,7 +223,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         load(tmp_path, text)
 
 
-def test_names_that_differ_in_case_or_spacing_only_are_refused(tmp_path: Path) -> None:
+def test_names_that_differ_only_in_case_or_spacing_are_refused(tmp_path: Path) -> None:
     text = document(
         attributes="""
         - {column: a, as: Value Tier, type: string}
@@ -236,7 +236,7 @@ def test_names_that_differ_in_case_or_spacing_only_are_refused(tmp_path: Path) -
     assert "used twice" in str(caught.value)
 
 
-def test_a_missing_identifier_loads_for_its_runs_to_tell_unless_more_is_wrong(
+def test_a_missing_identifier_fails_the_runs_unless_more_is_wrong(
     tmp_path: Path,
 ) -> None:
     text = document(destination="name: braze\ninstance: US-01\n")
@@ -288,7 +288,7 @@ def test_a_recipient_group_may_only_name_attributes_of_its_template(tmp_path: Pa
         load(tmp_path, text)
 
 
-def test_consent_is_dropped_whoever_asks_for_it(tmp_path: Path) -> None:
+def test_consent_is_never_sent(tmp_path: Path) -> None:
     text = document(
         attributes="""
         - {column: email}
@@ -312,7 +312,7 @@ def test_the_environment_overrides_the_instance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "said"),
+    ("endpoint", "expected"),
     [
         ("http://rest.iad-01.braze.com", "plain http"),
         ("https://dashboard-01.braze.com", "dashboard"),
@@ -322,9 +322,9 @@ def test_the_environment_overrides_the_instance(tmp_path: Path) -> None:
     ],
 )
 def test_an_endpoint_that_cannot_be_right_is_refused(
-    tmp_path: Path, endpoint: str, said: str
+    tmp_path: Path, endpoint: str, expected: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=expected):
         load(tmp_path, document(), BRAZE_REST_ENDPOINT=endpoint)
 
 
@@ -339,7 +339,7 @@ def test_a_secret_cannot_be_copied_into_the_configuration(
     assert "planted-key" not in str(caught.value)
 
 
-def test_the_environment_fills_in_what_is_no_secret(
+def test_the_environment_fills_in_what_is_not_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BRAZE_REGION", "EU-02")
@@ -382,7 +382,7 @@ def test_a_second_template_has_tables_and_asset_keys_of_its_own(tmp_path: Path) 
     assert second.attributes[0].type is ValueType.ARRAY
 
 
-def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_invalid_yaml_is_reported_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "defs.yaml"
     file.write_text("type: x\nattributes: [unclosed\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"defs\.yaml:\d+: not valid YAML"):
@@ -394,7 +394,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_configs(tmp_path / "nothing.yaml")
 
 
-def test_a_recipient_group_whose_condition_is_more_than_one_is_told_with_its_line(
+def test_a_recipient_group_with_more_than_a_condition_is_reported_with_its_line(
     tmp_path: Path,
 ) -> None:
     where = "true); COPY (SELECT 1) TO '/tmp/written.csv'; SELECT (true"

@@ -59,7 +59,7 @@ def test_a_restricted_template_sends_nothing_that_is_made_from_personal_columns(
 
 
 @pytest.mark.parametrize("column", PERSONAL)
-def test_a_restricted_template_refuses_to_be_told_that_such_a_column_is_not_personal(
+def test_a_restricted_template_refuses_pii_false_for_such_a_column(
     tmp_path: Path, column: str
 ) -> None:
     attributes = listed(OTHERS) + "\n" + custom(column, ", pii: false")
@@ -102,7 +102,7 @@ def test_what_another_template_over_the_same_sql_sends_as_personal_is_so_here_to
     assert [a.column for a in t.attributes] == ["tier"]
 
 
-def test_where_the_sql_cannot_be_followed_a_restricted_template_wants_to_be_told(
+def test_where_the_sql_cannot_be_followed_a_restricted_template_needs_pii(
     tmp_path: Path,
 ) -> None:
     sql = "SELECT COLUMNS('(.*)') AS 'x_\\1' FROM customers WHERE $as_of IS NOT NULL"

@@ -51,4 +51,4 @@ def test_nothing_is_kept_in_an_installed_package_nor_in_the_project_of_its_venv(
     assert "--config" in found.value.fix
     assert "BRAZE_PIPELINE_DATABASE" in found.value.fix
     assert database_path(folder, {"BRAZE_PIPELINE_DATABASE": "x.duckdb"}) == Path("x.duckdb")
-    assert sources_folder(folder, {}).is_relative_to(folder)  # told as a missing source
+    assert sources_folder(folder, {}).is_relative_to(folder)  # reported as a missing source

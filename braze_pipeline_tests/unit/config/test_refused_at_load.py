@@ -27,7 +27,7 @@ def on_leave(type_: str, value: str, more: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("attribute", "said"),
+    ("attribute", "expected"),
     [
         (on_leave("integer", "x"), "it must be an integer"),
         (on_leave("integer", "true"), "it must be an integer"),
@@ -54,8 +54,8 @@ def on_leave(type_: str, value: str, more: str = "") -> str:
         ("- {column: a, as: image_url, on_leave: {set: nothing}}", "http"),
     ],
 )
-def test_a_value_to_set_on_leave_is_one_that_the_attribute_can_have(
-    tmp_path: Path, attribute: str, said: str
+def test_a_value_to_set_on_leave_must_be_valid_for_the_attribute(
+    tmp_path: Path, attribute: str, expected: str
 ) -> None:
     text = document(attributes=f"- {{column: email}}\n{attribute}".replace(
         "- {column: email}\n- {column: email", "- {column: email"
@@ -64,11 +64,11 @@ def test_a_value_to_set_on_leave_is_one_that_the_attribute_can_have(
         load(tmp_path, text)
     assert f"defs.yaml:{line_of(text, 'set:')}: " in str(caught.value)
     assert "cannot be set to this: " in str(caught.value)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("given", "value", "leaves"),
+    ("given", "value", "sent"),
     [
         ("integer", "0", 0),
         ("float", "5", 5.0),
@@ -85,8 +85,8 @@ def test_a_value_to_set_on_leave_is_one_that_the_attribute_can_have(
         ("array_of_objects", "[{a: 1}]", [{"a": 1}]),
     ],
 )
-def test_the_value_that_was_accepted_is_what_goes_out_when_somebody_leaves(
-    tmp_path: Path, given: str, value: str, leaves: Any
+def test_the_accepted_value_is_sent_when_somebody_leaves(
+    tmp_path: Path, given: str, value: str, sent: Any
 ) -> None:
     text = document(attributes=on_leave(given, value), more="time_zone: Europe/London")
     (loaded,) = load(tmp_path, text)
@@ -100,7 +100,7 @@ def test_the_value_that_was_accepted_is_what_goes_out_when_somebody_leaves(
         w.profiles(day(1), {"a": {"Level": before}, "b": {"Level": before}})
         w.run(day(1))
         w.profiles(day(2), {"b": {"Level": before}}, left_out=["a"])
-        assert w.sent(w.run(day(2))) == {"a": {"Level": leaves}}
+        assert w.sent(w.run(day(2))) == {"a": {"Level": sent}}
 
 
 @pytest.mark.parametrize(
