@@ -49,14 +49,19 @@ _PROMISES = {
 }
 
 _GUARDS = {
-    guards.AUDIENCE_SIZE: "The audience is about as large as in the last good run.",
-    guards.CHANGED_SHARE: "The share of users that change is not unusually large.",
-    guards.NULL_SHARE: "No attribute suddenly lost its values.",
-    guards.REJECTED_SHARE: "Most of the audience passed the contract.",
-    guards.NEW_ATTRIBUTES: "There is no flood of new attribute names in Braze.",
-    guards.DATA_POINTS: "The forecast of data points is below the ceiling.",
-    guards.REQUESTS: "The forecast of requests is below the ceiling.",
+    guards.AUDIENCE_SIZE: (
+        "The audience is about as large as in the last good run.",
+        "min_audience_share",
+        "max_audience_share",
+    ),
+    guards.CHANGED_SHARE: ("The share of users that change is not too large.", "max_changed_share"),
+    guards.NULL_SHARE: ("No attribute suddenly lost its values.", "max_null_share_rise"),
+    guards.REJECTED_SHARE: ("Most of the audience passed the contract.", "max_rejected_share"),
+    guards.NEW_ATTRIBUTES: ("There are not too many new attribute names.", "max_new_attributes"),
+    guards.DATA_POINTS: ("The forecast of data points is within the limit.", "max_data_points"),
+    guards.REQUESTS: ("The forecast of requests is within the limit.", "max_requests"),
 }
+"""By guard: what its check promises, and the settings that switch it on."""
 
 
 def spec(name: str, asset: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -77,21 +82,12 @@ def guard_of(check: str) -> str | None:
 
 
 def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """One blocking check for each guard that has a threshold in the template."""
-    g = t.guards
-    thresholds = {
-        guards.AUDIENCE_SIZE: (g.min_audience_share, g.max_audience_share),
-        guards.CHANGED_SHARE: (g.max_changed_share,),
-        guards.NULL_SHARE: (g.max_null_share_rise,),
-        guards.REJECTED_SHARE: (g.max_rejected_share,),
-        guards.NEW_ATTRIBUTES: (g.max_new_attributes,),
-        guards.DATA_POINTS: (g.max_data_points,),
-        guards.REQUESTS: (g.max_requests,),
-    }
+    """One blocking check for each guard that has a limit in the template."""
+    limits = t.guards.model_dump()
     return [
         dg.AssetCheckSpec(guard_check(name), asset=asset, blocking=True, description=text)
-        for name, text in _GUARDS.items()
-        if any(threshold is not None for threshold in thresholds[name])
+        for name, (text, *settings) in _GUARDS.items()
+        if any(limits[setting] is not None for setting in settings)
     ]
 
 

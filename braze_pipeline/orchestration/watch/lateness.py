@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
@@ -29,21 +30,12 @@ def note_slow_runs(watch: Watch, *, now: datetime) -> list[Done]:
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
     for record in watch.instance.get_run_records(running):
         run = record.dagster_run
-        for t in facts_of(watch.instance, run, watch.templates).touched(watch.templates):
+        facts = facts_of(watch.instance, run, watch.templates)
+        for t in facts.touched(watch.templates):
             what = _why_slow(watch.instance, record, t, now=now)
             if what is not None:
-                incident = Incident(
-                    action=SLOW_RUN,
-                    what=what,
-                    fix="",
-                    destination=t.destination.name,
-                    template=t.name,
-                    at=now,
-                    run_id=run.run_id,
-                    days=days_of_run(run),
-                    cause=run.run_id,
-                )
-                done += _open(watch, incident, run.run_id)
+                incident = facts.incident(t, SLOW_RUN, what, fix="", at=now)
+                done += _open(watch, replace(incident, cause=run.run_id), run.run_id)
     return done
 
 
