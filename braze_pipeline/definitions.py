@@ -1,6 +1,6 @@
-"""The code location: everything declared in ``defs/``.
+"""The code location: everything that ``defs/`` declares.
 
-``workspace.yaml`` points here. What a brand edits lies in ``defs/``; another Dagster project can
+``workspace.yaml`` points here. What a brand edits is in ``defs/``; another Dagster project can
 declare the same component in its own.
 """
 

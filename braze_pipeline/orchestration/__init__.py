@@ -1,6 +1,6 @@
-"""The Dagster shell: thin. Each asset is a few lines around one function of the core.
+"""The Dagster shell. Each asset is a few lines around one function of its room.
 
-What belongs here: partitions, resources, checks, sensors, schedules and what the UI shows. What
+What belongs here: assets, checks, partitions, jobs, schedule, sensors, and what the UI shows. What
 does not: any decision about a value, a user or a request.
 """
 

@@ -106,7 +106,7 @@ def _result(
 
 
 def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
-    """The results of a plan's guards. One that somebody let through passes, with the reason."""
+    """The results of a plan's guards. A guard that was overridden passes, with the reason."""
     return [
         _result(
             guard_check(guard.name),
@@ -175,7 +175,7 @@ def source_result(
 
 
 def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
-    """Passes when the newest day's audience has somebody: of a range, only that day is sent.
+    """Passes when the newest day's audience is not empty: of a range, only that day is sent.
 
     An empty audience is more likely a faulty rule or source than a brand without customers, and
     everybody would count as having left.

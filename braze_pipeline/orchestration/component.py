@@ -1,4 +1,4 @@
-"""The component a brand declares in ``defs.yaml``: one Braze destination with its templates."""
+"""The component that a brand declares in ``defs.yaml``: a Braze destination with its templates."""
 
 from __future__ import annotations
 

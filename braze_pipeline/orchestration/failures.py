@@ -1,8 +1,8 @@
 """Turns an error of the pipeline into a failure of a Dagster step.
 
-What a failure says stays in the event log for ever. So typed errors keep their class (as metadata,
-which sensors read instead of matching text), and any other exception loses the values that its text
-may hold. This is the only place that does so.
+The event log keeps a failure for ever. So typed errors keep their class (as metadata, which sensors
+read instead of matching text), and any other exception loses the values that its text may hold.
+This is the only place that does so.
 """
 
 from __future__ import annotations

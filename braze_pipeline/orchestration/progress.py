@@ -38,7 +38,7 @@ def watched(
 
 
 def progress_options() -> dict[str, Any]:
-    """Arguments that make ``send_days`` report to the watcher; none where nobody watches."""
+    """Arguments that make ``send_days`` report to the watcher; none without one."""
     watcher = _WATCHER.get()
     return {"on_progress": watcher.on_progress, "every": EVERY_SECONDS} if watcher else {}
 

@@ -107,7 +107,7 @@ def diagnose(
     if cause is None:
         return None
     action, journal = cause.action, warehouse.journal_path
-    # Whether nobody, some or all of them lack an identifier: it is one thing to fix.
+    # However many users lack an identifier, it is one problem to fix.
     one_cause = action == MissingRequiredField.action
     if one_cause:
         action = missing_field(t)
@@ -182,7 +182,7 @@ def _of_check(check: dg.AssetCheckEvaluation) -> Cause:
         return Cause(
             action=AudienceEmpty.action, what=f"Nothing was sent. {result}", fix=EMPTY_AUDIENCE_FIX
         )
-    # Somebody else's check: its description may hold anything, so it is not passed on.
+    # A check of the brand's own: its description may hold anything, so it is not passed on.
     return Cause(action=ContractBroken.action, what=f"The blocking check {name} did not pass.")
 
 

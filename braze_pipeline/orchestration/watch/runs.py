@@ -97,7 +97,7 @@ class RunFacts:
         return days_of_run(self.run)
 
     def touched(self, templates: Sequence[TemplateSettings]) -> list[TemplateSettings]:
-        """The templates that the run works on; none where it belongs to somebody else."""
+        """The templates that the run works on; none if it is not about any of them."""
         return [t for t in templates if self.planned & set(TemplateKeys.of(t).all)]
 
     def goal(self, t: TemplateSettings) -> dg.AssetKey | None:
@@ -108,7 +108,7 @@ class RunFacts:
     def incident(
         self, t: TemplateSettings, action: str, what: str, *, fix: str, at: datetime
     ) -> Incident:
-        """An incident of a template in this run; repeats are one action, whatever ``what`` says."""
+        """An incident of a template in this run; repeats are one action, with any ``what``."""
         goal = self.goal(t)
         return Incident(
             action=action,
