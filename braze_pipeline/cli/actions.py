@@ -78,14 +78,14 @@ def resolve(session: Session, number: int) -> None:
         # Noted at once; the sensor, which sees the same run later, counts it only once.
         watch = Watch(instance=dagster, warehouse=session.warehouse, templates=session.templates)
         if ended.is_success:
-            watch.note_success(ended, at=now)
+            watch.record_success(ended, at=now)
             if not _met_again(store, number, ended.run_id):
                 store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
                 console.say(f"Run {ended.run_id[:8]} went through; action {number} is resolved.")
                 return
             noted, verb = [], "went through, and met the same again"
         else:
-            noted, verb = watch.note_failure(ended, at=now), "did not go through either"
+            noted, verb = watch.record_failure(ended, at=now), "did not go through either"
     failed = store.get(noted[0].number if noted else number) or action
     console.fail(
         f"Run {ended.run_id[:8]} {verb}: {failed.resolution.title} (action {failed.number})",

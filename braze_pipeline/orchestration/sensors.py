@@ -18,7 +18,7 @@ from braze_pipeline.alerts.notify import Notification, channels_from, compose, d
 from braze_pipeline.alerts.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
-from braze_pipeline.orchestration.watch.lateness import note_overdue_sends, note_slow_runs
+from braze_pipeline.orchestration.watch.lateness import record_overdue_sends, record_slow_runs
 from braze_pipeline.orchestration.watch.runs import Done
 from braze_pipeline.orchestration.watch.tick import WILL_RETRY_TAG, Watch
 from braze_pipeline.settings import TemplateSettings
@@ -104,7 +104,7 @@ def _failure_sensor(templates: Sequence[TemplateSettings], clock: Clock) -> dg.S
         run_id = context.dagster_run.run_id
         will_retry = context.dagster_run.tags.get(WILL_RETRY_TAG) == "true"
         watch = _watch(context, warehouse, templates)
-        done = None if will_retry else watch.failed(run_id, now=clock())
+        done = None if will_retry else watch.failed_run(run_id, now=clock())
         if done is None:
             return dg.SkipReason(f"Run {run_id[:8]} will probably be retried.")
         for one in done:
@@ -188,8 +188,8 @@ def _lateness_sensor(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
     ) -> Iterator[Reply]:
         watch, now = _watch(context, warehouse, templates), clock()
-        done = note_slow_runs(watch, now=now)
-        done += note_overdue_sends(watch, environ=environ, now=now)
+        done = record_slow_runs(watch, now=now)
+        done += record_overdue_sends(watch, environ=environ, now=now)
         yield from _reply(context, done, "No run is slow, and no send is overdue.")
 
     return lateness

@@ -24,7 +24,7 @@ MIN_COMPARED_RUNS = 3
 """With fewer, no run counts as slow."""
 
 
-def note_slow_runs(watch: Watch, *, now: datetime) -> list[Done]:
+def record_slow_runs(watch: Watch, *, now: datetime) -> list[Done]:
     """Record runs under way that take far longer than similar ones; close those that have ended."""
     done = _close_ended(watch, now=now)
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
@@ -97,7 +97,7 @@ def _close_ended(watch: Watch, *, now: datetime) -> list[Done]:
     return done
 
 
-def note_overdue_sends(watch: Watch, *, environ: Mapping[str, str], now: datetime) -> list[Done]:
+def record_overdue_sends(watch: Watch, *, environ: Mapping[str, str], now: datetime) -> list[Done]:
     """Record the templates whose last acknowledged send is older than allowed.
 
     Only where a schedule should have sent: there is one, its last day is not over, the API key is

@@ -66,7 +66,7 @@ class Watch:
                 done.extend(found)
 
         for run_id in cursor.waiting:
-            collect(run_id, self.failed(run_id, now=now))
+            collect(run_id, self.failed_run(run_id, now=now))
         for change in changes_since(self.instance, cursor, now=now):
             collect(change.run_id, self._ended(change, now=now))
             cursor = cursor.after(change)
@@ -74,16 +74,16 @@ class Watch:
 
     def _ended(self, change: Change, *, now: datetime) -> list[Done] | None:
         if change.kind == "failure":
-            return self.failed(change.run_id, now=now)
+            return self.failed_run(change.run_id, now=now)
         run = self.instance.get_run_by_id(change.run_id)
         if run is None:
             return []  # deleted meanwhile
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
-            return news(self.note_failure(run, at=at), run.run_id)
-        return self.note_success(run, at=at)
+            return news(self.record_failure(run, at=at), run.run_id)
+        return self.record_success(run, at=at)
 
-    def failed(self, run_id: str, *, now: datetime) -> list[Done] | None:
+    def failed_run(self, run_id: str, *, now: datetime) -> list[Done] | None:
         """Process a failed run.
 
         Returns:
@@ -99,7 +99,7 @@ class Watch:
         at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
         if now - at < RETRY_WAIT and self._may_be_retried(run):
             return None
-        return news(self.note_failure(run, at=at), run.run_id)
+        return news(self.record_failure(run, at=at), run.run_id)
 
     def _may_be_retried(self, run: dg.DagsterRun) -> bool:
         """The tag is set just after the failure; the daemon retries only what it can launch."""
@@ -107,7 +107,7 @@ class Watch:
             return False
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
-    def note_success(self, run: dg.DagsterRun, *, at: datetime) -> list[Done]:
+    def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[Done]:
         """Close what a successful run resolved, and record what it warns of.
 
         Raises:
@@ -125,7 +125,7 @@ class Watch:
             for done in update_actions(self.store, facts, t, warnings, at=at)
         ]
 
-    def note_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:
+    def record_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:
         """Record a run that failed or was terminated, also in the run's own log.
 
         Raises:
