@@ -22,8 +22,8 @@ from typing import Any
 from _measure import measure
 
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.profiles import build_profiles, build_schema, staging
-from braze_pipeline.profiles.contract import frame_of
+from braze_pipeline.profiles import build_profiles, staging
+from braze_pipeline.profiles.schema import build_schema, frame_of
 from braze_pipeline.settings import (
     AttributeSettings,
     AudienceRules,
@@ -76,6 +76,7 @@ def template() -> TemplateSettings:
             is_field=True,
             pii=True,
             date_order="dmy",
+            region_column="country" if name == "phone" else None,
         )
         for name in FIELD_COLUMNS
     ]

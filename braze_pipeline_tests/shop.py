@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from braze_pipeline.attributes.build import AttributesSummary, compute, keep
+from braze_pipeline.attributes.build import AttributesSummary, compute, store
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,
@@ -119,11 +119,12 @@ def build(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Build a day of the attributes, with sources and warehouse on one connection."""
-    computed = compute(con, t, day, "computed", now=now)
+    summary = compute(con, t, day, "computed", now=now)
     try:
-        return keep(con, t, computed, now=now)
+        store(con, t, day, "computed", now=now)
     finally:
         con.execute("DROP TABLE computed")
+    return summary
 
 
 @dataclass

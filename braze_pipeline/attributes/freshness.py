@@ -1,8 +1,12 @@
-"""Whether the source tables are fresh and complete, as far as that can be told from themselves."""
+"""Whether the source tables are fresh and complete, as far as their own rows show.
+
+What belongs here: the findings of a template's ``source_checks``. What does not: errors that stop
+a build (`sources`, `attributes.build`), and how the findings are shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -15,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFinding:
-    """One promise about a source table, and whether it keeps it.
+    """One check of a source table.
 
     Attributes:
         source: The source table.
-        what: What of it is looked at.
+        what: What was checked.
         saw: What was found.
         allowed: What is expected.
     """
@@ -37,39 +41,38 @@ class SourceFinding:
 
 def evaluate_sources(
     t: TemplateSettings, sources: Sequence[SourceInfo], day: AttributesSummary
-) -> tuple[SourceFinding, ...]:
-    """What can be said of the source tables of a day, by the template's ``source_checks``.
+) -> list[SourceFinding]:
+    """Check the source tables of a day against the template's ``source_checks``.
 
     Args:
         t: The template.
-        sources: What was found of each source.
-        day: What the build of the newest as-of date made.
+        sources: The source tables as they were attached.
+        day: The summary of the newest as-of date.
     """
-    return tuple(_findings(t, sources, day))
-
-
-def _findings(
-    t: TemplateSettings, sources: Sequence[SourceInfo], day: AttributesSummary
-) -> Iterator[SourceFinding]:
     optional = {source.name for source in t.sources if source.optional}
-    for source in sources:
-        if source.name not in optional:
-            yield SourceFinding(
-                source=source.name,
-                what="rows",
-                saw=f"{source.rows:,} rows",
-                allowed="at least 1",
-                passed=source.rows > 0,
-            )
+    findings = [
+        SourceFinding(
+            source=source.name,
+            what="rows",
+            saw=f"{source.rows:,} rows",
+            allowed="at least 1",
+            passed=source.rows > 0,
+        )
+        for source in sources
+        if source.name not in optional
+    ]
     checks = t.source_checks
-    for name, newest, days in (
-        ("orders", day.newest_order, checks.orders_within_days),
-        ("consents", day.newest_consent, checks.consents_within_days),
-    ):
-        if days is not None and newest is not None:
-            yield _freshness(name, newest, as_of=day.day, days=days)
+    findings += [
+        _freshness(name, newest, as_of=day.day, days=days)
+        for name, newest, days in (
+            ("orders", day.newest_order, checks.orders_within_days),
+            ("consents", day.newest_consent, checks.consents_within_days),
+        )
+        if days is not None and newest is not None
+    ]
     if checks.max_lost_lines_share is not None and day.lines:
-        yield _lost(day, checks.max_lost_lines_share)
+        findings.append(_lost_lines(day, checks.max_lost_lines_share))
+    return findings
 
 
 def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFinding:
@@ -84,8 +87,9 @@ def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFind
     )
 
 
-def _lost(day: AttributesSummary, limit: float) -> SourceFinding:
-    # An incomplete line may be one of an unknown customer too: counted twice, it is rather told.
+def _lost_lines(day: AttributesSummary, limit: float) -> SourceFinding:
+    # A line that is both incomplete and of an unknown customer counts twice: better one warning
+    # too many than one too few.
     lost = min(day.lines_incomplete + day.lines_of_unknown_customers, day.lines)
     return SourceFinding(
         source="orders",

@@ -1,7 +1,8 @@
-"""From which columns of the source tables each column of the brand's own SQL is made.
+"""Which columns of the source tables each column of the brand's SQL is made from.
 
-To load the parser and follow the SQL takes a second of each run, so what was found is kept until
-the SQL, the sources' columns or the parser change.
+Loading the parser and tracing the SQL takes about a second, so the lineage is stored until the SQL,
+the columns of the sources or the parser change. What follows from it (what is personal, what the UI
+shows) belongs to `personal` and to the Dagster shell.
 """
 
 from __future__ import annotations
@@ -31,28 +32,29 @@ Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Names and types of the columns of each source table."""
 
 TABLE: Final = "records.column_lineage"
-WAY: Final = 2
-"""Raise it when the same SQL would be followed differently: what is kept is then found anew."""
+VERSION: Final = 2
+"""Raise it when the same SQL would be traced differently: stored lineages are then replaced."""
 
-USUAL: Final[Columns] = {
+DECLARED: Final[Columns] = {
     name: tuple((column.name, column.type) for column in table.columns)
     for name, table in TABLES.items()
 }
-"""The columns that are known before a source is read."""
+"""The columns of the source tables as the package declares them, before a source is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """Source table and column behind each column of the SQL, by its folded name.
+    """Source table and column behind each column of the SQL, by ``name_key`` of its name.
 
-    A table is empty where it is not known to which one a column belongs.
+    The table is empty where it is not known which table a column belongs to.
 
     Attributes:
-        origins: All that a value depends on, but for filters of the whole query (WHERE, joins).
-        content: What a value says something of: not what is only counted, or asked whether it is
-            there.
-        values: What a value holds: not what only decides which one it is.
-        complete: The parser followed the SQL, and all columns that it gives are above.
+        origins: Everything that a value depends on, except filters of the whole query (WHERE and
+            joins).
+        content: What a value reveals something about: without what is only counted, or only tested
+            for being there.
+        values: What a value contains: without what only decides between values.
+        complete: The parser traced the SQL, and every column that it gives is listed.
     """
 
     origins: Origins = field(default_factory=dict)
@@ -64,63 +66,62 @@ class Lineage:
 def cached_lineage(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, sources: Sequence[SourceInfo]
 ) -> Lineage:
-    """The lineage of a template's SQL, followed only where something changed since."""
+    """The lineage of a template's SQL, traced only when something changed since it was stored."""
     sql = read_text(t.attributes_sql)
     columns = {source.name: source.columns for source in sources}
-    read = json.dumps([WAY, version("sqlglot"), sql, columns])
-    made_from = hashlib.sha256(read.encode()).hexdigest()
-    found = _kept(con, t, "AND made_from = ?", made_from)
-    if found is not None:
-        return found
-    new = follow(sql, columns)
-    con.execute(
-        f"INSERT OR REPLACE INTO {TABLE} (destination, template, made_from, origins) "
-        "VALUES (?, ?, ?, ?)",
-        [t.destination.name, t.name, made_from, json.dumps({"way": WAY, **asdict(new)})],
-    )
-    return new
+    inputs = json.dumps([VERSION, version("sqlglot"), sql, columns])
+    made_from = hashlib.sha256(inputs.encode()).hexdigest()
+    found = _stored(con, t, "AND made_from = ?", made_from)
+    if found is None:
+        found = follow(sql, columns)
+        con.execute(
+            f"INSERT OR REPLACE INTO {TABLE} (destination, template, made_from, origins) "
+            "VALUES (?, ?, ?, ?)",
+            [t.destination.name, t.name, made_from, json.dumps({"way": VERSION, **asdict(found)})],
+        )
+    return found
 
 
 def last_lineage(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> Lineage:
-    """The lineage of the SQL by which the newest customer attributes were built."""
-    return _kept(con, t) or Lineage()
+    """The lineage of the SQL that the newest customer attributes were built with."""
+    return _stored(con, t) or Lineage()
 
 
-def _kept(
+def _stored(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, where: str = "", *more: str
 ) -> Lineage | None:
     row = con.execute(
         f"SELECT origins FROM {TABLE} WHERE destination = ? AND template = ? {where}",
         [t.destination.name, t.name, *more],
     ).fetchone()
-    kept = json.loads(row[0]) if row else {}
-    if kept.pop("way", None) != WAY:
+    stored = json.loads(row[0]) if row else {}
+    if stored.pop("way", None) != VERSION:
         return None
-    complete = kept.pop("complete")
+    complete = stored.pop("complete")
     pairs = {
-        which: {name: [(a, b) for a, b in found] for name, found in columns.items()}
-        for which, columns in kept.items()
+        part: {name: [(table, column) for table, column in found] for name, found in named.items()}
+        for part, named in stored.items()
     }
     return Lineage(**pairs, complete=complete)
 
 
-def follow(sql: str, columns: Columns = USUAL) -> Lineage:
-    """The lineage of SQL; an empty one where the parser does not follow it though DuckDB does.
+def follow(sql: str, columns: Columns = DECLARED) -> Lineage:
+    """The lineage of SQL; an empty one where the parser cannot read what DuckDB can.
 
     Args:
-        sql: What defines the customer attributes table.
-        columns: Of the source tables; others pass through, and keep their names.
+        sql: The SQL that defines the customer attributes table.
+        columns: The columns of the source tables; other columns pass through under their own names.
     """
     try:
         return _follow(sql, columns)
-    except Exception:  # noqa: BLE001 - whatever a parser stumbles over, the night's run goes on
+    except Exception:  # noqa: BLE001 - whatever the parser fails on, the run goes on
         return Lineage()
 
 
 def _follow(sql: str, columns: Columns) -> Lineage:
     from sqlglot import exp, parse_one
 
-    # It warns of what it cannot resolve, with the SQL; here that is part of the result.
+    # The parser logs what it cannot resolve, with the SQL; here that is part of the result.
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
     tree = parse_one(sql, dialect="duckdb")
     known = {table: {name_key(name) for name, _ in named} for table, named in columns.items()}
@@ -138,13 +139,13 @@ def _follow(sql: str, columns: Columns) -> Lineage:
 
 
 def _only_content(tree: exp.Expr) -> exp.Expr:
-    """The SQL without what a value says nothing of: a number of rows shows no name."""
+    """The SQL without what a value reveals nothing about: a count of rows shows no name."""
     from sqlglot import exp
 
     tree = tree.copy()
     counts = (exp.Count, exp.CountIf, exp.ApproxDistinct, exp.Exists)
     for node in list(tree.walk()):
-        if isinstance(node, counts) or _asks_whether_there(node):
+        if isinstance(node, counts) or _tests_presence(node):
             node.replace(exp.Literal.number(1))
         elif isinstance(node, exp.Window):
             node.set("partition_by", None)
@@ -158,7 +159,7 @@ def _only_content(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-def _asks_whether_there(node: exp.Expr) -> bool:
+def _tests_presence(node: exp.Expr) -> bool:
     """``x IS NULL``, ``x <> ''`` and their opposites."""
     from sqlglot import exp
 
@@ -184,7 +185,7 @@ def _leaves_by_column(tree: exp.Expr, columns: Columns) -> dict[str, list[tuple[
     from sqlglot.lineage import lineage
 
     schema: dict[str, object] = {table: dict(named) for table, named in columns.items()}
-    # Columns that nobody reads stay in the subqueries: to cut them out costs more than all else.
+    # Unused columns stay in the subqueries: removing them would cost more than all the rest.
     nodes = lineage(
         None, tree, schema, dialect="duckdb", trim_selects=False, allow_partial_qualification=True
     )
@@ -192,21 +193,21 @@ def _leaves_by_column(tree: exp.Expr, columns: Columns) -> dict[str, list[tuple[
 
 
 def _leaves(root: Node) -> set[tuple[str, str]]:
-    """The source columns under a node; each node once, however many ways lead to it."""
+    """The source columns under a node; each node is visited once, however many paths lead to it."""
     from sqlglot import exp
 
-    found, seen, left = set(), {id(root)}, [root]
-    while left:
-        node = left.pop()
+    found, seen, pending = set(), {id(root)}, [root]
+    while pending:
+        node = pending.pop()
         column = name_key(node.name.rpartition(".")[2].strip('"'))
         if isinstance(node.expression, exp.Table):
             found.add((node.expression.name, column))
         elif isinstance(node.expression, exp.Query | exp.Placeholder | exp.Star):
-            # A star hands it on under its name, or nobody knows from where.
+            # A star passes it on under its own name, or its table is unknown.
             found.add(("", column))
             continue
         for below in node.downstream:
             if id(below) not in seen:
                 seen.add(id(below))
-                left.append(below)
+                pending.append(below)
     return found

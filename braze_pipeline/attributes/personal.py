@@ -1,8 +1,8 @@
-"""Which attributes are personal where the template does not say so.
+"""Which attributes are personal data where the template does not say so.
 
-Personal is what comes from a column that feeds a profile field of personal data, from one that is
-named like such a field, or from one that the brand's SQL makes of these. What is only counted, or
-asked whether it is there, is not.
+An attribute is personal when its column feeds a profile field of personal data, is named like such
+a field, or is made from such columns by the brand's SQL. Counts, and tests whether a value is
+there, are not personal. How the SQL is traced is in `lineage`.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from braze_pipeline.storage.warehouse import name_key
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
-_BARE: Final = frozenset({ValueType.INTEGER, ValueType.FLOAT, ValueType.BOOLEAN})
-"""Types that are not personal where nobody can tell what a value is made from."""
+_IMPERSONAL: Final = frozenset({ValueType.INTEGER, ValueType.FLOAT, ValueType.BOOLEAN})
+"""Types that count as not personal where the SQL cannot be traced."""
 
 
 def field_named_by(name: str) -> str | None:
     """The profile field of personal data that a column or attribute is named like.
 
-    Identifiers are none: each user goes out under one, whatever else does.
+    Identifiers do not count: every user is sent under one, whatever else is sent.
     """
     field = FIELDS.get(names.field_for(name) or "")
     return field.name if field is not None and field.pii and field.sendable else None
 
 
 def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> str | None:
-    """Why a column of the customer attributes table is personal; None where nothing says that.
+    """Why a column of the customer attributes table is personal; None where nothing says so.
 
     Args:
         column: The column.
         declared: Columns that feed profile fields of personal data, or are marked `pii: true`.
-        lineage: Of the SQL that gives the columns.
+        lineage: The lineage of the SQL that gives the column.
     """
     roots = {name_key(one) for one in declared}
     if name_key(column) in roots:
@@ -54,21 +54,21 @@ def why_personal(column: str, declared: Collection[str], lineage: Lineage) -> st
 
 
 def is_traced(column: str, lineage: Lineage) -> bool:
-    """Whether the lineage tells what a column is made from."""
+    """Whether the lineage shows which source columns a column is made from."""
     return lineage.complete or name_key(column) in lineage.content
 
 
 def decide_personal(t: TemplateSettings, lineage: Lineage) -> TemplateSettings:
-    """The template, with each attribute decided that its configuration leaves open.
+    """The template, with ``pii`` decided for each attribute that its configuration leaves open.
 
-    Where the SQL cannot be followed, text and dates are personal, numbers and booleans are not.
+    Where the SQL cannot be traced, text and dates are personal; numbers and booleans are not.
     """
     attributes = tuple(
         replace(
             a,
             pii_undecided=False,
             pii=why_personal(a.column, t.personal_columns, lineage) is not None
-            or not (is_traced(a.column, lineage) or a.type in _BARE),
+            or not (is_traced(a.column, lineage) or a.type in _IMPERSONAL),
         )
         if a.pii_undecided
         else a

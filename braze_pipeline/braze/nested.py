@@ -109,7 +109,7 @@ def canonical_time(text: str, *, zone: tzinfo = UTC) -> str:
     if found is None:
         raise NestedProblem("nested_time_unreadable")
     try:
-        moment = _moment(found, zone)
+        moment = utc_moment(found, UTC if found[4] is None else zone)
     except (ValueError, OverflowError):
         raise NestedProblem("nested_time_unreadable") from None
     if not limits.MIN_YEAR <= moment.year <= limits.MAX_YEAR:
@@ -117,21 +117,22 @@ def canonical_time(text: str, *, zone: tzinfo = UTC) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _moment(found: re.Match[str], zone: tzinfo) -> datetime:
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
-    if hour is None:
-        return datetime(int(year), int(month), int(day), tzinfo=UTC)
-    micro = int((fraction or "0").ljust(6, "0")[:6])
-    moment = datetime(
-        int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro, UTC
-    )
-    if offset is None:
-        return moment.replace(tzinfo=zone).astimezone(UTC)
-    if offset == "Z":
-        return moment
-    shown = offset if len(offset) > len("+hh") else f"{offset}:00"
-    away = datetime.fromisoformat(f"2000-01-01T00:00{shown}").tzinfo
-    return moment.replace(tzinfo=away).astimezone(UTC)
+def utc_moment(found: re.Match[str], zone: tzinfo) -> datetime:
+    """The instant in UTC that a match of eight groups means: year, month, day, hour, minute,
+    second, fraction and offset. A time without an offset is one of ``zone``.
+
+    Raises:
+        ValueError: there is no such day, time of day or offset.
+        OverflowError: in UTC it would lie outside the years 1 to 9999.
+    """
+    *numbers, fraction, offset = found.groups()
+    year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
+    micro = int((fraction or "").ljust(6, "0")[:6])
+    away: tzinfo | None = zone
+    if offset is not None:
+        named_utc = offset.upper() in {"Z", "UTC", "GMT"}
+        away = UTC if named_utc else datetime.fromisoformat(f"2000-01-01T00:00{offset}").tzinfo
+    return datetime(year, month, day, hour, minute, second, micro, away).astimezone(UTC)
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

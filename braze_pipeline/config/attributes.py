@@ -174,9 +174,7 @@ def _region_column(name: str, item: AttributeConfig, part: TemplateConfig) -> st
     """National phone numbers belong to the country that the same template sends."""
     if name != "phone":
         return None
-    countries = [
-        other.column for other in part.attributes if (other.braze_name or other.column) == "country"
-    ]
+    countries = [other.column for other in part.attributes if _name(other) == "country"]
     return item.region_column or (countries[0] if countries else None)
 
 

@@ -1,28 +1,30 @@
 """The profiles: the audience mapped to Braze's names and types, normalised and validated.
 
-============= ================================================================================
-``build``     a day, start to end
-``columns``   how a column of one type becomes a value of another, in SQL where SQL can tell
-``staging``   the day's audience in temporary tables
-``normalise`` reading messy text: phones, e-mails, countries, dates, words
-``cache``     what was read once is not read again
-``schema``    the pandera schema of a template
-``contract``  its validation, page by page, and what it refuses
-``reasons``   what a rejection's code means
-``store``     profiles and rejections into their tables
-``describe``  rules in words, rows as masks
-============= ================================================================================
+================= ============================================================================
+``build``         a day from start to end
+``columns``       from a column's type to an attribute's, in SQL where SQL is enough
+``numbers``       the SQL for numbers and booleans
+``staging``       the day's audience in temporary tables
+``normalise``     readers of messy text: phones, e-mails, countries, dates, words
+``cache``         raw values that were read once are not read again
+``rules``         what the values of an attribute must be
+``schema``        these rules as a pandera schema
+``contract``      the validation of all rows, page by page
+``reasons``       what the code of a rejection means
+``profile_store`` profiles and rejections in their tables
+``identifier``    the user identifier, without which nothing can be sent
+``leave``         the value that an attribute is set to when a user leaves the audience
+================= ============================================================================
 """
 
 from braze_pipeline.profiles.build import ProfilesSummary, build_profiles, require_profiles
 from braze_pipeline.profiles.cache import forget_values
-from braze_pipeline.profiles.describe import preview, rule_for
-from braze_pipeline.profiles.schema import build_schema
+from braze_pipeline.profiles.profile_store import preview
+from braze_pipeline.profiles.rules import rule_for
 
 __all__ = [
     "ProfilesSummary",
     "build_profiles",
-    "build_schema",
     "forget_values",
     "preview",
     "require_profiles",

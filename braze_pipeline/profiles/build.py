@@ -1,24 +1,27 @@
-"""The profiles of a day: the audience in Braze's own names and types, and what did not get in."""
+"""The profiles of a day: the audience in Braze's own names and types, and what was rejected.
+
+What belongs here: the order of the steps, and the proof that no customer is lost on the way.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
 from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging
 from braze_pipeline.profiles.profile_store import STAGE, TABLE
-from braze_pipeline.profiles.schema import build_schema
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import literal, name_key, quote
+from braze_pipeline.storage.warehouse import literal, name_key, quote, single_row
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
     import duckdb
 
-    from braze_pipeline.profiles.staging import Staged
+    from braze_pipeline.profiles.staging import StagedColumn
     from braze_pipeline.settings import TemplateSettings
 
 
@@ -27,12 +30,12 @@ class ProfilesSummary:
     """What became of a day's audience.
 
     Attributes:
-        rejected_rows: Customers held back whole: no identifier, or no good required value.
-        rejected_values: Single values held back; their rows went on without them.
-        dropped: Values in consent columns of the template, which never leave.
-        new_raw_values: Raw values that no earlier run had to read.
-        nulls: Values that are null and would be sent as such, by Braze name; those held back,
-            which Braze keeps, are not among them.
+        rejected_rows: Customers rejected as a whole: no identifier, or no valid required value.
+        rejected_values: Single values that were rejected; their rows were kept without them.
+        dropped: Values in consent columns of the template, which are never sent.
+        new_raw_values: Raw values that no earlier run had read.
+        nulls: Values that are null and would be sent as null, by Braze name; suppressed values,
+            which Braze keeps, do not count.
     """
 
     day: date
@@ -62,17 +65,15 @@ def build_profiles(
             the configuration names none.
         ConfigurationError: it lacks a column of the template.
         ContractBroken: the mapping itself does not fit the schema.
-        AccountingError: audience is not profiles plus rejected rows.
+        AccountingError: the audience is not profiles plus rejected rows.
     """
-    types = staging.source_types(con, t)
-    identifier.require_column(t, types)
-    columns = staging.plan_columns(t, types)
+    columns = staging.plan_columns(t, staging.source_types(con, t))
     staging.stage(con, t, columns, as_of)
     audience = _audience(con, t, as_of)
-    _prove(audience, staged=_one(con, f"SELECT count(*) FROM {staging.BASE}", [])[0])
+    _prove(audience, staged=single_row(con, f"SELECT count(*) FROM {staging.BASE}")[0])
     new_raw = staging.read_raw(con, columns, now.date())
     staging.map_rows(con, columns)
-    contract.find_failures(con, t, columns, build_schema(t, today=as_of))
+    contract.find_failures(con, t, columns, as_of)
     profile_store.write(con, t, columns, as_of, run_id=run_id, now=now)
     cache.prune(con, now.date())
     summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw)
@@ -83,16 +84,16 @@ def build_profiles(
 
 
 def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
-    """Refuse a day whose audience was rejected to the last row: such a run never succeeds.
+    """Refuse a day on which every row of the audience was rejected: such a run must not succeed.
 
     Raises:
         MissingRequiredField: none of them has an identifier.
         ContractBroken: they were rejected for other reasons.
         NotBuilt: the profiles of the day were not built.
     """
-    there = columns_of(con, t, TABLE)
+    table_exists = bool(columns_of(con, t, TABLE))
     query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
-    if there and _one(con, query, [as_of])[0]:
+    if table_exists and single_row(con, query, [as_of])[0]:
         return
     audience = _audience(con, t, as_of)
     reasons = dict(
@@ -103,7 +104,7 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
             [t.destination.name, t.name, as_of, STAGE],
         ).fetchall()
     )
-    if not there or not reasons:
+    if not table_exists or not reasons:
         raise NotBuilt(
             f"There are no profiles of {as_of} for template {t.name!r}.",
             fix=f"Run {as_of} in full, from customer_attributes on.",
@@ -113,76 +114,74 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
     counted = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
     raise ContractBroken(
         f"All {audience:,} customers in the audience of {as_of} were rejected ({counted}).",
-        fix="Nothing was sent. `braze-pipeline rejections` shows them; fix what is named there.",
+        fix="Nothing was sent. `braze-pipeline rejections` shows why: fix what it names.",
     )
 
 
 def _audience(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:
     query = f"SELECT count(*) FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL"
-    return _one(con, query, [as_of])[0]
+    return int(single_row(con, query, [as_of])[0])
 
 
 def _prove(audience: int, *, staged: int) -> None:
     """Every member of the audience has become a profile or a rejected row."""
     if audience != staged:
         raise AccountingError(
-            f"The audience has {audience:,} customers, profiles and rejected rows have {staged:,}.",
-            fix="Build the customer attributes, audience and profiles of that day again; if it "
-            "stays, it is a defect: report it with these counts.",
+            f"The audience has {audience:,} customers, but profiles and rejected rows are "
+            f"{staged:,}.",
+            fix="Build the customer attributes, audience and profiles of that day again. If the "
+            "error remains, it is a defect: please report it with these counts.",
         )
 
 
 def _summarise(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
-    columns: tuple[Staged, ...],
+    columns: tuple[StagedColumn, ...],
     as_of: date,
     *,
     audience: int,
     new_raw: int,
 ) -> ProfilesSummary:
-    where = "WHERE destination = ? AND template = ? AND as_of = ? AND stage = ?"
-    key = [t.destination.name, t.name, as_of, STAGE]
     counted = con.execute(
         "SELECT reason, coalesce(attribute, '(whole row)'), row_rejected, count(*) "
-        f"FROM {rejections.TABLE} {where} GROUP BY ALL",
-        key,
+        f"FROM {rejections.TABLE} "
+        "WHERE destination = ? AND template = ? AND as_of = ? AND stage = ? GROUP BY ALL",
+        [t.destination.name, t.name, as_of, STAGE],
     ).fetchall()
-    by_reason: dict[str, int] = {}
-    by_attribute: dict[str, int] = {}
+    by_reason: Counter[str] = Counter()
+    by_attribute: Counter[str] = Counter()
     for reason, attribute, _, count in counted:
-        by_reason[reason] = by_reason.get(reason, 0) + int(count)
-        by_attribute[attribute] = by_attribute.get(attribute, 0) + int(count)
+        by_reason[reason] += count
+        by_attribute[attribute] += count
     nulls = "".join(
         f", count(*) FILTER ({quote(c.attribute.name)} IS NULL "
         f"AND NOT list_contains(__held, {literal(c.attribute.name)}))"
         for c in columns
     )
-    profiles = _one(con, f"SELECT count(*){nulls} FROM {t.table(TABLE)} WHERE __as_of = ?", [as_of])
+    profiles, *null_counts = single_row(
+        con, f"SELECT count(*){nulls} FROM {t.table(TABLE)} WHERE __as_of = ?", [as_of]
+    )
+    rejected = f"SELECT count(*) FROM {profile_store.ROWS} WHERE rejected"
     return ProfilesSummary(
         day=as_of,
         audience=audience,
-        profiles=profiles[0],
-        rejected_rows=_one(con, f"SELECT count(*) FROM {profile_store.ROWS} WHERE rejected", [])[0],
-        rejected_values=sum(int(count) for _, _, whole, count in counted if not whole),
+        profiles=profiles,
+        rejected_rows=single_row(con, rejected)[0],
+        rejected_values=sum(count for _, _, row_rejected, count in counted if not row_rejected),
         rejected_by_reason=by_reason,
         rejected_by_attribute=by_attribute,
         dropped=_dropped(con, t, as_of),
         new_raw_values=new_raw,
-        nulls={c.attribute.name: profiles[k] for k, c in enumerate(columns, start=1)},
+        nulls={c.attribute.name: n for c, n in zip(columns, null_counts, strict=True)},
     )
 
 
 def _dropped(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> int:
-    """Consent values that the template names and that stay here."""
+    """The values in consent columns that the template names, which are never sent."""
     there = set(map(name_key, staging.source_types(con, t)))
     counts = [f"count({quote(name)})" for name in t.dropped if name_key(name) in there]
     if not counts:
         return 0
     query = f"SELECT {' + '.join(counts)} FROM {t.table('customer_attributes')} WHERE __as_of = ?"
-    return _one(con, query, [as_of])[0]
-
-
-def _one(con: duckdb.DuckDBPyConnection, query: str, parameters: list[object]) -> tuple[int, ...]:
-    row = con.execute(query, parameters).fetchone()
-    return tuple(int(value or 0) for value in row) if row else (0,)
+    return int(single_row(con, query, [as_of])[0])

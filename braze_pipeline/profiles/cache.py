@@ -1,7 +1,8 @@
-"""The cache of raw values that were read once: what reading costs grows with new values only.
+"""The cache of raw values that were read once, so that only new values cost time.
 
-Raw values are personal data. They lie in the same file as the source's copies, are dropped after
-some months (and then read anew where they still occur), and `forget_values` deletes them at once.
+Raw values are personal data. They are in the same file as the copies of the sources, are dropped
+after some months (and read again where they still occur), and `forget_values` deletes them at once.
+How a value is read is in `normalise`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles.normalise import READERS
-from braze_pipeline.storage.warehouse import arrow, literal, registered
+from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,23 +24,23 @@ PAGE: Final = 20_000
 """Raw values that are read and stored at once."""
 
 KEEP_DAYS: Final = 90
-"""Days that an entry is kept at least; twice as long at most, so that not all go at once."""
+"""An entry is kept for this many days to twice as many, so that not all expire at once."""
 
 
 def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: date) -> int:
-    """Read the raw values that the cache does not have yet, and store the outcomes.
+    """Read the raw values that are not in the cache yet, and store the outcomes.
 
     Args:
         con: An open connection.
-        kind: How to read them.
-        pairs: A query that yields ``params`` and ``raw``; repeated and NULL pairs are fine.
-        today: When, for `prune`.
+        kind: The name of the reader.
+        pairs: A query that gives ``params`` and ``raw``; repeated and NULL pairs are fine.
+        today: The date to store, for `prune`.
 
     Returns:
-        How many were new.
+        The number of new values.
     """
-    how = READERS[kind]
-    con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, how.version])
+    reader = READERS[kind]
+    con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, reader.version])
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE __new_raw AS
         SELECT row_number() OVER () - 1 AS n, params, raw
@@ -47,23 +48,22 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
         ANTI JOIN (SELECT params, raw FROM {TABLE} WHERE kind = {literal(kind)}) AS known
         USING (params, raw)
     """)
-    found = con.execute("SELECT count(*) FROM __new_raw").fetchone()
-    count = int(found[0]) if found else 0
+    (count,) = single_row(con, "SELECT count(*) FROM __new_raw")
     for start in range(0, count, PAGE):
         _read_page(con, kind=kind, start=start, today=today)
     con.execute("DROP TABLE __new_raw")
-    return count
+    return int(count)
 
 
 def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: date) -> None:
     import pyarrow as pa
 
-    how = READERS[kind]
+    reader = READERS[kind]
     page = arrow(
         con, f"SELECT params, raw FROM __new_raw WHERE n >= {start} AND n < {start + PAGE}"
     )
     outcomes = [
-        how.read(raw, params)
+        reader.read(raw, params)
         for params, raw in zip(page["params"].to_pylist(), page["raw"].to_pylist(), strict=True)
     ]
     outcome = pa.table(
@@ -78,7 +78,7 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
         con.execute(
             f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
             "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
-            [kind, how.version, today],
+            [kind, reader.version, today],
         )
 
 
@@ -92,13 +92,14 @@ def prune(con: duckdb.DuckDBPyConnection, today: date) -> None:
 
 
 def forget_values(con: duckdb.DuckDBPyConnection, values: Iterable[str]) -> int:
-    """Delete everything kept about these values, raw or canonical; how many entries went.
+    """Delete all entries of these values, raw or canonical; returns the number of entries.
 
-    Outer white space does not count, since raw values are kept without it.
+    Outer white space does not matter, since raw values are stored without it.
     """
     wanted = sorted({text for value in values for text in (value, value.strip())})
-    found = con.execute(
+    (deleted,) = single_row(
+        con,
         f"DELETE FROM {TABLE} WHERE list_contains(?, raw) OR list_contains(?, value)",
         [wanted, wanted],
-    ).fetchone()
-    return int(found[0]) if found else 0
+    )
+    return int(deleted)

@@ -1,8 +1,8 @@
 """How a column of the customer attributes table becomes one of Braze's types, in SQL.
 
-What belongs here: the expressions of one attribute, by its declared type and the column's own. A
-value that is canonical already, or needs arithmetic only, never leaves SQL; text that people
-wrote is handed over to a reader (`normalise`).
+What belongs here: the expressions of one attribute, by its declared type and the type of its
+column. A value that is canonical already, or needs only arithmetic, stays in SQL; text that people
+wrote is passed to a reader (`normalise`). Who runs these expressions is `staging`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import limits
-from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.shapes import SHAPED_FIELDS
 from braze_pipeline.profiles import numbers
-from braze_pipeline.profiles.normalise import contact, places
+from braze_pipeline.profiles.normalise import contact
+from braze_pipeline.profiles.numbers import checked
+from braze_pipeline.profiles.rules import codes_of
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import family, literal, quote
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _WHITE = literal(" \t\n\r\f\v\u00a0\u3000\ufeff")
 _FIRST_DAY, _LAST_DAY = f"{limits.MIN_YEAR:04}-01-01", f"{limits.MAX_YEAR}-12-31"
+_DAYS: Final = f"DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
+_MOMENTS: Final = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59.999999'"
 _SPACES: Final = r"[\s\v\x{85}\x{feff}\p{Z}]+"
 
 
@@ -34,13 +37,13 @@ class ColumnMapping:
     """The SQL of one attribute.
 
     Attributes:
-        text: The source as text or JSON text, over a row of the customer attributes table; None
+        text: The column as text or JSON text, over a row of the customer attributes table; None
             where nothing is read as text. ``value`` and ``problem`` may refer to it by the name
-            that `Source.text` gives, so that it is computed once.
-        value: The canonical value where SQL can tell it, else NULL; of the attribute's type.
+            `Source.text`, so that it is computed once.
+        value: The canonical value where SQL can determine it, else NULL; of the attribute's type.
         problem: The code of what is wrong, else NULL; None where a reader decides on the text.
-        kind: The reader of texts for which ``value`` is NULL; None where SQL does it all.
-        params: What reading depends on; None for a phone, whose region comes from the row.
+        kind: The reader of texts for which ``value`` is NULL; None where SQL does everything.
+        params: What the reader depends on; None for a phone, whose country comes from the row.
     """
 
     value: str
@@ -58,7 +61,7 @@ class Source:
         attribute: The attribute.
         type: The column's DuckDB type.
         number: The attribute's number in the temporary tables.
-        zone: The time zone of the brand's clock.
+        zone: The brand's time zone.
     """
 
     attribute: AttributeSettings
@@ -73,21 +76,23 @@ class Source:
 
     @property
     def family(self) -> str:
-        """The sort of the column's type."""
+        """The family of the column's type."""
         return family(self.type)
 
     @property
     def text(self) -> str:
-        """The name by which the column's text is known once it was computed."""
+        """The name of the column's text, once it has been computed."""
         return f"__t{self.number}"
 
     def plain(self) -> str:
-        """The expression of that text, for what people wrote."""
+        """The expression for that text, of what people wrote."""
         return text(self.column, self.type)
 
     def json(self) -> str:
-        """The expression of that text, for nested values."""
-        return json_text(self.column, self.type)
+        """The expression for that text, of nested values."""
+        if self.family in {"list", "struct"}:
+            return f"to_json({self.column})::VARCHAR"
+        return f"nullif(nullif(trim({self.column}::VARCHAR, {_WHITE}), ''), 'null')"
 
 
 def map_column(source: Source) -> ColumnMapping:
@@ -101,19 +106,18 @@ def map_column(source: Source) -> ColumnMapping:
 
 
 def text(column: str, type_: str) -> str:
-    """A column as text with no outer white space; blank text is no value."""
+    """A column as text without outer white space; blank text is no value."""
     return f"nullif(trim({_plain_text(column, type_)}, {_WHITE}), '')"
-
-
-def json_text(column: str, type_: str) -> str:
-    """A column as JSON text; blank text and JSON's null are no value."""
-    if family(type_) in {"list", "struct"}:
-        return f"to_json({column})::VARCHAR"
-    return f"nullif(nullif(trim({column}::VARCHAR, {_WHITE}), ''), 'null')"
 
 
 def _plain_text(column: str, type_: str) -> str:
     return f"({column} ->> '$')" if family(type_) == "json" else f"{column}::VARCHAR"
+
+
+def _in_sql(expressions: tuple[str, str], text: str | None = None) -> ColumnMapping:
+    """A mapping that needs no reader: the expressions of the value and of the problem."""
+    value, problem = expressions
+    return ColumnMapping(value=value, problem=problem, text=text)
 
 
 def _string(source: Source) -> ColumnMapping:
@@ -124,70 +128,49 @@ def _string(source: Source) -> ColumnMapping:
         wrong = f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
     else:
         return ColumnMapping(value=value, problem="NULL")
-    return ColumnMapping(
-        value=f"CASE WHEN NOT ({wrong}) THEN {value} END",
-        problem=f"CASE WHEN {wrong} THEN 'not_text' END",
-    )
+    return _in_sql(checked(source.column, value, {"not_text": wrong}))
 
 
 def _text_field(source: Source) -> ColumnMapping:
     raw, name = source.text, source.attribute.name
     codes = codes_of(name)
     if codes:
-        listed = ", ".join(literal(code) for code in codes)
-        value = f"CASE WHEN {raw} IN ({listed}) THEN {raw} END"
-        return ColumnMapping(value=value, text=source.plain(), kind=name)
-    if name == "email":
+        good = f"{raw} IN ({', '.join(map(literal, codes))})"
+    elif name == "email":
         good = (
             f"regexp_full_match({raw}, {literal(contact.FAST_EMAIL)}) AND length({raw}) <= 150 "
             f"AND NOT regexp_matches({raw}, {literal(contact.SLOW_EMAIL_ENDS)})"
         )
-        value = f"CASE WHEN {good} THEN {raw} END"
-        return ColumnMapping(value=value, text=source.plain(), kind=name)
-    if name == "phone":
+    elif name == "phone":
         good = f"regexp_full_match({raw}, {literal(contact.fast_phone())})"
-        value = f"CASE WHEN {good} THEN {raw} END"
-        return ColumnMapping(value=value, text=source.plain(), kind=name, params=None)
-    value = raw
-    if name != "image_url":
-        value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
-    return ColumnMapping(value=value, text=source.plain(), problem="NULL")
-
-
-def codes_of(name: str) -> tuple[str, ...]:
-    """The codes there are for a profile field whose values are words for codes, else none."""
-    match name:
-        case "country":
-            return places.country_codes()
-        case "language":
-            return places.language_codes()
-        case "time_zone":
-            return places.zone_names()
-        case "gender":
-            return FIELDS["gender"].allowed or ()
-        case _:
-            return ()
+    else:
+        value = raw
+        if name != "image_url":
+            value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
+        return ColumnMapping(value=value, text=source.plain(), problem="NULL")
+    return ColumnMapping(
+        value=f"CASE WHEN {good} THEN {raw} END",
+        text=source.plain(),
+        kind=name,
+        params=None if name == "phone" else "",
+    )
 
 
 def _integer(source: Source) -> ColumnMapping:
-    value, problem = numbers.integer(source.column, source.text, source.family)
-    return ColumnMapping(value=value, problem=problem, text=source.plain())
+    return _in_sql(numbers.integer(source.column, source.text, source.family), source.plain())
 
 
 def _float(source: Source) -> ColumnMapping:
     column = source.column
     if source.type == "FLOAT":
-        # As it is written: 1.1 is 1.10000002384185791015625 as a double.
+        # By its digits: 1.1 is 1.10000002384185791015625 as a double.
         column = f"{column}::VARCHAR::DOUBLE"
-    value, problem = numbers.floating(
-        column, source.text, source.family, source.attribute.precision
-    )
-    return ColumnMapping(value=value, problem=problem, text=source.plain())
+    precision = source.attribute.precision
+    return _in_sql(numbers.floating(column, source.text, source.family, precision), source.plain())
 
 
 def _boolean(source: Source) -> ColumnMapping:
-    value, problem = numbers.boolean(source.column, source.text, source.family)
-    return ColumnMapping(value=value, problem=problem, text=source.plain())
+    return _in_sql(numbers.boolean(source.column, source.text, source.family), source.plain())
 
 
 def _object(source: Source) -> ColumnMapping:
@@ -205,18 +188,14 @@ def _date(source: Source) -> ColumnMapping:
         case _:
             iso = f"regexp_full_match({raw}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
             day = f"CASE WHEN {iso} THEN TRY_CAST({raw} AS DATE) END"
-            good = f"({day}) BETWEEN DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
             return ColumnMapping(
-                value=f"CASE WHEN {good} THEN {day} END",
+                value=f"CASE WHEN ({day}) BETWEEN {_DAYS} THEN {day} END",
                 text=source.plain(),
                 kind="date",
                 params=source.attribute.date_order,
             )
-    within = f"isfinite({column}) AND ({day}) BETWEEN DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
-    return ColumnMapping(
-        value=f"CASE WHEN {within} THEN {day} END",
-        problem=f"CASE WHEN {column} IS NOT NULL AND NOT ({within}) THEN 'date_out_of_range' END",
-    )
+    outside = f"NOT (isfinite({column}) AND ({day}) BETWEEN {_DAYS})"
+    return _in_sql(checked(column, day, {"date_out_of_range": outside}))
 
 
 def _time(source: Source) -> ColumnMapping:
@@ -226,19 +205,16 @@ def _time(source: Source) -> ColumnMapping:
             # A calendar day is its midnight in UTC, as Braze reads a date alone.
             moment = f"{column}::TIMESTAMP"
         case "timestamp":
-            # A time with no zone is one of the brand's own clock.
+            # A time without a zone is in the brand's time zone.
             moment = utc.format(f"timezone({literal(source.zone)}, {column}::TIMESTAMP)")
         case "instant":
             moment = utc.format(column)
         case _:
             return _time_text(source)
-    bounds = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59.999999'"
-    within = f"isfinite({column}) AND ({moment}) BETWEEN {bounds}"
-    return ColumnMapping(
-        # Braze's formats have milliseconds.
-        value=f"CASE WHEN {within} THEN date_trunc('millisecond', {moment}) END",
-        problem=f"CASE WHEN {column} IS NOT NULL AND NOT ({within}) THEN 'time_out_of_range' END",
-    )
+    outside = f"NOT (isfinite({column}) AND ({moment}) BETWEEN {_MOMENTS})"
+    # Braze's formats have milliseconds.
+    rounded = f"date_trunc('millisecond', {moment})"
+    return _in_sql(checked(column, rounded, {"time_out_of_range": outside}))
 
 
 def _time_text(source: Source) -> ColumnMapping:
@@ -266,7 +242,7 @@ def _array(source: Source) -> ColumnMapping:
     if array_as == "set":
         value = f"list_sort({unique})"
     else:
-        # Of equal elements the last stays, as in Braze; too many are left for the schema to judge.
+        # Of equal elements the last is kept, as in Braze; the schema refuses long lists.
         back = f"list_reverse({items})"
         last = f"lambda __item, __n: list_position({back}, __item) = __n"
         ordered = f"list_reverse(list_filter({back}, {last}))"
@@ -274,10 +250,7 @@ def _array(source: Source) -> ColumnMapping:
             f"CASE WHEN len({unique}) = len({items}) OR len({unique}) > {limits.MAX_ARRAY} "
             f"THEN {items} ELSE {ordered} END"
         )
-    return ColumnMapping(
-        value=f"CASE WHEN NOT ({holes}) THEN {value} END",
-        problem=f"CASE WHEN {holes} THEN 'array_has_null' END",
-    )
+    return _in_sql(checked(column, value, {"array_has_null": holes}))
 
 
 _BY_TYPE: Final[dict[ValueType, Callable[[Source], ColumnMapping]]] = {

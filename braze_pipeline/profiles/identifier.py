@@ -1,8 +1,8 @@
-"""The user identifier: without one, Braze cannot tell whom to update.
+"""The user identifier: without one, Braze cannot know whom to update.
 
-The rules of the workflow action "Missing required field": the template names no identifier, the
-query does not give its column, or nobody in the audience has one. Where only some have none, these
-are rejected and the others are sent.
+What belongs here: the cases of the workflow action "Missing required field". The template names no
+identifier, the SQL does not give its column, or nobody in the audience has one. Where only some
+customers have none, these are rejected and the others are sent.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 NO_IDENTIFIER: Final = "user_id_missing"
-"""The reason for which the row of such a customer is rejected."""
+"""The reason for rejecting the row of a customer without an identifier."""
 
 
 def require_configured(t: TemplateSettings) -> None:
-    """Refuse a template that names no identifier, or leaves it out of a recipient group.
+    """Refuse a template that names no identifier, or omits it from a recipient group.
 
-    It loads all the same, so that its runs fail as a workflow action that people are notified of.
+    It loads nevertheless, so that its runs fail with a workflow action that people are notified of.
 
     Raises:
         MissingRequiredField: names file, line and key.
@@ -31,7 +31,7 @@ def require_configured(t: TemplateSettings) -> None:
     if t.missing_identifier:
         raise MissingRequiredField(
             f"No unique identifier would be sent to Braze:\n{t.missing_identifier}",
-            fix="Fix the keys named above; `braze-pipeline template check` tries again.",
+            fix="Fix the keys named above, and check with `braze-pipeline template check`.",
         )
 
 
@@ -55,16 +55,16 @@ def no_identifiers(t: TemplateSettings, audience: int) -> MissingRequiredField:
     return MissingRequiredField(
         f"None of the {audience:,} customers in the audience has a {t.destination.identifier} "
         f"(column '{t.identifier_column}'): all of them were rejected.",
-        fix=f"Fill '{t.identifier_column}' in {t.attributes_sql.name} or in the source that it "
-        "comes from, then run the day again in full.",
+        fix=f"Fill '{t.identifier_column}' in {t.attributes_sql.name} or in its source table, then "
+        "run the day again in full.",
     )
 
 
 def missing_identifier_summary(t: TemplateSettings, *, without: int, audience: int) -> str:
-    """What there is to say of customers without an identifier; the others are sent."""
+    """How many customers have no identifier, in one or two sentences; the others are sent."""
     if not without:
         return f"Every customer in the audience has a {t.destination.identifier}."
     return (
         f"{without:,} of {audience:,} customers in the audience have no {t.destination.identifier} "
-        f"(column '{t.identifier_column}'). They were rejected; the others were not held up."
+        f"(column '{t.identifier_column}'). They were rejected; the others were not affected."
     )

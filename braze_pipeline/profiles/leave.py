@@ -1,4 +1,7 @@
-"""The value of ``on_leave: {set: ...}``, read and checked as a value of the column would be."""
+"""The value of ``on_leave: {set: ...}``, read and checked like a value of the column.
+
+When users leave, and what is sent then, is decided by the plan.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from braze_pipeline.braze.values import TYPE_WORDS, first_broken_rule
 from braze_pipeline.profiles.columns import Source, map_column
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.reasons import message
-from braze_pipeline.profiles.schema import rules_of
+from braze_pipeline.profiles.rules import rules_of
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from braze_pipeline.settings import AttributeSettings, Json
 
 _NESTED: Final = frozenset({ValueType.ARRAY, ValueType.OBJECT, ValueType.OBJECTS})
@@ -23,18 +28,24 @@ _PYTHON: Final[dict[ValueType, tuple[type, ...]]] = {
     ValueType.FLOAT: (int, float),
     ValueType.BOOLEAN: (bool,),
 }
-"""What YAML gives for a value of the type; text for all others."""
+"""The Python types of a value in YAML; text for all others."""
+_PARSED: Final[dict[ValueType, Callable[[str], object]]] = {
+    ValueType.DATE: date.fromisoformat,
+    ValueType.TIME: datetime.fromisoformat,
+    ValueType.ARRAY: json.loads,
+}
+"""From a reader's canonical text to the value that the rules test; text for all others."""
 
 
 def leave_value(attribute: AttributeSettings, *, zone: str) -> Json:
-    """The value that an attribute is set to, in the form that leaves.
+    """The value that an attribute is set to, as it is sent.
 
     Args:
-        attribute: With the value as the template gives it.
-        zone: The time zone of times with no offset.
+        attribute: The attribute, with the value as the template gives it.
+        zone: The time zone of times without an offset.
 
     Raises:
-        ValueError: it cannot be sent; says why.
+        ValueError: it cannot be sent; the message says why.
     """
     if attribute.leave_value is None:
         raise ValueError("to remove the value, write `on_leave: clear`")
@@ -48,23 +59,15 @@ def leave_value(attribute: AttributeSettings, *, zone: str) -> Json:
     found = READERS[mapping.kind].read(text, mapping.params or "")
     if found.value is None:
         raise ValueError(message(found.problem or ""))
-    match attribute.type:
-        case ValueType.DATE:
-            _check(attribute, date.fromisoformat(found.value))
-        case ValueType.TIME:
-            _check(attribute, datetime.fromisoformat(found.value))
-        case ValueType.ARRAY:
-            _check(attribute, json.loads(found.value))
-        case _:
-            _check(attribute, found.value)
+    _check(attribute, _PARSED.get(attribute.type, str)(found.value))
     canonical: Json = json.loads(found.value) if attribute.type in _NESTED else found.value
     return canonical
 
 
 def _plain(attribute: AttributeSettings) -> Json:
-    """A value of a type that YAML has itself."""
+    """A value of a type that YAML has too."""
     value, type_ = attribute.leave_value, attribute.type
-    # By the exact type: to Python true is an integer.
+    # The exact type: to Python, true is an integer.
     if type(value) not in _PYTHON.get(type_, (str,)):
         raise ValueError(f"it must be {TYPE_WORDS[type_]}")
     if type_ is ValueType.FLOAT and isinstance(value, int | float):

@@ -1,6 +1,7 @@
 """Numbers and booleans from columns of any type, in SQL.
 
-Each function gives two expressions: the value, and the code of what is wrong with it.
+Each function gives two expressions: the value, and the code of what is wrong with it. Which of them
+an attribute needs is decided in `columns`.
 """
 
 from __future__ import annotations
@@ -8,82 +9,83 @@ from __future__ import annotations
 from typing import Final
 
 from braze_pipeline.braze.limits import MAX_EXACT_INTEGER
+from braze_pipeline.sources.readings import FALSE_WORDS, TRUE_WORDS
 
-_EXACT: Final = f"BETWEEN -{MAX_EXACT_INTEGER}::HUGEINT AND {MAX_EXACT_INTEGER}::HUGEINT"
 _WHOLE_TEXT: Final = r"'[+-]?[0-9]+(\.0*)?'"
 _NUMBER_TEXT: Final = r"'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?'"
 
-_TRUE: Final = "('1', 'true', 't', 'yes', 'y')"
-_FALSE: Final = "('0', 'false', 'f', 'no', 'n')"
+
+def checked(source: str, value: str, problems: dict[str, str]) -> tuple[str, str]:
+    """A value that is NULL where there is a problem, and the code of the first problem.
+
+    Args:
+        source: The expression that is read; without a value there is no problem.
+        value: The expression of the value.
+        problems: Code to condition; no condition is NULL where ``source`` has a value.
+    """
+    anything = " OR ".join(f"({condition})" for condition in problems.values())
+    cases = " ".join(f"WHEN {condition} THEN '{code}'" for code, condition in problems.items())
+    return (
+        f"CASE WHEN NOT ({anything}) THEN {value} END",
+        f"CASE WHEN {source} IS NULL THEN NULL {cases} END",
+    )
 
 
 def integer(column: str, text: str, family: str) -> tuple[str, str]:
-    """An integer that JSON readers hold exactly, as BIGINT."""
-    if family in {"integer", "decimal", "double"}:
-        finite = f"isfinite({column})" if family == "double" else "true"
-        whole = "true" if family == "integer" else f"({finite} AND {column} = trunc({column}))"
-        exact = f"TRY_CAST({column} AS HUGEINT) {_EXACT}"
-        value = f"CASE WHEN {whole} AND {exact} THEN {column}::BIGINT END"
-        problem = (
-            f"CASE WHEN {column} IS NULL THEN NULL "
-            f"WHEN NOT ({finite}) THEN 'number_not_finite' "
-            f"WHEN NOT ({whole}) THEN 'not_an_integer' "
-            f"WHEN NOT coalesce({exact}, false) THEN 'number_inexact' END"
-        )
-        return value, problem
-    whole = f"regexp_full_match({text}, {_WHOLE_TEXT})"
-    number = f"TRY_CAST(regexp_extract({text}, '^[+-]?[0-9]+') AS HUGEINT)"
-    value = f"CASE WHEN {whole} AND {number} {_EXACT} THEN {number}::BIGINT END"
-    problem = (
-        f"CASE WHEN {text} IS NULL THEN NULL "
-        f"WHEN NOT regexp_full_match({text}, {_NUMBER_TEXT}) THEN 'not_a_number' "
-        f"WHEN NOT {whole} THEN 'not_an_integer' "
-        f"WHEN NOT coalesce({number} {_EXACT}, false) THEN 'number_inexact' END"
-    )
-    return value, problem
+    """An integer that every JSON reader holds exactly, as BIGINT."""
+    if family not in {"integer", "decimal", "double"}:
+        number = _integer_part(text)
+        problems = {
+            "not_a_number": f"NOT regexp_full_match({text}, {_NUMBER_TEXT})",
+            "not_an_integer": f"NOT regexp_full_match({text}, {_WHOLE_TEXT})",
+            "number_inexact": _inexact(number),
+        }
+        return checked(text, f"{number}::BIGINT", problems)
+    problems = {"number_inexact": _inexact(f"TRY_CAST({column} AS HUGEINT)")}
+    if family != "integer":
+        problems = {"not_an_integer": f"{column} <> trunc({column})"} | problems
+    if family == "double":
+        problems = {"number_not_finite": f"NOT isfinite({column})"} | problems
+    return checked(column, f"{column}::BIGINT", problems)
 
 
 def floating(column: str, text: str, family: str, precision: int | None) -> tuple[str, str]:
     """A finite number as DOUBLE, rounded to ``precision`` decimal places; never minus zero."""
     if family == "double":
-        good, number = f"isfinite({column})", half_up(column, precision)
-        problem = f"CASE WHEN NOT {good} THEN 'number_not_finite' END"
+        source, number = column, half_up(column, precision)
+        problems = {"number_not_finite": f"NOT isfinite({column})"}
     elif family in {"integer", "decimal"}:
-        whole = "true" if family == "integer" else f"{column} = trunc({column})"
-        inexact = f"({whole} AND NOT coalesce(TRY_CAST({column} AS HUGEINT) {_EXACT}, false))"
         exact = column if precision is None else f"round({column}, {precision})"
-        good, number = f"NOT {inexact}", f"{exact}::DOUBLE"
-        problem = f"CASE WHEN {column} IS NOT NULL AND {inexact} THEN 'number_inexact' END"
+        source, number = column, f"{exact}::DOUBLE"
+        inexact = _inexact(f"TRY_CAST({column} AS HUGEINT)")
+        problems = {"number_inexact": f"{column} = trunc({column}) AND {inexact}"}
     else:
-        return _floating_text(text, precision)
-    return _no_minus_zero(f"CASE WHEN {good} THEN {number} END"), problem
+        source, double = text, f"TRY_CAST({text} AS DOUBLE)"
+        number = half_up(double, precision)
+        whole = f"regexp_full_match({text}, {_WHOLE_TEXT})"
+        problems = {
+            "not_a_number": f"NOT regexp_full_match({text}, {_NUMBER_TEXT})",
+            "number_not_finite": f"NOT coalesce(isfinite({double}), false)",
+            "number_inexact": f"{whole} AND {_inexact(_integer_part(text))}",
+        }
+    value, problem = checked(source, number, problems)
+    return f"CASE WHEN {value} = 0 THEN 0.0::DOUBLE ELSE {value} END", problem
 
 
-def _floating_text(text: str, precision: int | None) -> tuple[str, str]:
-    written = f"regexp_full_match({text}, {_NUMBER_TEXT})"
-    number = f"TRY_CAST({text} AS DOUBLE)"
-    whole = f"regexp_full_match({text}, {_WHOLE_TEXT})"
-    exact = (
-        f"(NOT {whole} OR coalesce("
-        f"TRY_CAST(regexp_extract({text}, '^[+-]?[0-9]+') AS HUGEINT) {_EXACT}, false))"
-    )
-    finite = f"coalesce(isfinite({number}), false)"
-    good = f"{written} AND {exact} AND {finite}"
-    value = f"CASE WHEN {good} THEN {half_up(number, precision)} END"
-    problem = (
-        f"CASE WHEN {text} IS NULL THEN NULL "
-        f"WHEN NOT {written} THEN 'not_a_number' "
-        f"WHEN NOT {finite} THEN 'number_not_finite' "
-        f"WHEN NOT {exact} THEN 'number_inexact' END"
-    )
-    return _no_minus_zero(value), problem
+def _integer_part(text: str) -> str:
+    return f"TRY_CAST(regexp_extract({text}, '^[+-]?[0-9]+') AS HUGEINT)"
+
+
+def _inexact(number: str) -> str:
+    exact = f"{number} BETWEEN -{MAX_EXACT_INTEGER}::HUGEINT AND {MAX_EXACT_INTEGER}::HUGEINT"
+    return f"NOT coalesce({exact}, false)"
 
 
 def half_up(number: str, places: int | None) -> str:
-    """A double rounded on the digits it is written with: 629.925 to 629.93, though it lies below.
+    """A double rounded by its decimal digits: 629.925 to 629.93, although the double is smaller.
 
-    What is halfway between two rounded values is the double nearest to that decimal, so it is
-    compared with that. Doubles hold 15 digits: numbers with more are rounded as they lie.
+    The number is compared with the double nearest to the decimal halfway between two rounded
+    values. Doubles hold 15 digits: numbers with more are rounded as they are.
     """
     if places is None:
         return f"{number}::DOUBLE"
@@ -96,16 +98,10 @@ def half_up(number: str, places: int | None) -> str:
     )
 
 
-def _no_minus_zero(number: str) -> str:
-    return f"CASE WHEN {number} = 0 THEN 0.0::DOUBLE ELSE {number} END"
-
-
 def boolean(column: str, text: str, family: str) -> tuple[str, str]:
     """True or false from a boolean, 0 and 1, or the words Braze coerces (and yes and no)."""
     if family == "boolean":
         return column, "NULL"
     word = f"lower({text})"
-    return (
-        f"CASE WHEN {word} IN {_TRUE} THEN true WHEN {word} IN {_FALSE} THEN false END",
-        f"CASE WHEN {word} NOT IN {_TRUE} AND {word} NOT IN {_FALSE} THEN 'not_a_boolean' END",
-    )
+    problems = {"not_a_boolean": f"{word} NOT IN ({TRUE_WORDS}, {FALSE_WORDS})"}
+    return checked(text, f"{word} IN ({TRUE_WORDS})", problems)

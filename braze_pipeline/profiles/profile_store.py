@@ -1,13 +1,18 @@
-"""The day's profiles and rejections into their tables, together or not at all."""
+"""The day's profiles and rejections, written into their tables together or not at all.
+
+What belongs here: which rows and values are sent, given the failures that `contract` found.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.profiles.contract import FAILURES, ROW, in_group_sql
+from braze_pipeline.braze.fields import sendable
+from braze_pipeline.profiles.contract import FAILURES, in_group_sql
 from braze_pipeline.profiles.reasons import message
-from braze_pipeline.profiles.staging import MAPPED, Staged
+from braze_pipeline.profiles.staging import MAPPED, StagedColumn
 from braze_pipeline.storage import rejections
+from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.partitions import SchemaChange, replace_partition
 from braze_pipeline.storage.warehouse import literal, quote
 
@@ -22,35 +27,40 @@ TABLE: Final = "profiles"
 STAGE: Final = "profiles"
 
 ROWS: Final = "__profiles_rows"
-"""Rows with failures: the names they hold back, and whether they are rejected whole."""
+"""Rows with failures: the attributes that are suppressed, and whether the row is rejected."""
 
 
 def write(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
-    columns: tuple[Staged, ...],
+    columns: tuple[StagedColumn, ...],
     as_of: date,
     *,
     run_id: str,
     now: datetime,
 ) -> None:
     """Replace the day's profiles and rejections in one transaction."""
-    _mark_rows(con, columns)
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {ROWS} AS
+        SELECT __rid, bool_or(rejects_row) AS rejected,
+            list_sort(coalesce(list(attribute) FILTER (attribute IS NOT NULL), [])) AS suppressed
+        FROM {FAILURES} GROUP BY __rid
+    """)
 
-    def then(fitted: SchemaChange) -> None:
-        _hold_new_columns(con, t, as_of, (*fitted.added, *fitted.retyped))
+    def then(change: SchemaChange) -> None:
+        _suppress_new_columns(con, t, as_of, (*change.added, *change.retyped))
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
         )
-        _reject(con, t, columns, as_of, run_id=run_id, now=now)
+        _reject(con, t, as_of, run_id=run_id, now=now)
 
     replace_partition(con, t, TABLE, as_of, _profiles_query(con, t, columns), then=then)
 
 
-def _hold_new_columns(
+def _suppress_new_columns(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date, names: tuple[str, ...]
 ) -> None:
-    """Other days do not know a new attribute: their NULL means "leave it", never "clear it"."""
+    """Earlier days do not know a new attribute: their NULL means "keep it", never "clear it"."""
     if names:
         con.execute(
             f"UPDATE {t.table(TABLE)} SET __held = list_distinct(list_concat(__held, ?)) "
@@ -59,49 +69,30 @@ def _hold_new_columns(
         )
 
 
-def _mark_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
-    """Make ``ROWS``."""
-    required = ", ".join(str(c.number) for c in columns if c.attribute.required)
-    whole = f"number = {ROW}" + (f" OR number IN ({required})" if required else "")
-    names = " ".join(f"WHEN {c.number} THEN {literal(c.attribute.name)}" for c in columns)
-    name = f"CASE number {names} END" if names else "NULL::VARCHAR"
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE {ROWS} AS
-        SELECT __rid, bool_or({whole}) AS rejected,
-            list_sort(coalesce(list({name}) FILTER (number <> {ROW}), [])) AS held
-        FROM {FAILURES} GROUP BY __rid
-    """)
-
-
 def _profiles_query(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: tuple[Staged, ...]
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: tuple[StagedColumn, ...]
 ) -> str:
-    """The rows that leave, each value as it is or, where it is held back, NULL."""
+    """The rows that are sent, each value as it is or, where it is suppressed, NULL."""
     failed = {
-        int(number)
-        for (number,) in con.execute(f"SELECT DISTINCT number FROM {FAILURES}").fetchall()
+        name for (name,) in con.execute(f"SELECT DISTINCT attribute FROM {FAILURES}").fetchall()
     }
-    values, held = [], ["coalesce(r.held, [])"]
+    values, suppressed = ["b.__user_id", "b.__customer_id"], ["coalesce(r.suppressed, [])"]
     for one in columns:
-        name = quote(one.attribute.name)
-        out = []
-        if one.number in failed:
-            out.append(f"list_contains(r.held, {literal(one.attribute.name)})")
+        name, text = quote(one.attribute.name), literal(one.attribute.name)
+        conditions = []
+        if one.attribute.name in failed:
+            conditions.append(f"list_contains(r.suppressed, {text})")
         if t.groups:
             outside = f"NOT {in_group_sql(t, one.attribute.name)}"
-            out.append(outside)
-            held.append(f"CASE WHEN {outside} THEN [{literal(one.attribute.name)}] ELSE [] END")
-        condition = " OR ".join(out)
-        values.append(
-            f"CASE WHEN {condition} THEN NULL ELSE b.{name} END AS {name}"
-            if condition
-            else f"b.{name} AS {name}"
-        )
+            conditions.append(outside)
+            suppressed.append(f"CASE WHEN {outside} THEN [{text}] ELSE [] END")
+        value = f"b.{name}"
+        if conditions:
+            value = f"CASE WHEN {' OR '.join(conditions)} THEN NULL ELSE b.{name} END"
+        values.append(f"{value} AS {name}")
+    values.insert(2, f"list_concat({', '.join(suppressed)})::VARCHAR[] AS __held")
     return (
-        "SELECT b.__user_id, b.__customer_id, "
-        f"list_concat({', '.join(held)})::VARCHAR[] AS __held"
-        + "".join(f", {value}" for value in values)
-        + f" FROM {MAPPED} b "
+        f"SELECT {', '.join(values)} FROM {MAPPED} b "
         f"LEFT JOIN {ROWS} r USING (__rid) WHERE NOT coalesce(r.rejected, false)"
     )
 
@@ -109,28 +100,43 @@ def _profiles_query(
 def _reject(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
-    columns: tuple[Staged, ...],
     as_of: date,
     *,
     run_id: str,
     now: datetime,
 ) -> None:
-    found = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()
-    if not found:
+    codes = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()
+    if not codes:
         return
-    words = " ".join(f"WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in found)
-    names = " ".join(f"WHEN {c.number} THEN {literal(c.attribute.name)}" for c in columns)
-    name = f"CASE f.number {names} END" if names else "NULL"
-    whole = [str(number) for number in (ROW, *(c.number for c in columns if c.attribute.required))]
+    words = " ".join(f"WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in codes)
     con.execute(
         f"""
         INSERT INTO {rejections.TABLE} (
             as_of, destination, template, stage, customer_id, user_id, attribute, reason,
             message, masked_value, row_rejected, run_id, rejected_at
         )
-        SELECT ?, ?, ?, ?, b.__customer_id, b.__user_id, {name}, f.code,
-            CASE f.code {words} END, f.masked, f.number IN ({", ".join(whole)}), ?, ?
+        SELECT ?, ?, ?, ?, b.__customer_id, b.__user_id, f.attribute, f.code,
+            CASE f.code {words} END, f.masked, f.rejects_row, ?, ?
         FROM {FAILURES} AS f JOIN {MAPPED} AS b USING (__rid)
         """,
         [as_of, t.destination.name, t.name, STAGE, run_id, now],
     )
+
+
+def preview(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date, rows: int = 5
+) -> list[dict[str, str | None]]:
+    """Some profiles as a person may see them: identifiers and personal data as masks."""
+    shown = [f"{mask_sql('__user_id')} AS {quote(t.destination.identifier)}"]
+    for attribute in sendable(t):
+        name = quote(attribute.name)
+        value = mask_sql(name) if attribute.pii else f"{name}::VARCHAR"
+        shown.append(f"{value} AS {name}")
+    # Rows are chosen first: only what is shown needs a mask.
+    found = con.execute(
+        f"SELECT {', '.join(shown)} FROM (SELECT * FROM {t.table(TABLE)} WHERE __as_of = ? "
+        f"ORDER BY hash(__user_id) LIMIT {rows})",
+        [as_of],
+    )
+    names = [str(column[0]) for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -1,49 +1,56 @@
-"""The profile contract of a template as a pandera schema.
+"""The profile contract of a template as a pandera schema, and the validation of a page of rows.
 
 Each rule of `braze.values` becomes one check of the same name, over a whole column at once by
-Arrow. A NULL satisfies each check; whether it may be there is the column's ``nullable``.
+Arrow. A NULL satisfies every check; whether it is allowed is the column's ``nullable``. This module
+loads pandas and pandera, so it is imported where a page is validated; the rules are in `rules`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandera.errors import SchemaErrors
+from pandera.pandas import Check, Column, DataFrameSchema
+
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.braze.values import CUSTOM_RULES, Rule, field_rules, identifier_rules
-from braze_pipeline.profiles.columns import codes_of
+from braze_pipeline.braze.values import identifier_rules
+from braze_pipeline.errors import ContractBroken
+from braze_pipeline.profiles.identifier import NO_IDENTIFIER
+from braze_pipeline.profiles.rules import rules_of
+from braze_pipeline.profiles.staging import USER_ID, WHOLE_ROW
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
-    import pandas as pd
-    import pyarrow as pa
-    from pandera.pandas import Check, DataFrameSchema
+    from braze_pipeline.braze.values import Rule
+    from braze_pipeline.profiles.staging import StagedColumn
+    from braze_pipeline.settings import TemplateSettings
 
-    from braze_pipeline.settings import AttributeSettings, TemplateSettings
-
-USER_ID: Final = "__user_id"
-"""The column of the user identifier in the frames that are validated."""
-
-
-def rules_of(attribute: AttributeSettings, *, today: date | None = None) -> tuple[Rule, ...]:
-    """The rules for an attribute's values; ``today`` is the last day of birth."""
-    if attribute.is_field:
-        codes = codes_of(attribute.name) or None
-        return field_rules(attribute.name, today=today, codes=codes)
-    return CUSTOM_RULES[attribute.type]
+_CODES: Final = {"not_nullable": "required_missing"}
+_DTYPES: Final = {
+    ValueType.INTEGER: pa.int64(),
+    ValueType.FLOAT: pa.float64(),
+    ValueType.BOOLEAN: pa.bool_(),
+    ValueType.DATE: pa.date32(),
+    ValueType.TIME: pa.timestamp("us"),
+    ValueType.ARRAY: pa.list_(pa.string()),
+}
+"""The Arrow type of each value type; text for all others."""
 
 
 def build_schema(t: TemplateSettings, *, today: date | None = None) -> DataFrameSchema:
-    """The schema of a template: one column an attribute, under its Braze name.
+    """The schema of a template: one column per attribute, under its Braze name.
 
     Args:
         t: The template.
-        today: The as-of date, after which nobody is born; None leaves that open.
+        today: The as-of date, the last possible birthdate; None for no limit.
     """
-    from pandera.pandas import Column, DataFrameSchema
-
     columns = {
         USER_ID: Column(
             _dtype(ValueType.STRING), _checks(identifier_rules(t.destination.identifier))
@@ -58,35 +65,68 @@ def build_schema(t: TemplateSettings, *, today: date | None = None) -> DataFrame
     return DataFrameSchema(columns, name=t.name, strict=True, ordered=True)
 
 
-def _checks(rules: tuple[Rule, ...]) -> list[Check]:
-    from pandera.pandas import Check
+def frame_of(rows: pa.Table) -> pd.DataFrame:
+    """A page of rows as a pandas frame that keeps Arrow's types and NULLs."""
+    return rows.to_pandas(types_mapper=pd.ArrowDtype)
 
+
+def refusals(
+    schema: DataFrameSchema, frame: pd.DataFrame, columns: tuple[StagedColumn, ...], *, first: int
+) -> pa.Table | None:
+    """What the schema refuses of a page: row, attribute number, order and name of the check.
+
+    Args:
+        schema: See `build_schema`.
+        frame: The page.
+        columns: The attributes, for their numbers.
+        first: The number of the page's first row.
+
+    Raises:
+        ContractBroken: the frame as a whole does not fit the schema.
+    """
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        # Raised from nothing: the exception of pandera shows the values themselves.
+        return _refused(errors.failure_cases, columns, first)
+    return None
+
+
+def _refused(cases: pd.DataFrame, columns: tuple[StagedColumn, ...], first: int) -> pa.Table:
+    unplaced = cases["index"].isna()
+    if unplaced.any():
+        where = sorted({f"{row.column}: {row.check}" for row in cases[unplaced].itertuples()})
+        raise ContractBroken(
+            f"The profiles do not fit their schema ({'; '.join(where)}).",
+            fix="This is a defect of the mapping, not of the data: please report it.",
+        ) from None
+    numbers = {USER_ID: WHOLE_ROW} | {one.attribute.name: one.number for one in columns}
+    codes = cases["check"].replace(_CODES)
+    codes = codes.where(
+        ~((cases["column"] == USER_ID) & (codes == "required_missing")), NO_IDENTIFIER
+    )
+    return pa.table(
+        {
+            "__rid": pa.array(cases["index"].astype("int64") + first, pa.int64()),
+            "number": pa.array(cases["column"].map(numbers).astype("int64"), pa.int32()),
+            "rank": pa.array(range(1, len(cases) + 1), pa.int32()),
+            "code": pa.array(codes.astype(str), pa.string()),
+        }
+    )
+
+
+def _dtype(type_: ValueType) -> pd.ArrowDtype:
+    return pd.ArrowDtype(_DTYPES.get(type_, pa.string()))
+
+
+def _checks(rules: tuple[Rule, ...]) -> list[Check]:
     return [
         Check(_by_column(rule), name=rule.code, error=rule.code, ignore_na=False) for rule in rules
     ]
 
 
-def _dtype(type_: ValueType) -> pd.ArrowDtype:
-    import pandas as pd
-    import pyarrow as pa
-
-    types = {
-        ValueType.INTEGER: pa.int64(),
-        ValueType.FLOAT: pa.float64(),
-        ValueType.BOOLEAN: pa.bool_(),
-        ValueType.DATE: pa.date32(),
-        ValueType.TIME: pa.timestamp("us"),
-        ValueType.ARRAY: pa.list_(pa.string()),
-    }
-    return pd.ArrowDtype(types.get(type_, pa.string()))
-
-
 def _by_column(rule: Rule) -> Callable[[pd.Series[Any]], pd.Series[bool]]:
     def check(values: pd.Series[Any]) -> pd.Series[bool]:
-        import pandas as pd
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         array = pa.array(values)
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
@@ -96,39 +136,12 @@ def _by_column(rule: Rule) -> Callable[[pd.Series[Any]], pd.Series[bool]]:
     return check
 
 
-def _at_most(measure: str) -> Callable[[pa.Array, int], pa.Array]:
-    def test(array: pa.Array, most: int) -> pa.Array:
-        import pyarrow.compute as pc
-
-        return pc.less_equal(pc.call_function(measure, [array]), most)
-
-    return test
-
-
-def _matches(array: pa.Array, pattern: str) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.match_substring_regex(array, rf"\A(?:{pattern})\z")
-
-
-def _lacks(array: pa.Array, pattern: str) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.invert(pc.match_substring_regex(array, pattern))
-
-
 def _one_of(array: pa.Array, allowed: tuple[str, ...]) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     listed = pc.is_in(array, value_set=pa.array(allowed))
     return pc.or_(listed, pc.is_null(array))
 
 
 def _between(array: pa.Array, bounds: tuple[Any, Any]) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     least, most = bounds
     passed = pa.scalar(value=True)
     if least is not None:
@@ -138,46 +151,15 @@ def _between(array: pa.Array, bounds: tuple[Any, Any]) -> pa.Array:
     return passed
 
 
-def _finite(array: pa.Array, _: None) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.is_finite(array)
-
-
-def _where_no_item(array: pa.Array, bad: pa.Array) -> pa.Array:
-    """True for the lists with no bad item; ``bad`` is over the flat items."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
+def _without_item(array: pa.Array, bad: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """True for the lists with no bad item; ``bad`` tests the items of all lists."""
     passed = np.ones(len(array), dtype=bool)
-    hit = pc.filter(pc.list_parent_indices(array), pc.fill_null(bad, False))  # noqa: FBT003
-    passed[hit.to_numpy()] = False
+    hits = pc.fill_null(bad(pc.list_flatten(array)), False)  # noqa: FBT003
+    passed[pc.filter(pc.list_parent_indices(array), hits).to_numpy()] = False
     return pa.array(passed)
 
 
-def _no_null_items(array: pa.Array, _: None) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return _where_no_item(array, pc.is_null(pc.list_flatten(array)))
-
-
-def _items_max_chars(array: pa.Array, most: int) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return _where_no_item(array, pc.greater(pc.utf8_length(pc.list_flatten(array)), most))
-
-
-def _items_lack(array: pa.Array, pattern: str) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return _where_no_item(array, pc.match_substring_regex(pc.list_flatten(array), pattern))
-
-
 def _unique_items(array: pa.Array, _: None) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     parents = pc.list_parent_indices(array)
     items = pa.table({"list": parents, "item": pc.list_flatten(array)})
     counted = items.group_by(["list", "item"]).aggregate([([], "count_all")])
@@ -186,12 +168,8 @@ def _unique_items(array: pa.Array, _: None) -> pa.Array:
 
 
 def _max_json_bytes(array: pa.Array, most: int) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     flat = pc.list_flatten(array)
-    # Two quotes and a comma an item, a backslash for each sign that JSON escapes with one.
+    # Two quotes and a comma per item, and a backslash for each character that JSON escapes.
     sizes = pc.add(
         pc.add(pc.binary_length(flat), pc.count_substring_regex(flat, r'["\\\n\r\t]')), 3
     )
@@ -202,17 +180,22 @@ def _max_json_bytes(array: pa.Array, most: int) -> pa.Array:
 
 
 _TESTS: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "max_chars": _at_most("utf8_length"),
-    "max_bytes": _at_most("binary_length"),
-    "matches": _matches,
-    "lacks": _lacks,
+    "max_chars": lambda array, most: pc.less_equal(pc.utf8_length(array), most),
+    "max_bytes": lambda array, most: pc.less_equal(pc.binary_length(array), most),
+    "matches": lambda array, regex: pc.match_substring_regex(array, rf"\A(?:{regex})\z"),
+    "lacks": lambda array, regex: pc.invert(pc.match_substring_regex(array, regex)),
     "one_of": _one_of,
     "between": _between,
-    "finite": _finite,
-    "max_items": _at_most("list_value_length"),
+    "finite": lambda array, _: pc.is_finite(array),
+    "max_items": lambda array, most: pc.less_equal(pc.list_value_length(array), most),
     "unique_items": _unique_items,
-    "no_null_items": _no_null_items,
-    "items_max_chars": _items_max_chars,
-    "items_lack": _items_lack,
+    "no_null_items": lambda array, _: _without_item(array, pc.is_null),
+    "items_max_chars": lambda array, most: _without_item(
+        array, lambda items: pc.greater(pc.utf8_length(items), most)
+    ),
+    "items_lack": lambda array, regex: _without_item(
+        array, lambda items: pc.match_substring_regex(items, regex)
+    ),
     "max_json_bytes": _max_json_bytes,
 }
+"""Each test of `braze.values` over an Arrow array."""

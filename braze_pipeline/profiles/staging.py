@@ -1,8 +1,9 @@
 """The day's audience, mapped to Braze's types in temporary tables.
 
-``__profiles_base`` holds what SQL alone can tell of each value, and the raw text of the rest;
-``__profiles_mapped`` adds what the readers made of that text, and takes its place. Its rows are
-numbered (``__rid``, from 0, without gaps), so that a page of them is a range.
+``__profiles_base`` has the values that SQL alone can determine, and the raw text of the rest;
+``__profiles_mapped`` adds the values that the readers made of that text, and replaces it. Its rows
+are numbered (``__rid``, from 0, without gaps), so that a page of them is a range. The expressions
+of one attribute are in `columns`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.profiles import cache
+from braze_pipeline.profiles import cache, identifier
 from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.settings import CUSTOMER, ValueType, replace
+from braze_pipeline.sources.user_sql import require_columns
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.warehouse import literal, name_key, quote
 
@@ -29,20 +30,24 @@ if TYPE_CHECKING:
 
 BASE: Final = "__profiles_base"
 MAPPED: Final = "__profiles_mapped"
+USER_ID: Final = "__user_id"
+"""The column of the user identifier in these tables."""
+WHOLE_ROW: Final = -1
+"""Stands for the number of an attribute where a whole row is meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
+class StagedColumn:
     """An attribute with its mapping and its number in the temporary tables.
 
     Attributes:
-        number: It names the attribute's columns in ``BASE``: ``v`` the value that SQL tells,
-            ``e`` the code of what is wrong, ``r`` the raw text of what is wrong or to be read,
-            ``h`` the country of a phone as text.
-        attribute: The attribute, its column spelled as the table has it.
+        number: The number in the names of its columns in ``BASE``: ``v`` the value from SQL, ``e``
+            the code of what is wrong, ``r`` the raw text that is wrong or still to be read, ``h``
+            the country of a phone as text.
+        attribute: The attribute, with its column spelled as the table has it.
         mapping: Its SQL.
         region: For a phone: the text of the country, over a row of the customer attributes.
-        default_region: For a phone: the country of customers that have none.
+        default_region: For a phone: the country of customers without one.
     """
 
     number: int
@@ -53,7 +58,7 @@ class Staged:
 
     @property
     def joins(self) -> str:
-        """What ``params`` needs beside ``BASE`` (alias ``b``): a phone's country from the cache."""
+        """What ``params`` needs besides ``BASE`` (alias ``b``): a phone's cached country."""
         if self.mapping.params is not None:
             return ""
         k = self.number
@@ -80,60 +85,58 @@ def source_types(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> dict[st
     return dict(warehouse.columns(con, t.table("customer_attributes")))
 
 
-def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[Staged, ...]:
-    """How each attribute that may leave is mapped.
+def columns_read(t: TemplateSettings) -> dict[str, str]:
+    """The columns that a template reads, without those of its audience; each with what reads it."""
+    found = {CUSTOMER: "the pipeline", t.identifier_column: "the user identifier"}
+    for attribute in t.attributes:
+        found[attribute.column] = f"the attribute {attribute.name!r}"
+        if attribute.region_column:
+            found[attribute.region_column] = f"the attribute {attribute.name!r}"
+    return found
+
+
+def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[StagedColumn, ...]:
+    """How each attribute that may be sent is mapped.
 
     Raises:
+        MissingRequiredField: see ``identifier.require_column``.
         ConfigurationError: the customer attributes table lacks a column of the template.
     """
+    identifier.require_column(t, types)
+    require_columns(t, types, columns_read(t))
     known = {name_key(name): (name, type_) for name, type_ in types.items()}
     staged = []
     for number, attribute in enumerate(sendable(t)):
-        column, type_ = _find(known, attribute.column, t)
+        column, type_ = known[name_key(attribute.column)]
         there = replace(attribute, column=column)
-        mapping = map_column(Source(attribute=there, type=type_, number=number, zone=t.time_zone))
+        region = None
+        if attribute.region_column:
+            region_column, region_type = known[name_key(attribute.region_column)]
+            region = text(quote(region_column), region_type)
         staged.append(
-            Staged(
+            StagedColumn(
                 number=number,
                 attribute=there,
-                mapping=mapping,
-                region=_region(t, known, there) if mapping.kind == "phone" else None,
+                mapping=map_column(
+                    Source(attribute=there, type=type_, number=number, zone=t.time_zone)
+                ),
+                region=region,
                 default_region=t.default_region or "",
             )
         )
     return tuple(staged)
 
 
-def _find(known: dict[str, tuple[str, str]], column: str, t: TemplateSettings) -> tuple[str, str]:
-    found = known.get(name_key(column))
-    if found is None:
-        raise ConfigurationError(
-            f"The customer attributes of template {t.name!r} have no column {column!r}.",
-            fix=f"Add it to {t.attributes_sql.name} or take it out of the template.",
-        )
-    return found
-
-
-def _region(
-    t: TemplateSettings, known: dict[str, tuple[str, str]], phone: AttributeSettings
-) -> str | None:
-    """The text of the column with a phone's country; the country field's unless one is named."""
-    column = phone.region_column or next(
-        (a.column for a in t.attributes if a.is_field and a.name == "country"), None
-    )
-    if column is None:
-        return None
-    name, type_ = _find(known, column, t)
-    return text(quote(name), type_)
-
-
 def stage(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, columns: tuple[Staged, ...], as_of: date
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    columns: tuple[StagedColumn, ...],
+    as_of: date,
 ) -> None:
     """Make ``BASE``: one row for each row of the day's audience.
 
-    The layers of the query keep each expression from being computed more than once. In all but the
-    last the brand's columns stand beside ours, whose names begin with two underscores.
+    The query has layers so that each expression is computed only once. In all but the last, the
+    brand's columns are next to ours, whose names begin with two underscores.
     """
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
     values = [
@@ -141,14 +144,14 @@ def stage(
         f"({c.mapping.problem or 'NULL'})::VARCHAR AS __e{c.number}"
         for c in columns
     ]
-    kept = [part for c in columns for part in _kept(c)]
+    staged = [part for c in columns for part in _staged(c)]
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {BASE} AS
         SELECT
             nullif({quote(t.identifier_column)}::VARCHAR, '') AS __user_id,
             {CUSTOMER}::VARCHAR AS __customer_id,
-            {", ".join(["__groups", *kept])}
+            {", ".join(["__groups", *staged])}
         FROM (
             SELECT {", ".join(["*", *values])}
             FROM (
@@ -171,7 +174,7 @@ def stage(
     )
 
 
-def _kept(one: Staged) -> list[str]:
+def _staged(one: StagedColumn) -> list[str]:
     k = one.number
     if one.mapping.kind is None:
         raw = f"CASE WHEN __e{k} IS NOT NULL THEN {quote(one.attribute.column)}::VARCHAR END"
@@ -183,8 +186,8 @@ def _kept(one: Staged) -> list[str]:
     return columns
 
 
-def read_raw(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...], today: date) -> int:
-    """Have the readers read what the cache does not know; how many raw values that were."""
+def read_raw(con: duckdb.DuckDBPyConnection, columns: tuple[StagedColumn, ...], today: date) -> int:
+    """Have the readers read the raw values that are not in the cache; returns how many."""
     new = 0
     for one in columns:
         if one.mapping.params is None:
@@ -198,7 +201,7 @@ def read_raw(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...], today:
     return new
 
 
-def _pairs(one: Staged) -> str:
+def _pairs(one: StagedColumn) -> str:
     k = one.number
     return (
         f"SELECT {one.params} AS params, b.r{k} AS raw FROM {BASE} AS b {one.joins} "
@@ -206,8 +209,8 @@ def _pairs(one: Staged) -> str:
     )
 
 
-def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> None:
-    """Make ``MAPPED`` out of ``BASE``.
+def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[StagedColumn, ...]) -> None:
+    """Make ``MAPPED`` from ``BASE``.
 
     It has the canonical values under their Braze names, and for each value that could not be read
     the code of what is wrong (``__e``) and the raw text (``__r``).
@@ -221,7 +224,7 @@ def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> Non
             f"CASE WHEN __e{k} IS NOT NULL THEN b.r{k} END AS __r{k}",
         ]
     joins = " ".join(_join(one) for one in columns if one.mapping.kind is not None)
-    # The row ids of a table made at once count from 0 without gaps, and cost nothing.
+    # The row ids of a table that one statement made count from 0 without gaps, and cost nothing.
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {MAPPED} AS SELECT {', '.join(chosen)} "
         f"FROM (SELECT rowid AS __rid, * FROM {BASE}) AS b {joins}"
@@ -229,7 +232,7 @@ def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[Staged, ...]) -> Non
     con.execute(f"DROP TABLE {BASE}")
 
 
-def _join(one: Staged) -> str:
+def _join(one: StagedColumn) -> str:
     k = one.number
     return (
         f"{one.joins} LEFT JOIN {_known(str(one.mapping.kind))} AS n{k} "
@@ -237,7 +240,7 @@ def _join(one: Staged) -> str:
     )
 
 
-def _mapped_value(one: Staged) -> str:
+def _mapped_value(one: StagedColumn) -> str:
     k, type_ = one.number, one.attribute.type
     if one.mapping.kind is None:
         return f"b.v{k}"
@@ -247,7 +250,7 @@ def _mapped_value(one: Staged) -> str:
     return f"coalesce(b.v{k}, ({read})::{type_.duckdb})"
 
 
-def _mapped_problem(one: Staged) -> str:
+def _mapped_problem(one: StagedColumn) -> str:
     k = one.number
     if one.mapping.kind is None:
         return f"b.e{k}"

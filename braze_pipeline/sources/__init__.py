@@ -1,12 +1,21 @@
-"""The source tables, as views with the columns and types that everything downstream relies on.
+"""The source tables as views, with the columns and types that every later step relies on.
 
-A source is a Parquet file, a CSV file with a header, a folder of Parquet files, or a table or view
-of another DuckDB database. What is missing or cannot be read is an error that names table, file,
-column and row; nothing becomes NULL in silence.
+================ ===============================================================================
+``places``       where a table can be: files and folders, DuckDB databases
+``typed_tables`` the tables with a typed contract
+``readings``     from the types of a source to those of the contract
+``attach``       the views, and the checks that every table must pass
+``seal``         a DuckDB with these views and nothing else, for the brand's SQL
+``reach``        what that SQL reaches for, before it runs
+``user_sql``     running it, with errors that name file and line
+================ ===============================================================================
+
+What is missing or cannot be read is an error that names table, file, column and row; nothing
+silently becomes NULL.
 """
 
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.sources.find import find_source
+from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.seal import BUILT, result_file, sealed
 from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, SourceTable
 

@@ -1,8 +1,8 @@
-"""What SQL that a brand wrote reaches, by DuckDB's own parse of it.
+"""What the brand's SQL reaches for, according to DuckDB's own parser.
 
-The engine is what keeps files, other databases and settings out of reach (``sources.seal``).
-This looks at the statement before it runs: it names what is out of reach and the line, and it keeps
-to the source tables where the engine cannot, inside a database that a source lies in.
+DuckDB itself keeps files, other databases and settings out of reach (`seal`). This module looks at
+a statement before it runs: it names what is out of reach and the line, and it limits the SQL to the
+source tables where DuckDB cannot, inside the database of a source.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _RELATIONS: Final = frozenset(
 TABLE_FUNCTIONS: Final = frozenset(
     {"unnest", "range", "generate_series", "repeat", "repeat_row", "json_each", "json_tree"}
 )
-"""The table functions that make rows of their arguments alone."""
+"""The table functions that read nothing but their arguments."""
 _SETTINGS: Final = frozenset({"current_setting", "getenv", "getvariable"})
 
 
-class Beyond(NamedTuple):
-    """Something that SQL reaches and must not.
+class OutOfReach(NamedTuple):
+    """Something that SQL reaches for and must not.
 
     Attributes:
         what: A table, function or kind of statement, as the SQL names it.
-        at: Where it is in the SQL, in bytes; more than it has where the parser does not say.
+        at: Its position in the SQL in bytes; past the end where the parser gives none.
     """
 
     what: str
@@ -45,7 +45,7 @@ def parse(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """The SELECT statements of a text, as DuckDB parses them.
 
     Raises:
-        ValueError: it is something else; says what, in DuckDB's words.
+        ValueError: it is anything else; the message is DuckDB's.
     """
     row = con.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
     parsed = json.loads(row[0]) if row else {}
@@ -54,13 +54,13 @@ def parse(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     return [one["node"] for one in parsed["statements"]]
 
 
-def beyond(query: dict[str, Any], tables: Iterable[str]) -> Beyond | None:
-    """The first thing in a parsed query that is not one of the tables, or made of them."""
-    return next(_beyond(query, frozenset(name_key(name) for name in tables)), None)
+def find_out_of_reach(query: dict[str, Any], tables: Iterable[str]) -> OutOfReach | None:
+    """The first thing in a parsed query that is neither one of the tables nor made from them."""
+    return next(_out_of_reach(query, frozenset(name_key(name) for name in tables)), None)
 
 
 def condition(where: str) -> str:
-    """A condition of the configuration, in parentheses, fit to stand in a query.
+    """A condition of the configuration, in parentheses, safe to use inside a query.
 
     Raises:
         ConfigurationError: it is anything but one expression over the columns of a row.
@@ -68,7 +68,7 @@ def condition(where: str) -> str:
     import duckdb
 
     with duckdb.connect() as con:
-        # In parentheses, and without: `a) OR (b` is an expression in the one and not in the other.
+        # With and without parentheses: `a) OR (b` is an expression only in the former.
         for wrapped in (f"SELECT {where}\n", f"SELECT ({where}\n)"):
             try:
                 whole = [_is_expression(query) for query in parse(con, wrapped)] == [True]
@@ -86,7 +86,7 @@ def condition(where: str) -> str:
 
 
 def _is_expression(query: dict[str, Any]) -> bool:
-    """Whether a parsed query is ``SELECT expression``, and the expression reads a row alone."""
+    """Whether a parsed query is ``SELECT expression`` that reads nothing but a row."""
     if query["type"] != "SELECT_NODE" or query["from_table"]["type"] != "EMPTY":
         return False
     clauses = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
@@ -96,7 +96,7 @@ def _is_expression(query: dict[str, Any]) -> bool:
     return (
         len(query["select_list"]) == 1
         and classes.isdisjoint({"SUBQUERY", "PARAMETER", "STAR"})
-        and beyond(query, ()) is None
+        and find_out_of_reach(query, ()) is None
     )
 
 
@@ -109,27 +109,27 @@ def _parts(part: object) -> Iterator[dict[str, Any]]:
             yield from _parts(one)
 
 
-def _beyond(part: object, known: frozenset[str]) -> Iterator[Beyond]:
+def _out_of_reach(part: object, known: frozenset[str]) -> Iterator[OutOfReach]:
     if isinstance(part, list):
         for one in part:
-            yield from _beyond(one, known)
+            yield from _out_of_reach(one, known)
     if not isinstance(part, dict):
         return
     found = _refused(part, known)
     if found is not None:
-        yield Beyond(found, part.get("query_location", sys.maxsize))
+        yield OutOfReach(found, part.get("query_location", sys.maxsize))
     for common in part.get("cte_map", {}).get("map", ()):
         name, query = name_key(common["key"]), common["value"]
-        # DuckDB 2 says query_node. Only a recursive one sees itself.
+        # In DuckDB 2 the key is query_node. Only a recursive WITH sees itself.
         body = query.get("query_node") or query["query"]["node"]
         recursive = body["type"] == "RECURSIVE_CTE_NODE"
-        yield from _beyond(query, known | {name} if recursive else known)
+        yield from _out_of_reach(query, known | {name} if recursive else known)
         known |= {name}
-    yield from _beyond([value for key, value in part.items() if key != "cte_map"], known)
+    yield from _out_of_reach([value for key, value in part.items() if key != "cte_map"], known)
 
 
 def _refused(part: dict[str, Any], known: frozenset[str]) -> str | None:
-    """What is out of reach in a part of a parsed query, not looking at the parts of it."""
+    """What is out of reach in this node of a parsed query, leaving its children aside."""
     kind = part.get("type")
     if isinstance(kind, str) and kind.endswith("_NODE"):
         return None if kind in _QUERIES else kind.removesuffix("_NODE").removesuffix("_QUERY")

@@ -1,8 +1,9 @@
-"""From a source's own types to ours, in SQL.
+"""From the types of a source to those of the typed contract, in SQL.
 
-Each column of ours comes out of one of theirs by an expression. Where values have to be read (a
-number or yes and no in text, any date), a second expression finds what is there and cannot be read:
-so that it is found and reported, and never taken for missing.
+Each column of the contract is an expression over one column of the source. Where values must be
+read (numbers or yes and no in text, any date), a second expression finds the values that are there
+and cannot be read, so that they are reported and never count as missing. How people's details are
+read, such as a birthdate in text, is in `profiles`.
 """
 
 from __future__ import annotations
@@ -11,99 +12,101 @@ from dataclasses import dataclass
 from typing import Final
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.sources.find import LocatedSource
+from braze_pipeline.sources.places.located import LocatedSource
 from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import family, literal, quote
 from braze_pipeline.user_input import did_you_mean
-
-_NUMBERS = (
-    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER",
-    "UBIGINT", "UHUGEINT", "DECIMAL", "FLOAT", "DOUBLE",
-)  # fmt: skip
-_FLOATS = ("FLOAT", "DOUBLE")
-_ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS WITH TIME ZONE")
-_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2099
 """The years of dates that are read. DuckDB reads 24-03-01 as the year 24, which would sort before
-everything that happened; no order, consent or living person is older than 1900, and what is dated
-2100 or later was mistyped or stands for "never"."""
+everything else; no order, consent or living person is older than 1900, and a date in 2100 or later
+was mistyped or stands for "never"."""
 
-_YES = "('true', 't', 'yes', 'y', '1', '1.0')"
-_NO = "('false', 'f', 'no', 'n', '0', '0.0')"
+TRUE_WORDS: Final = "'true', 't', 'yes', 'y', '1'"
+FALSE_WORDS: Final = "'false', 'f', 'no', 'n', '0'"
+"""Words for true and false in lower case, as a list in SQL."""
 _WITH_OFFSET = r"[0-9]:[0-9]{2}.*(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
-"""A time of day that says where on earth: ``10:00Z``, ``10:00:00+01:00``."""
+"""A time of day with a zone or offset: ``10:00Z``, ``10:00:00+01:00``."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a column of ours is read.
+    """How a column of the contract is read.
 
     Attributes:
         theirs: The source's column; None where an optional one is not there.
         value: The value, in SQL.
-        unreadable: A condition in SQL for what is there and cannot be read; None if all can be.
+        invalid: A condition in SQL for a value that is there and cannot be read; None where every
+            value can.
     """
 
     column: SourceColumn
     theirs: str | None
     value: str
-    unreadable: str | None = None
+    invalid: str | None = None
 
 
 def reading(
-    column: SourceColumn, theirs: str | None, found: LocatedSource, *, table: str, time_zone: str
+    column: SourceColumn, theirs: str | None, located: LocatedSource, time_zone: str
 ) -> Reading:
     """How to read one column.
 
     Args:
-        column: Ours.
-        theirs: The name that the template maps, if it maps one.
-        found: The source.
-        table: The source table's name, for messages.
-        time_zone: Times without a zone are local to it, times with one are brought to it.
+        column: The column of the contract.
+        theirs: The source's column that the template maps to it, if any.
+        located: The source.
+        time_zone: Times without a zone are local to it; times with one are converted to it.
 
     Raises:
-        SourceChanged: the column is missing, or of a type that ours cannot be read from.
+        SourceChanged: the column is missing, or of a type that cannot be read as the contract's.
     """
-    name = found.column(theirs or column.name)
+    wanted = theirs or column.name
+    name = located.column(wanted)
     if name is None:
         if column.optional and theirs is None:
             return Reading(column, None, f"NULL::{column.type}")
-        wanted = theirs or column.name
         raise SourceChanged(
-            f"The source table {table} ({found.location}) has no column '{wanted}'. "
-            f"It has: {', '.join(found.columns)}.{did_you_mean(wanted, found.columns)}",
-            fix=f"Add the column, or map it under `sources: {table}: columns:` in defs.yaml.",
+            f"{located.title} has no column '{wanted}'. It has: "
+            f"{', '.join(located.columns)}.{did_you_mean(wanted, located.columns)}",
+            fix=f"Add the column, or map one to it under `sources: {located.name}: columns:` in "
+            "defs.yaml.",
         )
-    kind = found.columns[name].partition("(")[0]
-    if found.columns[name].endswith("]"):
-        kind = "LIST"
-    if column.type == "VARCHAR":
-        value = _text(quote(name), kind, column)
-    else:
-        value = _typed(quote(name), kind, column.type, time_zone)
+    type_ = located.columns[name]
+    value = _value(quote(name), type_, column, time_zone)
     if value is None:
         raise SourceChanged(
-            f"The source table {table} ({found.location}) has the column '{name}' as "
-            f"{found.columns[name]}, which cannot be read as {column.type}.",
-            fix=f"Write it as {column.type}, or map another column under `sources: {table}: "
+            f"{located.title} has the column '{name}' as {type_}, "
+            f"which cannot be read as {column.type}.",
+            fix=f"Write it as {column.type}, or map another column under `sources: {located.name}: "
             "columns:` in defs.yaml.",
         )
-    return Reading(column, name, value, _unreadable(quote(name), kind, column.type, value))
+    return Reading(column, name, value, _invalid(quote(name), type_, column.type, value))
 
 
-def _unreadable(column: str, kind: str, ours: ColumnType, value: str) -> str | None:
-    """The condition for what is there and none of ours; None where their type rules that out."""
-    if ours == "VARCHAR" or (ours == kind == "BOOLEAN"):
+def _value(column: str, type_: str, ours: SourceColumn, time_zone: str) -> str | None:
+    """The value in SQL; None where the source's type cannot be read as the contract's."""
+    match ours.type:
+        case "VARCHAR":
+            return _text(column, type_, ours)
+        case "BOOLEAN":
+            return _boolean(column, family(type_))
+        case "DOUBLE":
+            return _number(column, family(type_))
+        case _:
+            return column if type_ == ours.type else _time(column, type_, ours.type, time_zone)
+
+
+def _invalid(column: str, type_: str, ours: ColumnType, value: str) -> str | None:
+    """The condition for values that cannot be read; None where the type rules them out."""
+    if ours == "VARCHAR" or (ours == type_ == "BOOLEAN"):
         return None
-    if kind in {"VARCHAR", "ENUM"} or ours == "BOOLEAN":
+    if family(type_) == "text" or ours == "BOOLEAN":
         return f"trim({column}::VARCHAR) <> '' AND ({value}) IS NULL"
-    return f"NOT {_plausible(value, ours)}" if ours in {"DATE", "TIMESTAMP"} else None
+    return None if ours == "DOUBLE" else f"NOT {_plausible(value, ours)}"
 
 
-def what_is_read(ours: ColumnType) -> str:
+def accepted_values(ours: ColumnType) -> str:
     """What the values of a column must be, for messages."""
     if ours in {"DATE", "TIMESTAMP"}:
         return f"a {ours} in the years {FIRST_YEAR} to {LAST_YEAR}"
@@ -116,26 +119,27 @@ def _plausible(value: str, ours: ColumnType) -> str:
     )
 
 
-def _text(column: str, kind: str, ours: SourceColumn) -> str | None:
-    if kind in {"STRUCT", "MAP", "UNION", "BLOB", "BIT"} or kind == "LIST":
-        return None
+def _text(column: str, type_: str, ours: SourceColumn) -> str | None:
     text = f"{column}::VARCHAR"
-    if kind in _FLOATS:
-        # Ids that came through a spreadsheet or pandas: 12346.0 is the customer 12346.
-        text = (
-            f"CASE WHEN isfinite({column}) THEN CASE WHEN {column} = trunc({column}) "
-            f"AND abs({column}) < 1e15 THEN {column}::BIGINT::VARCHAR ELSE {text} END END"
-        )
-    elif kind in _TIMES[1:]:
-        text = (
-            f"CASE WHEN {column} = date_trunc('day', {column}) THEN {column}::DATE::VARCHAR "
-            f"ELSE {text} END"
-        )
+    match family(type_):
+        case "list" | "struct" | "binary":
+            return None
+        case "double":
+            # Ids that came through a spreadsheet or pandas: 12346.0 is the customer 12346.
+            text = (
+                f"CASE WHEN isfinite({column}) THEN CASE WHEN {column} = trunc({column}) "
+                f"AND abs({column}) < 1e15 THEN {column}::BIGINT::VARCHAR ELSE {text} END END"
+            )
+        case "timestamp":
+            text = (
+                f"CASE WHEN {column} = date_trunc('day', {column}) THEN {column}::DATE::VARCHAR "
+                f"ELSE {text} END"
+            )
     if ours.word:
         text = f"lower(trim({text}))"
-    if ours.identifier and kind == "VARCHAR":
-        # Most ids begin with a printable sign of ASCII. To trim those too, on every line of the
-        # orders, took two fifths of a pass over them.
+    if ours.identifier and type_ == "VARCHAR":
+        # Most ids begin with a printable ASCII character. Trimming those too, in every order line,
+        # took two fifths of the time of a pass over them.
         text = (
             f"CASE WHEN {column} >= '!' AND {column} < chr(127) THEN {column} "
             f"WHEN trim({column}) <> '' THEN {column} END"
@@ -143,50 +147,48 @@ def _text(column: str, kind: str, ours: SourceColumn) -> str | None:
     return text
 
 
-def _typed(column: str, kind: str, ours: ColumnType, time_zone: str) -> str | None:
-    if ours in {"TIMESTAMP", "DATE"}:
-        return _time(column, kind, ours, time_zone)
-    if ours == "BOOLEAN":
-        return _boolean(column, kind)
-    return _number(column, kind)
-
-
-def _time(column: str, kind: str, ours: ColumnType, time_zone: str) -> str | None:
+def _time(column: str, type_: str, ours: ColumnType, time_zone: str) -> str | None:
     zone = literal(time_zone)
-    if kind in _ZONED:
-        local = f"timezone({zone}, {column}::TIMESTAMPTZ)"
-    elif kind in _TIMES:
-        local = f"{column}::TIMESTAMP" if kind != "TIMESTAMP" else column
-        if kind == ours:
-            return column
-    elif kind in {"VARCHAR", "ENUM"}:
-        text = f"trim({column}::VARCHAR)"
-        read = (
-            f"CASE WHEN regexp_matches({text}, {literal(_WITH_OFFSET)}) "
-            f"THEN timezone({zone}, TRY_CAST({text} AS TIMESTAMPTZ)) "
-            f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
-        )
-        local = f"CASE WHEN {_plausible(read, 'TIMESTAMP')} THEN {read} END"
-    else:
-        return None
+    match family(type_):
+        case "instant":
+            local = f"timezone({zone}, {column}::TIMESTAMPTZ)"
+        case "date" | "timestamp":
+            local = f"{column}::TIMESTAMP"
+        case "text":
+            text = f"trim({column}::VARCHAR)"
+            read = (
+                f"CASE WHEN regexp_matches({text}, {literal(_WITH_OFFSET)}) "
+                f"THEN timezone({zone}, TRY_CAST({text} AS TIMESTAMPTZ)) "
+                f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
+            )
+            local = f"CASE WHEN {_plausible(read, 'TIMESTAMP')} THEN {read} END"
+        case _:
+            return None
     return local if ours == "TIMESTAMP" else f"({local})::DATE"
 
 
-def _number(column: str, kind: str) -> str | None:
-    if kind in {"VARCHAR", "ENUM"}:
-        column = f"TRY_CAST(trim({column}::VARCHAR) AS DOUBLE)"
-    elif kind not in _NUMBERS:
-        return None
-    elif kind not in _FLOATS:
-        return f"{column}::DOUBLE"
+def _number(column: str, family_: str) -> str | None:
+    match family_:
+        case "integer" | "decimal":
+            return f"{column}::DOUBLE"
+        case "text":
+            column = f"TRY_CAST(trim({column}::VARCHAR) AS DOUBLE)"
+        case "double":
+            pass
+        case _:
+            return None
     # NaN is how pandas writes a missing number.
     return f"CASE WHEN isfinite({column}) THEN {column}::DOUBLE END"
 
 
-def _boolean(column: str, kind: str) -> str | None:
-    if kind == "BOOLEAN":
+def _boolean(column: str, family_: str) -> str | None:
+    if family_ == "boolean":
         return column
-    if kind not in {"VARCHAR", "ENUM"} and kind not in _NUMBERS:
+    if family_ not in {"text", "integer", "decimal", "double"}:
         return None
     text = f"lower(trim({column}::VARCHAR))"
-    return f"CASE WHEN {text} IN {_YES} THEN true WHEN {text} IN {_NO} THEN false END"
+    # Numbers from pandas: 1.0 and 0.0.
+    return (
+        f"CASE WHEN {text} IN ({TRUE_WORDS}, '1.0') THEN true "
+        f"WHEN {text} IN ({FALSE_WORDS}, '0.0') THEN false END"
+    )

@@ -1,9 +1,9 @@
-"""A DuckDB of its own for the brand's SQL: the source tables are in it, and nothing else.
+"""A separate DuckDB for the brand's SQL, with the source tables and nothing else.
 
-Whoever writes the SQL decides what goes to Braze, and must not be able to send what they could not
+Whoever writes the SQL decides what goes to Braze, and must not be able to send what they may not
 read: a file of the machine, another brand's rows, the ledger. So the SQL runs in memory, apart from
 the warehouse, and once the sources are attached DuckDB opens no other file, loads no extension and
-takes no setting any more (DuckDB docs, "Securing DuckDB").
+accepts no settings (DuckDB docs, "Securing DuckDB"). Checks of the SQL's text are in `reach`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.sources.find import PARQUET, place_of
 from braze_pipeline.storage.warehouse import columns, literal, prepare, quote, resource_errors
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import SourceSettings
 
 BUILT: Final = "built"
-"""The database, in a file of ``scratch``, where the results of the brand's SQL go."""
+"""The database for the results of the brand's SQL, in a file of ``scratch``."""
 
 
 @contextmanager
@@ -34,9 +33,9 @@ def sealed(
     """A connection with the sources, and the database ``BUILT`` to put results in.
 
     Args:
-        sources: See ``attach_sources``, also for what is raised.
+        sources: See ``attach_sources``, also for the errors.
         time_zone: Likewise.
-        scratch: An empty private folder, for ``result_file`` and what does not fit in memory.
+        scratch: An empty private folder, for ``result_file`` and for what does not fit in memory.
 
     Raises:
         SourceChanged: a view of a source's database reads files of its own.
@@ -50,7 +49,7 @@ def sealed(
         con.execute(f"SET temp_directory = {literal(str(scratch / 'spilt'))}")
         con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT}")
         infos = attach_sources(con, sources, time_zone=time_zone)
-        _seal(con, sources)
+        _seal(con, infos)
         yield con, infos
 
 
@@ -59,34 +58,24 @@ def result_file(scratch: Path) -> Path:
     return scratch / f"{BUILT}.duckdb"
 
 
-def _seal(con: duckdb.DuckDBPyConnection, sources: Sequence[SourceSettings]) -> None:
-    """From here on only the sources' Parquet files are read; CSV was, and databases are open."""
-    files, folders = [], []
-    for source in sources:
-        place = None if source.database is not None else place_of(source)
-        if place is not None and place.is_dir():
-            folders.append(place)
-            # DuckDB follows links before it looks whether a file may be read.
-            files += [file for file in place.rglob("*.parquet") if file.is_symlink()]
-        elif place is not None and place.suffix.lower() in PARQUET:
-            files.append(place)
+def _seal(con: duckdb.DuckDBPyConnection, sources: Sequence[SourceInfo]) -> None:
+    """From here on, only files that the views of the sources open can be read."""
+    import duckdb
+
+    opens = [path for source in sources for path in source.opens]
+    folders = [path for path in opens if path.is_dir()]
+    files = [path for path in opens if path not in folders]
     for setting, paths in (("allowed_directories", folders), ("allowed_paths", files)):
         listed = ", ".join(literal(str(path)) for path in paths)
         con.execute(f"SET {setting} = [{listed}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
     for source in sources:
-        _check_view(con, source)
-
-
-def _check_view(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> None:
-    import duckdb
-
-    try:
-        columns(con, f"temp.{quote(source.name)}")
-    except duckdb.PermissionException as error:
-        raise SourceChanged(
-            f"The source table {source.name} ({source.relation} in {source.database}) is a view "
-            "that reads files of its own, and these are out of reach.",
-            fix="Make it a table, or give the files under `path:` in defs.yaml.",
-        ) from error
+        try:
+            columns(con, f"temp.{quote(source.name)}")
+        except duckdb.PermissionException as error:
+            raise SourceChanged(
+                f"The source table {source.name} ({source.location}) is a view that reads files "
+                "of its own, and these are out of reach.",
+                fix="Make it a table, or give the files under `path:` in defs.yaml.",
+            ) from error

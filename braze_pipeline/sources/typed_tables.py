@@ -1,27 +1,31 @@
-"""Which source tables there are, and their columns: one place, read by the loader and the docs."""
+"""The source tables with a typed contract, and their columns: data for the loader and the docs.
+
+How a column is brought to its type is in `readings`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final, Literal
 
 ColumnType = Literal["VARCHAR", "TIMESTAMP", "DATE", "DOUBLE", "BOOLEAN"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SourceColumn:
     """A column that a source table has, or may have.
 
     Attributes:
-        name: Our name for it; a template may map another.
-        type: Its DuckDB type in our view; ``VARCHAR`` keeps messy text as it is.
-        optional: NULL where the source lacks it.
-        identifier: Blank is none.
-        word: Case and surrounding spaces mean nothing.
+        name: Its name in the view; a template may map another column to it.
+        type: Its DuckDB type in the view; ``VARCHAR`` keeps messy text as it is.
+        optional: NULL where the source does not have it.
+        identifier: Blank text is no value.
+        word: Case and surrounding spaces do not matter.
     """
 
     name: str
     type: ColumnType = "VARCHAR"
+    _: KW_ONLY
     optional: bool = False
     identifier: bool = False
     word: bool = False
@@ -33,8 +37,8 @@ class SourceTable:
 
     Attributes:
         columns: In order; further columns of the source pass through.
-        key: The column that is there, and different, in each row.
-        dated_by: The column that tells how new the table is.
+        key: The column that must have a value of its own in each row.
+        dated_by: The column that shows how new the table is.
     """
 
     columns: tuple[SourceColumn, ...]
@@ -42,55 +46,49 @@ class SourceTable:
     dated_by: str | None = None
 
 
-_CUSTOMER = SourceColumn(name="customer_id", identifier=True)
+_CUSTOMER = SourceColumn("customer_id", identifier=True)
 
 TABLES: Final[dict[str, SourceTable]] = {
     "customers": SourceTable(
         key="customer_id",
         columns=(
             _CUSTOMER,
-            SourceColumn(name="given_name"),
-            SourceColumn(name="surname"),
-            SourceColumn(name="email"),
-            SourceColumn(name="phone"),
-            SourceColumn(name="city"),
-            SourceColumn(name="country"),
-            # Text: real tables hold dates in many forms, and the mapping reads them all.
-            SourceColumn(name="birthdate"),
-            SourceColumn(name="gender"),
-            SourceColumn(name="loyalty_status"),
-            SourceColumn(name="braze_id", identifier=True, optional=True),
-            SourceColumn(name="language", optional=True),
-            SourceColumn(name="time_zone", optional=True),
+            # The birthdate too is text: real tables have dates in many formats, and `profiles`
+            # reads them all.
+            *map(SourceColumn, ("given_name", "surname", "email", "phone", "city", "country")),
+            *map(SourceColumn, ("birthdate", "gender", "loyalty_status")),
+            SourceColumn("braze_id", identifier=True, optional=True),
+            SourceColumn("language", optional=True),
+            SourceColumn("time_zone", optional=True),
         ),
     ),
     "orders": SourceTable(
         dated_by="ordered_at",
         columns=(
-            SourceColumn(name="order_id", identifier=True),
+            SourceColumn("order_id", identifier=True),
             _CUSTOMER,
-            SourceColumn(name="ordered_at", type="TIMESTAMP"),
-            SourceColumn(name="product_id"),
-            SourceColumn(name="product_name"),
-            SourceColumn(name="quantity", type="DOUBLE"),
-            SourceColumn(name="unit_price", type="DOUBLE"),
+            SourceColumn("ordered_at", "TIMESTAMP"),
+            SourceColumn("product_id"),
+            SourceColumn("product_name"),
+            SourceColumn("quantity", "DOUBLE"),
+            SourceColumn("unit_price", "DOUBLE"),
         ),
     ),
     "consents": SourceTable(
         dated_by="changed_at",
         columns=(
             _CUSTOMER,
-            SourceColumn(name="channel", word=True),
-            SourceColumn(name="opted_in", type="BOOLEAN"),
-            SourceColumn(name="changed_at", type="TIMESTAMP"),
+            SourceColumn("channel", word=True),
+            SourceColumn("opted_in", "BOOLEAN"),
+            SourceColumn("changed_at", "TIMESTAMP"),
         ),
     ),
     "predictions": SourceTable(
         dated_by="predicted_on",
         columns=(
             _CUSTOMER,
-            SourceColumn(name="predicted_on", type="DATE"),
-            SourceColumn(name="predicted_clv", type="DOUBLE"),
+            SourceColumn("predicted_on", "DATE"),
+            SourceColumn("predicted_clv", "DOUBLE"),
         ),
     ),
 }

@@ -1,17 +1,18 @@
-"""SQL that a user owns: run as it is, with errors that name the file and the line.
+"""SQL that the brand owns: run as it is, with errors that name the file and the line.
 
-Texts of errors that come from data quote the data; those are told by their kind and place only.
+What belongs here: running such a file and putting DuckDB's errors into words. DuckDB's messages
+about data quote the data, so these are shown masked. What the SQL may reach is in `reach`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.errors import ConfigurationError, PipelineError, SourceChanged
+from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources import reach
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import disk_full, name_key
@@ -20,25 +21,27 @@ from braze_pipeline.user_input import did_you_mean, read_text
 if TYPE_CHECKING:
     import duckdb
 
-_FIX = "Fix the SQL; it is DuckDB's dialect, one SELECT over the source tables."
+    from braze_pipeline.settings import TemplateSettings
+
+_FIX = "Fix the SQL: one SELECT over the source tables, in DuckDB's dialect."
 
 
 def create_table(
     con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date, *, tables: Collection[str]
 ) -> None:
-    """Make a table of the result of a SQL file, for a day.
+    """Create a table with the result of a SQL file for one day.
 
     Args:
         con: A connection with the source tables and nothing else (``sources.sealed``).
         file: The SQL file.
-        name: The table, quoted as SQL has it.
+        name: The table to create, quoted.
         as_of: The value of ``$as_of``.
         tables: The source tables that the SQL may read.
 
     Raises:
-        ConfigurationError: the file is not one SELECT, reads something else than the tables, does
-            not use ``$as_of``, or cannot be run.
-        SourceChanged: a source file turned out damaged while it was read.
+        ConfigurationError: the file is not one SELECT, reads anything but the tables, does not use
+            ``$as_of``, or cannot be run.
+        SourceChanged: a source file turned out to be damaged while it was read.
     """
     import duckdb
 
@@ -52,31 +55,52 @@ def create_table(
     except duckdb.IOException as error:
         raise damaged(error) from error
     except duckdb.Error as error:
-        raise _told(file, error) from error
+        raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
+
+
+def require_columns(t: TemplateSettings, names: Iterable[str], readers: Mapping[str, str]) -> None:
+    """Refuse the brand's SQL when it lacks a column.
+
+    Args:
+        t: The template.
+        names: The columns that its SQL gives.
+        readers: The columns that are needed, each with what reads it, for the message.
+
+    Raises:
+        ConfigurationError: names the column, and the one that was probably meant.
+    """
+    given = {name_key(name): name for name in names}
+    for column, reader in readers.items():
+        if name_key(column) not in given:
+            raise ConfigurationError(
+                f"{t.attributes_sql} gives no column '{column}', which {reader} of the template "
+                f"{t.name!r} reads.{did_you_mean(column, given.values())}",
+                fix=f"Select {column} there and run the day again in full, or remove what reads it "
+                "from defs.yaml.",
+            )
 
 
 def _check_names(file: Path, described: Sequence[tuple[str, ...]]) -> None:
-    """Of two columns of one name DuckDB would make ``name`` and ``name_1``."""
+    """DuckDB would silently rename the second of two columns with one name to ``name_1``."""
     first: dict[str, str] = {}
     for name, *_ in described:
         if name_key(name) in first:
             raise ConfigurationError(
                 f"{file} gives two columns that SQL cannot tell apart: {first[name_key(name)]} and "
                 f"{name}.",
-                fix="Give one of them another name (`AS`), or exclude it (`SELECT c.* EXCLUDE "
-                "(name)`).",
+                fix="Rename one of them (`AS`), or exclude it (`SELECT c.* EXCLUDE (name)`).",
             )
         first[name_key(name)] = name
 
 
 def damaged(error: Exception) -> Exception:
-    """What it means that a source was found, and then could not be read to its end."""
+    """The error for a source that was found and then could not be read to its end."""
     if disk_full(error, Path()) is not None:
-        return error  # told by whoever opened the warehouse, with its path
+        return error  # whoever opened the warehouse reports it, with the path
     return SourceChanged(
         f"A source table could not be read to its end: {reason(error)}",
-        fix="Check that its files are whole, of the same columns and types, and that nothing "
-        "replaces them while they are read.",
+        fix="Check that its files are complete and have the same columns and types, and that "
+        "nothing replaces them while they are read.",
     )
 
 
@@ -87,23 +111,23 @@ def _checked(con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]
     try:
         statements = con.extract_statements(sql)
     except duckdb.Error as error:
-        raise _told(file, error) from error
+        raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise ConfigurationError(
             f"{file} is not one SELECT statement.",
-            fix="Put what leads up to it into WITH; the pipeline makes the table itself.",
+            fix="Put preparing steps into WITH; the pipeline creates the table itself.",
         )
     _check_reach(con, file, sql, tables)
     parameters = set(statements[0].named_parameters)
     if "as_of" not in parameters:
         raise ConfigurationError(
-            f"{file} does not use $as_of: every day would be the same, and know the future.",
+            f"{file} does not use $as_of: every day would give the same rows, later data included.",
             fix="Use only rows dated before `$as_of + INTERVAL 1 DAY`.",
         )
     if len(parameters) > 1:
         others = ", ".join(f"${one}" for one in sorted(parameters - {"as_of"}))
         raise ConfigurationError(
-            f"{file} uses {others}, which nothing gives a value to.",
+            f"{file} uses {others}, which have no value.",
             fix="$as_of is the only parameter.",
         )
     return sql
@@ -113,7 +137,7 @@ def _check_reach(
     con: duckdb.DuckDBPyConnection, file: Path, sql: str, tables: Collection[str]
 ) -> None:
     try:
-        found = reach.beyond(reach.parse(con, sql)[0], tables)
+        found = reach.find_out_of_reach(reach.parse(con, sql)[0], tables)
     except ValueError as error:
         raise ConfigurationError(f"{file} cannot be run: {error}", fix=_FIX) from error
     if found is None:
@@ -121,19 +145,15 @@ def _check_reach(
     before = sql.encode()[: found.at]
     line = f" (line {before.count(10) + 1})" if found.at < len(sql.encode()) else ""
     raise ConfigurationError(
-        f"{file} uses {found.what}{line}, which is out of its reach: it sees the source tables and "
-        f"its own WITH.{did_you_mean(found.what, tables)}",
-        fix=f"The source tables are {', '.join(tables)}; table functions that may be used are "
+        f"{file} uses {found.what}{line}, which is out of its reach: it sees only the source "
+        f"tables and its own WITH.{did_you_mean(found.what, tables)}",
+        fix=f"The source tables are {', '.join(tables)}; the table functions that may be used are "
         f"{', '.join(sorted(reach.TABLE_FUNCTIONS))}.",
     )
 
 
-def _told(file: Path, error: Exception) -> PipelineError:
-    return ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX)
-
-
 def reason(error: Exception) -> str:
-    """Why DuckDB refused a statement, in its own words where these cannot hold data."""
+    """Why DuckDB refused a statement, in its own words; values of the data are masked."""
     import duckdb
 
     text, _, place = str(error).partition("\n\nLINE ")
@@ -149,7 +169,7 @@ def reason(error: Exception) -> str:
             duckdb.IOException,
         ),
     ):
-        # Such texts quote values, between signs or bare.
+        # Such messages contain values, quoted or bare.
         text = re.sub(r"(['\"]).*\1", lambda found: mask(found[0]) or "", text)
         text = re.sub(r"\d", "9", text)
     return f"{text.rstrip('.')}{where}."

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from braze_pipeline import private
 from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
@@ -70,6 +70,8 @@ def family(type_: str) -> str:
         return "struct"
     if bare.startswith("DECIMAL"):
         return "decimal"
+    if bare.startswith("ENUM"):
+        return "text"
     return _FAMILIES.get(bare, "other")
 
 
@@ -85,6 +87,9 @@ _FAMILIES = {
     "TIMESTAMP_MS": "timestamp",
     "TIMESTAMP_NS": "timestamp",
     "TIMESTAMP WITH TIME ZONE": "instant",
+    "TIMESTAMP_NS WITH TIME ZONE": "instant",
+    "BLOB": "binary",
+    "BIT": "binary",
 } | {
     f"{sign}{size}INT{end}": "integer"
     for sign in ("", "U")
@@ -227,6 +232,13 @@ def columns(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, s
     """Name and DuckDB type of each column of a table, view or query."""
     rows = con.execute(f"DESCRIBE {relation}").fetchall()
     return tuple((str(row[0]), str(row[1])) for row in rows)
+
+
+def single_row(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: object = None
+) -> tuple[Any, ...]:
+    """The row of a query that always gives exactly one, such as an aggregate over a table."""
+    return con.execute(query, parameters).fetchall()[0]
 
 
 @contextmanager

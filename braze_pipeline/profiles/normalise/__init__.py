@@ -1,6 +1,6 @@
 """Raw values to canonical ones, one value at a time, as pure functions.
 
-What belongs here: reading what people and systems write. What does not: when it is called; a
+What belongs here: readers of what people and systems write. What does not: when they are called; a
 value is read once and then cached (`profiles.cache`).
 """
 
@@ -23,12 +23,12 @@ class Reader:
     """One way to read raw values.
 
     Attributes:
-        name: As the cache knows it.
-        version: Counted up whenever the outcome for some raw value changes: then the cache's
-            values of older versions are read anew.
-        read: Raw text and parameters to an outcome; never raises.
-        too_long: The code for a text that is too long to be read at all.
-        longest: Characters of the longest text that is.
+        name: Its name in the cache.
+        version: Raise it whenever the outcome for some raw value changes: cached outcomes of
+            older versions are then read again.
+        read: From raw text and parameters to an outcome; never raises.
+        too_long: The code for text that is too long to be read at all.
+        longest: The longest text that is read, in characters.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Reader:
 
 
 _JSON: Final = 1_000_000
-"""Characters of JSON text: white space may make it longer than what may leave."""
+"""Characters of JSON text: white space may make it longer than what may be sent."""
 
 _ALL: Final = (
     Reader("email", 1, contact.email, "email_unreadable"),

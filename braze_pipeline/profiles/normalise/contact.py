@@ -1,4 +1,7 @@
-"""Phone numbers and e-mail addresses, by libraries made for them and with no network."""
+"""Phone numbers and e-mail addresses, read by libraries made for them and without the network.
+
+The patterns of values that need no reading are here too; `columns` uses them in SQL.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,28 @@ INTERNATIONAL: Final = "^\\s*(?:tel:)?\\s*[(\\[]?\\s*(?:[+\uff0b]|00\\s*[1-9])"
 _INTERNATIONAL: Final = re.compile(INTERNATIONAL)
 
 _LEADS: Final = {"1": "[2-9]", "7": "[1-79]", "44": "[2-9]", "61": "[2-9]", "86": "[2-9]"}
-"""First digits after the calling code that no national prefix can be taken for."""
+"""First digits after the calling code that cannot be mistaken for a national prefix."""
 
 _SIMPLE_PREFIX: Final = frozenset({"1", "7", "44", "55", "57", "61", "81", "82", "86"})
 
 _SHORTEST, _LONGEST = 6, 12
-"""Digits after the calling code that the fast path takes."""
+"""Digits after the calling code that the fast path accepts."""
 
 FAST_EMAIL: Final = (
     r"[a-z0-9_-]{1,20}([.+][a-z0-9_-]{1,20}){0,2}"
     r"@([a-z0-9]([a-z0-9]|-[a-z0-9]){0,20}\.){1,3}[a-z]{2,12}"
 )
-"""Addresses that are canonical as they stand (RE2 and Python); the rest goes the long way."""
+"""Addresses that are canonical already (RE2 and Python); all others go to the reader."""
 
 SLOW_EMAIL_ENDS: Final = r"(\.(arpa|invalid|local|localhost|onion|test)$|@xn--|\.xn--)"
-"""Ends and marks of domains that the long way must judge."""
+"""Endings and parts of domains that the reader must decide on."""
 
 
 def phone(raw: str, region: str) -> Outcome:
     """A phone number to E.164.
 
     A number written with + or 00 must be possible: its calling code exists and its length fits.
-    A national one is a guess at the region's numbering plan, so it must be valid there.
+    A national number is read by the region's numbering plan, so it must be valid there.
 
     Args:
         raw: The text.
@@ -66,10 +69,10 @@ def phone(raw: str, region: str) -> Outcome:
 
 @cache
 def fast_phone() -> str:
-    """A pattern (RE2) for numbers that are E.164 as they stand.
+    """A pattern (RE2) for numbers that are E.164 already.
 
-    Only calling codes whose national prefix cannot be mistaken for a part of the number; the rest
-    goes the long way.
+    Only for calling codes whose national prefix cannot be mistaken for a part of the number; all
+    other numbers go to the reader.
     """
     import phonenumbers
 
@@ -99,7 +102,7 @@ def email(raw: str, _: str = "") -> Outcome:
     """An e-mail address to lower case with an ASCII domain; RFC syntax, no network.
 
     An address whose local part is not ASCII is refused: few systems deliver to it, and Braze
-    rejects the whole object for an address that it does not accept.
+    rejects the whole object if it does not accept the address.
     """
     from email_validator import EmailNotValidError, validate_email
 
@@ -108,7 +111,7 @@ def email(raw: str, _: str = "") -> Outcome:
         return bad("email_not_ascii")
     try:
         with warnings.catch_warnings():
-            # Its domain library warns of some code points instead of refusing them.
+            # The library for domains warns about some code points instead of refusing them.
             warnings.simplefilter("ignore")
             found = validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except (EmailNotValidError, UnicodeError, ValueError):

@@ -1,20 +1,21 @@
 """Dates and instants as text, in the usual formats.
 
-A date like 03/04/1990 has two readings. Which one holds is the attribute's ``date_order``; without
-one such a date is refused rather than guessed. Two-digit years are refused for the same reason.
+A date like 03/04/1990 can be read in two ways. The attribute's ``date_order`` decides; without one
+such a date is refused rather than guessed. Two-digit years are refused for the same reason. Dates
+of orders and consents are not read here but in `sources.readings`, which is stricter.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from braze_pipeline.braze import limits
+from braze_pipeline.braze.nested import utc_moment
 from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 from braze_pipeline.wordlists import meanings
 
@@ -47,11 +48,11 @@ _INSTANT: Final = re.compile(
 
 
 def calendar_date(raw: str, order: str) -> Outcome:
-    """A date as text to ``YYYY-MM-DD``; the time of day, where there is one, is left out.
+    """A date as text to ``YYYY-MM-DD``; a time of day is dropped.
 
     Args:
         raw: The text.
-        order: ``dmy``, ``mdy`` or ``reject``: how to read a date that has both readings.
+        order: ``dmy``, ``mdy`` or ``reject``: how to read a date that can be read both ways.
     """
     text = " ".join(unicodedata.normalize("NFKC", raw).split())
     try:
@@ -74,7 +75,7 @@ def instant(raw: str, params: str) -> Outcome:
 
     Args:
         raw: The text. A date alone is its midnight in UTC, as Braze reads it.
-        params: The time zone of texts with no offset, and the order of dates: ``zone|order``.
+        params: The time zone of texts without an offset, and the order of dates: ``zone|order``.
     """
     zone, _, order = params.rpartition("|")
     text = " ".join(unicodedata.normalize("NFKC", raw).split())
@@ -85,7 +86,7 @@ def instant(raw: str, params: str) -> Outcome:
         day = calendar_date(raw, order)
         return good(f"{day.value} 00:00:00.000") if day.value is not None else day
     try:
-        moment = _moment(found, zone)
+        moment = utc_moment(found, ZoneInfo(zone))
     except (ValueError, OverflowError):
         return bad("date_impossible")
     if not limits.MIN_YEAR <= moment.year <= limits.MAX_YEAR:
@@ -94,7 +95,7 @@ def instant(raw: str, params: str) -> Outcome:
 
 
 class _AmbiguousError(Exception):
-    """Day and month cannot be told apart."""
+    """Day and month cannot be distinguished."""
 
 
 def _parts(text: str, order: str) -> tuple[int, int, int] | None:
@@ -119,7 +120,7 @@ def _worded(text: str) -> tuple[int, int, int] | None:
 
 
 def _day_and_month(first: int, second: int, order: str) -> tuple[int, int]:
-    """Day and month of two numbers; one above 12 can only be the day, whatever the order."""
+    """Day and month from two numbers; one above 12 can only be the day, whatever the order."""
     months = 12
     if first == second or (first > months >= second):
         return first, second
@@ -128,23 +129,3 @@ def _day_and_month(first: int, second: int, order: str) -> tuple[int, int]:
     if order == "reject":
         raise _AmbiguousError
     return (first, second) if order == "dmy" else (second, first)
-
-
-def _moment(found: re.Match[str], zone: str) -> datetime:
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
-    micro = int((fraction or "0").ljust(6, "0")[:6])
-    moment = datetime(
-        int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro, UTC
-    )
-    if offset is None:
-        return moment.replace(tzinfo=_zone(zone)).astimezone(UTC)
-    if offset.upper() in {"Z", "UTC", "GMT"}:
-        return moment
-    shown = offset if len(offset) > len("+hh") else f"{offset}:00"
-    away = datetime.fromisoformat(f"2000-01-01T00:00{shown}").tzinfo
-    return moment.replace(tzinfo=away).astimezone(UTC)
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

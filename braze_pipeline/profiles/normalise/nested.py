@@ -1,8 +1,11 @@
-"""Nested values as JSON text, to their canonical JSON text."""
+"""Nested values as JSON text, to their canonical JSON text.
+
+The rules for nested values are in `braze.nested` and `braze.shapes`; here text becomes JSON and
+back.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def object_(raw: str, zone: str) -> Outcome:
-    """A JSON object; date-times in it with no offset are of the time zone ``zone``."""
-    return _outcome(raw, lambda value: canonical_object(value, zone=_zone(zone)))
+    """A JSON object; times in it without an offset are in the time zone ``zone``."""
+    return _outcome(raw, lambda value: canonical_object(value, zone=ZoneInfo(zone)))
 
 
 def objects(raw: str, zone: str) -> Outcome:
-    """A JSON array of objects; as for `object_`."""
-    return _outcome(raw, lambda value: list(canonical_objects(value, zone=_zone(zone))))
+    """A JSON array of objects; see `object_`."""
+    return _outcome(raw, lambda value: list(canonical_objects(value, zone=ZoneInfo(zone))))
 
 
 def array(raw: str, order: str) -> Outcome:
@@ -55,8 +58,3 @@ def _outcome(raw: str, canonical: Callable[[Json], Json]) -> Outcome:
         return bad(problem.code)
     except RecursionError:
         return bad("nested_too_deep")
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

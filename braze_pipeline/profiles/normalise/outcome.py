@@ -1,4 +1,4 @@
-"""What normalising one raw value gives: its canonical text, or the code of what is wrong."""
+"""What a reader gives for one raw value: its canonical text, or the code of what is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         value: The canonical value as text; None with a problem.
-        problem: A code of `reasons.REASONS`; None with a value.
+        problem: A code of ``reasons.yaml``; None with a value.
     """
 
     value: str | None

@@ -1,8 +1,8 @@
 """Countries, languages and time zones in many spellings, to their codes.
 
-Names come from pycountry (ISO 3166 and 639 with translations) and the IANA database; what neither
-knows is decided in the word lists beside this file. A code is never guessed by leaving accents out:
-Áo is Austria in Vietnamese, and AO is Angola.
+Names come from pycountry (ISO 3166 and 639 with translations) and the IANA database; other words
+are in the word lists next to this file. A code is never guessed by dropping accents: Áo is Austria
+in Vietnamese, and AO is Angola.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import unicodedata
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import available_timezones
 
 from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
@@ -23,15 +23,14 @@ _TRANSLATIONS: Final = """
     ar bg ca cs da de el es et eu fi fr gl he hi hr hu id is it ja ko lt lv nb nl nn pl pt pt_BR
     ro ru sk sl sr sv th tr uk vi zh_CN zh_TW
 """
-
-"""Languages whose country names are well kept; others hold names of wrong countries."""
+"""Languages with reliable country names; in others some names belong to the wrong country."""
 
 _LISTS: Final = Path(__file__).parent
 _NOT_ONE: Final = "-"
 _LONGEST_CODE: Final = 3
 _NO_PLACE: Final = frozenset({"Factory", "localtime", "posixrules", "leapseconds", "tzdata.zi"})
 
-_SIGNS: Final = re.compile(r"[\W_]+")
+_NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
 @cache
@@ -45,9 +44,7 @@ def country_codes() -> tuple[str, ...]:
 @cache
 def language_codes() -> tuple[str, ...]:
     """All codes of ISO 639-1. Braze's own list is not published beyond that."""
-    import pycountry
-
-    return tuple(sorted(language.alpha_2 for language in _two_letter(pycountry)))
+    return tuple(sorted(language.alpha_2 for language in _languages()))
 
 
 @cache
@@ -98,7 +95,7 @@ def _zones() -> dict[str, str]:
 
 @cache
 def _country_words() -> dict[str, str]:
-    """Ours, and every word that pycountry knows for exactly one country, the English ones first."""
+    """Our own words, then those that pycountry has for exactly one country, English ones first."""
     import pycountry
 
     words = meanings(_LISTS / "countries.txt")
@@ -131,16 +128,14 @@ def _translated_countries() -> dict[str, set[str]]:
 @cache
 def _language_words() -> dict[str, str]:
     """Codes of two and three letters, English names, and each language's name for itself."""
-    import pycountry
-
     words = meanings(_LISTS / "languages.txt")
-    for one in _two_letter(pycountry):
+    for one in _languages():
         for part in ("alpha_2", "alpha_3", "bibliographic", "name", "common_name"):
             word = _word(getattr(one, part, ""))
             words.setdefault(word, one.alpha_2)
-            # "Greek, Modern (1453-)" and "Nepali (macrolanguage)" are known by their first word.
+        # "Greek, Modern (1453-)" and "Nepali (macrolanguage)" are known by their first word.
         words.setdefault(_word(re.split(r"[,(]", one.name)[0]), one.alpha_2)
-    for one in _two_letter(pycountry):
+    for one in _languages():
         own = _own_name(one.alpha_2, one.name)
         if own is not None:
             words.setdefault(_word(own), one.alpha_2)
@@ -158,36 +153,32 @@ def _own_name(code: str, english: str) -> str | None:
     return None if own == english else own
 
 
-def _two_letter(pycountry: object) -> list[_Language]:
-    every: list[_Language] = list(pycountry.languages)  # type: ignore[attr-defined]
-    return [one for one in every if hasattr(one, "alpha_2")]
+@cache
+def _languages() -> list[Any]:
+    """The languages of pycountry that have a code of two letters."""
+    import pycountry
 
-
-class _Language:
-    """The part of pycountry's language record that is read here."""
-
-    alpha_2: str
-    name: str
+    return [one for one in pycountry.languages if hasattr(one, "alpha_2")]
 
 
 def _word(text: str) -> str:
-    """Lower case, width folded, every other sign a single space."""
+    """Lower case and normal width, with a single space for everything but letters and digits."""
     flat = unicodedata.normalize("NFKC", text).casefold().replace("&", " and ")
-    # Marks are vowels in many scripts, so only signs that are neither letter nor mark go.
-    kept = "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in flat)
-    return _SIGNS.sub(" ", kept).strip() if kept.isascii() else " ".join(kept.split())
+    # Marks are vowels in many scripts, so they are kept.
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in flat)
+    return _NOT_WORD.sub(" ", kept).strip() if kept.isascii() else " ".join(kept.split())
 
 
 def _bare(word: str) -> str:
-    """A word without accents, unless it would be as short as a code then."""
+    """A word without accents, unless that would make it as short as a code."""
     flat = unicodedata.normalize("NFKD", word)
-    bare = "".join(sign for sign in flat if not unicodedata.combining(sign))
+    bare = "".join(c for c in flat if not unicodedata.combining(c))
     return bare if len(bare) > _LONGEST_CODE else word
 
 
 def _flag(text: str) -> str | None:
-    """The country of a flag emoji: two regional indicator signs."""
-    letters = [ord(sign) - 0x1F1E6 for sign in text]
+    """The country of a flag emoji: two regional indicators."""
+    letters = [ord(c) - 0x1F1E6 for c in text]
     if len(letters) != len("GB") or not all(0 <= letter < 26 for letter in letters):  # noqa: PLR2004
         return None
     code = "".join(chr(ord("A") + letter) for letter in letters)

@@ -27,8 +27,8 @@ def _word(text: str) -> str:
 def gender(raw: str, _: str = "") -> Outcome:
     """A word or letter for a gender to Braze's code.
 
-    "Unknown" is no code of Braze's but the lack of one: it is refused, so that what Braze has
-    stays. Digits are refused as well: systems disagree on which is which.
+    "Unknown" is not a code that Braze accepts but the lack of one: it is refused, so that Braze
+    keeps what it has. Digits are refused too: systems disagree on which means what.
     """
     code = _codes().get(_word(raw))
     if code == _NOT_STATED:

@@ -110,15 +110,12 @@ def test_a_rerun_replaces_its_day_and_no_other(
     ).fetchall() == [(DAY - timedelta(days=1), 2), (DAY, 2)]
 
 
-def test_the_tables_columns_follow_the_sql_and_it_is_told(
+def test_the_columns_of_the_table_follow_the_sql(
     con: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     before = DAY - timedelta(days=1)
     build(con, write("customer_id, 1 AS a, '12' AS b, [1] AS c, 1 AS d"), before)
-    found = build(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
-    assert found.schema_change.added == ("e",)
-    assert found.schema_change.removed == ("a",)
-    assert found.schema_change.retyped == ("b", "c")
+    build(con, write("customer_id, 12 AS b, 'x' AS c, 2 AS D, 3 AS e"), DAY)
     assert {"b": "INTEGER", "c": "VARCHAR", "D": "INTEGER", "e": "INTEGER"}.items() <= columns(
         con
     ).items()

@@ -14,7 +14,7 @@ def test_messy_contact_data_leaves_in_braze_s_own_form(world: World) -> None:
     t = template(
         field_of("first_name"),
         field_of("email"),
-        field_of("phone"),
+        field_of("phone", region_column="country"),
         field_of("country"),
         field_of("dob", date_order="dmy"),
         field_of("gender"),

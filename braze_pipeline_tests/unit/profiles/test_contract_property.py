@@ -172,7 +172,7 @@ TYPED: dict[str, tuple[ValueType, st.SearchStrategy[Any], pa.DataType]] = {
 }
 
 ATTRIBUTES: tuple[AttributeSettings, ...] = (
-    *(field_of(name) for name in FIELD_NAMES),
+    *(field_of(name, region_column="country" if name == "phone" else None) for name in FIELD_NAMES),
     *(custom(name, type_) for name, (type_, _, _) in TYPED.items()),
 )
 KINDS = {name: type_.value for name, (type_, _, _) in TYPED.items()}

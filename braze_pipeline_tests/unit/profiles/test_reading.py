@@ -16,7 +16,9 @@ from braze_pipeline_tests.profiles_world import World, custom, field_of, templat
 def test_a_national_number_belongs_to_the_customers_country_else_to_the_default(
     world: World,
 ) -> None:
-    t = template(field_of("phone"), field_of("country"), default_region="GB")
+    t = template(
+        field_of("phone", region_column="country"), field_of("country"), default_region="GB"
+    )
     rows = (
         "('a', '06 12 34 56 78', 'France'), ('b', '07911 123456', 'Unspecified'), "
         "('c', '07911 123456', NULL), ('d', '07911 123456', 'FR'), ('e', '+447911123456', 'FR')"
@@ -114,11 +116,11 @@ def test_no_value_is_in_the_exception_of_a_broken_mapping(world: World) -> None:
     import pyarrow as pa
 
     from braze_pipeline.errors import ContractBroken
-    from braze_pipeline.profiles import build_schema
+    from braze_pipeline.profiles import schema
 
     t = template(custom("A", ValueType.INTEGER))
-    frame = contract.frame_of(pa.table({"__user_id": ["planted-1"], "A": ["planted-2"]}))
+    frame = schema.frame_of(pa.table({"__user_id": ["planted-1"], "A": ["planted-2"]}))
     with pytest.raises(ContractBroken) as found:
-        contract.refusals(build_schema(t), frame, (), first=0)
+        schema.refusals(schema.build_schema(t), frame, (), first=0)
     assert "planted" not in str(found.value)
     assert found.value.__suppress_context__

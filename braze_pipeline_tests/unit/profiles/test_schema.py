@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
 from braze_pipeline.braze.values import first_broken_rule
-from braze_pipeline.profiles import build_schema
-from braze_pipeline.profiles.contract import frame_of
-from braze_pipeline.profiles.schema import rules_of
+from braze_pipeline.profiles.rules import rules_of
+from braze_pipeline.profiles.schema import build_schema, frame_of
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.profiles_world import DAY, custom, field_of, template
 

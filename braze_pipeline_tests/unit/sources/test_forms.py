@@ -193,7 +193,7 @@ def test_missing_places_are_told_one_by_one(con: duckdb.DuckDBPyConnection, tmp_
         db.execute("CREATE TABLE order_lines (a INT)")
     for source, told in (
         (SourceSettings(name="orders", path=tmp_path / "no.csv"), "there is no file or folder"),
-        (SourceSettings(name="orders", path=tmp_path), "holds no Parquet file"),
+        (SourceSettings(name="orders", path=tmp_path), "contains no Parquet file"),
         (SourceSettings(name="orders"), "no place is configured"),
         (
             SourceSettings(name="orders", database=tmp_path / "no.duckdb", relation="o"),

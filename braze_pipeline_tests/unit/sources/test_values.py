@@ -303,7 +303,7 @@ def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "is empty"), ("customer_id,a,A\n1,2,3\n", "several columns of one name")],
+    [("", "is empty"), ("customer_id,a,A\n1,2,3\n", "several columns with the same name")],
 )
 def test_a_csv_without_a_usable_header_is_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, told: str

@@ -1,7 +1,7 @@
-"""How a CSV file is to be read, told by its header line.
+"""How to read a CSV file, as decided by its header line.
 
-DuckDB can guess the form of a CSV file from its first rows, but then a broken row changes the guess
-instead of being an error. The header alone decides here.
+DuckDB can guess the format of a CSV file from its first rows, but then a broken row changes the
+guess instead of being an error. Here the header alone decides, and every column is text.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-def reader(name: str, file: Path) -> str:
+def relation(name: str, file: Path) -> str:
     """The call of ``read_csv`` that reads all columns as text.
 
-    A type guessed from the first rows would fail, or change values, at a later one.
+    Types guessed from the first rows would fail at a later row, or change its values.
 
     Raises:
-        SourceChanged: the file is empty or not UTF-8, or two columns have one name.
+        SourceChanged: the file is empty or not UTF-8, or two columns have the same name.
     """
     header, delimiter = _header(name, file)
     columns = [column.strip() or f"column{n}" for n, column in enumerate(header)]
-    folded = [name_key(column) for column in columns]
-    twice = sorted({c for c in columns if folded.count(name_key(c)) > 1})
-    if twice:
+    keys = [name_key(column) for column in columns]
+    repeated = sorted({c for c in columns if keys.count(name_key(c)) > 1})
+    if repeated:
         raise SourceChanged(
-            f"The source table {name} ({file}) has several columns of one name: "
-            f"{', '.join(twice)}.",
+            f"The source table {name} ({file}) has several columns with the same name: "
+            f"{', '.join(repeated)}.",
             fix="Name each column once in the header line.",
         )
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
@@ -52,12 +52,12 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
     except (UnicodeDecodeError, gzip.BadGzipFile) as error:
         raise SourceChanged(
             f"The source table {name} cannot be read: {file} is not UTF-8.",
-            fix="Write it anew as UTF-8, or as Parquet.",
+            fix="Export it again as UTF-8, or as Parquet.",
         ) from error
     if not line.strip():
         raise SourceChanged(
             f"The source table {name} cannot be read: {file} is empty.",
-            fix="A CSV file has a header line, also when it has no rows.",
+            fix="A CSV file needs a header line even when it has no rows.",
         )
     read = [(next(csv.reader([line.rstrip("\r\n")], delimiter=d)), d) for d in _DELIMITERS]
     return max(read, key=lambda one: len(one[0]))

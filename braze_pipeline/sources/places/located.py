@@ -1,0 +1,103 @@
+"""What a place gives: a relation that DuckDB can query, and its columns.
+
+What belongs here: what all places share. How one of them finds its tables is in its own module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.errors import SourceChanged
+from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.warehouse import name_key
+
+if TYPE_CHECKING:
+    import duckdb
+
+_DAMAGE: Final = {
+    "unicode": "is not UTF-8",
+    "utf-8": "is not UTF-8",
+    "expected number of columns": "has a row with another number of columns than the header",
+    "quote": "has a quotation mark that is never closed, or text after a closing one",
+    "csv error on line": "has a row that is not valid CSV",
+    "schema mismatch": "has files whose columns are of different types",
+}
+"""What DuckDB's errors mean, by words in them; the first match counts."""
+
+
+@dataclass(frozen=True)
+class LocatedSource:
+    """A source table where it was found.
+
+    Attributes:
+        name: The name of the source table.
+        location: File, folder or relation, for messages.
+        relation: What to put after FROM.
+        columns: Its own columns with their DuckDB types.
+        text: All columns are text that was not interpreted yet (CSV). It is read once, into a
+            temporary table.
+        opens: The files and folders that DuckDB opens while the relation is queried.
+    """
+
+    name: str
+    location: str
+    relation: str
+    columns: dict[str, str]
+    text: bool = False
+    opens: tuple[Path, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """How messages begin."""
+        return f"The source table {self.name} ({self.location})"
+
+    def column(self, name: str) -> str | None:
+        """A column by name, as SQL finds it."""
+        return next((c for c in self.columns if name_key(c) == name_key(name)), None)
+
+
+def describe(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    relation: str,
+    location: str,
+    *,
+    text: bool = False,
+    opens: tuple[Path, ...] = (),
+) -> LocatedSource:
+    """A relation with its columns; see `LocatedSource`.
+
+    Raises:
+        SourceChanged: DuckDB cannot read it.
+    """
+    import duckdb
+
+    try:
+        columns = dict(warehouse.columns(con, f"SELECT * FROM {relation}"))
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        # A view that does not work; such errors name tables and columns, never values.
+        raise SourceChanged(
+            f"The source table {name} cannot be read from {location}: {error}",
+            fix="Fix the view, and qualify the names in it.",
+        ) from error
+    except duckdb.Error as error:
+        raise damaged_file(name, location, error) from error
+    return LocatedSource(name, location, relation, columns, text, opens)
+
+
+def damaged_file(name: str, location: str, error: Exception) -> SourceChanged:
+    """DuckDB's error about a file, without the line of data that it quotes."""
+    text = str(error).lower()
+    line = re.search(r"csv error on line: (\d+)", text)
+    where = f", line {line[1]}" if line else ""
+    what = next(
+        (meaning for words, meaning in _DAMAGE.items() if words in text),
+        "is empty, damaged, or not in the format that its name says",
+    )
+    return SourceChanged(
+        f"The source table {name} cannot be read: {location}{where} {what}.",
+        fix="Export it again: as Parquet, or as CSV in UTF-8 with a header line.",
+    )
