@@ -68,39 +68,55 @@ def resolve_attributes(
         personal_columns: Columns that some template over the same SQL sends as personal data.
         lineage: Of the template's SQL; needed only for ``restricted_pii``.
     """
-    identifier_column = part.identifier_column or _default_identifier(destination)
+    identifier_column = part.identifier_column
+    if identifier_column is None:
+        identifier_column = "braze_id" if destination.identifier == "braze_id" else CUSTOMER
     attributes: list[AttributeSettings] = []
     dropped: list[str] = []
+    withheld: list[str] = []
+    first: dict[str, str] = {}
     for index, item in enumerate(part.attributes):
+        here = problems.at("attributes", index)
         name = _name(item)
         if name == destination.identifier:
             identifier_column = item.column
-        elif name in UNSENT_CONSENT:
+            continue
+        if name in UNSENT_CONSENT:
             dropped.append(item.column)
-        else:
-            here = problems.at("attributes", index)
-            _check(name, item, here)
-            attribute = _attribute(name, item, part, personal_columns)
-            attributes.append(_with_leave_value(attribute, here.at("on_leave"), zone))
-    _check_duplicates(attributes, part, problems.at("attributes"))
-    everything = [attribute.name for attribute in attributes]
+            continue
+        _check(name, item, here)
+        # Names without a letter or digit have no comparison key.
+        key = names.comparison_key(name) or name
+        if key in first:
+            here.add(
+                f"{name!r} is used twice (also {first[key]!r}). Braze treats names that differ "
+                "only in case, spacing or punctuation as different attributes."
+            )
+        first.setdefault(key, name)
+        attribute = _attribute(name, item, part, personal_columns)
+        attribute = _on_leave(attribute, item, here.at("on_leave"), zone)
+        if part.restricted_pii:
+            why = why_personal(attribute.column, personal_columns, lineage)
+            _check_restricted(attribute, item, part, why, lineage, here.at("pii"))
+            if why is not None or (attribute.pii and not attribute.pii_undecided):
+                withheld.append(name)
+                continue
+            attribute = replace(attribute, pii=False, pii_undecided=False)
+        attributes.append(attribute)
     if part.restricted_pii:
         _check_identifier(identifier_column, personal_columns, problems.at("identifier_column"))
-        attributes = _restricted(attributes, part, personal_columns, lineage, problems)
     if not attributes and not dropped:
         problems.at("attributes").add("No attribute would be sent.")
-    kept = {attribute.name for attribute in attributes}
-    withheld = tuple(name for name in everything if name not in kept)
-    return Resolved(tuple(attributes), tuple(dropped), withheld, identifier_column)
+    return Resolved(tuple(attributes), tuple(dropped), tuple(withheld), identifier_column)
 
 
 def personal_columns(part: TemplateConfig) -> tuple[str, ...]:
     """The columns of a template that feed profile fields of personal data, or say `pii: true`."""
-    return tuple(item.column for item in part.attributes if item.pii or _feeds_field(_name(item)))
-
-
-def _feeds_field(name: str) -> bool:
-    return name in FIELDS and field_named_by(name) is not None
+    return tuple(
+        item.column
+        for item in part.attributes
+        if item.pii or (_name(item) in FIELDS and field_named_by(_name(item)))
+    )
 
 
 def _name(item: AttributeConfig) -> str:
@@ -117,39 +133,27 @@ def _check_identifier(column: str, personal: tuple[str, ...], problems: Problems
         )
 
 
-def _restricted(
-    attributes: list[AttributeSettings],
+def _check_restricted(
+    attribute: AttributeSettings,
+    item: AttributeConfig,
     part: TemplateConfig,
-    personal: tuple[str, ...],
+    why: str | None,
     lineage: Lineage,
     problems: Problems,
-) -> list[AttributeSettings]:
-    """What a template with `restricted_pii` sends: nothing personal, whatever `pii` says."""
-    configured = {_name(item): (index, item.pii) for index, item in enumerate(part.attributes)}
-    kept = []
-    for attribute in attributes:
-        index, pii = configured[attribute.name]
-        here = problems.at("attributes", index, "pii")
-        why = why_personal(attribute.column, personal, lineage)
-        if why is not None and pii is False:
-            here.add(
-                f"{attribute.name!r} is personal data ({why}), which a template with "
-                "`restricted_pii` does not send. Remove this attribute, or send it from a "
-                "template without `restricted_pii`."
-            )
-        elif attribute.pii_undecided and why is None and not is_traced(attribute.column, lineage):
-            here.add(
-                f"Whether {attribute.name!r} is made from personal data cannot be determined: "
-                f"the parser cannot follow {part.attributes_sql}. Add `pii: true` (it is not sent) "
-                "or `pii: false`."
-            )
-        elif why is None and (attribute.pii_undecided or not attribute.pii):
-            kept.append(replace(attribute, pii=False, pii_undecided=False))
-    return kept
-
-
-def _default_identifier(destination: DestinationSettings) -> str:
-    return "braze_id" if destination.identifier == "braze_id" else CUSTOMER
+) -> None:
+    """A template with `restricted_pii` sends nothing personal, whatever `pii` says."""
+    if why is not None and item.pii is False:
+        problems.add(
+            f"{attribute.name!r} is personal data ({why}), which a template with `restricted_pii` "
+            "does not send. Remove this attribute, or send it from a template without "
+            "`restricted_pii`."
+        )
+    if why is None and attribute.pii_undecided and not is_traced(attribute.column, lineage):
+        problems.add(
+            f"Whether {attribute.name!r} is made from personal data cannot be determined: the "
+            f"parser cannot follow {part.attributes_sql}. Add `pii: true` (it is not sent) or "
+            "`pii: false`."
+        )
 
 
 def _attribute(
@@ -157,7 +161,7 @@ def _attribute(
 ) -> AttributeSettings:
     field = FIELDS.get(name)
     why = field_named_by(name) or why_personal(item.column, personal, Lineage())
-    settings = AttributeSettings(
+    return AttributeSettings(
         **values_of(item, AttributeOptions) | {"region_column": _region_column(name, item, part)},
         name=name,
         type=field.type if field else item.type or ValueType.STRING,
@@ -165,9 +169,6 @@ def _attribute(
         pii=(field is None or field.pii) if item.pii is None else item.pii,
         pii_undecided=item.pii is None and field is None and why is None,
     )
-    if isinstance(item.on_leave, OnLeave):
-        return replace(settings, on_leave="set", leave_value=item.on_leave.set)
-    return replace(settings, on_leave=item.on_leave)
 
 
 def _region_column(name: str, item: AttributeConfig, part: TemplateConfig) -> str | None:
@@ -178,16 +179,18 @@ def _region_column(name: str, item: AttributeConfig, part: TemplateConfig) -> st
     return item.region_column or (countries[0] if countries else None)
 
 
-def _with_leave_value(
-    attribute: AttributeSettings, problems: Problems, zone: str
+def _on_leave(
+    attribute: AttributeSettings, item: AttributeConfig, problems: Problems, zone: str
 ) -> AttributeSettings:
-    """The attribute, with the value that it is set to on leave in the form that is sent."""
-    if attribute.on_leave == "set":
-        try:
-            return replace(attribute, leave_value=leave_value(attribute, zone=zone))
-        except ValueError as error:
-            problems.add(f"{attribute.name!r} cannot be set to this: {error}.")
-    return attribute
+    """The attribute with what happens on leave; a value to set is in the form that is sent."""
+    if not isinstance(item.on_leave, OnLeave):
+        return replace(attribute, on_leave=item.on_leave)
+    given = replace(attribute, on_leave="set", leave_value=item.on_leave.set)
+    try:
+        return replace(given, leave_value=leave_value(given, zone=zone))
+    except ValueError as error:
+        problems.add(f"{attribute.name!r} cannot be set to this: {error}.")
+        return given
 
 
 def _check(name: str, item: AttributeConfig, problems: Problems) -> None:
@@ -213,24 +216,6 @@ def _check(name: str, item: AttributeConfig, problems: Problems) -> None:
         problems.at("type").add(
             f"The profile field {name!r} is of type {field.type}. Remove this key."
         )
-
-
-def _check_duplicates(
-    attributes: list[AttributeSettings], part: TemplateConfig, problems: Problems
-) -> None:
-    """Braze distinguishes names that differ only in case or spacing; people do not."""
-    first: dict[str, str] = {}
-    for attribute in attributes:
-        # Names without a letter or digit have no key of their own to compare by.
-        folded = names.comparison_key(attribute.name) or attribute.name
-        if folded in first:
-            columns = [item.column for item in part.attributes]
-            index = len(columns) - 1 - columns[::-1].index(attribute.column)
-            problems.at(index).add(
-                f"{attribute.name!r} is used twice (also {first[folded]!r}). Braze treats names "
-                "that differ only in case, spacing or punctuation as different attributes."
-            )
-        first.setdefault(folded, attribute.name)
 
 
 def resolve_groups(

@@ -109,16 +109,14 @@ def _destination(
 
 
 def _endpoint(part: DestinationConfig, override: str, problems: Problems) -> str:
-    """The REST endpoint; empty where there is none that could be used."""
-    allow = part.allow_other_host
+    """The REST endpoint; empty if there is none that can be used."""
+    named, url = "`rest_endpoint`", part.rest_endpoint
+    if override:
+        named, url = f"the environment variable {ENDPOINT_VARIABLE}", override
     try:
-        if override:
-            named = f"the environment variable {ENDPOINT_VARIABLE}"
-            return instances.validate_endpoint(override, named=named, allow_other_host=allow)
-        if part.rest_endpoint:
-            return instances.validate_endpoint(
-                part.rest_endpoint, named="`rest_endpoint`", allow_other_host=allow
-            )
+        if url:
+            allow = part.allow_other_host
+            return instances.validate_endpoint(url, named=named, allow_other_host=allow)
         if part.instance:
             return instances.endpoint_for(part.instance)
     except ConfigurationError as error:
@@ -126,7 +124,7 @@ def _endpoint(part: DestinationConfig, override: str, problems: Problems) -> str
     else:
         problems.add(
             "`instance` is missing: the Braze instance, such as US-01 "
-            "(or `rest_endpoint`, or the environment variable BRAZE_REST_ENDPOINT)."
+            f"(or `rest_endpoint`, or the environment variable {ENDPOINT_VARIABLE})."
         )
     return ""
 
