@@ -22,7 +22,7 @@ T = template(attribute("Tier"), attribute("Note"))
 @given(
     sizes=st.lists(st.integers(0, 700), min_size=1, max_size=60),
     objects=st.integers(1, 75),
-    limit=st.integers(400, 3000),
+    limit=st.integers(1000, 3000),
 )
 def test_no_request_is_over_its_limits_and_every_user_is_in_one_or_rejected(
     sizes: list[int], objects: int, limit: int
