@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline_tests.e2e.daemon import PATIENCE_SECONDS
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e
@@ -43,13 +44,13 @@ def test_sigterm_waits_for_requests_in_flight_and_a_rerun_sends_the_rest_once(
         with start(brand, sandbox) as process:
             under_way(sandbox, process)
             process.terminate()
-            _, output = process.communicate(timeout=60)
+            _, output = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 4, output
         assert "Traceback" not in output
         done = sends(sandbox)
         assert done < CUSTOMERS
         with start(brand, sandbox) as process:
-            out, output = process.communicate(timeout=60)
+            out, output = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, output
         assert json.loads(out.splitlines()[-1])["accepted_users"] == CUSTOMERS - done
         assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
@@ -61,11 +62,11 @@ def test_a_second_run_never_sends_while_the_first_is_sending(tmp_path: Path) -> 
         with start(brand, sandbox) as first:
             under_way(sandbox, first)
             with start(brand, sandbox) as second:
-                second.communicate(timeout=60)
-            _, output = first.communicate(timeout=60)
+                second.communicate(timeout=PATIENCE_SECONDS)
+            _, output = first.communicate(timeout=PATIENCE_SECONDS)
         assert first.returncode == 0, output
         with start(brand, sandbox) as third:
-            third.communicate(timeout=60)
+            third.communicate(timeout=PATIENCE_SECONDS)
         assert third.returncode == 0
         assert not sandbox.overlaps
         assert {sandbox.objects_sent(user) for user in brand.users()} == {1}

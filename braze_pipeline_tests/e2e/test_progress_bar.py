@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline_tests.e2e.daemon import PATIENCE_SECONDS
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +32,7 @@ def at_a_terminal(brand: SmallBrand, sandbox: Sandbox, *options: str) -> tuple[s
                 shown += piece
         except OSError:  # how a pseudo-terminal ends
             pass
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     os.close(ours)
     assert process.returncode == 0, shown.decode()
     return out, shown.decode()
@@ -58,7 +59,7 @@ def test_there_is_no_bar_without_a_terminal_or_with_json(tmp_path: Path) -> None
     brand = one_user_a_request(tmp_path / "brand")
     with Sandbox(assume_all=True) as sandbox:
         with start(brand, sandbox, stderr=subprocess.PIPE) as process:
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
         assert "users" not in errors
         brand.buy_again(hour=13)
