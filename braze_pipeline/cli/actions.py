@@ -16,6 +16,8 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CannotRetry, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import dagster as dg
 
     from braze_pipeline.settings import TemplateSettings
@@ -24,45 +26,47 @@ _CLOSED_SHOWN = 20
 
 
 @click.group(invoke_without_command=True)
-@click.option("--all", "closed_too", is_flag=True, help="Also the last ones that were resolved.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--all", "show_closed", is_flag=True, help="Also show recently resolved actions.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
 def actions(
     context: click.Context,
-    closed_too: bool,  # noqa: FBT001 - click passes options by name
+    show_closed: bool,  # noqa: FBT001 - click passes options by name
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """The open workflow actions, with the steps that resolve each."""
+    """Show the open workflow actions, with the steps that resolve each."""
     if context.invoked_subcommand is not None:
         return
     session: Session = context.obj
     store = _store(session)
     found = store.open_actions()
-    shown = [*found, *(store.closed_actions(limit=_CLOSED_SHOWN) if closed_too else [])]
-    for action in shown:
+    for action in [*found, *(store.closed_actions(limit=_CLOSED_SHOWN) if show_closed else [])]:
+        steps = _steps(session, action)
         if as_json:
-            console.say(json.dumps(_as_data(session, action), ensure_ascii=False))
+            document = as_data(action, steps=steps, ui=_ui(session))
+            console.show(json.dumps(document, ensure_ascii=False))
         else:
-            console.say("\n".join(_lines(session, store, action)))
+            notified = store.notified(action.number)
+            console.show("\n".join(_lines(action, steps, notified, ui=_ui(session))))
     if not session.warehouse.path.exists():
         console.warn(f"There is no database yet: {session.warehouse.path}.")
     if not found and not as_json:
-        console.say("No open workflow actions.")
+        console.show("No open workflow actions.")
 
 
 @actions.command()
 @click.argument("number", type=int)
 @click.pass_obj
 def resolve(session: Session, number: int) -> None:
-    """Retry the run of an action; close it when that goes through.
+    """Retry the run of an action, and close the action if the retry succeeds.
 
-    It goes on from where it stopped; where the data was wrong, it does all its steps again.
+    The retry resumes where the run stopped; if the data was wrong, it repeats all steps.
 
-    Where BRAZE_PIPELINE_UI_URL names a running UI, the retry is queued there; else it runs in this
-    process, on the instance of DAGSTER_HOME.
+    If BRAZE_PIPELINE_UI_URL names a running UI, the retry is queued there. Otherwise it runs in
+    this process, on the instance of DAGSTER_HOME.
     """
     store = _store(session)
-    action = _open_one(store, number)
+    action = _open_action(store, number)
     if not action.resolution.retry:
         raise CannotRetry(
             f"Action {number} ({action.resolution.title}) has no run to retry.",
@@ -75,23 +79,26 @@ def resolve(session: Session, number: int) -> None:
     with instance() as dagster:
         ended = _retry(session, dagster, template, action)
         now = datetime.now(UTC)
-        # Noted at once; the sensor, which sees the same run later, counts it only once.
+        # Recorded at once; the sensor, which sees the same run later, counts it only once.
         watch = Watch(instance=dagster, warehouse=session.warehouse, templates=session.templates)
         if ended.is_success:
             watch.record_success(ended, at=now)
-            if not _met_again(store, number, ended.run_id):
-                store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
-                console.say(f"Run {ended.run_id[:8]} went through; action {number} is resolved.")
-                return
-            noted, verb = [], "went through, and met the same again"
+            recorded = []
         else:
-            noted, verb = watch.record_failure(ended, at=now), "did not go through either"
-    failed = store.get(noted[0].number if noted else number) or action
+            recorded = watch.record_failure(ended, at=now)
+    latest = store.get(recorded[0].number if recorded else number) or action
+    run = f"Run {ended.run_id[:8]}"
+    # A run that succeeds may still warn of what the action is about.
+    if ended.is_success and (latest.resolved_at is not None or latest.run_id != ended.run_id):
+        store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
+        console.show(f"{run} succeeded; action {number} is resolved.")
+        return
+    outcome = "succeeded, but with the same problem" if ended.is_success else "failed as well"
     console.fail(
-        f"Run {ended.run_id[:8]} {verb}: {failed.resolution.title} (action {failed.number})",
-        failed.what,
-        failed.fix,
-        code=error_of(failed.action).exit_code,
+        f"{run} {outcome}: {latest.resolution.title} (action {latest.number})",
+        latest.what,
+        latest.fix,
+        code=error_of(latest.action).exit_code,
     )
 
 
@@ -102,26 +109,20 @@ def resolve(session: Session, number: int) -> None:
 def close(session: Session, number: int, reason: str) -> None:
     """Close an action by hand."""
     store = _store(session)
-    _open_one(store, number)
+    _open_action(store, number)
     store.close(number, how=f"Closed by hand: {reason}", at=datetime.now(UTC))
-    console.say(f"Action {number} is closed.")
-
-
-def _met_again(store: ActionStore, number: int, run_id: str) -> bool:
-    """Whether a run that went through warns of what the action is about."""
-    action = store.get(number)
-    return action is not None and action.resolved_at is None and action.run_id == run_id
+    console.show(f"Action {number} is closed.")
 
 
 def _store(session: Session) -> ActionStore:
     return ActionStore(session.warehouse.actions_path)
 
 
-def _open_one(store: ActionStore, number: int) -> Action:
+def _open_action(store: ActionStore, number: int) -> Action:
     """An open action.
 
     Raises:
-        UsageError: there is none of that number, or it is closed.
+        UsageError: there is none with this number, or it is closed.
     """
     action = store.get(number)
     if action is not None and action.resolved_at is None:
@@ -141,7 +142,7 @@ def _template(session: Session, action: Action) -> TemplateSettings:
     raise UsageError(
         f"Action {action.number} is about {action.destination} / {action.template}, which is not "
         f"in {session.config_file}.",
-        fix="Give the file that it is in with --config.",
+        fix="Use --config to name the defs.yaml that it is in.",
     )
 
 
@@ -154,17 +155,12 @@ def _retry(
     whole = action.resolution.whole
     ui = _ui(session)
     if ui and run.remote_job_origin is not None:
-        console.say(f"The retry of run {run.run_id[:8]} is queued at {ui} ...")
+        console.show(f"The retry of run {run.run_id[:8]} is queued at {ui} ...")
         return rerun_through(ui, run, instance=dagster, whole=whole)
+    how = "Repeating all steps of" if whole else "Resuming"
+    console.show(f"{how} run {run.run_id[:8]} ...")
     definitions = session.definitions(template)
-    how = "is done again in full" if whole else "goes on from where it stopped"
-    console.say(f"Run {run.run_id[:8]} {how} ...")
     return rerun_here(definitions, template, run, instance=dagster, whole=whole)
-
-
-def _as_data(session: Session, action: Action) -> dict[str, object]:
-
-    return as_data(action, steps=_steps(session, action), ui=_ui(session))
 
 
 def _ui(session: Session) -> str | None:
@@ -181,26 +177,27 @@ def _steps(session: Session, action: Action) -> tuple[str, ...]:
     return action.steps(facts)
 
 
-def _lines(session: Session, store: ActionStore, action: Action) -> list[str]:
+def _lines(
+    action: Action, steps: Sequence[str], notified: Mapping[str, str], *, ui: str | None
+) -> list[str]:
     """An action for a terminal."""
     title = f"Action {action.number}: {action.resolution.title}"
-    lines = [f"{title}  [{action.destination} / {action.template}]"]
-    lines.append(f"  What happened: {action.what}")
     facts = (
+        ("What happened", action.what),
         ("What it means", action.meaning()),
         ("What to do", action.fix),
         ("As of", days_text(action.days)),
         ("Sent", action.sent.sentence() if action.sent else None),
-        ("Run", run_link(action.run_id, _ui(session))),
+        ("Run", run_link(action.run_id, ui)),
         ("Seen", _seen(action)),
-        ("Notification", "; ".join(f"{k} {v}" for k, v in store.notified(action.number).items())),
+        ("Notification", "; ".join(f"{channel} {state}" for channel, state in notified.items())),
         ("Resolved", f"{action.resolved_at}: {action.how}" if action.resolved_at else None),
     )
+    lines = [f"{title}  [{action.destination} / {action.template}]"]
     lines += [f"  {name + ':':<14} {text}" for name, text in facts if text]
     if action.resolved_at is None:
         lines.append("  Steps:")
-        steps = enumerate(_steps(session, action), start=1)
-        lines += [f"    {number}. {step}" for number, step in steps]
+        lines += [f"    {number}. {step}" for number, step in enumerate(steps, start=1)]
     return [*lines, ""]
 
 

@@ -1,4 +1,4 @@
-"""How the command line speaks: errors without tracebacks, exit codes by their class."""
+"""Output of the command line: text, tables, and errors with exit codes instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ USAGE = 2
 _PIPE_WIDTH = 160
 
 
-def say(text: str = "") -> None:
-    """One line for a person, on standard output."""
+def show(text: str) -> None:
+    """Print a line on standard output."""
     click.echo(text)
 
 
-def table(shown: Table) -> None:
-    """A table whose cells are names and values as they are: `[b]` is no markup here.
+def show_table(table: Table) -> None:
+    """Print a table. Its cells are names and values as they are: `[b]` is not markup here.
 
-    A file or a pipe has no width of its own: names must not be cut off for it.
+    A file or a pipe has no width of its own, so names are not cut off for it.
     """
-    fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(markup=False, width=None if fixed else _PIPE_WIDTH).print(shown)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(markup=False, width=None if has_width else _PIPE_WIDTH).print(table)
 
 
 def warn(text: str) -> None:
-    """One line for a person, on standard error."""
+    """Print a line on standard error."""
     click.echo(text, err=True)
 
 
 def fail(title: str, what: str, fix: str, *, code: int) -> NoReturn:
-    """End the command with a message for the operator and the contract's exit code."""
-    warn(f"{title}")
+    """End the command with a message for the operator and the exit code of the error's class."""
+    warn(title)
     warn(f"  What happened: {what}")
     if fix:
         warn(f"  What to do:    {fix}")
@@ -61,7 +61,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         fail(
             PipelineError.title,
             describe_unknown(error),
-            "This is a defect or an unforeseen state; report it with the text above.",
+            "This is a bug or an unexpected state. Please report it with the text above.",
             code=PipelineError.exit_code,
         )
     sys.exit(0)

@@ -1,4 +1,4 @@
-"""What every command starts from: the configuration and the database."""
+"""What every command starts with: the configuration and the database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Session:
     """One invocation of the command line.
 
     Attributes:
-        config_file: The ``defs.yaml`` it works on.
+        config_file: The ``defs.yaml`` that it works on.
         template_name: The template chosen with ``--template``; None for the first.
         environ: The environment.
     """
@@ -73,12 +73,14 @@ class Session:
         )
 
     @property
-    def chosen(self) -> tuple[TemplateSettings, ...]:
-        """The template chosen with ``--template``; every one where none is."""
+    def chosen_templates(self) -> tuple[TemplateSettings, ...]:
+        """The template chosen with ``--template``; all of them if none was."""
         return self.templates if self.template_name is None else (self.template,)
 
-    def definitions(self, template: TemplateSettings, *, endless: bool = False) -> dg.Definitions:
-        """What Dagster runs for a template's destination; if ``endless``, without an end date."""
+    def definitions(
+        self, template: TemplateSettings, *, ignore_end_date: bool = False
+    ) -> dg.Definitions:
+        """What Dagster runs for a template's destination."""
         from braze_pipeline.orchestration.destination import build_definitions
 
         config, place = next(
@@ -86,7 +88,7 @@ class Session:
             for config, place in self.configs
             if config.destination.name == template.destination.name
         )
-        if endless:
+        if ignore_end_date:
             config = config.model_copy(update={"end_date": None})
         return build_definitions(
             config=config, folder=self.config_file.parent, place=place, environ=self.environ
@@ -94,19 +96,19 @@ class Session:
 
     @property
     def warehouse(self) -> Warehouse:
-        """The DuckDB file, which a run creates.
+        """The DuckDB file; a run creates it.
 
         Raises:
-            ConfigurationError: there is no project to keep it in.
+            ConfigurationError: there is no project that it could belong to.
         """
         return Warehouse(database_path(self.config_file.parent, self.environ))
 
     @property
-    def kept(self) -> Warehouse:
-        """The same for a command that has nothing to do without it: never created.
+    def existing_warehouse(self) -> Warehouse:
+        """The DuckDB file, for a command that needs one and never creates it.
 
         Raises:
-            NotBuilt: it is not there.
+            NotBuilt: it does not exist.
         """
         warehouse = self.warehouse
         if not warehouse.path.exists():
@@ -119,18 +121,18 @@ class Session:
 
     @property
     def sandbox_database(self) -> Path:
-        """The DuckDB file of runs against the sandbox, beside the other: no real run uses it."""
+        """The DuckDB file of runs against the sandbox; no real run uses it."""
         path = self.warehouse.path
         return path.with_name(f"{path.stem.removesuffix('-sandbox')}-sandbox{path.suffix}")
 
     @property
     def project(self) -> Path:
-        """The folder that Dagster is started in: the project's, with its workspace."""
+        """The folder to start Dagster in: the project's, with its ``workspace.yaml``."""
         return project_of(self.config_file.parent) or Path.cwd()
 
     @property
     def dagster_home(self) -> Path:
-        """The folder of Dagster's instance; it need not be there."""
+        """The folder of Dagster's instance; it may not exist yet."""
         return Path(self.environ.get("DAGSTER_HOME") or self.project / ".dagster_home").resolve()
 
 

@@ -39,13 +39,13 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click pas
     for finding in examine(session):
         findings.append(finding)
         if not as_json:
-            console.say(f"{_LABELS[finding.state]}  {finding.name}: {finding.saw}")
+            console.show(f"{_LABELS[finding.state]}  {finding.name}: {finding.saw}")
             if finding.fix:
-                console.say(f"      What to do: {finding.fix}")
+                console.show(f"      What to do: {finding.fix}")
     if as_json:
-        console.say(json.dumps([_as_json(finding) for finding in findings], ensure_ascii=False))
+        console.show(json.dumps([_as_json(finding) for finding in findings], ensure_ascii=False))
     else:
-        console.say(_conclusion(findings))
+        console.show(_conclusion(findings))
     sys.exit(checks.exit_code(findings))
 
 

@@ -1,4 +1,4 @@
-"""``braze-pipeline ledger``: what Braze acknowledged, shown, kept safe, forgotten, reset."""
+"""``braze-pipeline ledger``: show, back up, restore, fill, reset and forget what Braze has."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def ledger() -> None:
 @click.argument("user")
 @click.pass_obj
 def show(session: Session, user: str) -> None:
-    """Everything the ledger says of one user. Shows values in clear."""
-    with session.kept.connect() as con:
+    """Show everything that the ledger has about a user, with the real values."""
+    with session.existing_warehouse.connect() as con:
         apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         found = show_user(con, user)
     if not found:
-        console.say("The ledger has no such user.")
+        console.show("The ledger does not have this user.")
     for one in found:
-        known = {True: "yes", False: "no", None: "nobody knows"}[one.known]
-        console.say(f"Ledger {one.ledger}; does Braze have the user: {known}")
+        known = {True: "yes", False: "no", None: "unknown"}[one.known]
+        console.show(f"Ledger {one.ledger}; exists in Braze: {known}")
         if one.unconfirmed:
-            console.say("Acknowledged while nobody knew: planned in full again by rhythm.")
+            console.show("Not confirmed in Braze: re-sent in full every few days (`resend_days`).")
         for template, day in one.evaluated.items():
-            console.say(f"Template {template}: up to date as of {day}.")
-        for template in one.held_back:
-            console.say(f"Template {template}: Braze refused the last object.")
+            console.show(f"Template {template}: up to date as of {day}.")
+        for template in one.refused_by:
+            console.show(f"Template {template}: Braze refused the last object.")
         table = Table("attribute", "value", "as of", "acknowledged (UTC)", "how")
         for entry in one.entries:
             table.add_row(
@@ -56,86 +56,92 @@ def show(session: Session, user: str) -> None:
                 f"{entry.acknowledged_at:%Y-%m-%d %H:%M:%S}",
                 entry.how,
             )
-        console.table(table)
+        console.show_table(table)
 
 
 @ledger.command("export")
 @click.argument("file", type=_FILE)
 @click.pass_obj
 def export(session: Session, file: Path) -> None:
-    """Write the ledger to a Parquet file: a backup, restored bit for bit by `import`."""
-    with session.kept.connect() as con:
+    """Write the ledger to a Parquet file: a backup that `import` restores bit for bit."""
+    with session.existing_warehouse.connect() as con:
         apply_acknowledgements(con, session.warehouse, session.template.destination.name)
         users = export_ledger(con, ledger_name(session.template), file)
-    console.say(f"{users:,} users written to {file}.")
+    console.show(f"{users:,} users written to {file}.")
 
 
 @ledger.command("import")
 @click.argument("file", type=_FILE)
-@click.option("--replace", is_flag=True, help="Even though the ledger has users.")
+@click.option("--replace", is_flag=True, help="Overwrite a ledger that has users.")
 @click.pass_obj
 def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001
-    """Restore a ledger from what `export` wrote."""
+    """Restore a ledger from a file that `export` wrote."""
     names = {t.destination.name for t in session.templates}
     with between_sends(session.warehouse, names) as con:
         found = import_ledger(con, session.warehouse, session.templates, file, replace=replace)
-    console.say(f"The ledger {found.ledger} is restored.")
+    console.show(f"The ledger {found.ledger} is restored.")
     if found.in_doubt:
-        console.say(f"{found.in_doubt:,} users are in doubt: what was sent since goes out again.")
+        console.show(
+            f"{found.in_doubt:,} users are in doubt: what was sent to them after the export is "
+            "sent again."
+        )
     if found.resent:
-        console.say("The journal has sends that are in no ledger: everything goes out again.")
+        console.show("The journal has sends that are in no ledger, so everything is sent again.")
 
 
 @ledger.command()
-@click.option("--reason", required=True, help="Why it counts for this endpoint; recorded.")
+@click.option("--reason", required=True, help="Why it is the same workspace; recorded.")
 @click.pass_obj
 def adopt(session: Session, reason: str) -> None:
-    """Let the ledger count for the endpoint that is configured now: the same Braze workspace."""
-    with between_sends(session.kept, [session.template.destination.name]) as con:
+    """Use the ledger for the endpoint that is configured now: the same Braze workspace."""
+    names = [session.template.destination.name]
+    with between_sends(session.existing_warehouse, names) as con:
         endpoint.adopt(con, session.warehouse, session.template, reason=reason)
-    console.say(f"The ledger is about {session.template.destination.endpoint} from now on.")
+    console.show(f"The ledger is now about {session.template.destination.endpoint}.")
 
 
 @ledger.command()
 @click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.pass_obj
 def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
-    """Fill the ledger from Braze export files, so that the first run sends differences only."""
+    """Fill the ledger from Braze export files, so that the first run sends only differences."""
     now = datetime.now(UTC)
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
         found = import_export(con, session.warehouse, session.template, files, now=now)
-    console.say(
-        f"{found.users:,} users are known now, {found.values:,} values taken over; "
-        f"{found.differing:,} kept as the ledger has them, {found.unreadable:,} lines not read."
+    console.show(
+        f"Imported {found.users:,} users and {found.values:,} values. The ledger kept "
+        f"{found.differing:,} values of its own; {found.unreadable:,} lines could not be read."
     )
     for name, count in found.misfits.items():
-        console.say(f"  {name}: {count:,} values of another type, to be sent by the next run")
+        console.show(f"  {name}: {count:,} values of another type; the next run sends them")
 
 
 @ledger.command()
 @click.argument("user")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
-    with session.kept.connect() as con:
+    with session.existing_warehouse.connect() as con:
         names = tables.destinations(con)
-    with between_sends(session.kept, names) as con:
+    with between_sends(session.warehouse, names) as con:
         removed = forget_user(con, session.warehouse, session.templates, user)
     for place, rows in removed.items():
-        if rows:
-            console.say(f"{place}: {rows:,}")
-    console.say("Forgotten here. The sources and Braze (/users/delete) are yours to ask.")
+        console.show(f"{place}: {rows:,}")
+    console.show(
+        "The user is forgotten here. Remove them from your sources and from Braze (/users/delete) "
+        "as well."
+    )
 
 
 @ledger.command()
-@click.option("--attribute", "attributes", multiple=True, help="Only this Braze name.")
+@click.option("--attribute", "attributes", multiple=True, help="Only the attribute of this name.")
 @click.option("--all", "everything", is_flag=True, help="Every attribute of the template.")
 @click.pass_obj
 def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> None:  # noqa: FBT001
-    """Have attributes sent in full again by the next run.
+    """Make the next run send attributes in full again.
 
     With --all, a ledger that is about another Braze endpoint is emptied.
     """
@@ -144,6 +150,7 @@ def reset(session: Session, attributes: tuple[str, ...], everything: bool) -> No
             "Pass --attribute NAME or --all.",
             fix="A full resend costs one data point for each billable attribute of each user.",
         )
-    with between_sends(session.kept, [session.template.destination.name]) as con:
+    destination = [session.template.destination.name]
+    with between_sends(session.existing_warehouse, destination) as con:
         names = ledger_commands.reset(con, session.warehouse, session.template, attributes or None)
-    console.say(f"Planned in full by the next run: {', '.join(names)}.")
+    console.show(f"The next run sends these in full: {', '.join(names)}.")

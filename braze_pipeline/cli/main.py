@@ -1,7 +1,7 @@
 """``braze-pipeline``: the pipeline from a terminal.
 
-Exit codes: 0 all accounted for; 1 unexpected; 2 configuration or input; 3 credentials or
-permission; 4 Braze unreachable or failing; 5 stopped by a guard.
+Exit codes: 0 success; 1 unexpected error; 2 configuration or input; 3 credentials or permission;
+4 Braze unreachable or failing; 5 stopped by a guard.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from braze_pipeline.cli.ui import ui
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The defs.yaml to work on (default: the one in braze_pipeline/defs/braze).",
+    help="The defs.yaml to use (default: the one in braze_pipeline/defs/braze).",
 )
-@click.option("--template", "template_name", help="The data template (default: the first).")
+@click.option("--template", "template_name", help="The data template to use (default: the first).")
 @click.pass_context
 def cli(context: click.Context, config: Path | None, template_name: str | None) -> None:
     """Keeps customer attributes in Braze up to date."""
@@ -62,12 +62,12 @@ for command in (
 
 def main() -> None:
     """The entry point: typed errors become messages and exit codes, never tracebacks."""
-    # What Dagster says of its own beta features is the developers' business (docs/decisions).
+    # Dagster's warnings about its own beta features are for developers (docs/decisions).
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     os.umask(private.OTHERS)
-    # A terminated command drains what is in flight, as Ctrl-C does; so does one whose terminal is
-    # closed, unless it was started with nohup.
+    # Like Ctrl-C, a termination signal lets requests in flight finish. So does a closed terminal,
+    # unless the command was started with nohup.
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _interrupt)

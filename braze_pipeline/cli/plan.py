@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import click
 from rich.table import Table
 
 from braze_pipeline.cli import console
+from braze_pipeline.cli.arguments import Day, require_key
 from braze_pipeline.cli.context import Session
-from braze_pipeline.cli.run import carry_out, day_of, finish, require_key, told
+from braze_pipeline.cli.run import run_and_report
 from braze_pipeline.errors import NotBuilt
 from braze_pipeline.operations.ledger_commands import release_refused
 from braze_pipeline.plan import rows, stored_plans
@@ -21,81 +23,77 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="The plan of this day.")
-@click.option("--limit", default=20, show_default=True, help="Rows shown.")
+@click.option("--as-of", "as_of", type=Day(), help="The plan of this day.")
+@click.option("--limit", default=20, show_default=True, help="Number of rows to show.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write all rows to this Parquet file, with the real values.",
 )
 @click.pass_obj
-def plan(session: Session, as_of: str | None, limit: int, out: Path | None) -> None:
-    """The newest plan: user, attribute, old, new, reason. Personal values are masked."""
-    template = session.template
-    day = day_of(as_of, "--as-of") if as_of else None
-    warehouse = session.kept
+def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> None:
+    """Show the newest plan: user, attribute, old, new, reason. Personal values are masked."""
+    warehouse = session.existing_warehouse
     with warehouse.connect() as con:
-        found = stored_plans.latest(con, template, [day] if day else None)
+        found = stored_plans.latest(con, session.template, [as_of] if as_of else None)
         if found is None:
             raise NotBuilt(
-                "There is no plan yet" + (f" for {day}." if day else "."),
+                "There is no plan yet" + (f" for {as_of}." if as_of else "."),
                 fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
             )
-        console.say(
+        console.show(
             f"Plan {found.plan_id} ({found.status}), made {found.created_at:%Y-%m-%d %H:%M} UTC "
             f"by run {found.run_id[:8]}"
         )
         if found.planned_users:
-            _costs(found)
+            console.show_table(_costs(found))
             table = Table("user", "attribute", "old", "new", "reason")
             for row in rows.plan_preview(con, warehouse, found, limit):
                 table.add_row(
                     row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
                 )
-            console.table(table)
+            console.show_table(table)
         else:
-            console.say(
+            console.show(
                 f"It sends nothing: {found.unchanged_users:,} users unchanged, "
-                f"{found.superseded_users:,} superseded, {found.held_back_users:,} held back."
+                f"{found.superseded_users:,} superseded, {found.held_back_users:,} suppressed."
             )
         if out is not None:
-            console.say(f"{rows.export_plan(con, warehouse, found, out):,} rows written to {out}.")
+            written = rows.export_plan(con, warehouse, found, out)
+            console.show(f"{written:,} rows written to {out}.")
 
 
-def _costs(found: PlanSummary) -> None:
+def _costs(found: PlanSummary) -> Table:
     table = Table("attribute", "type", "users", "nulls", "data points", "full resend")
     for cost in sorted(found.by_attribute, key=lambda one: -one.data_points):
-        if not cost.users:
-            continue
-        table.add_row(
-            cost.name + (" (new)" if cost.new else ""),
-            cost.type,
-            f"{cost.users:,}",
-            f"{cost.nulls:,}",
-            f"{cost.data_points:,}",
-            f"{cost.full_data_points:,}",
-        )
-    console.table(table)
+        if cost.users:
+            table.add_row(
+                cost.name + (" (new)" if cost.new else ""),
+                cost.type,
+                f"{cost.users:,}",
+                f"{cost.nulls:,}",
+                f"{cost.data_points:,}",
+                f"{cost.full_data_points:,}",
+            )
+    return table
 
 
 @click.command("retry-rejected")
-@click.option("--later", is_flag=True, help="Only let the next run plan them again.")
+@click.option("--later", is_flag=True, help="Do not send now: leave it to the next run.")
 @click.pass_obj
 def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
-    """Send users again that Braze refused, although their object did not change.
+    """Send users again that Braze refused, although nothing about them changed.
 
-    The day that was planned last is run again: what Braze has by now costs nothing.
+    Runs the day of the newest plan again. What Braze already has costs nothing.
     """
     if not later:
         require_key(session)
-    with between_sends(session.kept, [session.template.destination.name]) as con:
+    names = [session.template.destination.name]
+    with between_sends(session.existing_warehouse, names) as con:
         count = release_refused(con, session.template)
         last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
-        console.say(f"{count:,} refused users are planned again by the next run.")
+        console.show(f"The next run plans {count:,} refused users again.")
         return
-    console.say(f"{count:,} refused users are planned again.")
-    outcome, found = carry_out(session, last.days, dry_run=False, tags={})
-    for line in told(found, dry_run=False):
-        console.say(line)
-    finish(outcome, found, as_json=False, dry_run=False)
+    console.show(f"{count:,} refused users are planned again.")
+    run_and_report(session, last.days)

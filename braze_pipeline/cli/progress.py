@@ -1,4 +1,4 @@
-"""How far a run is, where a person looks on."""
+"""A progress bar for a run at a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(*, wanted: bool) -> Iterator[None]:
-    """Show what goes on and how far a send is, on standard error; nothing unless a terminal."""
+    """Show messages and the progress of a send on standard error, if it is a terminal."""
     if not wanted or not sys.stderr.isatty():
         yield
         return
@@ -34,19 +34,19 @@ def progress_bar(*, wanted: bool) -> Iterator[None]:
     ) as bar:
         task = bar.add_task("", total=None, start=False, visible=False, pace="", state="")
 
-        def show(progress: SendProgress) -> None:
+        def show_progress(progress: SendProgress) -> None:
             bar.start_task(task)
             bar.update(
                 task,
                 visible=True,
                 completed=progress.done,
                 total=progress.total,
-                pace=f"{progress.users_per_second:,.0f} a second",
+                pace=f"{progress.users_per_second:,.0f} per second",
                 state="throttled by Braze" if progress.throttled else "",
             )
 
-        def message(text: str) -> None:
+        def show_message(text: str) -> None:
             bar.console.print(text, markup=False, highlight=False)
 
-        with watched(on_progress=show, on_message=message):
+        with watched(on_progress=show_progress, on_message=show_message):
             yield

@@ -1,4 +1,4 @@
-"""``braze-pipeline sandbox``: the stand-in Braze as a server of its own."""
+"""``braze-pipeline sandbox``: the stand-in for Braze as a server of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.option("--port", required=True, type=click.IntRange(0, 65535), help="Port on 127.0.0.1.")
-@click.option("--record", type=_FILE, help="Every request as a JSON line, without the key.")
+@click.option("--record", type=_FILE, help="Write every request to this file, without the key.")
 @click.option("--state", type=_FILE, help="Keep profiles in this file across restarts.")
-@click.option("--users", type=_FILE, help="The users it has: an external id a line, or JSON lines.")
-@click.option("--all-users", is_flag=True, help="Every user counts as one that it has.")
-@click.option("--api-key", help="The key it lets in (default: any).")
+@click.option(
+    "--users", type=_FILE, help="The users it has: one external id per line, or JSON lines."
+)
+@click.option("--all-users", is_flag=True, help="Treat every user as existing.")
+@click.option("--api-key", help="The only key it accepts (default: any).")
 @click.option("--latency", default=0.0, help="Seconds before each answer.")
 def sandbox(
     port: int,
@@ -28,7 +30,7 @@ def sandbox(
     api_key: str | None,
     latency: float,
 ) -> None:
-    """A stand-in Braze on 127.0.0.1, for trials: it answers like the real one."""
+    """Start a stand-in for Braze on 127.0.0.1, for trials: it answers like the real one."""
     from braze_pipeline.sandbox import serve
 
     serve(
@@ -39,5 +41,5 @@ def sandbox(
         assume_all=all_users,
         api_key=api_key,
         latency=latency,
-        announce=console.say,
+        announce=console.show,
     )

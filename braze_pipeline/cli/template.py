@@ -1,4 +1,4 @@
-"""``braze-pipeline template``: what goes out under which name, and whether it would pass."""
+"""``braze-pipeline template``: what is sent under which name, and whether the data is valid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -18,105 +17,93 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience, require_members
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
+from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
-from braze_pipeline.cli.run import day_of
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.plan.preflight import ask
 from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
-from braze_pipeline.settings import AttributeSettings, TemplateSettings
+from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline.user_input import read_text
-
-if TYPE_CHECKING:
-    from braze_pipeline.audience.build import Funnel
-    from braze_pipeline.profiles import ProfilesSummary
 
 
 @click.group()
 def template() -> None:
-    """The data template: what goes to Braze under which name."""
+    """The data template: what is sent to Braze under which name."""
 
 
 @template.command()
 @click.pass_obj
 def describe(session: Session) -> None:
-    """The mapping: column, Braze name, type, personal data, billable, rule."""
-    for one in session.chosen:
-        t = decide_personal(one, follow(read_text(one.attributes_sql)))
-        shown = Table(
+    """Show the mapping: column, Braze name, type, personal data, billable, rule."""
+    for chosen in session.chosen_templates:
+        t = decide_personal(chosen, follow(read_text(chosen.attributes_sql)))
+        identifier = t.destination.identifier
+        table = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
             title=f"{t.destination.name}: {t.name}",
         )  # fmt: skip
-        shown.add_row(
-            t.identifier_column, t.destination.identifier, "identifier", "string", "yes", "no",
-            FIELDS[t.destination.identifier].rule,
+        table.add_row(
+            t.identifier_column, identifier, "identifier", "string", "yes", "no",
+            FIELDS[identifier].rule,
         )  # fmt: skip
-        for attribute in t.attributes:
-            shown.add_row(*_line(attribute), rule_for(attribute))
-        console.table(shown)
+        for a in t.attributes:
+            billable = FIELDS[a.name].billable if a.is_field else True
+            table.add_row(
+                a.column,
+                a.name,
+                "profile field" if a.is_field else "custom attribute",
+                a.type.value,
+                "yes" if a.pii else "no",
+                "yes" if billable else "no",
+                rule_for(a),
+            )
+        console.show_table(table)
         for column in t.dropped:
-            console.say(f"{column}: consent belongs to Braze; never sent.")
+            console.show(f"{column}: consent belongs to Braze; never sent.")
         for name in t.withheld:
-            console.say(f"{name}: personal data; not sent (`restricted_pii`).")
-        _leavers(t)
-
-
-def _line(a: AttributeSettings) -> tuple[str, ...]:
-    billable = FIELDS[a.name].billable if a.is_field else True
-    return (
-        a.column,
-        a.name,
-        "profile field" if a.is_field else "custom attribute",
-        a.type.value,
-        "yes" if a.pii else "no",
-        "yes" if billable else "no",
-    )
-
-
-def _leavers(t: TemplateSettings) -> None:
-    acted = [a for a in t.attributes if a.on_leave != "keep"]
-    for a in acted:
-        does = "cleared" if a.on_leave == "clear" else f"set to {a.leave_value!r}"
-        console.say(f"{a.name}: {does} when a user leaves the audience.")
+            console.show(f"{name}: personal data; not sent (`restricted_pii`).")
+        for a in t.attributes:
+            if a.on_leave != "keep":
+                change = "cleared" if a.on_leave == "clear" else f"set to {a.leave_value!r}"
+                console.show(f"{a.name}: {change} when a user leaves the audience.")
 
 
 @template.command()
-@click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="Try the data of this day too.")
+@click.option("--as-of", "as_of", type=Day(), help="Also check the data of this day.")
 @click.pass_obj
-def check(session: Session, as_of: str | None) -> None:
-    """Check the configuration and, with --as-of, the data, without sending anything.
+def check(session: Session, as_of: date | None) -> None:
+    """Check the configuration and, with --as-of, the data. Nothing is sent.
 
-    With an API key set, names and types are compared with what Braze has.
+    If an API key is set, names and types are compared with those in Braze.
     """
     for t in session.templates:
         require_configured(t)
     names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
-    console.say(f"The configuration {session.config_file} is good: {names}.")
+    console.show(f"The configuration {session.config_file} is valid: {names}.")
     if as_of is not None:
-        day = day_of(as_of, "--as-of")
-        for t in session.chosen:
-            _try(t, day)
-    for t in session.chosen:
-        _compare(t, session.environ)
+        for t in session.chosen_templates:
+            _check_data(t, as_of)
+    for t in session.chosen_templates:
+        _compare_with_braze(t, session.environ)
 
 
-def _compare(t: TemplateSettings, environ: Mapping[str, str]) -> None:
-
+def _compare_with_braze(t: TemplateSettings, environ: Mapping[str, str]) -> None:
     found = ask(t, environ=environ, now=datetime.now(UTC).replace(tzinfo=None), last=None)
     for line in found.lines():
-        console.say(f"{t.name}: {line}")
+        console.show(f"{t.name}: {line}")
     if found.new:
-        console.say(f"{t.name}: new to Braze: {', '.join(sorted(found.new))}")
+        console.show(f"{t.name}: new to Braze: {', '.join(sorted(found.new))}")
     if found.stopped:
         raise ConfigurationError(
             f"{t.name}: Braze would lose the values of {', '.join(found.stopped)}.",
-            fix="See above; a run holds these attributes back and sends the others.",
+            fix="See above. A run blocks these attributes and sends the others.",
         )
 
 
-def _try(t: TemplateSettings, day: date) -> None:
-    """Build everything up to the profiles in a database that is thrown away."""
+def _check_data(t: TemplateSettings, day: date) -> None:
+    """Build everything up to the profiles in a temporary database."""
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
@@ -124,19 +111,16 @@ def _try(t: TemplateSettings, day: date) -> None:
         with warehouse.connect() as con:
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
-            _tell(t, funnel, profiles)
+            console.show(
+                f"{t.name} as of {day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
+                f"audience, {profiles.profiles:,} profiles; {profiles.rejected_rows:,} rows and "
+                f"{profiles.rejected_values:,} values rejected."
+            )
+            reasons = sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1])
+            for reason, count in reasons:
+                console.show(f"  {count:>8,}  {reason}")
             for finding in evaluate_sources(t, sources, attributes):
                 if not finding.passed:
                     console.warn(f"Warning: {finding.sentence()}")
             require_members(con, t, day)
             require_profiles(con, t, day)
-
-
-def _tell(t: TemplateSettings, funnel: Funnel, profiles: ProfilesSummary) -> None:
-    console.say(
-        f"{t.name} as of {funnel.day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
-        f"audience, {profiles.profiles:,} profiles, {profiles.rejected_rows:,} rows and "
-        f"{profiles.rejected_values:,} values rejected."
-    )
-    for reason, count in sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1]):
-        console.say(f"  {count:>8,}  {reason}")

@@ -1,6 +1,6 @@
 """``braze-pipeline ui``: Dagster's UI and daemon over a persistent instance.
 
-Without an API key in the environment a sandbox is started beside it, so that a newcomer can press
+Without an API key in the environment it starts a sandbox too, so that a newcomer can press
 Materialize and see a send.
 """
 
@@ -34,9 +34,9 @@ _POLL_SECONDS = 0.1
 @click.option("--port", default=3000, show_default=True, help=f"Port on {_HOST}.")
 @click.pass_obj
 def ui(session: Session, port: int) -> None:
-    """Dagster's UI with daemon, schedule and sensors, on 127.0.0.1.
+    """Start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1.
 
-    Without an API key it works against a sandbox, with a database of its own.
+    Without an API key it uses a sandbox, with a database of its own.
     """
     _check_free(port)
     environ = session.environ
@@ -48,18 +48,18 @@ def ui(session: Session, port: int) -> None:
             sandbox = stack.enter_context(Sandbox(users=known_users(session)))
             sandboxed = in_sandbox(session, sandbox)
             environ = sandboxed.environ
-            console.say(f"No API key in {' or '.join(keys)}: runs send to a stand-in Braze,")
-            console.say(f"{sandbox.endpoint}, and work on {sandboxed.warehouse.path}.")
-        console.say(f"Dagster's UI: http://{_HOST}:{port} (Ctrl-C ends it)")
+            console.show(f"No API key in {' or '.join(keys)}: runs send to a stand-in for Braze,")
+            console.show(f"{sandbox.endpoint}, and use the database {sandboxed.warehouse.path}.")
+        console.show(f"Dagster's UI: http://{_HOST}:{port} (press Ctrl-C to stop)")
         code = _dagster_dev(session.project, _settings(session, environ), port)
     sys.exit(code)
 
 
 def _settings(session: Session, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of Dagster, whose working directory is the project."""
+    """The environment of Dagster; its working directory is the project."""
     private.folder(session.dagster_home)
     settings = {
-        # What Dagster says of its own features is the developers' business.
+        # Dagster's warnings about its own features are for developers.
         "PYTHONWARNINGS": "ignore",
         **environ,
         "DAGSTER_HOME": str(session.dagster_home),
@@ -71,7 +71,11 @@ def _settings(session: Session, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_free(port: int) -> None:
-    """Dagster would take another port, and say so among a hundred lines."""
+    """Make sure that the port is free: Dagster would silently use another one.
+
+    Raises:
+        ConfigurationError: it is in use.
+    """
     with socket.socket() as ours:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -79,7 +83,8 @@ def _check_free(port: int) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} on {_HOST} is in use.",
-                fix="End what uses it, or choose another with --port (`make ui PORT=3001`).",
+                fix="Stop the program that uses it, or choose another port with --port "
+                "(`make ui PORT=3001`).",
             ) from error
 
 
@@ -88,9 +93,9 @@ def _dagster_dev(project: Path, environ: Mapping[str, str], port: int) -> int:
         str(Path(sys.executable).with_name("dagster")), "dev", "--host", _HOST, "--port", str(port)
     ]  # fmt: skip
     # In the background of a script Ctrl-C is ignored, and Dagster would inherit that for all
-    # signals; with a handler of ours it does not.
+    # signals. A handler of our own prevents it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A process group of its own: a signal of the terminal reaches us alone, and we end the group.
+    # In a process group of its own, so that the terminal signals only us, and we stop the group.
     child = subprocess.Popen(  # noqa: S603
         command, cwd=project, env=environ, start_new_session=True
     )
@@ -103,9 +108,9 @@ def _dagster_dev(project: Path, environ: Mapping[str, str], port: int) -> int:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End Dagster in its own order, then whatever of its group is left."""
+    """Let Dagster shut down in its own order, then stop what is left of its process group."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the end is under way
+        signal.signal(number, signal.SIG_IGN)  # we are stopping already
     child.terminate()
     with suppress(subprocess.TimeoutExpired):
         child.wait(timeout=_STOP_SECONDS)
@@ -118,7 +123,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether a process of the group is there to get the signal; 0 is none."""
+    """Send a signal (0: none) to the group; whether it has a process to receive it."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

@@ -46,7 +46,7 @@ class LedgerUser:
         known: Whether Braze has the user; None: nobody knows.
         unconfirmed: Acknowledged while nobody knew: planned in full again.
         evaluated: By template, the newest day that found the user up to date.
-        held_back: The templates for which Braze refused the user's last object.
+        refused_by: The templates for which Braze refused the user's last object.
     """
 
     ledger: str
@@ -56,7 +56,7 @@ class LedgerUser:
     unconfirmed: bool
     evaluated: dict[str, date] = field(default_factory=dict)
     entries: tuple[LedgerEntry, ...] = ()
-    held_back: tuple[str, ...] = ()
+    refused_by: tuple[str, ...] = ()
 
 
 def show_user(con: duckdb.DuckDBPyConnection, user_id: str) -> list[LedgerUser]:
@@ -101,7 +101,7 @@ def _show(con: duckdb.DuckDBPyConnection, ledger: str, user_id: str) -> LedgerUs
     ).fetchall()
     return LedgerUser(
         ledger=ledger, user_id=user_id, known=row[0], known_how=row[1], unconfirmed=unconfirmed,
-        evaluated=evaluated, entries=tuple(entries), held_back=tuple(name for (name,) in refused),
+        evaluated=evaluated, entries=tuple(entries), refused_by=tuple(name for (name,) in refused),
     )  # fmt: skip
 
 

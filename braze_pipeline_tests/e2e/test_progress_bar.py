@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import pty
 import subprocess
 from pathlib import Path
@@ -50,9 +51,9 @@ def test_a_terminal_shows_users_speed_and_the_result(tmp_path: Path) -> None:
         out, shown = at_a_terminal(brand, sandbox)
     assert f"{CUSTOMERS} of {CUSTOMERS} users" in shown
     assert f"0 of {CUSTOMERS} users" in shown, "progress must be shown from the start"
-    assert " a second" in shown
+    assert " per second" in shown
     assert "custom attributes of Braze" in shown, "other steps must be shown too"
-    assert f"accepted by Braze              {CUSTOMERS:>2}" in out
+    assert re.search(rf"accepted by Braze +{CUSTOMERS}\n", out.replace("\r", ""))
 
 
 def test_there_is_no_bar_without_a_terminal_or_with_json(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_show_tells_what_braze_refused(world: Make) -> None:
     w.profiles(day(2), {"a": {"Spend": 2.0}})
     w.run(day(2), refuse=["a"])
     (user,) = ledger_commands.show_user(w.con, "a")
-    assert (user.held_back, user.evaluated) == (("main",), {"main": day(1)})
+    assert (user.refused_by, user.evaluated) == (("main",), {"main": day(1)})
 
 
 def test_a_reset_template_is_sent_in_full_once(world: Make) -> None:

@@ -1,0 +1,61 @@
+"""Arguments that several commands share: days, and the API key that sending needs."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import click
+
+from braze_pipeline.cli.context import Session
+from braze_pipeline.errors import CredentialsMissing, UsageError
+from braze_pipeline.user_input import parse_date
+
+
+class Day(click.ParamType[date]):
+    """A day in the form YYYY-MM-DD."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """The day.
+
+        Raises:
+            UsageError: it is not a valid date.
+        """
+        del ctx
+        try:
+            return parse_date(str(value))
+        except ValueError as error:
+            option = f"{param.opts[0]} " if param else ""
+            raise UsageError(
+                f"{option}{value!r} is not a valid date.",
+                fix="Write it as YYYY-MM-DD, such as 2011-12-09.",
+            ) from error
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """The days from the first to the last, both included.
+
+    Raises:
+        UsageError: the last is before the first.
+    """
+    if last < first:
+        raise UsageError(f"--until {last} is before --as-of {first}.", fix="Swap them.")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def require_key(session: Session) -> None:
+    """Fail before anything is built if there is no API key to send with.
+
+    Raises:
+        CredentialsMissing: the variable that the destination names is not set.
+    """
+    name = session.template.destination.api_key_env
+    if not session.environ.get(name, "").strip():
+        raise CredentialsMissing(
+            f"The environment variable {name} holds no API key.",
+            fix=f"Set {name} to a REST API key with the `users.track` permission, "
+            "or use --dry-run, which needs none.",
+        )
