@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> None:
     """Show the newest plan: user, attribute, old, new, reason. Personal values are masked."""
-    warehouse = session.existing_warehouse
+    template, warehouse = session.template, session.existing_warehouse
     with warehouse.connect() as con:
-        found = stored_plans.latest(con, session.template, [as_of] if as_of else None)
+        found = stored_plans.latest(con, template, [as_of] if as_of else None)
         if found is None:
             raise NotBuilt(
                 "There is no plan yet" + (f" for {as_of}." if as_of else "."),
