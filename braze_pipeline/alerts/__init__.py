@@ -1,10 +1,9 @@
-"""Workflow actions: what needs a person, with the steps that resolve it.
+"""Workflow actions: failures that need a person, with the steps that resolve them.
 
-What belongs here: the store of actions and notifications, the classes with their steps, and what
-a run did and did not send. What does not: Dagster, and the network.
+What belongs here: the store of actions, their classes with the steps, what a run sent and did not
+send, and notifications. What does not: Dagster.
 """
 
-from braze_pipeline.alerts.action_classes import Resolution
 from braze_pipeline.alerts.action_store import Action, ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.delivery_status import (
     NOTHING_SENT,
@@ -14,7 +13,7 @@ from braze_pipeline.alerts.delivery_status import (
     plan_of_run,
 )
 from braze_pipeline.alerts.outbox import Message, Outbox
-from braze_pipeline.alerts.resolutions import resolution_of, resolutions
+from braze_pipeline.alerts.resolutions import Resolution, resolution_of, resolutions
 
 __all__ = [
     "NOTHING_SENT",

@@ -1,7 +1,7 @@
-"""The store of workflow actions: one SQLite file beside the warehouse.
+"""The store of workflow actions: a SQLite file beside the warehouse.
 
-SQLite, because the daemon's sensors write here while a run may hold the DuckDB file. An action and
-the message that tells of it are written in one transaction, so neither exists without the other.
+SQLite, because the daemon's sensors write here while a run may keep the DuckDB file open. An action
+and the message about it are written in one transaction, so neither exists without the other.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from braze_pipeline.alerts.action_classes import (
-    STATUS_401_PERSISTENT,
-    STATUS_401_TRANSIENT,
-    Resolution,
-)
+from braze_pipeline.alerts.action_classes import STATUS_401_PERSISTENT, STATUS_401_TRANSIENT
 from braze_pipeline.alerts.connection import reading, writing
 from braze_pipeline.alerts.delivery_status import DeliveryStatus
-from braze_pipeline.alerts.resolutions import resolution_of
+from braze_pipeline.alerts.resolutions import Resolution, resolution_of
 
 _DIGITS = re.compile(r"\d[\d,.:]*")
+_COUNTS = ("planned", "accepted", "rejected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +28,14 @@ class Incident:
 
     Attributes:
         action: Its class (see ``resolutions``).
-        what, fix: What happened and what to do, with no personal data.
-        days: First and last as-of date of the run; None where it has none.
-        goal: The asset that the run was to reach, as ``prefix/name``.
+        what, fix: What happened and what to do, without personal data.
+        days: First and last as-of date of the run; None if it has none.
+        goal: The asset that the run was meant to reach, as ``prefix/name``.
         guard: The guard that stopped it.
-        cause: What repeats fold on besides class and template; by default ``what`` without its
-            figures.
-        run_id: The run that met it; None where it is about no run.
-        occurrence: What counts once; by default the run.
+        cause: What repeats have in common besides class and template; by default ``what`` without
+            its numbers.
+        run_id: The run that met it; None if it is not about a run.
+        occurrence: What counts only once; by default the run.
         at: When, with a time zone.
     """
 
@@ -59,7 +56,7 @@ class Incident:
     @property
     def key(self) -> str:
         """Equal for repeats of one cause."""
-        # A transient 401 that persists is the same cause, however it is classed.
+        # A transient 401 that persists is still the same cause.
         action = "status_401" if self.action.startswith("status_401") else self.action
         if action == "status_401" or self.cause is not None:
             cause = self.cause or ""
@@ -70,10 +67,10 @@ class Incident:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """A stored workflow action. Times are ISO texts in UTC; see ``Incident`` for the rest.
+    """A stored workflow action. Times are ISO texts in UTC; for the rest see ``Incident``.
 
     Attributes:
-        count: How many runs met it.
+        count: The number of runs that met it.
         resolved_at, how: When and how it was resolved; None while it is open.
     """
 
@@ -100,11 +97,11 @@ class Action:
         return resolution_of(self.action)
 
     def steps(self, facts: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """The steps that resolve it, with its own facts (and those given) filled in."""
+        """The steps that resolve it, with its own facts and the given ones filled in."""
         return self.resolution.steps_for({**self._facts(), **(facts or {})})
 
     def meaning(self) -> str:
-        """What its class means."""
+        """What its class means, with its own facts filled in."""
         return self.resolution.meaning_for(self._facts())
 
     def _facts(self) -> dict[str, str]:
@@ -119,12 +116,12 @@ class Action:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordResult:
-    """What became of something found.
+    """What the store did with an incident.
 
     Attributes:
-        number: Of its action.
+        number: The number of its action.
         new: It opened that action.
-        known: The same occurrence was noted before, so nothing changed.
+        known: The same occurrence was recorded before, so nothing changed.
     """
 
     number: int
@@ -132,14 +129,14 @@ class RecordResult:
     known: bool = False
 
     def words(self) -> str:
-        """It in a few words."""
+        """The result in a few words."""
         verb = "opened" if self.new else "known" if self.known else "repeated"
         return f"action {self.number} {verb}"
 
 
 @dataclass(frozen=True)
 class ActionStore:
-    """The store in one file, created on first use. Every call is a transaction of its own.
+    """The store in one file, created on first use. Each call is a transaction of its own.
 
     Raises (from every method):
         LedgerError: the file was written by a newer version.
@@ -148,58 +145,58 @@ class ActionStore:
 
     path: Path
 
-    def record(self, found: Incident) -> RecordResult:
-        """Open an action, or fold a repeat into the open one. The same occurrence counts once."""
-        now = found.at.isoformat()
-        occurrence = found.occurrence or found.run_id
+    def record(self, incident: Incident) -> RecordResult:
+        """Open an action, or count a repeat of an open one. The same occurrence counts once."""
+        now = incident.at.isoformat()
+        occurrence = incident.occurrence or incident.run_id
         with writing(self.path) as con:
             known = con.execute(
                 "SELECT number FROM occurrences WHERE occurrence = ? AND key = ?",
-                (occurrence, found.key),
+                (occurrence, incident.key),
             ).fetchone()
             if known:
-                return RecordResult(number=known[0], known=True)
-            open_one = con.execute(
+                return RecordResult(number=known["number"], known=True)
+            before = con.execute(
                 "SELECT number, action FROM actions WHERE key = ? AND resolved_at IS NULL",
-                (found.key,),
+                (incident.key,),
             ).fetchone()
-            if open_one is None:
-                number = _insert(con, found, now)
+            if before and before["action"] in {STATUS_401_TRANSIENT, STATUS_401_PERSISTENT}:
+                # A 401 in two runs in a row is no longer considered transient.
+                incident = replace(incident, action=STATUS_401_PERSISTENT)
+            inserted = _insert_or_count(con, incident, now)
+            number = before["number"] if before else inserted
+            if not before:
                 _message(con, number, "opened", now)
-            else:
-                number, before = open_one
-                found = _escalated(found, before)
-                _fold(con, number, found, now)
-                if found.action != before:
-                    _message(con, number, "persists", now)
+            elif incident.action != before["action"]:
+                _message(con, number, "persists", now)
             if occurrence is not None:
                 con.execute(
                     "INSERT INTO occurrences (occurrence, key, number) VALUES (?, ?, ?)",
-                    (occurrence, found.key, number),
+                    (occurrence, incident.key, number),
                 )
-            return RecordResult(number=number, new=open_one is None)
+            return RecordResult(number=number, new=not before)
 
-    def close(self, number: int, *, how: str, at: datetime, tell: bool = True) -> bool:
-        """Close an open action; tells of the recovery unless told not to.
+    def close(self, number: int, *, how: str, at: datetime) -> bool:
+        """Close an open action, and notify about it.
 
         Returns:
             Whether it was open.
         """
         now = at.isoformat()
         with writing(self.path) as con:
-            done = con.execute(
+            closed = con.execute(
                 "UPDATE actions SET resolved_at = ?, how = ? "
                 "WHERE number = ? AND resolved_at IS NULL",
                 (now, how, number),
             ).rowcount
-            if done and tell:
+            if closed:
                 _message(con, number, "recovered", now)
-            return bool(done)
+            return bool(closed)
 
     def get(self, number: int) -> Action | None:
         """One action, open or closed."""
-        found = self._actions("WHERE number = ?", (number,))
-        return found[0] if found else None
+        actions = self._actions("WHERE number = ?", (number,))
+        return actions[0] if actions else None
 
     def open_actions(self, *, destination: str | None = None) -> list[Action]:
         """The open actions, oldest first."""
@@ -209,13 +206,13 @@ class ActionStore:
         )
 
     def closed_actions(self, *, limit: int) -> list[Action]:
-        """The last ones that were closed, newest first."""
+        """The actions closed last, newest first."""
         return self._actions(
             "WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC, number DESC LIMIT ?", (limit,)
         )
 
     def notified(self, number: int) -> dict[str, str]:
-        """By channel: "delivered", or the problem of the last attempt."""
+        """By channel: "delivered", or why the last attempt failed."""
         with reading(self.path) as con:
             rows = con.execute(
                 "SELECT channel, delivered_at, problem FROM deliveries JOIN messages "
@@ -228,79 +225,50 @@ class ActionStore:
 
     def _actions(self, where: str, parameters: tuple[object, ...]) -> list[Action]:
         with reading(self.path) as con:
-            rows = con.execute(f"SELECT {_COLUMNS} FROM actions {where}", parameters).fetchall()
+            rows = con.execute(f"SELECT * FROM actions {where}", parameters).fetchall()
         return [_action(row) for row in rows]
 
 
-_COLUMNS = (
-    "number, action, what, fix, destination, template, first_day, last_day, goal, guard, "
-    "planned, accepted, rejected, run_id, count, first_seen, last_seen, resolved_at, how"
-)
+def _action(row: sqlite3.Row) -> Action:
+    values = dict(row)
+    del values["key"]
+    days = (values.pop("first_day"), values.pop("last_day"))
+    counts = {name: values.pop(name) for name in _COUNTS}
+    sent = None if counts["accepted"] is None else DeliveryStatus(**counts)
+    return Action(days=None if days[0] is None else days, sent=sent, **values)
 
 
-def _action(row: tuple[str, ...]) -> Action:
-    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    first, last = values.pop("first_day"), values.pop("last_day")
-    planned, accepted, rejected = (values.pop(n) for n in ("planned", "accepted", "rejected"))
-    sent = (
-        None
-        if accepted is None
-        else DeliveryStatus(planned=planned, accepted=accepted, rejected=rejected)  # type: ignore[arg-type]
-    )
-    days = None if first is None else (first, last)
-    return Action(days=days, sent=sent, **values)  # type: ignore[arg-type]
-
-
-def _escalated(found: Incident, before: str) -> Incident:
-    """A 401 that comes twice in a row is no longer taken for transient."""
-    if before in {STATUS_401_TRANSIENT, STATUS_401_PERSISTENT}:
-        return replace(found, action=STATUS_401_PERSISTENT)
-    return found
-
-
-def _insert(con: sqlite3.Connection, found: Incident, now: str) -> int:
+def _insert_or_count(con: sqlite3.Connection, incident: Incident, now: str) -> int:
+    """Add an action, or count it as a repeat of the open one; the number of a new action."""
+    first, last = incident.days or (None, None)
+    # What the last run that met it decides.
+    changing = {
+        "action": incident.action,
+        "what": incident.what,
+        "fix": incident.fix,
+        "first_day": first,
+        "last_day": last,
+        "goal": incident.goal,
+        "guard": incident.guard,
+        **(asdict(incident.sent) if incident.sent else dict.fromkeys(_COUNTS)),
+        "run_id": incident.run_id,
+        "last_seen": now,
+    }
     values = {
-        "key": found.key,
-        "destination": found.destination,
-        "template": found.template,
+        "key": incident.key,
+        "destination": incident.destination,
+        "template": incident.template,
         "count": 1,
         "first_seen": now,
-        **_changing(found, now),
+        **changing,
     }
     cursor = con.execute(
-        f"INSERT INTO actions ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
+        f"INSERT INTO actions ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "
+        "ON CONFLICT (key) WHERE resolved_at IS NULL DO UPDATE SET count = count + 1, "
+        + ", ".join(f"{name} = excluded.{name}" for name in changing),
         tuple(values.values()),
     )
     return int(cursor.lastrowid or 0)
-
-
-def _fold(con: sqlite3.Connection, number: int, found: Incident, now: str) -> None:
-    values = _changing(found, now)
-    con.execute(
-        f"UPDATE actions SET count = count + 1, {', '.join(f'{name} = ?' for name in values)} "
-        "WHERE number = ?",
-        (*values.values(), number),
-    )
-
-
-def _changing(found: Incident, now: str) -> dict[str, object]:
-    """What the last run that met it decides."""
-    first, last = found.days or (None, None)
-    sent = found.sent
-    return {
-        "action": found.action,
-        "what": found.what,
-        "fix": found.fix,
-        "first_day": first,
-        "last_day": last,
-        "goal": found.goal,
-        "guard": found.guard,
-        "planned": sent.planned if sent else None,
-        "accepted": sent.accepted if sent else None,
-        "rejected": sent.rejected if sent else None,
-        "run_id": found.run_id,
-        "last_seen": now,
-    }
 
 
 def _message(con: sqlite3.Connection, number: int, event: str, now: str) -> None:

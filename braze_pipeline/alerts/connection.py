@@ -1,4 +1,4 @@
-"""The SQLite file of the store: opened, made on first use, one transaction at a time."""
+"""The SQLite file of the store: created on first use, one transaction at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from braze_pipeline.storage.migrations import ACTIONS
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to read with; every statement sees what is committed. It creates no file."""
-    with closing(_connect(path) if path.exists() else _connect(None)) as con:
+    """A connection to read with; each statement sees what is committed. It creates no file."""
+    if path.exists():
+        private.file(path)
+    name = path if path.exists() else ":memory:"
+    with closing(sqlite3.connect(name, timeout=30.0, isolation_level=None)) as con:
+        con.row_factory = sqlite3.Row
+        con.execute("PRAGMA journal_mode = WAL")
+        con.execute("PRAGMA foreign_keys = ON")
+        ACTIONS.upgrade(con, path)
         yield con
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection inside one transaction: all of the block is written, or nothing."""
-    with closing(_connect(path)) as con:
+    """A connection in one transaction: everything in the block is written, or nothing."""
+    private.file(path)
+    with reading(path) as con:
         con.execute("BEGIN IMMEDIATE")
         try:
             yield con
@@ -29,22 +37,3 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
             con.execute("ROLLBACK")
             raise
         con.execute("COMMIT")
-
-
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """To the file, which is created where it is not there; None for an empty one in memory."""
-    if path is not None:
-        private.file(path)
-    con = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None)
-    try:
-        _prepare(con, path)
-    except BaseException:
-        con.close()
-        raise
-    return con
-
-
-def _prepare(con: sqlite3.Connection, path: Path | None) -> None:
-    con.execute("PRAGMA journal_mode = WAL")
-    con.execute("PRAGMA foreign_keys = ON")
-    ACTIONS.upgrade(con, path or "memory")

@@ -1,7 +1,7 @@
 """What was and was not sent under a plan, read from the journal.
 
-The journal is SQLite, so this works while a run holds the DuckDB file, and after a run that died.
-One that cannot be read must not keep a failure from being reported: then nothing is known.
+The journal is SQLite, so this works while a run keeps the DuckDB file open, and after a run that
+crashed. An unreadable journal must not prevent the report of a failure: then nothing is known.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class DeliveryStatus:
     """How far a plan got.
 
     Attributes:
-        planned: Users of the plan; None where unknown.
+        planned: Users of the plan; None if unknown.
         accepted: Users that Braze accepted.
         rejected: Users that Braze refused by name.
     """
@@ -30,13 +30,13 @@ class DeliveryStatus:
 
     @property
     def not_attempted(self) -> int | None:
-        """Users that have no answer yet; None where unknown."""
+        """Users without an answer; None if unknown."""
         if self.planned is None:
             return None
         return max(0, self.planned - self.accepted - self.rejected)
 
     def sentence(self) -> str:
-        """It in one line."""
+        """The status in one line."""
         if not self.accepted and not self.rejected:
             if not self.planned:
                 return "Nothing was sent."
@@ -53,22 +53,22 @@ NOTHING_SENT = DeliveryStatus(planned=None, accepted=0, rejected=0)
 
 
 def plan_of_run(path: Path, run_id: str) -> str | None:
-    """The plan that a run last began to send; None when it began none."""
+    """The plan that a run last started to send; None if it started none, or that is unknown."""
     with suppress(PipelineError):
         return journal.plan_of_run(path, run_id)
     return None
 
 
 def delivery_status_of(path: Path, plan_id: str, *, planned: int | None) -> DeliveryStatus:
-    """What all sends of a plan got answers for, reruns included."""
+    """The status of a plan over all of its sends, including reruns."""
     with suppress(PipelineError):
-        found = journal.progress(path, plan_id)
-        return DeliveryStatus(planned=planned, accepted=found.accepted, rejected=found.refused)
+        sent = journal.progress(path, plan_id)
+        return DeliveryStatus(planned=planned, accepted=sent.accepted, rejected=sent.refused)
     return DeliveryStatus(planned=planned, accepted=0, rejected=0)
 
 
 def ever_acknowledged(path: Path, destination: str) -> bool:
-    """Whether Braze ever acknowledged anything to a destination, so that its key was good once."""
+    """Whether Braze ever acknowledged anything for a destination: then its key was valid once."""
     with suppress(PipelineError):
         return journal.last_acknowledged(path, destination) is not None
     return False

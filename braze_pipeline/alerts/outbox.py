@@ -1,7 +1,7 @@
-"""The messages that still have to go out, by channel, with when to try again.
+"""The messages that still have to be delivered, by channel, and when to try again.
 
-A message that could not be delivered stays here; the action that it tells of is in the store all
-the while. Over one channel, messages go out in order.
+A message that could not be delivered stays here; its action is in the store in any case. Each
+channel gets the messages in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WHERE m.done_at IS NULL AND d.delivered_at IS NULL AND a.destination = ?
 ORDER BY m.message
 """
 
-# Done: delivered over every channel there is (also when there is none), or too old to be news.
+# Done: delivered over every configured channel (there may be none), or too old to be news.
 _FINISH = """
 UPDATE messages SET done_at = ?
 WHERE done_at IS NULL
@@ -40,10 +40,10 @@ WHERE done_at IS NULL
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """Something to tell of an action.
+    """News about an action.
 
     Attributes:
-        message: Its number; the same over all channels and attempts.
+        message: Its number; the same for all channels and attempts.
         event: ``opened``, ``persists`` or ``recovered``.
         created_at: ISO, UTC.
     """
@@ -62,47 +62,42 @@ class Outbox:
     destination: str
 
     def due(self, channel: str, *, now: datetime) -> list[Message]:
-        """What may go out over a channel now, in order; ends at the first that must wait."""
+        """What may go out over a channel now, in order, up to the first message that must wait."""
         with reading(self.store.path) as con:
             rows = con.execute(_DUE, (channel, self.destination)).fetchall()
-        found = []
+        messages = []
         for message, event, created_at, number, next_at in rows:
             if next_at > now.isoformat():
                 break
             action = self.store.get(number)
             if action is not None:
-                found.append(
+                messages.append(
                     Message(message=message, event=event, created_at=created_at, action=action)
                 )
-        return found
+        return messages
 
     def delivered(self, message: Message, channel: str, *, now: datetime) -> None:
-        """Note that a message went out over a channel."""
-        self._attempted(message, channel, next_at=now, delivered_at=now.isoformat(), problem=None)
+        """Record that a message was delivered over a channel."""
+        self._attempted(message, channel, next_at=now, delivered_at=now.isoformat())
 
     def failed(self, message: Message, channel: str, *, now: datetime, problem: str) -> None:
-        """Note a failed attempt; the next one comes later each time, an hour at most."""
+        """Record a failed attempt; the wait for the next one doubles, up to an hour."""
         with reading(self.store.path) as con:
             row = con.execute(
                 "SELECT attempts FROM deliveries WHERE message = ? AND channel = ?",
                 (message.message, channel),
             ).fetchone()
-        # Doubled each time; capped before the shift, so that no attempt overflows.
+        # The exponent is capped, so that no number of attempts overflows.
         wait = min(FIRST_WAIT * 2 ** min(row[0] if row else 0, 12), LONGEST_WAIT)
-        self._attempted(message, channel, next_at=now + wait, delivered_at=None, problem=problem)
+        self._attempted(message, channel, next_at=now + wait, problem=problem)
 
     def finish(self, channels: Sequence[str], *, now: datetime) -> None:
-        """Take out what every channel has delivered, and what is too old to be news."""
+        """Remove what every channel has delivered, and what is too old to be news."""
         marks = ", ".join("?" * len(channels))
         with writing(self.store.path) as con:
             con.execute(
                 _FINISH.format(count=len(channels), channels=marks),
-                (
-                    now.isoformat(),
-                    self.destination,
-                    (now - GIVE_UP_AFTER).isoformat(),
-                    *channels,
-                ),
+                (now.isoformat(), self.destination, (now - GIVE_UP_AFTER).isoformat(), *channels),
             )
 
     def _attempted(
@@ -111,8 +106,8 @@ class Outbox:
         channel: str,
         *,
         next_at: datetime,
-        delivered_at: str | None,
-        problem: str | None,
+        delivered_at: str | None = None,
+        problem: str | None = None,
     ) -> None:
         with writing(self.store.path) as con:
             con.execute(

@@ -148,7 +148,7 @@ def _notify(
     def composed(message: Message) -> Notification:
         return compose(message, facts=facts_for(message.action.template, watch.templates), ui=ui)
 
-    delivery = deliver(outbox, channels_from(environ), told=composed, now=clock)
+    delivery = deliver(outbox, channels_from(environ), compose=composed, now=clock)
     for problem in delivery.problems:
         context.log.warning("A notification waits for its next attempt. %s", problem)
     return [

@@ -1,4 +1,4 @@
-"""Notifies people of workflow actions: Slack, a webhook, e-mail; each optional.
+"""Notifies people about workflow actions over Slack, a webhook and e-mail; each is optional.
 
 What belongs here: what a message says, the channels, and delivering what the outbox holds. Every
 address and password comes from the environment and appears in no log, error or database.
@@ -7,14 +7,14 @@ address and password comes from the environment and appears in no log, error or 
 Variable                            Meaning
 ==================================  =============================================================
 BRAZE_PIPELINE_SLACK_WEBHOOK        URL of a Slack incoming webhook (a secret)
-BRAZE_PIPELINE_WEBHOOK              URL that gets each message as JSON by POST (may hold a token)
+BRAZE_PIPELINE_WEBHOOK              URL that gets each message as JSON by POST (may have a token)
 BRAZE_PIPELINE_SMTP_HOST            mail server; e-mail is on when it and SMTP_TO are set
 BRAZE_PIPELINE_SMTP_PORT            its port (default 587; 465 for ``tls``; 25 for ``none``)
 BRAZE_PIPELINE_SMTP_SECURITY        ``starttls`` (default), ``tls``, or ``none``
-BRAZE_PIPELINE_SMTP_USER            user name, where the server wants one
+BRAZE_PIPELINE_SMTP_USER            user name, if the server needs one
 BRAZE_PIPELINE_SMTP_PASSWORD        its password (a secret)
 BRAZE_PIPELINE_SMTP_FROM            sender (default: the first of SMTP_TO)
-BRAZE_PIPELINE_SMTP_TO              receivers, separated by commas
+BRAZE_PIPELINE_SMTP_TO              recipients, separated by commas
 BRAZE_PIPELINE_UI_URL               address of Dagster's UI, for links to runs
 ==================================  =============================================================
 """

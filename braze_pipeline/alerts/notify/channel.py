@@ -1,4 +1,4 @@
-"""One way to notify people, and the one error that all of them share."""
+"""A way to notify people, and the error that all of them share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class ChannelProblem(Exception):
 
 @dataclass(frozen=True)
 class Channel:
-    """One way to notify people.
+    """A way to notify people.
 
     Attributes:
         name: ``slack``, ``webhook`` or ``mail``.
-        send: Delivers one message; raises ChannelProblem when it could not.
+        send: Delivers one message; raises ChannelProblem if that fails.
     """
 
     name: str
     send: Callable[[Notification], None]
 
     def __repr__(self) -> str:
-        """The name alone: ``send`` holds the address."""
+        """The name alone: ``send`` contains the address."""
         return f"Channel({self.name})"

@@ -1,4 +1,4 @@
-"""The channels that the environment names."""
+"""The channels that the environment configures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from braze_pipeline.alerts.notify.channel import Channel
 
 
 def channels_from(environ: Mapping[str, str]) -> tuple[Channel, ...]:
-    """The channels that are configured; none is fine.
+    """The configured channels; there may be none.
 
-    A channel whose variables contradict each other is there too, and says so at each attempt:
-    a mistake in a notification must not keep the code location from loading.
+    A channel with contradictory variables is included and fails at each attempt: a mistake in a
+    notification must not prevent the code location from loading.
     """
-    found = []
+    channels = []
     slack = environ.get("BRAZE_PIPELINE_SLACK_WEBHOOK", "").strip()
     if slack:
-        found.append(Channel("slack", lambda told: web.post(slack, web.slack_body(told))))
+        channels.append(Channel("slack", lambda news: web.post(slack, web.slack_body(news))))
     hook = environ.get("BRAZE_PIPELINE_WEBHOOK", "").strip()
     if hook:
-        found.append(Channel("webhook", lambda told: web.post(hook, told.data)))
+        channels.append(Channel("webhook", lambda news: web.post(hook, news.data)))
     if environ.get("BRAZE_PIPELINE_SMTP_HOST", "").strip():
-        found.append(Channel("mail", lambda told: mail.send(told, environ)))
-    return tuple(found)
+        channels.append(Channel("mail", lambda news: mail.send(news, environ)))
+    return tuple(channels)

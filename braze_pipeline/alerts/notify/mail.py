@@ -1,4 +1,4 @@
-"""A message as e-mail, by smtplib."""
+"""Notifications as e-mail, with smtplib."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _PREFIX = "BRAZE_PIPELINE_SMTP_"
 
 
-def send(told: Notification, environ: Mapping[str, str]) -> None:
-    """Send a message to the receivers that the environment names.
+def send(notification: Notification, environ: Mapping[str, str]) -> None:
+    """Send a message to the configured recipients.
 
     Raises:
-        ChannelProblem: the variables contradict each other, or the server did not take it.
+        ChannelProblem: the variables contradict each other, or the server refused the message.
     """
-    mail = _mail(told, environ)
+    mail = _mail(notification, environ)
     user, password = _get(environ, "USER"), environ.get(f"{_PREFIX}PASSWORD", "")
     try:
         with _connection(environ, secret=bool(user)) as server:
@@ -29,12 +29,10 @@ def send(told: Notification, environ: Mapping[str, str]) -> None:
                 server.login(user, password)
             server.send_message(mail)
     except smtplib.SMTPResponseException as error:
-        # The server's text may repeat addresses; its code says enough.
+        # The server's text may repeat addresses; its code is enough.
         raise ChannelProblem(f"The mail server answered {error.smtp_code}.") from None
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise ChannelProblem(
-            f"The mail could not be handed over ({type(error).__name__})."
-        ) from None
+        raise ChannelProblem(f"The mail could not be sent ({type(error).__name__}).") from None
 
 
 def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
@@ -43,15 +41,14 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
     if security not in _PORTS:
         raise ChannelProblem(f"{_PREFIX}SECURITY must be starttls, tls or none.")
     if security == "none" and secret:
-        raise ChannelProblem(f"{_PREFIX}SECURITY is none: the password would travel in clear.")
-    port = _get(environ, "PORT")
-    if port and not port.isdigit():
-        raise ChannelProblem(f"{_PREFIX}PORT is no number.")
-    number = int(port or _PORTS[security])
+        raise ChannelProblem(f"{_PREFIX}SECURITY is none: the password would be sent unencrypted.")
+    port = _get(environ, "PORT") or str(_PORTS[security])
+    if not port.isdigit():
+        raise ChannelProblem(f"{_PREFIX}PORT is not a number.")
     if security == "tls":
         context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(host, number, timeout=TIMEOUT_SECONDS, context=context)
-    server = smtplib.SMTP(host, number, timeout=TIMEOUT_SECONDS)
+        return smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT_SECONDS, context=context)
+    server = smtplib.SMTP(host, int(port), timeout=TIMEOUT_SECONDS)
     if security == "starttls":
         try:
             server.starttls(context=ssl.create_default_context())
@@ -61,17 +58,17 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
     return server
 
 
-def _mail(told: Notification, environ: Mapping[str, str]) -> EmailMessage:
-    receivers = [one.strip() for one in _get(environ, "TO").split(",") if one.strip()]
-    if not receivers:
-        raise ChannelProblem(f"{_PREFIX}TO names no receiver.")
+def _mail(notification: Notification, environ: Mapping[str, str]) -> EmailMessage:
+    recipients = [one.strip() for one in _get(environ, "TO").split(",") if one.strip()]
+    if not recipients:
+        raise ChannelProblem(f"{_PREFIX}TO names no recipient.")
     mail = EmailMessage()
-    mail["Subject"] = told.subject
-    mail["From"] = _get(environ, "FROM") or receivers[0]
-    mail["To"] = ", ".join(receivers)
+    mail["Subject"] = notification.subject
+    mail["From"] = _get(environ, "FROM") or recipients[0]
+    mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain="braze-pipeline.invalid")
-    mail.set_content("\n".join(told.lines))
+    mail.set_content("\n".join(notification.lines))
     return mail
 
 

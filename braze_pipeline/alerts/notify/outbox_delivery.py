@@ -1,4 +1,4 @@
-"""Delivering what the outbox holds; what fails stays there for the next tick."""
+"""Delivers what is in the outbox; what fails stays there for the next tick."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from braze_pipeline.alerts import Message, Outbox
 from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
 from braze_pipeline.alerts.notify.text import Notification
 
-AT_ONCE = 5
-"""Messages over one channel in one tick: a tick must end in time."""
+MAX_PER_TICK = 5
+"""Messages over one channel in one tick, so that a tick ends in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryRound:
-    """What became of a round.
+    """The result of a round of deliveries.
 
     Attributes:
-        delivered: Messages handed over, each with the name of the channel.
-        problems: One line for each channel that failed; names the channel, never its address.
+        delivered: Delivered messages, each with the name of the channel.
+        problems: One line for each failed channel, with its name, never its address.
     """
 
     delivered: tuple[tuple[Message, str], ...]
@@ -31,19 +31,19 @@ def deliver(
     outbox: Outbox,
     channels: Sequence[Channel],
     *,
-    told: Callable[[Message], Notification],
+    compose: Callable[[Message], Notification],
     now: Callable[[], datetime],
 ) -> DeliveryRound:
-    """Try what is due, channel by channel; a channel that fails rests until its next time.
+    """Try what is due, channel by channel; a channel that fails waits until its next time.
 
     Raises:
-        sqlite3.Error: the store cannot be read or written; no failure of a channel is raised.
+        sqlite3.Error: the store cannot be read or written. Failures of channels are not raised.
     """
     delivered = []
     problems = []
     for channel in channels:
-        for message in outbox.due(channel.name, now=now())[:AT_ONCE]:
-            problem = _attempt(channel, told(message))
+        for message in outbox.due(channel.name, now=now())[:MAX_PER_TICK]:
+            problem = _attempt(channel, compose(message))
             if problem is not None:
                 outbox.failed(message, channel.name, now=now(), problem=problem)
                 problems.append(f"{channel.name}: {problem}")
@@ -54,10 +54,10 @@ def deliver(
     return DeliveryRound(delivered=tuple(delivered), problems=tuple(problems))
 
 
-def _attempt(channel: Channel, told: Notification) -> str | None:
-    """The problem, in words without an address; None when it went out."""
+def _attempt(channel: Channel, notification: Notification) -> str | None:
+    """The problem, in words without an address; None if it was delivered."""
     try:
-        channel.send(told)
+        channel.send(notification)
     except ChannelProblem as problem:
         return str(problem)
     except Exception as error:  # noqa: BLE001 - no channel may stop the others, or the sensor

@@ -1,9 +1,9 @@
-"""What a message says: the same facts for every channel."""
+"""The text and data of a notification: the same facts for every channel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from braze_pipeline.alerts import Action, Message
 
@@ -18,7 +18,7 @@ _HEADLINES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A message in words and as data.
+    """A notification in words and as data.
 
     Attributes:
         subject: One line.
@@ -32,7 +32,7 @@ class Notification:
 
 
 def run_link(run_id: str | None, ui: str | None) -> str | None:
-    """The address of a run in the UI; its short id where the UI's address is not known."""
+    """The address of a run in the UI; its short id if the UI's address is not known."""
     if run_id is None:
         return None
     return f"{ui.rstrip('/')}/runs/{run_id}" if ui else f"run {run_id[:8]}"
@@ -46,12 +46,12 @@ def days_text(days: tuple[str, str] | None) -> str | None:
 
 
 def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Notification:
-    """A message about an action.
+    """The notification for a message.
 
     Args:
-        message: Which action, and what happened to it.
-        facts: Names for its steps: ``config``, ``sql``, ``api_key_env``.
-        ui: The address of Dagster's UI, where known.
+        message: The action, and what happened to it.
+        facts: Values for placeholders in its steps: ``config``, ``sql``, ``api_key_env``.
+        ui: The address of Dagster's UI, if known.
     """
     action = message.action
     resolution = action.resolution
@@ -62,7 +62,7 @@ def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> No
         f"[{where}] Workflow action {action.number} {_HEADLINES[message.event]}: {resolution.title}"
     )
     link = run_link(action.run_id, ui)
-    lines = [action.how or "Its cause is gone."] if recovered else _trouble(action, steps, facts)
+    lines = [action.how or "The cause is gone."] if recovered else _failure_lines(action, steps)
     if link:
         lines.append(f"Run: {link}")
     return Notification(
@@ -78,7 +78,7 @@ def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> No
 
 
 def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[str, object]:
-    """An action for machines: what the webhook and ``actions --json`` give."""
+    """An action as data: the output of the webhook and of ``actions --json``."""
     sent = action.sent
     return {
         "number": action.number,
@@ -90,14 +90,7 @@ def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[s
         "destination": action.destination,
         "template": action.template,
         "days": list(action.days) if action.days else None,
-        "sent": {
-            "planned": sent.planned,
-            "accepted": sent.accepted,
-            "rejected": sent.rejected,
-            "not_attempted": sent.not_attempted,
-        }
-        if sent
-        else None,
+        "sent": asdict(sent) | {"not_attempted": sent.not_attempted} if sent else None,
         "run_id": action.run_id,
         "run_url": run_link(action.run_id, ui) if ui else None,
         "count": action.count,
@@ -108,8 +101,7 @@ def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[s
     }
 
 
-def _trouble(action: Action, steps: tuple[str, ...], facts: Mapping[str, str]) -> list[str]:
-    del facts
+def _failure_lines(action: Action, steps: tuple[str, ...]) -> list[str]:
     lines = [f"What happened: {action.what}"]
     if action.fix:
         lines.append(f"What to do: {action.fix}")

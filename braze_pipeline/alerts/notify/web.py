@@ -1,11 +1,12 @@
-"""A message as an HTTP POST: Slack's incoming webhooks, and webhooks in general.
+"""Notifications as HTTP POSTs: Slack's incoming webhooks, and webhooks in general.
 
-By urllib of the standard library, and not by requests: urllib3 logs the path of a request at DEBUG,
-and the path of a Slack webhook is its secret.
+With urllib and not requests: urllib3 logs the path of a request at DEBUG, and the path of a Slack
+webhook is its secret.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import urllib.error
 import urllib.request
@@ -38,10 +39,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, body: object) -> None:
-    """POST a body as JSON. TLS is verified, proxies come from the usual variables.
+    """POST a body as JSON. TLS is verified; proxies come from the usual variables.
 
     Raises:
-        ChannelProblem: the address is unusable, cannot be reached, or answered anything but 2xx.
+        ChannelProblem: the address is not usable, cannot be reached, or did not answer with 2xx.
     """
     _check(url)
     request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
@@ -58,7 +59,7 @@ def post(url: str, body: object) -> None:
         error.close()
         status = error.code
     except (OSError, HTTPException, ValueError) as error:
-        # Its text may hold the address, which is a secret; its type is enough.
+        # Its text may contain the address, which is a secret; its type is enough.
         reason = getattr(error, "reason", None)
         kind = type(reason if isinstance(reason, BaseException) else error).__name__
         raise ChannelProblem(f"It could not be reached ({kind}).") from None
@@ -66,14 +67,10 @@ def post(url: str, body: object) -> None:
         raise ChannelProblem(f"It answered with status {status}.")
 
 
-def slack_body(told: Notification) -> dict[str, object]:
-    """A message as Slack wants it (Slack docs, "Sending messages using incoming webhooks")."""
-    text = "\n".join((f"*{told.subject}*", *told.lines))
-    return {"text": _escaped(text[:_SLACK_LIMIT])}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def slack_body(notification: Notification) -> dict[str, object]:
+    """A message in Slack's format (Slack docs, "Sending messages using incoming webhooks")."""
+    text = "\n".join((f"*{notification.subject}*", *notification.lines))
+    return {"text": html.escape(text[:_SLACK_LIMIT], quote=False)}
 
 
 def _check(url: str) -> None:
@@ -81,8 +78,8 @@ def _check(url: str) -> None:
         split = urlsplit(url)
         host = split.hostname
     except ValueError:
-        raise ChannelProblem("Its address is no URL.") from None
+        raise ChannelProblem("Its address is not a URL.") from None
     if split.scheme not in {"http", "https"} or not host:
-        raise ChannelProblem("Its address is no https URL.")
+        raise ChannelProblem("Its address is not an https URL.")
     if is_unencrypted(url):
         raise ChannelProblem("Its address uses plain http; use https.")

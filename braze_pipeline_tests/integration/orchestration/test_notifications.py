@@ -121,7 +121,7 @@ def test_one_broken_channel_does_not_silence_the_others(
     fail(world)
     world.tick()
     assert len(http.bodies(SLACK_SECRET)) == len(smtp.mails) == 1
-    assert world.store.notified(1)["webhook"] == "not yet: Its address is no URL."
+    assert world.store.notified(1)["webhook"] == "not yet: Its address is not a URL."
 
 
 def test_without_any_channel_nothing_waits_and_a_channel_added_later_gets_no_old_news(
@@ -202,7 +202,7 @@ def test_neither_address_nor_password_appears_anywhere(
     everything = "\n".join((output, channels, stored, out, err, caplog.text))
     for secret in ("planted", http.url, PASSWORD):
         assert secret not in everything
-    assert "password would travel in clear" in world.store.notified(1)["mail"]
+    assert "password would be sent unencrypted" in world.store.notified(1)["mail"]
 
 
 def test_characters_with_a_meaning_in_slack_are_escaped(
@@ -220,11 +220,11 @@ def test_characters_with_a_meaning_in_slack_are_escaped(
     ("more", "problem"),
     [
         ({"BRAZE_PIPELINE_SMTP_SECURITY": "ssl"}, "must be starttls, tls or none"),
-        ({"BRAZE_PIPELINE_SMTP_PORT": "smtp"}, "no number"),
-        ({"BRAZE_PIPELINE_SMTP_TO": " , "}, "names no receiver"),
-        ({"BRAZE_PIPELINE_SMTP_SECURITY": "starttls"}, "could not be handed over"),
+        ({"BRAZE_PIPELINE_SMTP_PORT": "smtp"}, "not a number"),
+        ({"BRAZE_PIPELINE_SMTP_TO": " , "}, "names no recipient"),
+        ({"BRAZE_PIPELINE_SMTP_SECURITY": "starttls"}, "could not be sent"),
         ({"BRAZE_PIPELINE_WEBHOOK": "http://example.com/x"}, "plain http"),
-        ({"BRAZE_PIPELINE_WEBHOOK": "file:///etc/passwd"}, "no https URL"),
+        ({"BRAZE_PIPELINE_WEBHOOK": "file:///etc/passwd"}, "not an https URL"),
         ({"BRAZE_PIPELINE_WEBHOOK": "http://127.0.0.1:1/"}, "could not be reached"),
     ],
 )

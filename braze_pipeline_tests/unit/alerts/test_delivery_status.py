@@ -1,3 +1,5 @@
+"""What was and was not sent, as a workflow action reports it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,7 +25,7 @@ def acknowledge(path: Path, run_id: str, request: int, count: int, refused: int 
     writer.close()
 
 
-def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
+def test_the_status_of_a_plan_is_the_sum_of_its_sends(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     acknowledge(path, "run-1", request=0, count=75, refused=2)
     acknowledge(path, "run-2", request=1, count=10)
@@ -39,19 +41,19 @@ def test_what_a_plan_got_is_the_sum_over_its_sends(tmp_path: Path) -> None:
     assert not ever_acknowledged(path, "second")
 
 
-def test_send_and_action_count_a_plan_alike_also_what_was_answered_twice(tmp_path: Path) -> None:
+def test_send_and_action_count_alike_even_what_was_answered_twice(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     acknowledge(path, "run-1", request=0, count=75, refused=2)
     acknowledge(path, "run-2", request=0, count=75, refused=2)
-    found = progress(path, "plan")
-    assert (found.accepted, found.refused) == (73, 2)
+    sent = progress(path, "plan")
+    assert (sent.accepted, sent.refused) == (73, 2)
     assert delivery_status_of(path, "plan", planned=75) == DeliveryStatus(
         planned=75, accepted=73, rejected=2
     )
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"this is no database at all" * 50])
-def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
+def test_without_a_readable_journal_nothing_is_known_and_nothing_fails(
     tmp_path: Path, damage: bytes | None
 ) -> None:
     path = tmp_path / "journal.sqlite"
@@ -79,5 +81,5 @@ def test_without_a_journal_that_can_be_read_nothing_is_known_and_nothing_breaks(
         ),
     ],
 )
-def test_it_is_told_in_one_sentence(sent: DeliveryStatus, sentence: str) -> None:
+def test_the_status_is_one_sentence(sent: DeliveryStatus, sentence: str) -> None:
     assert sent.sentence() == sentence

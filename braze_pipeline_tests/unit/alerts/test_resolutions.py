@@ -1,3 +1,5 @@
+"""The table of resolutions is complete, and its texts can be filled in."""
+
 from __future__ import annotations
 
 import string
@@ -10,7 +12,7 @@ from braze_pipeline.alerts.action_classes import error_of
 
 KNOWN = {"template", "destination", "api_key_env", "config", "sql", "day", "guard", "number"}
 
-# The classes that operators must at least be able to tell apart.
+# The classes that operators must at least be able to distinguish.
 REQUIRED = {
     "invalid_credentials", "status_401_transient", "status_401_persistent", "missing_permission",
     "wrong_instance", "missing_required_field_orchestration", "missing_required_field_campaign",
@@ -22,7 +24,7 @@ REQUIRED = {
 
 def test_every_required_class_and_every_typed_error_has_its_steps() -> None:
     classes = REQUIRED | {kind.action for kind in errors.error_classes()}
-    # The one is only ever noted in one of its two forms, the other never comes from a run.
+    # The first is only recorded in one of its two refined classes; the second never ends a run.
     never = {errors.MissingRequiredField.action, errors.UsageError.action}
     assert classes - never <= set(resolutions())
 
@@ -37,7 +39,7 @@ def test_the_table_has_no_class_that_the_code_does_not_have() -> None:
 
 
 @pytest.mark.parametrize("action", sorted(resolutions()))
-def test_steps_are_there_and_their_placeholders_are_known(action: str) -> None:
+def test_every_class_has_steps_with_known_placeholders(action: str) -> None:
     resolution = resolutions()[action]
     assert resolution.title
     assert resolution.steps
@@ -56,7 +58,7 @@ def test_a_class_that_can_be_retried_says_how(action: str) -> None:
     assert says_so == resolution.retry
 
 
-def test_a_class_of_a_newer_version_is_told_like_an_unexpected_failure() -> None:
+def test_a_class_of_a_newer_version_is_treated_as_an_unexpected_failure() -> None:
     assert resolution_of("from the future") is resolutions()["unknown"]
 
 

@@ -1,3 +1,5 @@
+"""The store of workflow actions and its outbox."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -23,7 +25,7 @@ def store(tmp_path: Path) -> ActionStore:
     return ActionStore(tmp_path / "deep" / "warehouse.actions.sqlite")
 
 
-def found(**more: Any) -> Incident:
+def incident(**more: Any) -> Incident:
     values: dict[str, Any] = {
         "action": "database_locked",
         "what": "Another process keeps it open; waited 60 s.",
@@ -37,9 +39,9 @@ def found(**more: Any) -> Incident:
     return Incident(**values)
 
 
-def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
+def test_an_incident_is_stored_completely(store: ActionStore) -> None:
     store.record(
-        found(
+        incident(
             days=("2026-02-01", "2026-02-28"),
             goal="braze_send",
             guard="audience_size",
@@ -57,13 +59,13 @@ def test_what_is_noted_is_read_back_whole(store: ActionStore) -> None:
     assert store.get(2) is None
 
 
-def test_the_same_run_counts_once_and_another_run_folds(store: ActionStore) -> None:
-    first = store.record(found())
+def test_the_same_run_counts_once_and_another_run_counts_as_a_repeat(store: ActionStore) -> None:
+    first = store.record(incident())
     assert (first.number, first.new) == (1, True)
-    assert not store.record(found()).new
-    later = found(run_id="run-2", at=START + timedelta(days=1), what="…; waited 61 s.")
-    assert store.record(found(run_id="run-2", at=START + timedelta(days=1))).number == 1
-    assert later.key != found().key
+    assert not store.record(incident()).new
+    later = incident(run_id="run-2", at=START + timedelta(days=1), what="…; waited 61 s.")
+    assert store.record(incident(run_id="run-2", at=START + timedelta(days=1))).number == 1
+    assert later.key != incident().key
     action = store.get(1)
     assert action is not None
     assert (action.count, action.run_id) == (2, "run-2")
@@ -79,48 +81,51 @@ def test_the_same_run_counts_once_and_another_run_folds(store: ActionStore) -> N
         {"what": "Something else keeps it open; waited 60 s."},
     ],
 )
-def test_what_differs_in_class_place_or_words_is_an_action_of_its_own(
+def test_another_class_destination_template_or_text_is_an_action_of_its_own(
     store: ActionStore, other: dict[str, str]
 ) -> None:
-    store.record(found())
-    assert store.record(found(run_id="run-2", **other)).number == 2
+    store.record(incident())
+    assert store.record(incident(run_id="run-2", **other)).number == 2
 
 
 @given(
     first=st.integers(0, 10**9),
     second=st.floats(0, 1e6, allow_nan=False).map(lambda number: f"{number:,.2f}"),
 )
-def test_figures_in_the_text_do_not_part_repeats(first: int, second: str) -> None:
+def test_repeats_may_have_other_numbers_in_the_text(first: int, second: str) -> None:
     text = "{} users acknowledged after {} s."
-    assert found(what=text.format(first, second)).key == found(what=text.format("1,234", "5")).key
+    assert (
+        incident(what=text.format(first, second)).key
+        == incident(what=text.format("1,234", "5")).key
+    )
 
 
 def test_a_closed_action_keeps_its_number_and_a_new_one_gets_its_own(store: ActionStore) -> None:
-    store.record(found())
+    store.record(incident())
     assert store.close(1, how="by hand", at=START)
     assert not store.close(1, how="again", at=START)
-    assert store.record(found(run_id="run-2")).number == 2
+    assert store.record(incident(run_id="run-2")).number == 2
     assert [action.number for action in store.open_actions()] == [2]
     (closed,) = store.closed_actions(limit=5)
     assert (closed.number, closed.how) == (1, "by hand")
 
 
-def test_a_run_that_was_dealt_with_does_not_reopen_its_action(store: ActionStore) -> None:
-    store.record(found())
+def test_a_recorded_run_does_not_reopen_its_action(store: ActionStore) -> None:
+    store.record(incident())
     store.close(1, how="by hand", at=START)
-    assert store.record(found()).number == 1
+    assert store.record(incident()).number == 1
     assert store.open_actions() == []
 
 
-def test_open_actions_can_be_asked_for_by_destination(store: ActionStore) -> None:
-    store.record(found())
-    store.record(found(destination="second"))
+def test_open_actions_can_be_listed_by_destination(store: ActionStore) -> None:
+    store.record(incident())
+    store.record(incident(destination="second"))
     assert [action.number for action in store.open_actions(destination="second")] == [2]
 
 
-def test_many_writers_at_once_fold_into_one_action(store: ActionStore) -> None:
+def test_concurrent_writers_share_one_action(store: ActionStore) -> None:
     threads = [
-        threading.Thread(target=store.record, args=(found(run_id=f"run-{number}"),))
+        threading.Thread(target=store.record, args=(incident(run_id=f"run-{number}"),))
         for number in range(8)
     ]
     for thread in threads:
@@ -133,7 +138,7 @@ def test_many_writers_at_once_fold_into_one_action(store: ActionStore) -> None:
     assert len(store.open_actions()) == 1
 
 
-def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
+def test_a_failure_in_between_leaves_neither_action_nor_message(
     store: ActionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: object) -> None:
@@ -142,24 +147,24 @@ def test_a_failure_in_the_middle_leaves_neither_action_nor_message(
     with monkeypatch.context() as patch:
         patch.setattr("braze_pipeline.alerts.action_store._message", broken)
         with pytest.raises(sqlite3.OperationalError):
-            store.record(found())
+            store.record(incident())
     assert store.open_actions() == []
-    assert store.record(found()).new
+    assert store.record(incident()).new
 
 
-def test_a_file_of_a_newer_version_is_refused_and_not_touched(store: ActionStore) -> None:
-    store.record(found())
+def test_a_file_of_a_newer_version_is_refused(store: ActionStore) -> None:
+    store.record(incident())
     con = sqlite3.connect(store.path)
     con.execute("PRAGMA user_version = 99")
     con.close()
     with pytest.raises(LedgerError, match="newer version"):
-        store.record(found(run_id="run-2"))
+        store.record(incident(run_id="run-2"))
 
 
-def test_the_outbox_waits_longer_after_each_failure_but_never_too_long(
+def test_the_outbox_waits_longer_after_each_failure_up_to_a_limit(
     store: ActionStore,
 ) -> None:
-    store.record(found())
+    store.record(incident())
     outbox = Outbox(store, "braze")
     now = START
     waits = []
@@ -176,8 +181,8 @@ def test_the_outbox_waits_longer_after_each_failure_but_never_too_long(
     assert waits[-1] == LONGEST_WAIT
 
 
-def test_a_message_is_done_when_every_channel_has_it(store: ActionStore) -> None:
-    store.record(found())
+def test_a_message_is_done_when_every_channel_has_delivered_it(store: ActionStore) -> None:
+    store.record(incident())
     outbox = Outbox(store, "braze")
     (message,) = outbox.due("slack", now=START)
     outbox.delivered(message, "slack", now=START)
@@ -190,15 +195,8 @@ def test_a_message_is_done_when_every_channel_has_it(store: ActionStore) -> None
 
 
 def test_the_outbox_of_one_destination_leaves_the_others_alone(store: ActionStore) -> None:
-    store.record(found(destination="second"))
+    store.record(incident(destination="second"))
     ours, theirs = Outbox(store, "braze"), Outbox(store, "second")
     assert ours.due("slack", now=START) == []
     ours.finish([], now=START)
     assert len(theirs.due("slack", now=START)) == 1
-
-
-def test_closing_in_silence_tells_nobody(store: ActionStore) -> None:
-    store.record(found())
-    store.close(1, how="by hand", at=START, tell=False)
-    events = [message.event for message in Outbox(store, "braze").due("slack", now=START)]
-    assert events == ["opened"]
