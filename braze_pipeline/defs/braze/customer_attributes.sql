@@ -1,17 +1,17 @@
 -- The customer attributes table: one row per customer, as of the end of the day $as_of.
 --
 -- This file is yours. It is DuckDB SQL over the views customers, orders, consents and predictions
--- (their columns are in the README), and must give one row per customer_id. $as_of is a DATE;
--- whatever is dated after it must not be used, which every CTE below sees to by itself.
--- Tables are read once or twice and ties are always settled, so that the same data gives the same
--- row, and nothing is sent for nothing.
+-- (their columns are in the README), and must give one row per customer_id. $as_of is a DATE; rows
+-- dated after it must not be used, and every CTE below excludes them itself.
+-- Ties are always broken in the same way, so that the same data gives the same row, and nothing is
+-- sent without a reason.
 
 WITH
 
--- Order lines up to the end of the day. Lines without a customer belong to nobody, and lines
--- without a quantity or price are worth nothing; the run counts both. A line is charged in whole
--- pence. Money is multiplied and added as decimals: 3 * 1.005 is 3.0149999999999997 otherwise, and
--- sums would depend on the order of the lines.
+-- Order lines up to the end of the day. Lines without a customer are excluded, and lines without a
+-- quantity or price add nothing; the run counts both. A line is charged in whole pence. Money is
+-- multiplied and added as decimals: otherwise 3 * 1.005 is 3.0149999999999997, and sums depend on
+-- the order of the lines.
 lines AS NOT MATERIALIZED (
     SELECT
         customer_id,
@@ -20,16 +20,16 @@ lines AS NOT MATERIALIZED (
         trim(product_name) AS product_name,
         quantity,
         (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS amount,
-        -- Here products have codes that begin with a digit. POST, M, D, BANK CHARGES, gift vouchers
-        -- and the like are money, but nobody's favourite and nothing one returns.
+        -- In this data, product codes begin with a digit. POST, M, D, BANK CHARGES, gift vouchers
+        -- and the like count as money, but are never favourites or returned products.
         left(product_id, 1) BETWEEN '0' AND '9' AS is_product
     FROM orders
     WHERE customer_id IS NOT NULL
       AND ordered_at < $as_of + INTERVAL 1 DAY
 ),
 
--- One row an invoice, dated by its first line. It is a purchase when the customer owes money for it
--- and it is no cancellation; cancellations are invoices of their own that begin with C.
+-- One row per invoice, dated by its first line. It is a purchase when the customer owes money for
+-- it and it is not a cancellation; cancellations are separate invoices that begin with C.
 invoices AS (
     SELECT
         customer_id,
@@ -42,8 +42,8 @@ invoices AS (
     GROUP BY customer_id, order_id
 ),
 
--- One row a customer with any order line. Values are net of returns, and include postage, discounts
--- and adjustments. The last 12 months are those that end with the as-of date.
+-- One row per customer with any order line. Values are net of returns, and include postage,
+-- discounts and adjustments. The last 12 months are those that end with the as-of date.
 totals AS MATERIALIZED (
     SELECT
         customer_id,
@@ -62,7 +62,7 @@ totals AS MATERIALIZED (
 ),
 
 -- Where the fifths and the tiers begin, among the customers who ever bought. Comparing with these
--- gives equal customers equal scores, and costs less than ranking everyone.
+-- borders gives equal customers equal scores, and costs less than ranking everyone.
 borders AS (
     SELECT
         quantile_disc(last_order_date, [0.2, 0.4, 0.6, 0.8]) AS recency,
@@ -73,7 +73,7 @@ borders AS (
     WHERE lifetime_orders > 0
 ),
 
--- A score is 1 plus the borders that the customer lies above: 5-5-5 is the best.
+-- A score is 1 plus the number of borders that the customer is above: 5-5-5 is the best.
 scores AS (
     SELECT
         customer_id,
@@ -90,8 +90,8 @@ scores AS (
     WHERE lifetime_orders > 0
 ),
 
--- How often and how much of each product a customer bought. Products go by their name, because the
--- name is what is sent, and Braze keeps the values of an array unique.
+-- How often and how much of each product a customer bought. Products are grouped by name, because
+-- the name is what is sent, and Braze keeps the values of an array unique.
 products AS (
     SELECT
         customer_id,
@@ -103,8 +103,8 @@ products AS (
     GROUP BY customer_id, product_name
 ),
 
--- The five bought most often, then most of; the name settles what is still equal. They are picked
--- one by one because lists that grow while millions of customers are grouped must all be in memory.
+-- The five products bought most often, then in the largest number, then by name. They are picked
+-- one by one because lists that grow while millions of customers are grouped must fit in memory.
 favourites AS (
     SELECT
         customer_id,
@@ -131,8 +131,8 @@ favourites AS (
     GROUP BY customer_id
 ),
 
--- The state of consent is the last change; of two at one instant the withdrawal counts, and so does
--- a change whose direction is missing.
+-- The last change decides about consent. Of two changes at the same time the withdrawal counts, and
+-- a change without a value counts as a withdrawal.
 consent AS (
     SELECT
         customer_id,
@@ -145,7 +145,7 @@ consent AS (
     GROUP BY customer_id
 ),
 
--- The newest prediction that was there on the day; of two of one day the higher.
+-- The newest prediction up to the day; of two from the same day, the higher.
 prediction AS (
     SELECT
         customer_id,
@@ -158,7 +158,7 @@ prediction AS (
 SELECT
     c.customer_id,
     c.braze_id,
-    -- profile fields, as the source has them; mapping and checks come later
+    -- profile fields, as they are in the source; mapping and checks come later
     c.given_name,
     c.surname,
     c.email,
@@ -172,12 +172,12 @@ SELECT
     -- purchase behaviour
     coalesce(t.l12m_monetary, 0)::DOUBLE AS l12m_monetary,
     coalesce(t.l12m_frequency, 0) AS l12m_frequency,
-    -- days since the last purchase, also where that is longer ago than 12 months
+    -- days since the last purchase, even if that was more than 12 months ago
     $as_of - t.last_order_date AS l12m_recency,
     coalesce(t.lifetime_value, 0)::DOUBLE AS lifetime_value,
     coalesce(t.lifetime_orders, 0) AS lifetime_orders,
-    -- of purchases as they were made: what came back is in the return rate; as a decimal, so that
-    -- half a penny is exactly that when it is rounded
+    -- of purchases as they were made: returns are in the return rate; as a decimal, so that half a
+    -- penny is exact when it is rounded
     (t.purchase_value / nullif(t.lifetime_orders, 0))::DECIMAL(18, 6)::DOUBLE
         AS average_order_value,
     t.first_order_date,
@@ -186,7 +186,7 @@ SELECT
     coalesce(t.second_order_date - t.first_order_date <= 90, false) AS early_repeat_purchaser,
     s.value_tier,
     s.recency_score || '-' || s.frequency_score || '-' || s.monetary_score AS rfm_score,
-    -- value returned of the value bought; more than all when the purchase is older than the data
+    -- returned value as a share of bought value; at most 1, also when the data lacks the purchase
     CASE WHEN t.bought > 0 THEN least(t.returned / t.bought, 1)::DOUBLE END AS return_rate,
     f.favourite_products,
     (t.last_order_date - t.first_order_date) / nullif(t.lifetime_orders - 1, 0)

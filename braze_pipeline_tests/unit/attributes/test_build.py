@@ -65,7 +65,7 @@ def days(con: duckdb.DuckDBPyConnection) -> list[date]:
     return [day for (day,) in con.execute(query).fetchall()]
 
 
-def test_every_order_line_is_counted_where_it_went(con: duckdb.DuckDBPyConnection) -> None:
+def test_every_order_line_is_counted(con: duckdb.DuckDBPyConnection) -> None:
     def one(order: str | None, customer: str | None, when: datetime, pence: int | None) -> Line:
         return Line(order, customer, when, "10001", "BAG", 1, pence)  # type: ignore[arg-type]
 
@@ -155,7 +155,7 @@ def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
 
 
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "message"),
     [
         ("SELECT customer_id,\n  nosuch\nFROM customers WHERE $as_of > '2000-01-01'", "line 2"),
         ("SELECT 1,\n2,\nFROM WHERE $as_of", "line 3"),
@@ -169,13 +169,13 @@ def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
         ("", "not one SELECT statement"),
     ],
 )
-def test_sql_that_cannot_be_run_is_told_with_file_and_line(
-    con: duckdb.DuckDBPyConnection, write: Write, sql: str, told: str
+def test_sql_that_cannot_be_run_is_reported_with_file_and_line(
+    con: duckdb.DuckDBPyConnection, write: Write, sql: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         build(con, write("", sql=sql), DAY)
     assert "mine.sql" in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.exit_code == 2
 
 
@@ -196,7 +196,7 @@ def test_an_error_that_comes_from_data_does_not_show_the_data(
     assert "07700" not in str(caught.value)
 
 
-def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_a_missing_file_is_reported(con: duckdb.DuckDBPyConnection, write: Write) -> None:
     t = write("customer_id")
     t.attributes_sql.unlink()
     with pytest.raises(ConfigurationError, match=r"mine\.sql cannot be read"):
@@ -204,7 +204,7 @@ def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) ->
 
 
 @pytest.mark.parametrize(
-    ("select", "error", "told"),
+    ("select", "error", "message"),
     [
         ("1 AS a", MissingRequiredField, "no column 'customer_id'"),
         ("NULL AS customer_id", MissingRequiredField, "None of the"),
@@ -213,15 +213,15 @@ def test_a_missing_file_is_told(con: duckdb.DuckDBPyConnection, write: Write) ->
         ("left(customer_id, 0) AS customer_id", ContractBroken, "1 rows too many"),
     ],
 )
-def test_what_breaks_the_contract_is_refused_and_leaves_the_day_as_it_was(
+def test_a_result_that_breaks_the_contract_is_refused_and_the_day_stays_as_it_was(
     con: duckdb.DuckDBPyConnection,
     write: Write,
     select: str,
     error: type[Exception],
-    told: str,
+    message: str,
 ) -> None:
     build(con, write("customer_id, 7 AS kept"), DAY)
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=message) as caught:
         build(con, write(select), DAY)
     assert "mine.sql" in str(caught.value)
     assert con.execute("SELECT sum(kept) FROM braze.customer_attributes").fetchone() == (14,)
@@ -268,7 +268,7 @@ def orders_folder(con: duckdb.DuckDBPyConnection, folder: Path, quantity: str) -
     attach_sources(con, [SourceSettings(name="orders", path=folder)], time_zone="UTC")
 
 
-def test_a_file_of_another_type_is_told_without_its_values(
+def test_a_file_of_another_type_is_reported_without_its_values(
     con: duckdb.DuckDBPyConnection, write: Write, tmp_path: Path
 ) -> None:
     orders_folder(con, tmp_path, "'ada@example.com'")
@@ -277,7 +277,7 @@ def test_a_file_of_another_type_is_told_without_its_values(
     assert "ada@" not in str(caught.value)
 
 
-def test_a_file_that_goes_away_while_it_is_read_is_told(
+def test_a_file_that_disappears_while_it_is_read_is_reported(
     con: duckdb.DuckDBPyConnection, write: Write, tmp_path: Path
 ) -> None:
     orders_folder(con, tmp_path, "2.0")

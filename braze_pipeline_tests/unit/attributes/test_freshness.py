@@ -1,4 +1,4 @@
-"""Whether late, empty or unusable sources are told, and good ones are not."""
+"""Late, empty and unusable sources are reported, and good ones are not."""
 
 # ruff: noqa: DTZ001 (times of sources have no zone: they are local)
 
@@ -28,7 +28,7 @@ def line(number: int = 0, *, days_ago: int = 0, customer: str | None = "1") -> L
     return Line(f"o{number}", customer, NOON - timedelta(days=days_ago), "1", "BAG", 1, 100)
 
 
-def judged(
+def failed_checks(
     con: duckdb.DuckDBPyConnection,
     lines: Sequence[Line],
     *,
@@ -58,53 +58,53 @@ def judged(
 def test_sources_of_the_day_pass_and_an_optional_one_may_be_empty(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    assert judged(con, [line()]) == []
+    assert failed_checks(con, [line()]) == []
 
 
 @pytest.mark.parametrize(("days_ago", "late"), [(3, False), (4, True)])
 def test_orders_that_end_before_the_day_are_late(
     con: duckdb.DuckDBPyConnection, days_ago: int, late: bool
 ) -> None:
-    told = (
+    expected = (
         "orders: saw the newest row of 2011-12-05, 4 days before 2011-12-09; allowed: 3 days "
         "before the as-of date."
     )
-    assert judged(con, [line(days_ago=days_ago)]) == ([told] if late else [])
+    assert failed_checks(con, [line(days_ago=days_ago)]) == ([expected] if late else [])
 
 
 def test_an_older_day_of_the_same_sources_is_not_late(con: duckdb.DuckDBPyConnection) -> None:
     lines = [line(1, days_ago=30), line(2)]
-    assert judged(con, lines, as_of=DAY - timedelta(days=20)) == []
+    assert failed_checks(con, lines, as_of=DAY - timedelta(days=20)) == []
 
 
 def test_a_date_that_has_not_come_yet_does_not_hide_that_orders_are_late(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    (found,) = judged(con, [line(1, days_ago=9), line(2, days_ago=-365)])
+    (found,) = failed_checks(con, [line(1, days_ago=9), line(2, days_ago=-365)])
     assert "newest row of 2011-11-30" in found
 
 
 def test_consents_may_be_older_than_orders_but_not_for_ever(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
-    assert judged(con, [line()], consent_days_ago=30) == []
-    (found,) = judged(con, [line()], consent_days_ago=31)
+    assert failed_checks(con, [line()], consent_days_ago=30) == []
+    (found,) = failed_checks(con, [line()], consent_days_ago=31)
     assert found.startswith("consents: saw the newest row of 2011-11-08, 31 days before")
 
 
-def test_an_empty_table_that_is_needed_is_told(con: duckdb.DuckDBPyConnection) -> None:
-    (found,) = judged(con, [line()], empty="consents")
+def test_a_required_table_without_rows_is_reported(con: duckdb.DuckDBPyConnection) -> None:
+    (found,) = failed_checks(con, [line()], empty="consents")
     assert found == "consents: saw 0 rows; allowed: at least 1."
 
 
-def test_lines_that_cannot_be_used_are_told_and_those_of_guests_are_not(
+def test_unusable_lines_are_reported_and_those_of_guests_are_not(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     good = [line(n) for n in range(4)]
     guests = [line(n, customer=None) for n in range(10, 90)]
-    assert judged(con, [*good, *guests, line(5, customer="7")]) == []
+    assert failed_checks(con, [*good, *guests, line(5, customer="7")]) == []
     lost = [line(n, customer="7") for n in range(20, 45)]
-    (found,) = judged(con, [*good, *guests, *lost])
+    (found,) = failed_checks(con, [*good, *guests, *lost])
     assert "22.9% of 109 lines incomplete (0) or of unknown customers (25)" in found
 
 
@@ -113,5 +113,5 @@ def test_each_limit_can_be_switched_off(con: duckdb.DuckDBPyConnection) -> None:
         orders_within_days=None, consents_within_days=None, max_lost_lines_share=None
     )
     lines = [line(1, days_ago=300), line(2, days_ago=300, customer="7")]
-    assert judged(con, lines, consent_days_ago=300, checks=off) == []
-    assert len(judged(con, lines, consent_days_ago=300)) == 3
+    assert failed_checks(con, lines, consent_days_ago=300, checks=off) == []
+    assert len(failed_checks(con, lines, consent_days_ago=300)) == 3

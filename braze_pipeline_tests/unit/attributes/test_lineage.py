@@ -44,7 +44,7 @@ def of() -> Of:
     return lambda sql: follow(sql, COLUMNS).origins
 
 
-def test_the_sample_tells_where_each_of_its_columns_comes_from() -> None:
+def test_every_column_of_the_sample_is_traced_to_its_sources() -> None:
     found = follow(SQL_FILE.read_text(encoding="utf-8"), COLUMNS).origins
     assert found["email"] == [("customers", "email")]
     assert found["lifetime_value"] == [("orders", "quantity"), ("orders", "unit_price")]

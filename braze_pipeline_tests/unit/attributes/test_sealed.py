@@ -335,7 +335,7 @@ def test_a_relation_of_the_warehouse_can_be_a_source_and_the_rest_of_it_stays_ou
             brand.built(subquery(relation), own)
 
 
-def test_a_view_that_reads_files_of_its_own_is_told(brand: Brand) -> None:
+def test_a_view_that_reads_files_of_its_own_is_reported(brand: Brand) -> None:
     with duckdb.connect(str(brand.folder / "shop.duckdb")) as con:
         con.execute(f"CREATE VIEW v AS FROM '{brand.folder}/customers.parquet'")
     view = SourceSettings(name="customers", database=brand.folder / "shop.duckdb", relation="v")

@@ -55,7 +55,7 @@ def put(
     replace_partition(con, t, "customer_attributes", day, "SELECT * FROM given")
 
 
-def judged(con: duckdb.DuckDBPyConnection, day: date = DAY) -> dict[str, str | None]:
+def rule_by_customer(con: duckdb.DuckDBPyConnection, day: date = DAY) -> dict[str, str | None]:
     query = "SELECT customer_id, left_out_by FROM braze.audience WHERE __as_of = ? ORDER BY 1"
     return dict(con.execute(query, [day]).fetchall())
 
@@ -122,14 +122,14 @@ def shared() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @given(rows=some_rows, rules=some_rules)
 @settings(max_examples=120)
-def test_everyone_is_in_or_left_out_by_the_first_rule_that_they_fail(
+def test_everyone_is_in_the_audience_or_excluded_by_the_first_rule_they_fail(
     shared: duckdb.DuckDBPyConnection, rows: list[Row], rules: AudienceRules
 ) -> None:
     t = template(audience=rules)
     put(shared, t, rows)
     funnel = build_audience(shared, t, DAY)
     wanted = {row.customer_id: first_rule(rules, row, rows) for row in rows}
-    assert judged(shared) == wanted
+    assert rule_by_customer(shared) == wanted
     assert funnel.customers == len(rows) == funnel.audience + sum(funnel.excluded.values())
     assert list(funnel.excluded) == ["high_value", "active", "contactable"]
     for rule, count in funnel.excluded.items():
@@ -143,7 +143,10 @@ def test_the_best_percent_are_of_those_who_bought_and_equals_are_together(
     values = [0.0] * 20 + [10.0, 20.0, 30.0, 30.0]
     put(con, t, [Row(str(n), value) for n, value in enumerate(values)])
     build_audience(con, t, DAY)
-    assert [customer for customer, rule in judged(con).items() if rule is None] == ["22", "23"]
+    assert [customer for customer, rule in rule_by_customer(con).items() if rule is None] == [
+        "22",
+        "23",
+    ]
 
 
 def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
@@ -154,7 +157,7 @@ def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
     assert build_audience(con, t, DAY).excluded["high_value"] == 2
 
 
-def test_only_the_days_own_rows_are_judged_and_a_rerun_replaces_them(
+def test_only_the_rows_of_the_day_count_and_a_rerun_replaces_them(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     t = template(audience=AudienceRules(high_value=HighValue(lifetime_value=50)))
@@ -163,8 +166,8 @@ def test_only_the_days_own_rows_are_judged_and_a_rerun_replaces_them(
     put(con, t, [Row("1", 90.0)])
     for day in (before, DAY, DAY):
         build_audience(con, t, day)
-    assert judged(con, before) == {"1": "high_value", "2": None}
-    assert judged(con) == {"1": None}
+    assert rule_by_customer(con, before) == {"1": "high_value", "2": None}
+    assert rule_by_customer(con) == {"1": None}
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -220,22 +223,22 @@ def test_a_condition_that_is_null_does_not_hold(con: duckdb.DuckDBPyConnection) 
 
 
 @pytest.mark.parametrize(
-    ("where", "told"),
+    ("where", "message"),
     [
         ("lifetime_walue > 1", "lifetime_walue"),
         ("email::INTEGER = 1", "Could not convert"),
         ("email", "Could not convert"),
     ],
 )
-def test_a_condition_that_cannot_be_run_is_told_with_its_group_and_without_values(
-    con: duckdb.DuckDBPyConnection, where: str, told: str
+def test_a_condition_that_cannot_be_run_is_reported_with_its_group_and_without_values(
+    con: duckdb.DuckDBPyConnection, where: str, message: str
 ) -> None:
     t = campaign("true", where)
     put(con, t, [Row()])
     with pytest.raises(ConfigurationError) as caught:
         build_audience(con, t, DAY)
     assert "'group 1'" in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "ada@" not in str(caught.value)
 
 

@@ -10,7 +10,7 @@ from braze_pipeline.settings import RecipientGroup, ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
 
-def test_messy_contact_data_leaves_in_braze_s_own_form(world: World) -> None:
+def test_messy_contact_data_is_sent_in_the_form_that_braze_wants(world: World) -> None:
     t = template(
         field_of("first_name"),
         field_of("email"),
@@ -45,7 +45,7 @@ def test_messy_contact_data_leaves_in_braze_s_own_form(world: World) -> None:
     assert world.rejections() == []
 
 
-def test_a_bad_value_is_held_alone_and_told_once_with_its_mask(world: World) -> None:
+def test_a_bad_value_is_rejected_alone_and_reported_once_with_its_mask(world: World) -> None:
     t = template(field_of("email"), field_of("first_name"))
     world.give(t, "SELECT 'a' AS customer_id, 'anna(at)example' AS email, 'Anna' AS first_name")
     summary = world.build(t)
@@ -53,15 +53,15 @@ def test_a_bad_value_is_held_alone_and_told_once_with_its_mask(world: World) -> 
     assert row["email"] is None
     assert row["first_name"] == "Anna"
     assert row["__held"] == ["email"]
-    told = world.con.execute(
+    rejected = world.con.execute(
         "SELECT attribute, reason, masked_value, row_rejected FROM records.rejections"
     ).fetchall()
-    assert told == [("email", "email_unreadable", "xxxx(xx)xxxxxxx", False)]
+    assert rejected == [("email", "email_unreadable", "xxxx(xx)xxxxxxx", False)]
     assert (summary.rejected_values, summary.rejected_rows) == (1, 0)
     assert summary.nulls == {"email": 0, "first_name": 0}
 
 
-def test_a_bad_or_missing_required_value_holds_the_whole_row(world: World) -> None:
+def test_a_bad_or_missing_required_value_rejects_the_whole_row(world: World) -> None:
     t = template(field_of("email", required=True), field_of("first_name"))
     world.give(
         t,
@@ -74,7 +74,7 @@ def test_a_bad_or_missing_required_value_holds_the_whole_row(world: World) -> No
     assert (summary.audience, summary.profiles, summary.rejected_rows) == (3, 1, 2)
 
 
-def test_the_same_user_twice_leaves_once_and_always_the_same_one(world: World) -> None:
+def test_of_two_rows_of_one_user_always_the_same_one_is_sent(world: World) -> None:
     destination = replace(template().destination, identifier="braze_id")
     t = template(field_of("first_name"), destination=destination, identifier_column="braze_id")
     rows = "('1', 'x', 'Zoe'), ('2', 'x', 'Anna'), ('3', 'y', 'Ben'), ('4', NULL, 'Cat')"
@@ -91,7 +91,7 @@ def test_the_same_user_twice_leaves_once_and_always_the_same_one(world: World) -
     assert summary.rejected_rows == 2
 
 
-def test_an_identifier_of_more_bytes_than_braze_takes_holds_the_row(world: World) -> None:
+def test_an_identifier_that_is_too_long_for_braze_rejects_the_row(world: World) -> None:
     t = template(field_of("first_name"))
     world.give(
         t,
@@ -103,7 +103,7 @@ def test_an_identifier_of_more_bytes_than_braze_takes_holds_the_row(world: World
     assert [reason for _, _, reason in world.rejections()] == ["user_id_empty", "user_id_too_long"]
 
 
-def test_a_users_groups_decide_what_is_held_without_a_rejection(world: World) -> None:
+def test_attributes_outside_a_users_groups_are_suppressed_without_a_rejection(world: World) -> None:
     t = template(
         custom("Tier", ValueType.STRING),
         custom("Score", ValueType.INTEGER, required=True),
@@ -130,7 +130,7 @@ def test_restricted_personal_data_is_nowhere_in_the_profiles(world: World) -> No
     assert world.con.execute("SELECT count(*) FROM records.normalised_values").fetchone() == (0,)
 
 
-def test_switching_personal_data_off_takes_it_out_of_other_days_too(world: World) -> None:
+def test_switching_personal_data_off_removes_it_from_other_days_too(world: World) -> None:
     t = template(field_of("email"), custom("Tier", ValueType.STRING))
     world.give(t, "SELECT 'a' AS customer_id, 'planted@example.com' AS email, 'gold' AS Tier")
     world.build(t)
@@ -142,7 +142,7 @@ def test_switching_personal_data_off_takes_it_out_of_other_days_too(world: World
     assert set(world.profiles(t)["a"]) == {"__user_id", "__customer_id", "__held", "Tier"}
 
 
-def test_a_new_attribute_is_held_for_days_that_never_knew_it(world: World) -> None:
+def test_a_new_attribute_is_suppressed_for_days_built_without_it(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING))
     rows = "SELECT 'a' AS customer_id, 'gold' AS Tier, 7 AS Score"
     world.give(t, rows)
@@ -178,7 +178,7 @@ def test_only_raw_values_that_no_run_has_seen_are_read(world: World) -> None:
     assert world.build(t).new_raw_values == 1
 
 
-def test_forgetting_a_value_takes_it_out_of_the_cache(world: World) -> None:
+def test_forgetting_a_value_removes_it_from_the_cache(world: World) -> None:
     t = template(field_of("email"))
     world.give(t, "FROM (VALUES ('a', ' A@x.org '), ('b', 'B@x.org')) AS v(customer_id, email)")
     world.build(t)
@@ -197,7 +197,7 @@ def test_the_preview_masks_personal_data_and_identifiers(world: World) -> None:
     ]
 
 
-def test_consent_columns_are_counted_and_stay(world: World) -> None:
+def test_consent_columns_are_counted_and_never_sent(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING), dropped=("email_subscribe",))
     world.give(
         t,
@@ -208,7 +208,7 @@ def test_consent_columns_are_counted_and_stay(world: World) -> None:
     assert "email_subscribe" not in world.profiles(t)["a"]
 
 
-def test_a_column_that_is_gone_is_named(world: World) -> None:
+def test_a_missing_column_is_named(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING, column="tier"))
     world.give(t, "SELECT 'a' AS customer_id")
     with pytest.raises(ConfigurationError, match="'tier'"):
@@ -222,7 +222,7 @@ def test_a_template_without_its_identifier_says_which_column_is_missing(world: W
         world.build(t)
 
 
-def test_audience_members_without_attributes_are_never_lost_in_silence(world: World) -> None:
+def test_audience_members_without_attributes_are_never_lost_silently(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING))
     world.give(t, "SELECT 'a' AS customer_id, 'x' AS Tier")
     world.con.execute("INSERT INTO loyal.audience VALUES (?, 'ghost', NULL, [])", [DAY])
@@ -264,7 +264,7 @@ def utc(*parts: int) -> datetime:
     return moment.replace(tzinfo=None)
 
 
-def test_times_of_the_brands_clock_leave_in_utc(world: World) -> None:
+def test_times_in_the_brands_time_zone_are_sent_in_utc(world: World) -> None:
     t = template(
         custom("Local", ValueType.TIME),
         custom("Instant", ValueType.TIME),
@@ -288,7 +288,7 @@ def test_times_of_the_brands_clock_leave_in_utc(world: World) -> None:
     assert row["First"] == date(2011, 7, 1)
 
 
-def test_nested_values_leave_as_canonical_json(world: World) -> None:
+def test_nested_values_are_sent_as_canonical_json(world: World) -> None:
     t = template(
         custom("Store", ValueType.OBJECT),
         custom("Orders", ValueType.OBJECTS),

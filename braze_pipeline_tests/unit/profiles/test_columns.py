@@ -66,7 +66,9 @@ SOURCES = (
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_column_of_any_type_leaves_in_form_or_is_told(world: World, source: str) -> None:
+def test_a_column_of_any_type_is_sent_in_a_valid_form_or_rejected(
+    world: World, source: str
+) -> None:
     attributes = tuple(
         custom(type_.name, type_, column="given", precision=2) for type_ in ValueType
     )
@@ -74,17 +76,17 @@ def test_a_column_of_any_type_leaves_in_form_or_is_told(world: World, source: st
     world.give(t, f"SELECT 'a' AS customer_id, {source} AS given")
     world.build(t)
     row = world.profiles(t)["a"]
-    told = {name for _, name, _ in world.rejections()}
+    rejected = {name for _, name, _ in world.rejections()}
     sent = {a.name: as_sent(a, row[a.name]) for a in attributes if row[a.name] is not None}
     kinds = {a.name: a.type.value for a in attributes}
     assert complaints({"external_id": "a", **sent}, kinds=kinds) == []
-    assert set(row["__held"]) == told
+    assert set(row["__held"]) == rejected
     if source == "NULL":
         assert not sent
-        assert not told
+        assert not rejected
     elif source != "'null'::JSON":
-        assert set(sent) | told == set(kinds)
-        assert not set(sent) & told
+        assert set(sent) | rejected == set(kinds)
+        assert not set(sent) & rejected
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_number_is_rounded_half_up_on_the_digits_it_is_written_with(
         assert [one for (one,) in found] == wanted
 
 
-def test_minus_zero_leaves_as_zero(world: World) -> None:
+def test_minus_zero_is_sent_as_zero(world: World) -> None:
     t = template(
         custom("A", ValueType.FLOAT, precision=2), custom("B", ValueType.FLOAT, column="A")
     )

@@ -52,7 +52,7 @@ def test_example_numbers_of_every_calling_code_are_read_in_three_spellings(world
     assert len(lost) <= 0.02 * len(examples) * 4, lost[:20]
 
 
-def test_the_fast_path_of_phones_takes_nothing_that_the_long_way_would_change() -> None:
+def test_the_fast_path_of_phones_accepts_nothing_that_the_reader_would_change() -> None:
     pattern = re.compile(contact.fast_phone())
     fast = 0
     for row in rows("phone_examples/example_numbers.csv"):
@@ -180,7 +180,7 @@ def test_countries_as_tables_spell_them(raw: str, expected: str) -> None:
     assert (outcome.value or outcome.problem) == expected
 
 
-def test_no_code_of_iso_3166_is_overruled_by_our_own_words() -> None:
+def test_our_own_words_overrule_no_code_of_iso_3166() -> None:
     for code in places.country_codes():
         assert places.country(code).value == code
         assert places.country(code.lower()).value == code
@@ -193,7 +193,7 @@ def test_no_code_of_iso_3166_is_overruled_by_our_own_words() -> None:
     at=st.integers(0, 2),
     accent=st.sampled_from("\u0300\u0301\u0302\u0303\u0308\u030c\u0323\u0309\u0327"),
 )
-def test_a_code_with_an_accent_is_no_code(code: str, at: int, accent: str) -> None:
+def test_a_code_with_an_accent_is_not_a_code(code: str, at: int, accent: str) -> None:
     text = code[: at + 1] + accent + code[at + 1 :]
     names = {"Áo": "AT", "Bỉ": "BE", "Mỹ": "US", "Çad": "TD", "Čad": "TD", "Çin": "CN"}
     known = {unicodedata.normalize("NFC", name.upper()): value for name, value in names.items()}
@@ -360,7 +360,7 @@ def check_readers(raw: str) -> None:
                 assert kind.read(value, params).value == value
 
 
-def test_names_of_many_scripts_leave_as_they_are_written(world: World) -> None:
+def test_names_in_many_scripts_are_sent_as_they_are_written(world: World) -> None:
     names = [row["name"] for row in rows("popular_names/sample.csv")]
     t = template(field_of("first_name"), custom("Name", ValueType.STRING))
     world.con.execute("CREATE TABLE names AS SELECT * FROM (SELECT unnest(?) AS name)", [names])

@@ -1,4 +1,4 @@
-"""What is read once, what it depends on, and how pages of rows are judged."""
+"""Raw values are read once, by what they depend on; rows are validated page by page."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def test_a_national_number_belongs_to_the_customers_country_else_to_the_default(
     assert world.reasons("phone") == {"d": "phone_wrong_length"}
 
 
-def test_the_region_column_may_be_one_that_never_leaves(world: World) -> None:
+def test_the_region_column_may_be_one_that_is_never_sent(world: World) -> None:
     t = template(field_of("phone", region_column="home"))
     world.give(t, "SELECT 'a' AS customer_id, '06 12 34 56 78' AS phone, 'Frankreich' AS home")
     world.build(t)
     assert world.profiles(t)["a"]["phone"] == "+33612345678"
 
 
-def test_without_any_country_a_national_number_is_told(world: World) -> None:
+def test_a_national_number_without_a_country_is_rejected(world: World) -> None:
     t = template(field_of("phone"))
     world.give(t, "SELECT 'a' AS customer_id, '07911 123456' AS phone")
     world.build(t)
     assert world.reasons("phone") == {"a": "phone_without_country"}
 
 
-def test_text_too_long_to_be_read_is_told_and_not_kept(world: World) -> None:
+def test_text_that_is_too_long_is_rejected_and_not_cached(world: World) -> None:
     t = template(field_of("email"))
     world.give(t, "SELECT 'a' AS customer_id, repeat('x', 400) || '@example.com' AS email")
     world.build(t)
@@ -57,7 +57,7 @@ def test_text_too_long_to_be_read_is_told_and_not_kept(world: World) -> None:
     assert world.con.execute(f"SELECT count(*) FROM {cache.TABLE}").fetchone() == (0,)
 
 
-def test_a_new_version_of_a_reader_reads_anew(
+def test_a_new_version_of_a_reader_reads_all_values_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     t = template(field_of("gender"))
@@ -69,7 +69,7 @@ def test_a_new_version_of_a_reader_reads_anew(
     assert world.build(t).new_raw_values == 0
 
 
-def test_the_cache_is_emptied_of_old_values_over_time(world: World) -> None:
+def test_old_values_are_dropped_from_the_cache_over_time(world: World) -> None:
     t = template(field_of("email"))
     values = ", ".join(f"('c{n}', 'C{n}@x.org')" for n in range(200))
     world.give(t, f"FROM (VALUES {values}) AS v(customer_id, email)")

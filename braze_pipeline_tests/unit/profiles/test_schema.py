@@ -43,7 +43,7 @@ CASES: dict[str, tuple[Any, Any, pa.DataType]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_checks_by_column_say_what_the_rules_by_value_say(case: str) -> None:
+def test_checks_by_column_agree_with_the_rules_by_value(case: str) -> None:
     attribute, values, type_ = CASES[case]
     schema = build_schema(template(attribute), today=DAY)
     rules = rules_of(attribute, today=DAY)

@@ -187,11 +187,13 @@ def test_a_missing_source_names_the_files_it_looked_for(
     assert caught.value.exit_code == 2
 
 
-def test_missing_places_are_told_one_by_one(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_every_kind_of_missing_place_has_its_own_message(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     (tmp_path / "orders").mkdir()
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as db:
         db.execute("CREATE TABLE order_lines (a INT)")
-    for source, told in (
+    for source, message in (
         (SourceSettings(name="orders", path=tmp_path / "no.csv"), "there is no file or folder"),
         (SourceSettings(name="orders", path=tmp_path), "contains no Parquet file"),
         (SourceSettings(name="orders"), "no place is configured"),
@@ -204,11 +206,11 @@ def test_missing_places_are_told_one_by_one(con: duckdb.DuckDBPyConnection, tmp_
             "Did you mean 'main.order_lines'",
         ),
     ):
-        with pytest.raises(SourceMissing, match=told):
+        with pytest.raises(SourceMissing, match=message):
             attach(con, source)
 
 
-def test_files_that_are_not_what_their_name_says_are_refused(
+def test_files_that_are_not_in_the_format_of_their_name_are_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     for file in ("orders.parquet", "orders.xlsx", "orders.duckdb"):
@@ -235,7 +237,7 @@ def test_a_folder_of_files_with_other_columns_is_refused(
         attach(con, SourceSettings(name="predictions", path=tmp_path))
 
 
-def test_a_view_that_does_not_work_is_told_in_duckdbs_words(
+def test_a_broken_view_is_reported_in_duckdbs_words(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.duckdb"
@@ -274,7 +276,7 @@ def test_predictions_may_have_no_rows(con: duckdb.DuckDBPyConnection, folder: Pa
 
 
 @pytest.mark.parametrize("files", ["warehouse.snapshots/main-1.parquet", "ledger.parquet"])
-def test_what_the_pipeline_wrote_is_no_source(
+def test_files_that_the_pipeline_wrote_are_not_a_source(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, files: str
 ) -> None:
     ours = tmp_path / files

@@ -142,12 +142,12 @@ def test_a_missing_column_is_named_with_what_is_there_and_what_is_near(
     file.write_text(CSV["orders"].replace("ordered_at", "order_at"), encoding="utf-8")
     with pytest.raises(SourceChanged) as caught:
         load(con, "orders", file)
-    told = str(caught.value)
-    assert "orders" in told
-    assert str(file) in told
-    assert "no column 'ordered_at'" in told
-    assert "It has: order_id, customer_id, order_at" in told
-    assert "Did you mean 'order_at'?" in told
+    message = str(caught.value)
+    assert "orders" in message
+    assert str(file) in message
+    assert "no column 'ordered_at'" in message
+    assert "It has: order_id, customer_id, order_at" in message
+    assert "Did you mean 'order_at'?" in message
 
 
 def test_a_mapped_optional_column_must_be_there(
@@ -157,7 +157,7 @@ def test_a_mapped_optional_column_must_be_there(
         load(con, "customers", folder / "customers.csv", language="lang")
 
 
-def test_a_mapping_of_no_column_of_ours_is_refused(
+def test_a_mapping_to_an_unknown_column_is_refused(
     con: duckdb.DuckDBPyConnection, folder: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="maps sirname"):
@@ -182,7 +182,7 @@ def test_a_mapping_of_no_column_of_ours_is_refused(
         ("predictions", "predicted_on", "2011-01-01", "soon", 2),
     ],
 )
-def test_what_cannot_be_read_is_told_by_column_and_row_and_not_shown(
+def test_a_value_that_cannot_be_read_is_reported_by_column_and_row_and_not_shown(
     con: duckdb.DuckDBPyConnection,
     folder: Path,
     table: str,
@@ -195,11 +195,11 @@ def test_what_cannot_be_read_is_told_by_column_and_row_and_not_shown(
     file.write_text(CSV[table].replace(old, new, 1), encoding="utf-8")
     with pytest.raises(SourceChanged) as caught:
         load(con, table, file)
-    told = str(caught.value)
-    assert f"'{column}'" in told
-    assert f"1 of them, the first in row {row} (the header is row 1)" in told
-    assert str(file) in told
-    assert new.strip(',"') not in told
+    message = str(caught.value)
+    assert f"'{column}'" in message
+    assert f"1 of them, the first in row {row} (the header is row 1)" in message
+    assert str(file) in message
+    assert new.strip(',"') not in message
 
 
 @pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP", "TIMESTAMPTZ"])
@@ -270,21 +270,21 @@ def test_a_type_that_cannot_be_read_is_named(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("1,2011-01-01,2,extra ada@example.com\n", "another number of columns"),
         ("1,2011-01-01\n", "another number of columns"),
         ('1,2011-01-01,"ada@example.com\n', "quotation mark"),
     ],
 )
-def test_broken_csv_is_told_by_line_without_its_text(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, told: str
+def test_broken_csv_is_reported_by_line_without_its_text(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, message: str
 ) -> None:
     file = tmp_path / "predictions.csv"
     file.write_text(CSV["predictions"] + "2,2011-01-01,1\n" * 50 + text, encoding="utf-8")
     with pytest.raises(SourceChanged) as caught:
         load(con, "predictions", file)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "line 53" in str(caught.value)
     assert "ada@" not in str(caught.value)
 
@@ -302,15 +302,15 @@ def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("", "is empty"), ("customer_id,a,A\n1,2,3\n", "several columns with the same name")],
 )
 def test_a_csv_without_a_usable_header_is_refused(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, told: str
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, message: str
 ) -> None:
     file = tmp_path / "predictions.csv"
     file.write_text(text)
-    with pytest.raises(SourceChanged, match=told):
+    with pytest.raises(SourceChanged, match=message):
         load(con, "predictions", file)
 
 
@@ -322,18 +322,18 @@ def test_csv_that_is_not_utf8_is_refused(con: duckdb.DuckDBPyConnection, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 rows too many"),
         (" ,,,,,,,,,\n2,,,,,,,,,\n", "1 rows without customer_id"),
     ],
 )
-def test_a_customer_is_there_once_and_has_an_id(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, rows: str, told: str
+def test_a_customer_has_one_row_and_an_id(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, rows: str, message: str
 ) -> None:
     file = tmp_path / "customers.csv"
     file.write_text(CSV["customers"].splitlines()[0] + "\n" + rows, encoding="utf-8")
-    with pytest.raises(SourceChanged, match=told):
+    with pytest.raises(SourceChanged, match=message):
         load(con, "customers", file)
 
 
