@@ -141,7 +141,7 @@ def apply_all(warehouse: Warehouse) -> dict[str, Any]:
 def plain(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
     """The floor: every value of both tables through one hash join."""
     names = [quote(a.name) for a in t.attributes]
-    mine = ", ".join(f"count(p.{n}), count(l.v{k})" for k, n in enumerate(names, start=1))
+    mine = ", ".join(f"count(p.{n}), count(l.value_{k})" for k, n in enumerate(names, start=1))
     with warehouse.connect() as con:
         con.execute(
             f"SELECT {mine} FROM {t.table('profiles')} p JOIN ledger.bench_users l "
@@ -152,8 +152,8 @@ def plain(warehouse: Warehouse, t: TemplateSettings) -> dict[str, Any]:
 
 def make_long(warehouse: Warehouse, attributes: int) -> dict[str, Any]:
     rows = " UNION ALL ".join(
-        f"SELECT user_id, {k} AS attribute, v{k}::VARCHAR AS value, a{k} AS ack "
-        f"FROM ledger.bench_users WHERE a{k} IS NOT NULL"
+        f"SELECT user_id, {k} AS attribute, value_{k}::VARCHAR AS value, ack_{k} AS ack "
+        f"FROM ledger.bench_users WHERE ack_{k} IS NOT NULL"
         for k in range(1, attributes + 1)
     )
     with warehouse.connect() as con:

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
-from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.build import Overrides, build_plan
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import (
     AttributeSettings,
@@ -185,8 +185,9 @@ class World:
         self.runs += 1
         self.now += timedelta(minutes=5)
         plan = build_plan(
-            self.con, self.warehouse, t, days, run_id=f"run{self.runs}", now=self.now, **more
-        )
+            self.con, self.warehouse, t, days, run_id=f"run{self.runs}", now=self.now,
+            overrides=Overrides(**more),
+        )  # fmt: skip
         parts = (plan.planned_users, plan.unchanged_users, plan.superseded_users)
         assert plan.profiles + plan.leaving_users == sum(parts) + plan.held_back_users, parts
         return plan

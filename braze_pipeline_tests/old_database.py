@@ -13,7 +13,8 @@ from typing import Any
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.ledger import endpoint
-from braze_pipeline.plan.step import Overrides, plan_days
+from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.step import plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY
 from braze_pipeline.send.step import SendOutcome, send_days

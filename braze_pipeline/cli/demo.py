@@ -15,7 +15,8 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import run_and_report
 from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
-from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.send import between_sends
 from braze_pipeline.sources import attach_sources
 
@@ -65,7 +66,7 @@ def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
         names = {template.destination.name for template in sandboxed.templates}
         with between_sends(sandboxed.warehouse, names) as con:
             for template in sandboxed.templates:
-                if tables.ledger_name(template) in tables.ledgers(con):
+                if ledger_of(con, template).exists():
                     reason = "The sandbox was started."
                     endpoint.adopt(con, sandboxed.warehouse, template, reason=reason)
     return sandboxed

@@ -11,9 +11,8 @@ from rich.table import Table
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import UsageError
-from braze_pipeline.ledger import endpoint, tables
-from braze_pipeline.ledger.apply import apply_acknowledgements
-from braze_pipeline.ledger.tables import ledger_name
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.ledger import destinations
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.ledger_commands import forget_user, show_user
@@ -34,8 +33,7 @@ def ledger() -> None:
 def show(session: Session, user: str) -> None:
     """Show everything that the ledger has about a user, with the real values."""
     with session.existing_warehouse.connect() as con:
-        apply_acknowledgements(con, session.warehouse, session.template.destination.name)
-        found = show_user(con, user)
+        found = show_user(con, session.warehouse, user)
     if not found:
         console.show("The ledger does not have this user.")
     for one in found:
@@ -65,8 +63,7 @@ def show(session: Session, user: str) -> None:
 def export(session: Session, file: Path) -> None:
     """Write the ledger to a Parquet file: a backup that `import` restores bit for bit."""
     with session.existing_warehouse.connect() as con:
-        apply_acknowledgements(con, session.warehouse, session.template.destination.name)
-        users = export_ledger(con, ledger_name(session.template), file)
+        users = export_ledger(con, session.warehouse, session.template, file)
     console.show(f"{users:,} users written to {file}.")
 
 
@@ -125,7 +122,7 @@ def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
     with session.existing_warehouse.connect() as con:
-        names = tables.destinations(con)
+        names = destinations(con)
     with between_sends(session.warehouse, names) as con:
         removed = forget_user(con, session.warehouse, session.templates, user)
     for place, rows in removed.items():

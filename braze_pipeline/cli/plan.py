@@ -14,7 +14,7 @@ from braze_pipeline.cli.arguments import Day, require_key
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import run_and_report
 from braze_pipeline.errors import NotBuilt
-from braze_pipeline.operations.ledger_commands import release_refused
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan import rows, stored_plans
 from braze_pipeline.send import between_sends
 
@@ -90,7 +90,7 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
         require_key(session)
     names = [session.template.destination.name]
     with between_sends(session.existing_warehouse, names) as con:
-        count = release_refused(con, session.template)
+        count = ledger_of(con, session.template).release_refused(session.template.name)
         last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
         console.show(f"The next run plans {count:,} refused users again.")

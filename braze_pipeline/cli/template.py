@@ -95,9 +95,9 @@ def _compare_with_braze(t: TemplateSettings, environ: Mapping[str, str]) -> None
         console.show(f"{t.name}: {line}")
     if found.new:
         console.show(f"{t.name}: new to Braze: {', '.join(sorted(found.new))}")
-    if found.stopped:
+    if found.blocked:
         raise ConfigurationError(
-            f"{t.name}: Braze would lose the values of {', '.join(found.stopped)}.",
+            f"{t.name}: Braze would lose the values of {', '.join(found.blocked)}.",
             fix="See above. A run blocks these attributes and sends the others.",
         )
 

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import in_doubt, journal_tables, merge, tables, watermarks
+from braze_pipeline.ledger import in_doubt, journal_tables, merge, watermarks
 from braze_pipeline.ledger.journal_tables import ANSWERED, RANGES, REFUSED
+from braze_pipeline.ledger.ledger import (
+    Ledger,
+    count,
+    destinations,
+    ledger_names,
+    ledger_of,
+    transaction,
+    utc_now,
+)
 from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
     import duckdb
 
+    from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.journal import Send
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -42,6 +51,29 @@ class ApplySummary:
     skipped: int = 0
 
 
+def open_ledger(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings
+) -> Ledger:
+    """A template's ledger, with everything that the journal has for it.
+
+    Raises:
+        LedgerError: the journal cannot be read.
+    """
+    apply_acknowledgements(con, warehouse, t.destination.name)
+    return ledger_of(con, t)
+
+
+def open_all(con: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> list[Ledger]:
+    """All ledgers of the database in the same way.
+
+    Raises:
+        LedgerError: the journal cannot be read.
+    """
+    for destination in destinations(con):
+        apply_acknowledgements(con, warehouse, destination)
+    return [Ledger(con, name) for name in ledger_names(con)]
+
+
 def apply_acknowledgements(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, destination: str
 ) -> ApplySummary:
@@ -58,54 +90,47 @@ def apply_acknowledgements(
                 "send %d of plan %s cannot be applied: no snapshot", send.send_id, send.plan_id
             )
             skipped += 1
-            if send.ended:
-                journal.mark_applied(warehouse.journal_path, send)
-            continue
-        if not _complete(con, send):
+        elif not _applied(con, send, complete=True):
             journal_tables.load(con, warehouse.journal_path, send)
             if not send.done:
                 journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
-            took, lost = _fold_one(con, send, plan)
-            sends, accepted, refused = sends + 1, accepted + took, refused + lost
+            now_accepted, now_refused = _apply(Ledger(con, plan.ledger), send, plan)
+            sends += 1
+            accepted += now_accepted
+            refused += now_refused
         if send.ended:
             journal.mark_applied(warehouse.journal_path, send)
     return ApplySummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
 
 
-def _complete(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
+def _applied(con: duckdb.DuckDBPyConnection, send: Send, *, complete: bool = False) -> bool:
+    """Whether a send is in the ledger, in part or wholly.
+
+    The start tells it from a send of an earlier journal file, which had the same numbers.
+    """
     return bool(
-        tables.count(
+        count(
             con,
-            "SELECT count(*) FROM ledger.folded "
-            "WHERE plan_id = ? AND send_id = ? AND started_at = ? AND complete",
-            [send.plan_id, send.send_id, send.started_at],
+            "SELECT count(*) FROM ledger.applied_sends "
+            "WHERE plan_id = ? AND send_id = ? AND started_at = ? AND complete >= ?",
+            [send.plan_id, send.send_id, send.started_at, complete],
         )
     )
 
 
-def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> tuple[int, int]:
-    key = [send.plan_id, send.send_id]
-    with tables.transaction(con):
+def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
+    """Apply one send; how many users were accepted and refused."""
+    con = ledger.con
+    with transaction(con):
         done = send.done or _all_answered(con, plan)
-        news = _only_new(con, [*key, send.started_at])
-        refused = _refusals(con, send, plan)
-        accepted = merge.merge(con, send, plan, done=done)
-        doubted = (news or done) and in_doubt.doubt(con, plan, done=done)
-        settled = watermarks.settle(con, plan) if done and not _settled(con, plan) else False
-        con.execute(
-            "INSERT INTO ledger.folded_ranges (plan_id, send_id, request_no, first_index) "
-            f"SELECT ?, ?, request_no, first_index FROM {RANGES}",
-            key,
-        )
-        if send.ended:
-            con.execute("DELETE FROM ledger.folded_ranges WHERE plan_id = ? AND send_id = ?", key)
-            con.execute(
-                "UPDATE ledger.folded SET complete = true WHERE plan_id = ? AND send_id = ? "
-                "AND started_at = ?",
-                [*key, send.started_at],
-            )
-        if accepted or refused or doubted or settled:
-            tables.bump(con, plan.ledger, "apply acknowledgements", plan.plan_id)
+        anything_new = _keep_new_ranges(con, send)
+        refused = _record_refusals(con, send, plan)
+        accepted = merge.merge(ledger, send, plan, done=done)
+        doubtful = (anything_new or done) and in_doubt.mark(ledger, plan, done=done)
+        advanced = done and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
+        _record_applied(con, send)
+        if accepted or refused or doubtful or advanced:
+            ledger.record_change("apply acknowledgements", plan.plan_id)
         con.execute(
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "
             "refused_users = refused_users + ?, status = CASE WHEN ? THEN 'sent' "
@@ -116,18 +141,17 @@ def _fold_one(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> tupl
 
 
 def _all_answered(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
-    """Whether the plan is carried out, though its send was killed before it could say so."""
-    answered = tables.count(
+    """Whether the plan is carried out, though its send was killed before it could record so."""
+    answered = count(
         con,
-        "SELECT coalesce(sum(count), 0) FROM (SELECT DISTINCT request_no, first_index, count "
-        f"FROM {ANSWERED})",
+        f"SELECT sum(count) FROM (SELECT DISTINCT request_no, first_index, count FROM {ANSWERED})",
     )
-    return answered >= tables.count(con, f"SELECT count(*) FROM {plan.rows}")
+    return answered >= count(con, f"SELECT count(*) FROM {plan.rows}")
 
 
-def _settled(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
+def _carried_out(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
     return bool(
-        tables.count(
+        count(
             con,
             "SELECT count(*) FROM records.plans WHERE plan_id = ? AND status = 'sent'",
             [plan.plan_id],
@@ -135,42 +159,64 @@ def _settled(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
     )
 
 
-def _only_new(con: duckdb.DuckDBPyConnection, key: list[object]) -> bool:
+def _keep_new_ranges(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
     """Leave only ranges of the send that were not applied before.
 
     Returns whether any are left, or the send was never seen before.
     """
     con.execute(
-        f"DELETE FROM {RANGES} r WHERE EXISTS (SELECT 1 FROM ledger.folded_ranges f "
-        "WHERE f.plan_id = ? AND f.send_id = ? AND f.request_no = r.request_no "
-        "AND f.first_index = r.first_index)",
-        key[:2],
+        f"""
+        DELETE FROM {RANGES} r WHERE EXISTS (
+            SELECT 1 FROM ledger.applied_ranges a
+            WHERE a.plan_id = ? AND a.send_id = ?
+                AND a.request_no = r.request_no AND a.first_index = r.first_index
+        )
+        """,
+        [send.plan_id, send.send_id],
     )
     con.execute(
-        f"DELETE FROM {REFUSED} x WHERE NOT EXISTS (SELECT 1 FROM {RANGES} r "
-        "WHERE r.request_no = x.request_no AND x.object_index >= r.first_index "
-        "AND x.object_index < r.first_index + r.count)"
+        f"""
+        DELETE FROM {REFUSED} x WHERE NOT EXISTS (
+            SELECT 1 FROM {RANGES} r
+            WHERE r.request_no = x.request_no
+                AND x.object_index >= r.first_index AND x.object_index < r.first_index + r.count
+        )
+        """
     )
-    seen = tables.count(
-        con,
-        "SELECT count(*) FROM ledger.folded WHERE plan_id = ? AND send_id = ? AND started_at = ?",
+    if _applied(con, send):
+        return count(con, f"SELECT count(*) FROM {RANGES}") > 0
+    con.execute(
+        "INSERT INTO ledger.applied_sends (plan_id, send_id, started_at, complete) "
+        "VALUES (?, ?, ?, false)",
+        [send.plan_id, send.send_id, send.started_at],
+    )
+    return True
+
+
+def _record_applied(con: duckdb.DuckDBPyConnection, send: Send) -> None:
+    """Its ranges, while it runs; once it has ended, that all of it is in."""
+    key = [send.plan_id, send.send_id]
+    if send.ended:
+        con.execute("DELETE FROM ledger.applied_ranges WHERE plan_id = ? AND send_id = ?", key)
+        con.execute(
+            "UPDATE ledger.applied_sends SET complete = true "
+            "WHERE plan_id = ? AND send_id = ? AND started_at = ?",
+            [*key, send.started_at],
+        )
+        return
+    con.execute(
+        "INSERT INTO ledger.applied_ranges (plan_id, send_id, request_no, first_index) "
+        f"SELECT ?, ?, request_no, first_index FROM {RANGES}",
         key,
     )
-    if not seen:
-        con.execute(
-            "INSERT INTO ledger.folded (plan_id, send_id, started_at, complete) "
-            "VALUES (?, ?, ?, false)",
-            key,
-        )
-    return not seen or tables.count(con, f"SELECT count(*) FROM {RANGES}") > 0
 
 
-def _refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> int:
+def _record_refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> int:
     """Record what Braze refused, and remember the object so that it is not sent every day."""
-    number = tables.count(con, f"SELECT count(*) FROM {REFUSED}")
+    number = count(con, f"SELECT count(*) FROM {REFUSED}")
     if not number:
         return 0
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     source = (
         f"FROM {REFUSED} x JOIN {plan.rows} s ON s.__request = x.request_no "
         "AND s.__index = x.object_index"

@@ -1,59 +1,66 @@
-"""What may be in Braze without our knowing: objects of a send that ended without their answer.
+"""Attributes in doubt: what may be in Braze though no answer said so.
 
 A request in flight when the process is killed, or one that timed out, may have been carried out.
-The ledger then still says what was before. If the customer's value goes back to just that, a plain
+The ledger still has the value from before. If the customer's value goes back to that one, a plain
 comparison finds nothing to send, and Braze keeps the value of the lost request for good. So the
-attributes of unanswered objects are in doubt: the next plan sends them whatever the ledger says,
-and an acknowledgement of them ends the doubt. Most of them differ anyway, so this costs nothing.
+attributes of unanswered objects are in doubt: the next plan sends them whatever the ledger has,
+and is done with them once they are acknowledged. Most of them differ anyway, so this costs nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import tables
 from braze_pipeline.ledger.journal_tables import ANSWERED
+from braze_pipeline.ledger.ledger import Ledger, count
 
 if TYPE_CHECKING:
-    import duckdb
-
     from braze_pipeline.ledger.plan_ref import PlanRef
 
 
-def doubt(con: duckdb.DuckDBPyConnection, plan: PlanRef, *, done: bool) -> bool:
-    """Bring a plan's doubts up to date; none once every object has its answer.
+def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
+    """Put exactly the plan's unanswered objects in doubt; none once all have their answer.
 
-    Returns whether there are any now. Call it when a send has brought something new: a doubt that
-    a later plan ended must not come back.
+    Returns whether there are any. Call it only when a send has brought something new: what a later
+    plan has resolved must not come back.
     """
-    con.execute("DELETE FROM ledger.doubts WHERE plan_id = ?", [plan.plan_id])
+    ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
     if done:
         return False
-    rows = tables.count(
-        con,
-        "INSERT INTO ledger.doubts (ledger, plan_id, user_id, columns) "
-        f"SELECT ?, ?, s.__user_id, {_sent(plan, 's')} FROM {plan.rows} s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {ANSWERED} a "
-        "WHERE a.request_no = s.__request AND s.__index >= a.first_index "
-        "AND s.__index < a.first_index + a.count)",
+    rows = count(
+        ledger.con,
+        f"""
+        INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
+        SELECT ?, ?, s.__user_id, {_sent(plan, "s")}
+        FROM {plan.rows} s
+        WHERE NOT EXISTS (
+            SELECT 1 FROM {ANSWERED} a
+            WHERE a.request_no = s.__request
+                AND s.__index >= a.first_index AND s.__index < a.first_index + a.count
+        )
+        """,
         [plan.ledger, plan.plan_id],
     )
     return rows > 0
 
 
-def resolve(con: duckdb.DuckDBPyConnection, plan: PlanRef, accepted: str) -> None:
-    """End the doubts about what was accepted now (a table of accepted snapshot rows)."""
-    if not tables.count(con, "SELECT count(*) FROM ledger.doubts WHERE ledger = ?", [plan.ledger]):
+def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:
+    """Attributes that were accepted now (a table of snapshot rows) are no longer in doubt."""
+    if not ledger.count_in_doubt():
         return
-    con.execute(
-        "UPDATE ledger.doubts d SET columns = list_filter(d.columns, lambda k: "
-        f"NOT list_contains(n.sent, k)) FROM (SELECT __user_id, {_sent(plan, 's')} AS sent "
-        f"FROM {accepted} s) n WHERE d.user_id = n.__user_id AND d.ledger = ?",
+    ledger.con.execute(
+        f"""
+        UPDATE ledger.in_doubt d
+        SET columns = list_filter(d.columns, lambda no: NOT list_contains(n.sent, no))
+        FROM (SELECT __user_id, {_sent(plan, "s")} AS sent FROM {accepted} s) n
+        WHERE d.user_id = n.__user_id AND d.ledger = ?
+        """,
         [plan.ledger],
     )
-    con.execute("DELETE FROM ledger.doubts WHERE len(columns) = 0")
+    ledger.con.execute("DELETE FROM ledger.in_doubt WHERE len(columns) = 0")
 
 
 def _sent(plan: PlanRef, row: str) -> str:
-    numbers = ", ".join(f"CASE WHEN {row}.c{k} THEN {k} END" for k, _, _ in plan.columns)
-    return f"list_filter([{numbers}]::INTEGER[], lambda k: k IS NOT NULL)"
+    """The numbers of the attributes that a snapshot row sends."""
+    numbers = ", ".join(f"CASE WHEN {row}.{a.changed} THEN {a.no} END" for a in plan.attributes)
+    return f"list_filter([{numbers}]::INTEGER[], lambda no: no IS NOT NULL)"

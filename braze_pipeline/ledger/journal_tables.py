@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
-RANGES = "__fold_ranges"
-REFUSED = "__fold_refused"
-ANSWERED = "__fold_answered"
-ANSWERED_REFUSED = "__fold_answered_refused"
+RANGES = "__journal_ranges"
+REFUSED = "__journal_refused"
+ANSWERED = "__journal_answered"
+ANSWERED_REFUSED = "__journal_answered_refused"
 
 _RANGE = ("request_no", "first_index", "count")
 
@@ -65,5 +65,5 @@ def _table(
     for (n, read), values in zip(rest.items(), columns[len(integers) :], strict=True):
         read_values = [None if v is None else read(v) for v in values]
         arrays[n] = pa.array(read_values, types[read])
-    with registered(con, "__fold_arrow", pa.table(arrays)):
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM __fold_arrow")
+    with registered(con, "__journal_arrow", pa.table(arrays)):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM __journal_arrow")

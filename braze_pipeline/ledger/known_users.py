@@ -1,9 +1,9 @@
 """Which users Braze is known to have.
 
 Under update-only Braze answers 201 and ignores a user that it does not have, so that an
-acknowledgement alone proves nothing. A user is *known* once somebody said so: a list of the
+acknowledgement alone proves nothing. A user is *known* once there is evidence: a list of the
 brand's, a look-up with ``/users/export/ids``, or an export file. The values of the others count
-as unconfirmed: they are planned again in full by rhythm, and as soon as the user becomes known.
+as unconfirmed: they are sent in full again every few days, and as soon as the user becomes known.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
-from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import duckdb
-
+    from braze_pipeline.ledger.layout import Layout
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -34,24 +34,22 @@ LOOK_UP_MINUTES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class LookUpSummary:
-    """What a look-up found: of ``asked`` users Braze has ``known``; ``left`` await the next."""
+    """What a look-up found: of ``asked`` users Braze has ``known``; ``left`` wait for the next."""
 
     asked: int
     known: int
     left: int
 
 
-def trusted(t: TemplateSettings) -> bool:
+def acknowledgements_are_proof(t: TemplateSettings) -> bool:
     """Whether an acknowledgement proves a value by itself.
 
-    So it is when users that Braze lacks are created, or when the brand says they are all known.
+    It does when users that Braze lacks are created, or when the brand assumes that all are known.
     """
     return not t.destination.update_only or t.destination.known_users.source == "assume"
 
 
-def mark_listed(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date], *, now: datetime
-) -> int:
+def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, now: datetime) -> int:
     """Mark users of the days' profiles that the brand's list names; how many are new to it.
 
     Raises:
@@ -62,11 +60,11 @@ def mark_listed(
     path = t.destination.known_users.file
     if path is None or not path.exists():
         raise ConfigurationError(
-            f"known_users has source 'list', and its file {path} is not there.",
-            fix="Give known_users.file a CSV or Parquet file with a column user_id.",
+            f"The list of known users {path} does not exist (known_users has source 'list').",
+            fix="Set known_users.file to a CSV or Parquet file with a column user_id.",
         )
     try:
-        con.execute(
+        ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
             f"FROM {_file(path)} WHERE user_id IN (SELECT __user_id FROM {t.table('profiles')} "
             f"WHERE __as_of IN (SELECT unnest(?::DATE[])))",
@@ -75,30 +73,25 @@ def mark_listed(
     except duckdb.Error as error:
         raise ConfigurationError(
             f"The list of known users {path} cannot be read.",
-            fix="It takes a CSV with a header or a Parquet file, with a column user_id.",
+            fix="Use a CSV file with a header or a Parquet file, with a column user_id.",
         ) from error
-    return mark_known(con, tables.ledger_name(t), "SELECT user_id FROM __listed", "list", now=now)
+    return count(
+        ledger.con,
+        f"""
+        MERGE INTO {ledger.users_table} l USING __listed n ON l.user_id = n.user_id
+        WHEN MATCHED AND l.known IS NOT TRUE
+            THEN UPDATE SET known = true, known_how = 'list', known_at = $now
+        WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at)
+            VALUES (n.user_id, true, 'list', $now)
+        """,
+        {"now": now},
+    )
 
 
 def _file(path: Path) -> str:
     if path.suffix == ".parquet":
         return f"read_parquet({literal(str(path))})"
     return f"read_csv({literal(str(path))}, header = true, all_varchar = true)"
-
-
-def mark_known(
-    con: duckdb.DuckDBPyConnection, ledger: str, users: str, how: str, *, now: datetime
-) -> int:
-    """Mark the users that a query names as known; how many were not before."""
-    return tables.count(
-        con,
-        f"MERGE INTO {tables.wide(ledger)} l USING ({users}) n ON l.user_id = n.user_id "
-        "WHEN MATCHED AND l.known IS NOT TRUE THEN UPDATE SET known = true, known_how = ?, "
-        "known_at = ? "
-        "WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at) "
-        "VALUES (n.user_id, true, ?, ?)",
-        [how, now, how, now],
-    )
 
 
 def look_up(
@@ -108,37 +101,37 @@ def look_up(
     ask: Callable[[list[str]], set[str]],
     *,
     now: datetime,
-    tell: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LookUpSummary:
-    """Ask Braze for users of unknown standing, for ten minutes and as many as its limit allows.
+    """Ask Braze which users it has, for ten minutes and as many as its limit allows.
 
-    ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. No
-    connection to the database is held while it talks. What was found before an exception is kept;
-    where the limit is used up by others, those not asked for wait for the next run.
-    ``tell`` hears how many were asked for, of how many. Do this before ``build_plan``.
+    ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. The
+    database is closed meanwhile. What was found before an exception is kept; where others use up
+    the limit, the remaining users wait for the next run.
+    ``on_progress`` gets how many were asked for, of how many. Do this before ``build_plan``.
     """
     allowed = t.destination.known_users.lookups_per_minute * LOOK_UP_MINUTES * EXPORT_IDS
     with warehouse.connect() as con:
-        endpoint.claim(con, warehouse, t)
-        users, left = to_look_up(con, t, days, now=now, limit=allowed)
+        ledger = endpoint.claim(con, warehouse, t)
+        users, left = to_look_up(ledger, t, days, now=now, limit=allowed)
     asked: list[str] = []
     known: set[str] = set()
     try:
         until = clock() + LOOK_UP_MINUTES * 60
         for batch in batches(users):
-            if clock() > until:  # somebody else uses the limit, too
+            if clock() > until:  # others use the limit, too
                 break
             known |= ask(batch)
             asked += batch
-            if tell is not None:
-                tell(len(asked), len(users))
+            if on_progress is not None:
+                on_progress(len(asked), len(users))
     except RateLimitExhausted:
-        pass  # a plan can do without: they stay of unknown standing, and are reported so
+        pass  # a plan can do without: they are reported as not confirmed in Braze
     finally:
         if asked:
             with warehouse.connect() as con:
-                record_look_up(con, tables.ledger_name(t), asked, known, now=now)
+                record_look_up(ledger_of(con, t), asked, known, now=now)
     return LookUpSummary(asked=len(asked), known=len(known), left=left + len(users) - len(asked))
 
 
@@ -149,52 +142,50 @@ def batches(users: Sequence[str]) -> Iterator[list[str]]:
 
 
 def to_look_up(
-    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
     t: TemplateSettings,
     days: Sequence[date],
     *,
     now: datetime,
     limit: int,
 ) -> tuple[list[str], int]:
-    """Users with a profile whose standing is unknown, and how many more than ``limit`` there are.
+    """Users with a profile who are not known, and how many more than ``limit`` there are.
 
     A user that Braze did not have is asked for again after ``resend_days``. Those never asked for
     come first.
     """
-    layout = ensure_layout(con, t)
+    ensure_layout(ledger, t)
     before = now - timedelta(days=t.destination.known_users.resend_days)
-    source = (
-        f"FROM (SELECT DISTINCT __user_id AS user_id FROM {t.table('profiles')} "
-        f"WHERE __as_of IN (SELECT unnest(?::DATE[]))) p LEFT JOIN {tables.wide(layout.ledger)} l "
-        "USING (user_id) WHERE l.known IS NULL OR (NOT l.known AND l.known_at <= ?)"
-    )
-    total = tables.count(con, f"SELECT count(*) {source}", [list(days), before])
-    rows = con.execute(
+    source = f"""
+        FROM (
+            SELECT DISTINCT __user_id AS user_id FROM {t.table("profiles")}
+            WHERE __as_of IN (SELECT unnest(?::DATE[]))
+        ) p
+        LEFT JOIN {ledger.users_table} l USING (user_id)
+        WHERE l.known IS NULL OR (NOT l.known AND l.known_at <= ?)
+        """
+    total = count(ledger.con, f"SELECT count(*) {source}", [list(days), before])
+    rows = ledger.con.execute(
         f"SELECT user_id {source} ORDER BY l.known_at NULLS FIRST, user_id LIMIT {limit}",
         [list(days), before],
     ).fetchall()
     return [user for (user,) in rows], total - len(rows)
 
 
-def record_look_up(
-    con: duckdb.DuckDBPyConnection,
-    ledger: str,
-    asked: Sequence[str],
-    known: set[str],
-    *,
-    now: datetime,
-) -> None:
-    """Note what Braze answered. A user it did not name is one that it has not, as of now."""
+def record_look_up(ledger: Ledger, asked: Sequence[str], known: set[str], *, now: datetime) -> None:
+    """Record what Braze answered. A user that it did not return is one that it does not have."""
     import pyarrow as pa
 
     answers = pa.table({"user_id": list(asked), "known": [user in known for user in asked]})
-    with registered(con, "__answers", answers):
-        con.execute(
-            f"MERGE INTO {tables.wide(ledger)} l USING __answers n ON l.user_id = n.user_id "
-            "WHEN MATCHED THEN UPDATE SET known = n.known, known_how = 'lookup', known_at = ? "
-            "WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at) "
-            "VALUES (n.user_id, n.known, 'lookup', ?)",
-            [now, now],
+    with registered(ledger.con, "__answers", answers):
+        ledger.con.execute(
+            f"""
+            MERGE INTO {ledger.users_table} l USING __answers n ON l.user_id = n.user_id
+            WHEN MATCHED THEN UPDATE SET known = n.known, known_how = 'lookup', known_at = $now
+            WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at)
+                VALUES (n.user_id, n.known, 'lookup', $now)
+            """,
+            {"now": now},
         )
 
 
@@ -208,24 +199,34 @@ class KnownUserCounts:
     unconfirmed: int = 0
 
 
-def count_known_users(
-    con: duckdb.DuckDBPyConnection, ledger: str, template_no: int, *, stage: str, trusted: bool
-) -> KnownUserCounts:
-    """The standing of everybody a plan looks at.
+def count_known_users(layout: Layout, *, stage: str, proof: bool) -> KnownUserCounts:
+    """Count everybody a plan looks at.
 
-    These are the template's users in the ledger, less those who are in it no longer, and those
-    who are new (both from the plan's ``stage`` table).
+    Args:
+        layout: The template's.
+        stage: The plan's table of users who need anything.
+        proof: Acknowledgements are proof by themselves: everybody counts as known.
     """
-    j, wide = template_no, tables.wide(ledger)
-    row = con.execute(
-        f"WITH who AS (SELECT known, u{j} AS unconfirmed FROM {wide} WHERE s{j} = {tables.CURRENT} "
-        f"AND user_id NOT IN (SELECT __user_id FROM {stage} WHERE NOT __present) "
-        f"UNION ALL SELECT l.known, l.u{j} FROM {stage} s LEFT JOIN {wide} l "
-        f"ON l.user_id = s.__user_id "
-        f"WHERE s.__present AND s.__seen IS DISTINCT FROM {tables.CURRENT}) "
-        "SELECT count(*) FILTER (known IS TRUE), count(*) FILTER (known IS NOT TRUE), "
-        "count(*) FILTER (known IS FALSE), count(*) FILTER (unconfirmed) FROM who"
+    table = layout.ledger.users_table
+    row = layout.ledger.con.execute(
+        f"""
+        WITH who AS (
+            -- The template's users in the ledger, less those whose profile is gone ...
+            SELECT known, {layout.unconfirmed} AS unconfirmed
+            FROM {table}
+            WHERE {layout.evaluated} = {CURRENT}
+                AND user_id NOT IN (SELECT __user_id FROM {stage} WHERE NOT __present)
+            UNION ALL
+            -- ... and those who join. Nobody else is staged or moves, so this needs no profiles.
+            SELECT l.known, l.{layout.unconfirmed}
+            FROM {stage} s LEFT JOIN {table} l ON l.user_id = s.__user_id
+            WHERE s.__present AND s.__evaluated IS DISTINCT FROM {CURRENT}
+        )
+        SELECT count(*) FILTER (known IS TRUE), count(*) FILTER (known IS NOT TRUE),
+            count(*) FILTER (known IS FALSE), count(*) FILTER (unconfirmed)
+        FROM who
+        """
     ).fetchone() or (0, 0, 0, 0)
-    if trusted:
+    if proof:
         return KnownUserCounts(known=row[0] + row[1])
     return KnownUserCounts(known=row[0], unknown=row[1], not_in_braze=row[2], unconfirmed=row[3])

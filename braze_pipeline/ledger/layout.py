@@ -2,35 +2,35 @@
 
 ==================  =============================================================================
 user_id             the identifier, as sent
-known               TRUE: Braze has the user. FALSE: it was asked and has not. NULL: nobody knows
+known               TRUE: Braze has the user. FALSE: it was asked and has not. NULL: unknown
 known_how           list | lookup | export
 known_at            when that became known (UTC)
-v{k}, a{k}          acknowledged value of attribute k, and the number of its acknowledgement
-s{j}                newest day that template j evaluated for the user (``tables.CURRENT``: the
+value_K, ack_K      acknowledged value of attribute K, and the number of its acknowledgement
+evaluated_J         newest day that template J evaluated for the user (``ledger.CURRENT``: the
                     newest that was carried out)
-f{j}                when template j's attributes were first, or last in full, acknowledged (UTC)
-u{j}                TRUE: unconfirmed: acknowledged while nobody knew whether Braze has the user
+full_at_J           when template J's attributes were first, or last in full, acknowledged (UTC)
+unconfirmed_J       TRUE: acknowledged while nobody knew whether Braze has the user
 ==================  =============================================================================
 
-Wide rather than long: measured in ``benchmarks/ledger.py`` and told in ``docs/decisions``.
+``columns`` has these names. Wide rather than long: measured in ``benchmarks/ledger.py``, and the
+reasons are in ``docs/decisions``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
+from braze_pipeline.ledger.ledger import Ledger, count, transaction
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import duckdb
 
     from braze_pipeline.settings import AttributeSettings, TemplateSettings
 
@@ -44,21 +44,19 @@ _WIDER = {"number": "DOUBLE", "time": "TIMESTAMP"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(AttributeColumns):
     """An attribute of a template, and where the ledger keeps it.
 
     Attributes:
-        no: The column number k.
         settings: The template's attribute.
-        stored: DuckDB type of v{k}.
-        new: Braze never acknowledged the name in this ledger.
+        stored: DuckDB type of its value.
+        first_time: Braze never acknowledged the name in this ledger.
         reset_ack: Acknowledgements up to this number no longer count.
     """
 
-    no: int
     settings: AttributeSettings
     stored: str
-    new: bool
+    first_time: bool
     reset_ack: int | None
 
     @property
@@ -84,22 +82,19 @@ class BlockedAttribute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Where a template's attributes lie in its ledger.
+class Layout(TemplateColumns):
+    """Where a template's attributes are in its ledger.
 
     Attributes:
-        ledger: The ledger's name.
-        template_no: The number j of the template.
         columns: Attributes that can be sent, in the template's order.
-        stopped: Attributes that cannot: their type changed, or Braze would lose the values.
+        blocked: Attributes that cannot: their type changed, or Braze would lose the values.
         retired: Names of the last plan carried out that the template no longer has; Braze keeps
             their values.
     """
 
-    ledger: str
-    template_no: int
+    ledger: Ledger
     columns: tuple[Column, ...]
-    stopped: tuple[BlockedAttribute, ...]
+    blocked: tuple[BlockedAttribute, ...]
     retired: tuple[str, ...]
 
 
@@ -112,114 +107,112 @@ def kind(type_: ValueType) -> str:
 
 
 def ensure_layout(
-    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
     t: TemplateSettings,
-    stopped_by_braze: Mapping[str, BlockedAttribute] = MappingProxyType({}),
+    blocked_by_braze: Mapping[str, BlockedAttribute] = MappingProxyType({}),
 ) -> Layout:
     """Give each attribute of the template its column, and find the types that changed.
 
-    ``stopped_by_braze`` are attributes that must not be sent as Braze stands now.
+    ``blocked_by_braze`` are attributes that must not be sent in Braze's present state.
     """
-    ledger = tables.ledger_name(t)
-    with tables.transaction(con):
-        _ensure_ledger(con, t, ledger)
-        template_no, earlier = _ensure_template(con, t, ledger)
-    known = _known(con, ledger)
-    stored = dict(warehouse.columns(con, tables.wide(ledger)))
+    with transaction(ledger.con):
+        _ensure_ledger(ledger, t)
+        template_no, earlier = _ensure_template(ledger, t)
+    known = _known(ledger)
+    stored = dict(warehouse.columns(ledger.con, ledger.users_table))
     columns: list[Column] = []
-    stopped: list[BlockedAttribute] = []
+    blocked: list[BlockedAttribute] = []
     for attribute in sendable(t):
-        if attribute.name in stopped_by_braze:
-            stopped.append(stopped_by_braze[attribute.name])
+        if attribute.name in blocked_by_braze:
+            blocked.append(blocked_by_braze[attribute.name])
             continue
-        found = _ensure_attribute(con, ledger, attribute, known.get(attribute.name), stored)
+        found = _ensure_attribute(ledger, attribute, known.get(attribute.name), stored)
         if isinstance(found, Column):
             columns.append(found)
         else:
-            stopped.append(found)
+            blocked.append(found)
     names = {attribute.name for attribute in t.attributes}
     return Layout(
-        ledger=ledger,
         template_no=template_no,
+        ledger=ledger,
         columns=tuple(columns),
-        stopped=tuple(stopped),
+        blocked=tuple(blocked),
         retired=tuple(sorted(set(earlier) - names)),
     )
 
 
-def _ensure_ledger(con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: str) -> None:
-    if ledger not in tables.ledgers(con):
-        con.execute(
+def _ensure_ledger(ledger: Ledger, t: TemplateSettings) -> None:
+    if not ledger.exists():
+        ledger.con.execute(
             "INSERT INTO ledger.ledgers (ledger, destination, identifier, version) "
             "VALUES (?, ?, ?, 0)",
-            [ledger, t.destination.name, t.destination.identifier],
+            [ledger.name, t.destination.name, t.destination.identifier],
         )
-    con.execute(
-        f"CREATE TABLE IF NOT EXISTS {tables.wide(ledger)} (user_id VARCHAR, "
+    ledger.con.execute(
+        f"CREATE TABLE IF NOT EXISTS {ledger.users_table} (user_id VARCHAR, "
         "known BOOLEAN, known_how VARCHAR, known_at TIMESTAMP)"
     )
 
 
-def _ensure_template(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, ledger: str
-) -> tuple[int, Sequence[str]]:
-    row = con.execute(
-        "SELECT template_no, attributes FROM ledger.templates WHERE ledger = ? AND template = ?",
-        [ledger, t.name],
-    ).fetchone()
-    if row is not None:
-        return int(row[0]), row[1]
-    number = 1 + tables.count(
-        con, "SELECT max(template_no) FROM ledger.templates WHERE ledger = ?", [ledger]
-    )
-    con.execute(
+def _ensure_template(ledger: Ledger, t: TemplateSettings) -> tuple[int, Sequence[str]]:
+    states = ledger.templates()
+    for state in states:
+        if state.template == t.name:
+            return state.template_no, state.attributes
+    new = TemplateColumns(template_no=1 + max((s.template_no for s in states), default=0))
+    ledger.con.execute(
         "INSERT INTO ledger.templates (ledger, template, template_no, evaluations, attributes) "
         "VALUES (?, ?, ?, 0, [])",
-        [ledger, t.name, number],
+        [ledger.name, t.name, new.template_no],
     )
-    for column in (f"s{number} DATE", f"f{number} TIMESTAMP", f"u{number} BOOLEAN"):
-        con.execute(f"ALTER TABLE {tables.wide(ledger)} ADD COLUMN {column}")
-    return number, ()
+    for column in (
+        f"{new.evaluated} DATE", f"{new.full_at} TIMESTAMP", f"{new.unconfirmed} BOOLEAN",
+    ):  # fmt: skip
+        ledger.con.execute(f"ALTER TABLE {ledger.users_table} ADD COLUMN {column}")
+    return new.template_no, ()
 
 
 class _Known(NamedTuple):
     """An attribute as ``ledger.attributes`` has it."""
 
-    number: int
+    no: int
     type: str | None
     first_sent_at: datetime | None
     reset_ack: int | None
 
 
-def _known(con: duckdb.DuckDBPyConnection, ledger: str) -> dict[str, _Known]:
-    rows = con.execute(
+def _known(ledger: Ledger) -> dict[str, _Known]:
+    rows = ledger.con.execute(
         "SELECT attribute, column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
         "WHERE ledger = ?",
-        [ledger],
+        [ledger.name],
     ).fetchall()
     return {name: _Known(*rest) for name, *rest in rows}
 
 
 def _ensure_attribute(
-    con: duckdb.DuckDBPyConnection,
-    ledger: str,
+    ledger: Ledger,
     attribute: AttributeSettings,
     known: _Known | None,
     stored_types: Mapping[str, str],
 ) -> Column | BlockedAttribute:
     if known is None:
-        number = _add_attribute(con, ledger, attribute)
-        return _column(attribute, number, attribute.type.duckdb, new=True, reset_ack=None)
-    number, was = known.number, known.type
-    never = known.first_sent_at is None
-    stored = stored_types[f"v{number}"]
-    if was is None or (never and was != attribute.type):
-        stored = _retype(con, ledger, attribute, number, stored)
+        no = _add_attribute(ledger, attribute)
+        return Column(
+            no=no, settings=attribute, stored=attribute.type.duckdb, first_time=True, reset_ack=None
+        )
+    column = Column(
+        no=known.no, settings=attribute, stored="", first_time=known.first_sent_at is None,
+        reset_ack=known.reset_ack,
+    )  # fmt: skip
+    stored, was = stored_types[column.value], known.type
+    if was is None or (column.first_time and was != attribute.type):
+        stored = _retype(ledger, column, stored)
     elif kind(ValueType(was)) != kind(attribute.type):
         return _type_changed(attribute, ValueType(was))
     elif stored != attribute.type.duckdb:
-        stored = _widen(con, ledger, number, stored, _WIDER[kind(attribute.type)])
-    return _column(attribute, number, stored, new=never, reset_ack=known.reset_ack)
+        stored = _widen(ledger, column, stored)
+    return replace(column, stored=stored)
 
 
 def _type_changed(attribute: AttributeSettings, was: ValueType) -> BlockedAttribute:
@@ -228,61 +221,47 @@ def _type_changed(attribute: AttributeSettings, was: ValueType) -> BlockedAttrib
         reason="type_changed",
         brief=f"{was} to {attribute.type}",
         text=(
-            f"Braze has {attribute.name} as {was}; the template now says {attribute.type}. Nothing "
-            "of it is sent. To send it anew: change the type in Braze, then reset the attribute "
-            "in the ledger."
+            f"{attribute.name} was sent to Braze as {was}; the template now declares it as "
+            f"{attribute.type}. The attribute is not sent. To send it with the new type, change "
+            "the type in Braze, then reset the attribute in the ledger."
         ),
     )
 
 
-def _column(
-    attribute: AttributeSettings, number: int, stored: str, *, new: bool, reset_ack: int | None
-) -> Column:
-    return Column(no=number, settings=attribute, stored=stored, new=new, reset_ack=reset_ack)
-
-
-def _add_attribute(
-    con: duckdb.DuckDBPyConnection, ledger: str, attribute: AttributeSettings
-) -> int:
-    wide = tables.wide(ledger)
-    with tables.transaction(con):
-        number = 1 + tables.count(
-            con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger]
+def _add_attribute(ledger: Ledger, attribute: AttributeSettings) -> int:
+    con, table = ledger.con, ledger.users_table
+    with transaction(con):
+        no = 1 + count(
+            con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger.name]
         )
         con.execute(
             "INSERT INTO ledger.attributes (ledger, attribute, column_no, type) "
             "VALUES (?, ?, ?, ?)",
-            [ledger, attribute.name, number, attribute.type.value],
+            [ledger.name, attribute.name, no, attribute.type.value],
         )
-        con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {attribute.type.duckdb}")
-        con.execute(f"ALTER TABLE {wide} ADD COLUMN a{number} INTEGER")
-    return number
+        columns = AttributeColumns(no=no)
+        con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.value} {attribute.type.duckdb}")
+        con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.ack} INTEGER")
+    return no
 
 
-def _retype(
-    con: duckdb.DuckDBPyConnection,
-    ledger: str,
-    attribute: AttributeSettings,
-    number: int,
-    stored: str,
-) -> str:
-    """A column of another type, with no values; a{k} still tells who has an old value."""
-    wide, wanted = tables.wide(ledger), attribute.type.duckdb
-    with tables.transaction(con):
-        if stored != wanted:
-            con.execute(f"ALTER TABLE {wide} DROP COLUMN v{number}")
-            con.execute(f"ALTER TABLE {wide} ADD COLUMN v{number} {wanted}")
+def _retype(ledger: Ledger, column: Column, stored: str) -> str:
+    """A column of another type, with no values; the acknowledgements show who has an old value."""
+    con, table, wanted = ledger.con, ledger.users_table, column.settings.type
+    with transaction(con):
+        if stored != wanted.duckdb:
+            con.execute(f"ALTER TABLE {table} DROP COLUMN {column.value}")
+            con.execute(f"ALTER TABLE {table} ADD COLUMN {column.value} {wanted.duckdb}")
         con.execute(
             "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
-            [attribute.type.value, ledger, number],
+            [wanted.value, ledger.name, column.no],
         )
-    return wanted
+    return wanted.duckdb
 
 
-def _widen(
-    con: duckdb.DuckDBPyConnection, ledger: str, number: int, stored: str, wider: str
-) -> str:
+def _widen(ledger: Ledger, column: Column, stored: str) -> str:
     """Integers become floats, dates become instants: to Braze these are one type."""
+    wider = _WIDER[kind(column.settings.type)]
     if stored != wider:
-        con.execute(f"ALTER TABLE {tables.wide(ledger)} ALTER v{number} TYPE {wider}")
+        ledger.con.execute(f"ALTER TABLE {ledger.users_table} ALTER {column.value} TYPE {wider}")
     return wider

@@ -1,54 +1,75 @@
-"""What the ledger needs to know of a plan: where its snapshot lies, and what its columns are."""
+"""What the ledger needs to know of a plan: where its snapshot is, and what its columns are."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns, snapshot_rows
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from braze_pipeline.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanRef:
-    """A plan, as far as applying its acknowledgements needs it."""
+class SentAttribute(AttributeColumns):
+    """An attribute of a plan; ``type`` is its ``ValueType``."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRef(TemplateColumns):
+    """A plan, as far as applying its acknowledgements needs it.
+
+    Attributes:
+        days: Its as-of dates, in order.
+        evaluation: How many plans of the template were carried out before it.
+        rows: The snapshot, to read from.
+    """
 
     plan_id: str
     destination: str
     ledger: str
     template: str
-    template_no: int
-    run_id: str
     days: tuple[date, ...]
     evaluation: int
-    columns: tuple[tuple[int, str, str], ...]
+    attributes: tuple[SentAttribute, ...]
     snapshot: Path
+    rows: str
 
     @property
-    def rows(self) -> str:
-        """The snapshot, to read from."""
-        return f"read_parquet({literal(str(self.snapshot))})"
+    def newest(self) -> date:
+        """The last of its days."""
+        return self.days[-1]
 
 
 def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str) -> PlanRef | None:
-    """A plan as ``records.plans`` has it."""
+    """A plan of ``records.plans``; None if there is none."""
     row = con.execute(
-        "SELECT destination, ledger, template, template_no, run_id, days, evaluation, "
-        "summary -> 'columns' FROM records.plans WHERE plan_id = ?",
+        "SELECT destination, ledger, template, template_no, days, evaluation, "
+        "summary -> 'columns', coalesce((summary ->> 'version')::INTEGER, 1) "
+        "FROM records.plans WHERE plan_id = ?",
         [plan_id],
     ).fetchone()
-    if not row:
+    if row is None:
         return None
-    columns = tuple((c["no"], c["name"], c["type"]) for c in json.loads(row[7]))
+    destination, ledger, template, template_no, days, evaluation, columns, version = row
+    attributes = tuple(
+        SentAttribute(no=c["no"], name=c["name"], type=c["type"]) for c in json.loads(columns)
+    )
+    snapshot = warehouse.snapshot(plan_id)
+    source = f"read_parquet({literal(str(snapshot))})"
     return PlanRef(
-        plan_id=plan_id, destination=row[0], ledger=row[1], template=row[2], template_no=row[3],
-        run_id=row[4], days=tuple(row[5]), evaluation=row[6], columns=columns,
-        snapshot=warehouse.snapshot(plan_id),
+        plan_id=plan_id, destination=destination, ledger=ledger, template=template,
+        template_no=template_no, days=tuple(days), evaluation=evaluation, attributes=attributes,
+        snapshot=snapshot, rows=snapshot_rows(source, attributes, version=version),
     )  # fmt: skip

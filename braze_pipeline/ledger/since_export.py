@@ -1,17 +1,17 @@
 """What a restored ledger does not know: what Braze acknowledged after the export.
 
-A value that was sent after the export and has changed back since is just what the restored ledger
-says: a comparison alone would never send it again. So where the ledger before the import says
-something else, that attribute is in doubt (see ``doubts``), and the days that it had carried out
-still count for the stale guard. Sends that only the journal knows of have everything sent again.
+A value that was sent after the export and has changed back since equals the restored ledger's: a
+comparison alone would never send it again. So where the ledger before the import has something
+else, that attribute is in doubt (see ``in_doubt``), and the days that it had carried out still
+count for the stale guard. For sends that only the journal knows, everything is sent again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.tables import CURRENT
+from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState
 from braze_pipeline.storage import journal
 
 if TYPE_CHECKING:
@@ -23,97 +23,114 @@ _BEFORE = "__before"
 _PAIRS = "__before_columns"
 
 
-def remember(con: duckdb.DuckDBPyConnection, ledger: str) -> None:
-    """Keep what a ledger says, for ``carry_over``."""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_BEFORE} AS FROM {tables.wide(ledger)}")
-    for name in ("attributes", "templates", "doubts"):
-        con.execute(
+def remember(ledger: Ledger) -> list[TemplateState]:
+    """Keep a ledger as it is, for ``carry_over``; how far its templates got."""
+    ledger.con.execute(f"CREATE OR REPLACE TEMP TABLE {_BEFORE} AS FROM {ledger.users_table}")
+    for name in ("attributes", "in_doubt"):
+        ledger.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {_BEFORE}_{name} AS FROM ledger.{name} WHERE ledger = ?",
-            [ledger],
+            [ledger.name],
         )
+    return ledger.templates()
 
 
-def carry_over(con: duckdb.DuckDBPyConnection, ledger: str) -> None:
+def carry_over(ledger: Ledger, before: list[TemplateState]) -> None:
     """Put into the restored ledger what the one before knows better."""
+    con = ledger.con
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_PAIRS} AS SELECT b.column_no AS was, n.column_no AS now "
         f"FROM {_BEFORE}_attributes b JOIN ledger.attributes n USING (attribute) "
         "WHERE n.ledger = ?",
-        [ledger],
+        [ledger.name],
     )
-    _doubt(con, ledger)
-    for was, now in con.execute(
-        f"SELECT b, n FROM {_BEFORE}_templates b JOIN ledger.templates n USING (template) "
-        "WHERE n.ledger = ? AND b.as_of >= coalesce(n.as_of, b.as_of)",
-        [ledger],
-    ).fetchall():
-        _evaluated(con, ledger, was, now)
-    for name in ("", "_attributes", "_templates", "_doubts", "_columns"):
+    _mark_in_doubt(ledger)
+    for was in before:
+        now = ledger.template(was.template)
+        if now and was.as_of and (now.as_of is None or was.as_of >= now.as_of):
+            _keep_watermarks(ledger, was, now)
+    for name in ("", "_attributes", "_in_doubt", "_columns"):
         con.execute(f"DROP TABLE {_BEFORE}{name}")
 
 
 def only_in_journal(
-    con: duckdb.DuckDBPyConnection, path: Path, destination: str, folded: list[dict[str, Any]]
+    con: duckdb.DuckDBPyConnection, path: Path, destination: str, applied: list[dict[str, Any]]
 ) -> list[tuple[str, int, str]]:
-    """Sends (plan, number, start) that neither the file's ``folded`` nor this database knows.
+    """Sends (plan, number, start) that neither the file's ``applied`` nor this database knows.
 
     Call it before the import, and after ``apply_acknowledgements``.
     """
-    known = {(r["plan_id"], r["send_id"], r["started_at"]) for r in folded if r["complete"]}
-    known |= set(con.execute("SELECT plan_id, send_id, started_at FROM ledger.folded").fetchall())
+    known = {(r["plan_id"], r["send_id"], r["started_at"]) for r in applied if r["complete"]}
+    known |= set(
+        con.execute("SELECT plan_id, send_id, started_at FROM ledger.applied_sends").fetchall()
+    )
     return [send for send in journal.acknowledged(path, destination) if send not in known]
 
 
-def send_all_again(
-    con: duckdb.DuckDBPyConnection, ledger: str, lost: list[tuple[str, int, str]]
-) -> None:
-    """Whatever these sends brought, the next run sends every value; so they are done with."""
-    con.execute(
-        "UPDATE ledger.attributes SET reset_ack = (SELECT max(ack_no) FROM ledger.acks "
-        "WHERE ledger = $ledger) WHERE ledger = $ledger",
-        {"ledger": ledger},
+def send_all_again(ledger: Ledger, lost: list[tuple[str, int, str]]) -> None:
+    """The next run sends every value, so whatever these sends brought no longer matters."""
+    ledger.con.execute(
+        "UPDATE ledger.attributes SET reset_ack = ? WHERE ledger = ?",
+        [ledger.last_ack_no(), ledger.name],
     )
-    con.executemany(
-        "INSERT INTO ledger.folded (plan_id, send_id, started_at, complete) VALUES (?, ?, ?, true)",
+    ledger.con.executemany(
+        "INSERT INTO ledger.applied_sends (plan_id, send_id, started_at, complete) "
+        "VALUES (?, ?, ?, true)",
         lost,
     )
 
 
-def _doubt(con: duckdb.DuckDBPyConnection, ledger: str) -> None:
-    pairs = con.execute(f"SELECT was, now FROM {_PAIRS}").fetchall()
+def _mark_in_doubt(ledger: Ledger) -> None:
+    """What was in doubt before, and every value that differs from the restored one."""
+    pairs = [
+        (AttributeColumns(no=was), AttributeColumns(no=now))
+        for was, now in ledger.con.execute(f"SELECT was, now FROM {_PAIRS}").fetchall()
+    ]
     differs = ", ".join(
-        f"CASE WHEN b.a{was} IS NOT NULL AND b.v{was}::VARCHAR IS DISTINCT FROM l.v{now}::VARCHAR "
-        f"THEN {now} END"
+        f"CASE WHEN b.{was.ack} IS NOT NULL AND b.{was.value}::VARCHAR IS DISTINCT FROM "
+        f"l.{now.value}::VARCHAR THEN {now.no} END"
         for was, now in pairs
     )
-    con.execute(
-        "INSERT INTO ledger.doubts (ledger, plan_id, user_id, columns) "
-        "SELECT $ledger, plan_id, user_id, list(now) FROM ("
-        f"SELECT plan_id, user_id, unnest(columns) AS was FROM {_BEFORE}_doubts) "
-        f"JOIN {_PAIRS} USING (was) GROUP BY ALL "
-        "UNION ALL SELECT $ledger, 'import', user_id, columns FROM ("
-        f"SELECT b.user_id, list_filter([{differs}]::INTEGER[], lambda k: k IS NOT NULL) "
-        f"AS columns FROM {_BEFORE} b LEFT JOIN {tables.wide(ledger)} l USING (user_id)) "
-        "WHERE len(columns) > 0",
-        {"ledger": ledger},
+    ledger.con.execute(
+        f"""
+        INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
+        SELECT $ledger, plan_id, user_id, list(now)
+        FROM (SELECT plan_id, user_id, unnest(columns) AS was FROM {_BEFORE}_in_doubt)
+        JOIN {_PAIRS} USING (was)
+        GROUP BY ALL
+        UNION ALL
+        SELECT $ledger, 'import', user_id, columns
+        FROM (
+            SELECT b.user_id,
+                list_filter([{differs}]::INTEGER[], lambda no: no IS NOT NULL) AS columns
+            FROM {_BEFORE} b LEFT JOIN {ledger.users_table} l USING (user_id)
+        )
+        WHERE len(columns) > 0
+        """,
+        {"ledger": ledger.name},
     )
 
 
-def _evaluated(
-    con: duckdb.DuckDBPyConnection, ledger: str, was: dict[str, Any], now: dict[str, Any]
-) -> None:
+def _keep_watermarks(ledger: Ledger, was: TemplateState, now: TemplateState) -> None:
     """The newest day evaluated of each user, as the ledger before the import has it."""
-    wide, i, j = tables.wide(ledger), was["template_no"], now["template_no"]
-    con.execute(f"UPDATE {wide} SET s{j} = ?::DATE WHERE s{j} = {CURRENT}", [now["as_of"]])
+    con, table = ledger.con, ledger.users_table
+    b = TemplateColumns(template_no=was.template_no)
+    n = TemplateColumns(template_no=now.template_no)
     con.execute(
-        f"MERGE INTO {wide} l USING (FROM {_BEFORE} WHERE s{i} IS NOT NULL) b "
-        f"ON l.user_id = b.user_id "
-        f"WHEN MATCHED THEN UPDATE SET s{j} = greatest(l.s{j}, b.s{i}) "
-        f"WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at, s{j}, f{j}, u{j}) "
-        f"VALUES (b.user_id, b.known, b.known_how, b.known_at, b.s{i}, b.f{i}, b.u{i})"
+        f"UPDATE {table} SET {n.evaluated} = ?::DATE WHERE {n.evaluated} = {CURRENT}", [now.as_of]
+    )
+    con.execute(
+        f"""
+        MERGE INTO {table} l
+        USING (FROM {_BEFORE} WHERE {b.evaluated} IS NOT NULL) b ON l.user_id = b.user_id
+        WHEN MATCHED THEN UPDATE SET {n.evaluated} = greatest(l.{n.evaluated}, b.{b.evaluated})
+        WHEN NOT MATCHED THEN INSERT
+            (user_id, known, known_how, known_at, {n.evaluated}, {n.full_at}, {n.unconfirmed})
+            VALUES (b.user_id, b.known, b.known_how, b.known_at,
+                b.{b.evaluated}, b.{b.full_at}, b.{b.unconfirmed})
+        """
     )
     con.execute(
         "UPDATE ledger.templates SET as_of = ?, evaluations = greatest(evaluations, ?), "
         "attributes = ? WHERE ledger = ? AND template_no = ?",
-        [was["as_of"], was["evaluations"], was["attributes"], ledger, j],
+        [was.as_of, was.evaluations, was.attributes, ledger.name, now.template_no],
     )

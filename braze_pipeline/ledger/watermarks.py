@@ -1,9 +1,9 @@
-"""Which day of a template each user was last evaluated for: what the stale guard goes by.
+"""Watermarks: the newest day that a template evaluated for each user. The stale guard uses them.
 
 A day that found a user unchanged sends nothing, and still an older day must not overwrite what it
-found right. So once a plan is carried out, every user it looked at counts as evaluated for its
-day. Users of the newest day all carry the same mark (``tables.CURRENT``); only those who join or
-leave are written.
+found right. So once a plan is carried out, the watermark of every user it looked at advances to
+its day. Users of the newest day all carry the same mark (``ledger.CURRENT``); only those who join
+or leave are written. Watermarks of users for whom nothing is sent are pending until then.
 """
 
 from __future__ import annotations
@@ -11,92 +11,124 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import tables
-from braze_pipeline.ledger.tables import CURRENT
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from braze_pipeline.ledger.plan_ref import PlanRef
 
 
-def carried_out(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> tuple[date | None, int]:
-    """The newest day of the plan's template that was carried out, and how many were."""
-    row = con.execute(
-        "SELECT as_of, evaluations FROM ledger.templates WHERE ledger = ? AND template = ?",
-        [plan.ledger, plan.template],
-    ).fetchone()
-    return (row[0], row[1]) if row else (None, 0)
+def add_pending(con: duckdb.DuckDBPyConnection, plan_id: str, query: str) -> None:
+    """Keep the watermarks of a plan that need no acknowledgement, until it is carried out.
 
-
-def seen_sql(
-    con: duckdb.DuckDBPyConnection, plan: PlanRef, *, member: str, day: str, done: bool
-) -> str:
-    """The new s{j} of an evaluated user, with ``{old}`` for the present one.
-
-    While the plan is not wholly carried out, its day is not the newest yet, and the user's own
-    day is written out.
+    ``query`` gives ``user_id`` and ``as_of``: the day evaluated, or NULL for a user who is no
+    longer up to date for the newest day.
     """
-    before, _ = carried_out(con, plan)
-    newest = _sql(plan.days[-1])
-    if before is not None and plan.days[-1] < before:
-        return f"greatest({{old}}, {day})"
-    old = "{old}"
+    con.execute(
+        "INSERT INTO ledger.pending_watermarks (plan_id, user_id, as_of) "
+        f"SELECT ?, user_id, as_of FROM ({query})",
+        [plan_id],
+    )
+
+
+def drop_pending(con: duckdb.DuckDBPyConnection, plan_ids: Sequence[str]) -> None:
+    """These plans are carried out, or never will be."""
+    con.execute(
+        "DELETE FROM ledger.pending_watermarks WHERE list_contains(?::VARCHAR[], plan_id)",
+        [list(plan_ids)],
+    )
+
+
+def evaluated_sql(
+    ledger: Ledger, plan: PlanRef, *, old: str, day: str, member: str = "true", done: bool = True
+) -> str:
+    """The new watermark of a user that the plan evaluated.
+
+    Args:
+        ledger: The plan's ledger.
+        plan: The plan.
+        old: SQL of the watermark before.
+        day: SQL of the day evaluated.
+        member: SQL: whether the user is in that day's audience.
+        done: Every object of the plan has its answer. Before that its day is not the newest yet,
+            and the user's own day is written out.
+    """
+    before = newest_before(ledger, plan)
+    if before is not None and plan.newest < before:
+        return f"greatest({old}, {day})"
     if before is not None:
-        old = f"CASE WHEN {{old}} = {CURRENT} THEN {_sql(before)} ELSE {{old}} END"
+        old = f"CASE WHEN {old} = {CURRENT} THEN {day_sql(before)} ELSE {old} END"
     if not done:
         return f"greatest({old}, {day})"
-    return f"CASE WHEN {member} AND {day} = {newest} THEN {CURRENT} ELSE greatest({old}, {day}) END"
+    return (
+        f"CASE WHEN {member} AND {day} = {day_sql(plan.newest)} THEN {CURRENT} "
+        f"ELSE greatest({old}, {day}) END"
+    )
 
 
-def settle(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
-    """Count the plan's days as evaluated, for users that needed nothing too.
+def newest_before(ledger: Ledger, plan: PlanRef) -> date | None:
+    """The newest day of the plan's template that was carried out."""
+    state = ledger.template(plan.template)
+    return state.as_of if state else None
+
+
+def advance(ledger: Ledger, plan: PlanRef) -> bool:
+    """Count the plan's days as evaluated, also for users for whom nothing was sent.
 
     Call it once every object of the plan has its final answer. Returns whether anything changed.
     """
-    before, evaluations = carried_out(con, plan)
-    latest = before is None or plan.days[-1] >= before
+    before = newest_before(ledger, plan)
+    state = ledger.template(plan.template)
+    latest = before is None or plan.newest >= before
     moved = 0
-    if latest and before is not None and evaluations == plan.evaluation:
-        moved += _no_longer(con, plan, before)
-    moved += _evaluated(con, plan)
-    names = [name for _, name, _ in plan.columns]
-    con.execute(
+    # A plan of the template that was carried out in between has written these marks itself.
+    if latest and before is not None and state and state.evaluations == plan.evaluation:
+        moved += _keep_day_before(ledger, plan, before)
+    moved += _advance_pending(ledger, plan)
+    ledger.con.execute(
         "UPDATE ledger.templates SET evaluations = evaluations + 1, as_of = greatest(as_of, ?), "
         "attributes = CASE WHEN ? THEN ?::VARCHAR[] ELSE attributes END "
         "WHERE ledger = ? AND template = ?",
-        [plan.days[-1], latest, names, plan.ledger, plan.template],
+        [plan.newest, latest, [a.name for a in plan.attributes], plan.ledger, plan.template],
     )
-    con.execute("DELETE FROM ledger.unsettled WHERE plan_id = ?", [plan.plan_id])
-    return bool(moved) or before is None or plan.days[-1] > before
+    drop_pending(ledger.con, [plan.plan_id])
+    return bool(moved) or before is None or plan.newest > before
 
 
-def _no_longer(con: duckdb.DuckDBPyConnection, plan: PlanRef, before: date) -> int:
+def _keep_day_before(ledger: Ledger, plan: PlanRef, before: date) -> int:
     """Users who left or were refused keep the day before: they are not up to date for this."""
-    return tables.count(
-        con,
-        f"UPDATE {tables.wide(plan.ledger)} SET s{plan.template_no} = {_sql(before)} "
-        f"WHERE s{plan.template_no} = {CURRENT} AND user_id IN ("
-        "SELECT user_id FROM ledger.unsettled WHERE plan_id = ? AND as_of IS NULL UNION ALL "
-        "SELECT user_id FROM ledger.refused WHERE plan_id = ?)",
-        [plan.plan_id, plan.plan_id],
+    return count(
+        ledger.con,
+        f"""
+        UPDATE {ledger.users_table}
+        SET {plan.evaluated} = {day_sql(before)}
+        WHERE {plan.evaluated} = {CURRENT} AND user_id IN (
+            SELECT user_id FROM ledger.pending_watermarks WHERE plan_id = $plan AND as_of IS NULL
+            UNION ALL
+            SELECT user_id FROM ledger.refused WHERE plan_id = $plan
+        )
+        """,
+        {"plan": plan.plan_id},
     )
 
 
-def _evaluated(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> int:
-    j = plan.template_no
-    seen = seen_sql(con, plan, member="true", day="m.as_of", done=True)
-    return tables.count(
-        con,
-        f"MERGE INTO {tables.wide(plan.ledger)} l USING (SELECT user_id, as_of "
-        "FROM ledger.unsettled WHERE plan_id = ? AND as_of IS NOT NULL) m "
-        "ON l.user_id = m.user_id "
-        f"WHEN MATCHED THEN UPDATE SET s{j} = {seen.format(old=f'l.s{j}')} "
-        f"WHEN NOT MATCHED THEN INSERT (user_id, s{j}) VALUES (m.user_id, "
-        f"{seen.format(old='NULL::DATE')})",
+def _advance_pending(ledger: Ledger, plan: PlanRef) -> int:
+    """Users who are up to date though nothing was sent, also those that the ledger has not yet."""
+    known = evaluated_sql(ledger, plan, old=f"l.{plan.evaluated}", day="m.as_of")
+    unknown = evaluated_sql(ledger, plan, old="NULL::DATE", day="m.as_of")
+    return count(
+        ledger.con,
+        f"""
+        MERGE INTO {ledger.users_table} l
+        USING (
+            SELECT user_id, as_of FROM ledger.pending_watermarks
+            WHERE plan_id = ? AND as_of IS NOT NULL
+        ) m ON l.user_id = m.user_id
+        WHEN MATCHED THEN UPDATE SET {plan.evaluated} = {known}
+        WHEN NOT MATCHED THEN INSERT (user_id, {plan.evaluated}) VALUES (m.user_id, {unknown})
+        """,
         [plan.plan_id],
     )
-
-
-def _sql(day: date) -> str:
-    return f"DATE '{day.isoformat()}'"

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze import nested, shapes
 from braze_pipeline.errors import UsageError
-from braze_pipeline.ledger import endpoint, tables
-from braze_pipeline.ledger.layout import Layout, ensure_layout
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.export_values import count_differing, merge_export
+from braze_pipeline.ledger.layout import ensure_layout
+from braze_pipeline.ledger.ledger import count, transaction
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal, registered
 
@@ -94,11 +96,10 @@ def import_export(
         UsageError: a file is missing or is no such file, or none has a user.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
-    endpoint.claim(con, warehouse, t)
-    layout = ensure_layout(con, t)
+    layout = ensure_layout(endpoint.claim(con, warehouse, t), t)
     with _unpacked(files) as plain:
         unreadable = _read(con, t.destination.identifier, layout.columns, plain)
-    users = tables.count(con, f"SELECT count(*) FROM {RAW}")
+    users = count(con, f"SELECT count(*) FROM {RAW}")
     if not users:
         raise UsageError(
             f"No user with {t.destination.identifier} was found in "
@@ -108,10 +109,9 @@ def import_export(
     _canonical_objects(con, layout.columns)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS {_typed_sql(layout.columns)}")
     misfits, values = _count(con, layout.columns)
-    differing = _differing(con, layout)
-    with tables.transaction(con):
-        _merge(con, layout, now=now)
-        tables.bump(con, layout.ledger, "import", None)
+    differing = count_differing(layout, TYPED)
+    with transaction(con):
+        merge_export(layout, TYPED, now=now)
     for name in (RAW, TYPED, "__export_objects"):
         con.execute(f"DROP TABLE IF EXISTS {name}")
     return BootstrapSummary(
@@ -165,7 +165,7 @@ def _read(
         f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json ->> {literal('/' + identifier)} "
         f"AS user_id{raw} FROM read_ndjson_objects([{names}], ignore_errors = true)"
     )
-    left_out = tables.count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
+    left_out = count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
     con.execute(
         f"DELETE FROM {RAW} WHERE rowid NOT IN (SELECT max(rowid) FROM {RAW} GROUP BY user_id)"
     )
@@ -216,7 +216,7 @@ def _canonical(c: Column, text: str) -> str | None:
 
 
 def _typed_sql(wanted: Sequence[Column]) -> str:
-    values = "".join(f", {_typed(c)} AS e{c.no}" for c in wanted)
+    values = "".join(f", {_typed(c)} AS {c.new}" for c in wanted)
     joins = "".join(
         f" LEFT JOIN __export_objects x{c.no} ON x{c.no}.no = {c.no} "
         f"AND x{c.no}.raw = r.j{c.no}::VARCHAR"
@@ -243,64 +243,10 @@ def _typed(c: Column) -> str:
 
 def _count(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> tuple[dict[str, int], int]:
     parts = "".join(
-        f", count(e{c.no}), count(*) FILTER (e{c.no} IS NULL AND j{c.no} IS NOT NULL "
+        f", count({c.new}), count(*) FILTER ({c.new} IS NULL AND j{c.no} IS NOT NULL "
         f"AND json_type(j{c.no}) <> 'NULL')"
         for c in wanted
     )
     _, *counts = con.execute(f"SELECT 0{parts} FROM {TYPED}").fetchone() or (0,)
     misfits = {c.name: counts[2 * i + 1] for i, c in enumerate(wanted) if counts[2 * i + 1]}
     return misfits, sum(counts[::2])
-
-
-def _differing(con: duckdb.DuckDBPyConnection, layout: Layout) -> int:
-    u = f"l.u{layout.template_no}"
-    parts = " + ".join(
-        f"count(*) FILTER ({u} IS NOT TRUE AND l.a{c.no} IS NOT NULL "
-        f"AND l.v{c.no} IS DISTINCT FROM e.e{c.no})"
-        for c in layout.columns
-    )
-    return tables.count(
-        con,
-        f"SELECT {parts or '0'} FROM {tables.wide(layout.ledger)} l JOIN {TYPED} e USING (user_id)",
-    )
-
-
-def _merge(con: duckdb.DuckDBPyConnection, layout: Layout, *, now: datetime) -> None:
-    ledger, j = layout.ledger, layout.template_no
-    ack = 1 + tables.count(con, "SELECT max(ack_no) FROM ledger.acks WHERE ledger = ?", [ledger])
-    con.execute(
-        "INSERT INTO ledger.acks (ledger, ack_no, how, acknowledged_at) VALUES (?, ?, 'export', ?)",
-        [ledger, ack, now],
-    )
-    moment = f"TIMESTAMP '{now.isoformat(sep=' ')}'"
-    names = ["user_id", "known", "known_how", "known_at", f"f{j}", f"u{j}"]
-    fresh = ["e.user_id", "true", "'export'", moment, moment, "false"]
-    matched = [
-        "known = true",
-        "known_how = CASE WHEN l.known IS TRUE THEN l.known_how ELSE 'export' END",
-        f"known_at = CASE WHEN l.known IS TRUE THEN l.known_at ELSE {moment} END",
-        f"f{j} = coalesce(l.f{j}, {moment})",
-        f"u{j} = false",
-    ]
-    for c in layout.columns:
-        k = c.no
-        names += [f"v{k}", f"a{k}"]
-        number = f"CASE WHEN e.e{k} IS NOT NULL THEN {ack} END"
-        fresh += [f"e.e{k}", number]
-        replaced = f"l.a{k} IS NULL OR l.u{j} IS TRUE"
-        matched += [
-            f"v{k} = CASE WHEN {replaced} THEN e.e{k} ELSE l.v{k} END",
-            f"a{k} = CASE WHEN {replaced} THEN {number} ELSE l.a{k} END",
-        ]
-    con.execute(
-        f"MERGE INTO {tables.wide(ledger)} l USING {TYPED} e ON l.user_id = e.user_id "
-        f"WHEN MATCHED THEN UPDATE SET {', '.join(matched)} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(fresh)})"
-    )
-    for c in layout.columns:
-        con.execute(
-            "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?) "
-            "WHERE ledger = ? AND column_no = ? AND EXISTS "
-            f"(SELECT 1 FROM {TYPED} WHERE e{c.no} IS NOT NULL)",
-            [now, ledger, c.no],
-        )

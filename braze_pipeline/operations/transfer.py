@@ -1,7 +1,8 @@
 """The ledger as one Parquet file, and back: bit for bit.
 
 The file is the wide table as it is, so that anything that reads Parquet can look at it; the small
-tables (names of the columns, acknowledgements, templates, ...) travel in its metadata as JSON.
+tables (names of the columns, acknowledgements, templates, ...) are in its metadata as JSON. Files
+of earlier versions are read under today's names.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
-from braze_pipeline.ledger import endpoint, since_export, tables
-from braze_pipeline.ledger.apply import apply_acknowledgements
-from braze_pipeline.storage.migrations import LEDGER
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.ledger import endpoint, since_export
+from braze_pipeline.ledger.apply import open_ledger
+from braze_pipeline.ledger.ledger import ledger_name, ledger_names, transaction
+from braze_pipeline.storage.migrations import LEDGER, ledger_3
+from braze_pipeline.storage.warehouse import columns, literal, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 
 KEY = "braze_pipeline_ledger"
 _OF_LEDGER = (
-    "ledgers", "endpoints", "changes", "attributes", "templates", "acks", "refused", "doubts",
+    "ledgers", "endpoints", "changes", "attributes", "templates", "acks", "refused", "in_doubt",
 )  # fmt: skip
-_OF_PLANS = ("folded", "folded_ranges", "unsettled")
+_OF_PLANS = ("applied_sends", "applied_ranges", "pending_watermarks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,28 +50,31 @@ class Restored:
     resent: bool
 
 
-def export_ledger(con: duckdb.DuckDBPyConnection, ledger: str, path: Path) -> int:
-    """Write a ledger to a Parquet file; how many users it has. The file holds real values.
+def export_ledger(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings, path: Path
+) -> int:
+    """Write a template's ledger to a Parquet file; how many users it has.
 
-    Fold the journal first: what is not in the ledger yet is not in the file.
+    The file has real values.
 
     Raises:
         UsageError: there is no such ledger.
     """
-    if ledger not in tables.ledgers(con):
-        names = ", ".join(tables.ledgers(con)) or "none yet"
-        raise UsageError(f"There is no ledger {ledger}.", fix=f"There are: {names}.")
-    small: dict[str, Any] = {name: _rows(con, name, ledger) for name in _OF_LEDGER}
+    ledger = open_ledger(con, warehouse, t)
+    if not ledger.exists():
+        names = ", ".join(ledger_names(con)) or "none yet"
+        raise UsageError(f"There is no ledger {ledger.name}.", fix=f"Ledgers here: {names}.")
+    small: dict[str, Any] = {name: _rows(con, name, ledger.name) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
     small["schema_version"] = LEDGER.version
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(path.name + ".draft")
     con.execute(
-        f"COPY (SELECT * FROM {tables.wide(ledger)}) TO {literal(str(draft))} "
+        f"COPY (SELECT * FROM {ledger.users_table}) TO {literal(str(draft))} "
         f"(FORMAT parquet, KV_METADATA {{{KEY}: {literal(json.dumps(small))}}})"
     )
     os.replace(draft, path)  # noqa: PTH105  (says that it overwrites)
-    return tables.count(con, f"SELECT count(*) FROM {tables.wide(ledger)}")
+    return ledger.count_users()
 
 
 def import_ledger(
@@ -91,28 +96,22 @@ def import_ledger(
         NewerVersion: a newer version of the package wrote the file.
     """
     small = _metadata(con, path)
-    ledger = str(small["ledgers"][0]["ledger"])
-    t = _template(small, ledger, templates, path)
-    apply_acknowledgements(con, warehouse, t.destination.name)
+    t = _template(small, templates, path)
+    ledger = open_ledger(con, warehouse, t)
     lost = since_export.only_in_journal(
-        con, warehouse.journal_path, t.destination.name, small["folded"]
+        con, warehouse.journal_path, t.destination.name, small["applied_sends"]
     )
-    was = endpoint.bound_to(con, ledger)
-    wide = tables.wide(ledger)
-    exists, before = ledger in tables.ledgers(con), tables.version(con, ledger)
-    if exists and not replace and tables.count(con, f"SELECT count(*) FROM {wide}"):
+    was, exists, version = endpoint.bound_to(ledger), ledger.exists(), ledger.version()
+    if exists and not replace and ledger.count_users():
         raise UsageError(
-            f"The ledger {ledger} is not empty.",
+            f"The ledger {ledger.name} is not empty.",
             fix="Use --replace to overwrite it.",
         )
-    with tables.transaction(con):
-        if exists:
-            since_export.remember(con, ledger)
-        con.execute(
-            f"CREATE OR REPLACE TABLE {wide} AS SELECT * FROM read_parquet({literal(str(path))})"
-        )
+    with transaction(con):
+        before = since_export.remember(ledger) if exists else []
+        con.execute(f"CREATE OR REPLACE TABLE {ledger.users_table} AS {_users(con, path)}")
         for name in _OF_LEDGER:
-            con.execute(f"DELETE FROM ledger.{name} WHERE ledger = ?", [ledger])
+            con.execute(f"DELETE FROM ledger.{name} WHERE ledger = ?", [ledger.name])
             _insert(con, name, small.get(name, []))
         for name in _OF_PLANS:
             plans = sorted({row["plan_id"] for row in small[name]})
@@ -123,37 +122,45 @@ def import_ledger(
         if exists:
             con.execute(
                 "UPDATE ledger.ledgers SET version = greatest(version, ?) WHERE ledger = ?",
-                [before, ledger],
+                [version, ledger.name],
             )
-            if was is None or endpoint.bound_to(con, ledger) in (was, None):
-                since_export.carry_over(con, ledger)
-            tables.bump(con, ledger, "import", None)
+            if was is None or endpoint.bound_to(ledger) in (was, None):
+                since_export.carry_over(ledger, before)
+            ledger.record_change("import", None)
         if lost:
-            since_export.send_all_again(con, ledger, lost)
-    doubtful = tables.count(
-        con, "SELECT count(DISTINCT user_id) FROM ledger.doubts WHERE ledger = ?", [ledger]
-    )
-    return Restored(ledger=ledger, in_doubt=doubtful, resent=bool(lost))
+            since_export.send_all_again(ledger, lost)
+    return Restored(ledger=ledger.name, in_doubt=ledger.count_in_doubt(), resent=bool(lost))
+
+
+def _users(con: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """The wide table in the file, under today's names."""
+    source = f"FROM read_parquet({literal(str(path))})"
+    names = [f"{quote(old)} AS {ledger_3.column(old)}" for old, _ in columns(con, f"({source})")]
+    return f"SELECT {', '.join(names)} {source}"
 
 
 def _template(
-    small: dict[str, Any], ledger: str, templates: Sequence[TemplateSettings], path: Path
+    small: dict[str, Any], templates: Sequence[TemplateSettings], path: Path
 ) -> TemplateSettings:
-    """The template whose ledger it is. A file without an endpoint is let in: the next plan asks."""
-    here = {tables.ledger_name(t): t for t in templates}
+    """The template whose ledger it is.
+
+    A file that names no endpoint is accepted: the next plan asks.
+    """
+    ledger = str(small["ledgers"][0]["ledger"])
+    here = {ledger_name(t): t for t in templates}
     if ledger not in here:
         raise UsageError(
             f"{path} is the ledger {ledger}; the configuration has {', '.join(here)}.",
-            fix="Give the defs.yaml of its destination with --config.",
+            fix="Pass the defs.yaml of its destination with --config.",
         )
     now = normalise_endpoint(here[ledger].destination.endpoint)
     was = [row["endpoint"] for row in small.get("endpoints", [])][-1:]
     if was and was[0] != now:
         raise EndpointMismatch(
-            f"{path} is a ledger about {was[0]}; {ledger} is configured for {now}. "
+            f"{path} is a ledger of {was[0]}; {ledger} is configured for {now}. "
             "Nothing was imported.",
-            fix=f"If that is the same workspace, import it with BRAZE_REST_ENDPOINT={was[0]}, and "
-            'then say so: `braze-pipeline ledger adopt --reason "…"`.',
+            fix=f"If that is the same workspace, import it with BRAZE_REST_ENDPOINT={was[0]}, "
+            'then confirm it: `braze-pipeline ledger adopt --reason "…"`.',
         )
     return here[ledger]
 
@@ -211,4 +218,6 @@ def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
             f"the package knows {LEDGER.version}.",
             fix="Use the version of braze_pipeline that wrote it, or a newer one.",
         )
+    if small["schema_version"] < ledger_3.VERSION:
+        small = {ledger_3.TABLES.get(name, name): rows for name, rows in small.items()}
     return small

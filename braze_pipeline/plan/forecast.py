@@ -1,4 +1,4 @@
-"""What carrying out a plan costs: requests, bytes, minutes, data points; by attribute.
+"""What a plan costs to carry out: requests, bytes, minutes and data points, by attribute.
 
 Data points follow Braze docs, "Data points (Legacy)" (see ``braze.data_points``); minutes follow
 "API rate limits".
@@ -33,7 +33,7 @@ class AttributeCost:
     Attributes:
         users: Users for whom it is sent, ``nulls`` of them to clear it.
         data_points: Billable data points of that.
-        full_users: Users with a value: for how many a full resend would send it.
+        full_users: Users with a value: how many a full resend would send it for.
         full_data_points: Billable data points of that.
         new: Braze never acknowledged the name before.
     """
@@ -61,14 +61,14 @@ class History:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a plan costs, beside a full resend and the last runs.
+    """What a plan costs, compared with a full resend and with recent runs.
 
     Attributes:
-        minutes: At the destination's limit, burst or hourly, whichever is slower.
-        money: Where a price is configured, in ``currency``.
-        hourly_share: Requests as a share of the hourly limit, where there is one.
+        minutes: At the destination's rate limit, burst or hourly, whichever is slower.
+        money: In ``currency``; None if no price is configured.
+        hourly_share: Requests as a share of the hourly limit; None if there is none.
         full_*: The same for sending every profile with all its values.
-        by_attribute: Dearest first.
+        by_attribute: Most expensive first.
     """
 
     users: int
@@ -110,7 +110,7 @@ def forecast(
     )
     costs = [
         AttributeCost(
-            name=c.name, type=c.settings.type.value, new=c.new, users=sent[3 * i],
+            name=c.name, type=c.settings.type.value, new=c.first_time, users=sent[3 * i],
             nulls=sent[3 * i + 1], data_points=sent[3 * i + 2], full_users=full[2 * i],
             full_data_points=full[2 * i + 1],
         )
@@ -142,7 +142,7 @@ def forecast(
 
 
 def minutes(destination: DestinationSettings, requests: int) -> float:
-    """How long so many requests take at the destination's limits."""
+    """How many minutes a number of requests takes at the destination's rate limits."""
     limit = destination.rate_limit
     seconds = requests / limit.requests * limit.seconds
     if limit.requests_per_hour:
@@ -176,8 +176,8 @@ def _counts(
 
 
 def _sent(c: Column) -> tuple[str, str, str]:
-    sent, cleared = f"count_if(c{c.no})", f"count_if(c{c.no} AND n{c.no} IS NULL)"
-    return sent, cleared, _points(c, sent, f"CASE WHEN c{c.no} THEN n{c.no} END", cleared)
+    sent, cleared = f"count_if({c.changed})", f"count_if({c.changed} AND {c.new} IS NULL)"
+    return sent, cleared, _points(c, sent, f"CASE WHEN {c.changed} THEN {c.new} END", cleared)
 
 
 def _full(c: Column) -> tuple[str, str]:

@@ -1,7 +1,7 @@
-"""When a plan is held back: guards compare what it would do with what is usual.
+"""Guards stop a plan that is out of the ordinary: they compare it with what is usual.
 
-A guard is data: what it saw, what is allowed, whether it passed. Thresholds are the template's
-(``settings.Guards``); None switches one off.
+A guard is data: what it found, what is allowed, whether it passed. The template sets the thresholds
+(``settings.Guards``); None switches a guard off.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ REQUESTS: Final = "requests"
 
 @dataclass(frozen=True, kw_only=True)
 class GuardResult:
-    """One guard's verdict.
+    """The result of one guard.
 
     Attributes:
         name: As ``--let-through`` takes it.
-        saw: What it found, in words and figures (never a customer's value).
+        saw: What it found, as text with figures (never a customer's value).
         allowed: What is allowed.
-        let_through: The reason with which somebody let this plan pass it.
+        let_through: The reason given for letting this plan pass; None if nobody did.
     """
 
     name: str
@@ -43,7 +43,7 @@ class GuardResult:
 
     @property
     def stops(self) -> bool:
-        """Whether it holds the plan back."""
+        """Whether it stops the plan."""
         return not self.passed and self.let_through is None
 
 
@@ -53,9 +53,9 @@ class Evidence:
 
     Attributes:
         audience, profiles: Of the newest day.
-        last_audience: Of the last sent plan, None when there is none.
-        last_nulls: Share of nulls by attribute then.
-        in_ledger: Profiles that the ledger had values of.
+        last_audience: Of the last sent plan; None if there is none.
+        last_nulls: Its share of nulls by attribute.
+        in_ledger: Profiles whose users were sent before.
         changed: Of these, how many would change in an attribute that is not new.
         first_send: The ledger was empty.
     """
@@ -72,7 +72,7 @@ class Evidence:
 
 
 def evaluate(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
-    """All guards that are switched on, in the order of the README."""
+    """All guards that are switched on, in the README's order."""
     return tuple(
         result
         for results in (_audience(g, e), _changed(g, e), _nulls(g, e), _rejected(g, e), _cost(g, e))
@@ -83,7 +83,7 @@ def evaluate(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
 def let_pass(
     results: Sequence[GuardResult], names: Sequence[str], reason: str | None
 ) -> tuple[GuardResult, ...]:
-    """The same with the named guards let through, where they stop."""
+    """The same results; the named guards let the plan pass if they would stop it."""
     return tuple(
         replace(r, let_through=reason or "no reason given") if r.stops and r.name in names else r
         for r in results
@@ -171,7 +171,7 @@ def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
             name=NEW_ATTRIBUTES,
             passed=e.first_send or number <= g.max_new_attributes,
             saw=f"{number} new names"
-            + (" (the first send of this destination: not judged)" if e.first_send else ""),
+            + (" (the first send of this destination: not evaluated)" if e.first_send else ""),
             allowed=f"at most {g.max_new_attributes}",
         )
     for name, ceiling, found in (

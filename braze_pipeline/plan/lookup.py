@@ -1,4 +1,4 @@
-"""Which users Braze has: asked before a plan, for those who are new to the ledger."""
+"""Look up which users Braze has, before a plan, for those who are new to the ledger."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
-TELL_EVERY: Final = 30.0
-"""Seconds between two lines about a look-up under way."""
+PROGRESS_SECONDS: Final = 30.0
+"""Time between two log lines about a look-up under way."""
 
 
 def look_up_users(
@@ -31,7 +31,7 @@ def look_up_users(
     *,
     now: datetime,
     environ: Mapping[str, str],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     """Ask Braze which of the users that are new to the ledger it has.
 
@@ -40,41 +40,43 @@ def look_up_users(
     """
     d = t.destination
     if not environ.get(d.api_key_env, "").strip():
-        say(f"{d.api_key_env} is not set: users new to the ledger stay of unknown standing.")
+        log(f"{d.api_key_env} is not set: users new to the ledger are not confirmed in Braze.")
         return
     client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
-    gate = RateLimiter(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
+    rate_limiter = RateLimiter(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
-    patience = RetryPolicy(
+    with_retries = RetryPolicy(
         throttled=min(d.max_throttle_seconds, known_users.LOOK_UP_MINUTES * 60.0),
         failing=min(d.retry_budget_seconds, READ_RETRY_SECONDS),
-        log=say,
+        log=log,
     )
 
     def once(ids: list[str]) -> set[str]:
-        users = client.export_ids(ids, [d.identifier], before_request=lambda: gate.acquire(never))
+        users = client.export_ids(
+            ids, [d.identifier], before_request=lambda: rate_limiter.acquire(never)
+        )
         return {str(user.get(d.identifier)) for user in users}
 
     def ask(ids: list[str]) -> set[str]:
-        return patience(lambda: once(ids))
+        return with_retries(lambda: once(ids))
 
-    heard = time.monotonic()
+    last_line = time.monotonic()
 
-    def tell(asked: int, of: int) -> None:
-        nonlocal heard
-        if time.monotonic() - heard > TELL_EVERY and asked < of:
-            heard = time.monotonic()
-            say(f"Asked Braze for {asked:,} of {of:,} users new to the ledger.")
+    def log_progress(asked: int, of: int) -> None:
+        nonlocal last_line
+        if time.monotonic() - last_line > PROGRESS_SECONDS and asked < of:
+            last_line = time.monotonic()
+            log(f"Asked Braze for {asked:,} of {of:,} users new to the ledger.")
 
     try:
-        found = known_users.look_up(warehouse, t, days, ask, now=now, tell=tell)
+        found = known_users.look_up(warehouse, t, days, ask, now=now, on_progress=log_progress)
     except MissingPermission as error:
-        # The send can go on without it: those users count as unknown, and are reported so.
-        say(f"Users new to the ledger stay of unknown standing: {error}")
+        # The send can go on without it: those users count as unknown and are reported.
+        log(f"Users new to the ledger are not confirmed in Braze: {error}")
         return
     finally:
         client.close()
-    say(
+    log(
         f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
         + (f"; {found.left:,} wait for the next run." if found.left else ".")
     )

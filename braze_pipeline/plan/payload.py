@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
 
 FRAME_BYTES = len('{"attributes":[]}')
-"""What a request body holds beside its objects and the commas between them."""
+"""What a request body has beside its objects and the commas between them."""
 
 
 def object_sql(destination: DestinationSettings, columns: Sequence[Column]) -> str:
-    """The object of a row: identifier, the create switch, and the attributes with c{k}."""
+    """The object of a row: identifier, the create switch, and the attributes that changed."""
     only = "true" if destination.update_only else "false"
     head = literal(f'{{"{destination.identifier}":')
     switch = literal(f',"_update_existing_only":{only}')
     parts = [head, "to_json(__user_id)", switch]
     for c in columns:
         key = literal("," + json.dumps(c.name, ensure_ascii=False) + ":")
-        value = value_sql(c.settings.type, f"n{c.no}")
-        parts.append(f"CASE WHEN c{c.no} THEN {key} || coalesce({value}, 'null') ELSE '' END")
+        value = value_sql(c.settings.type, c.new)
+        parts.append(f"CASE WHEN {c.changed} THEN {key} || coalesce({value}, 'null') ELSE '' END")
     return f"concat({', '.join(parts)}, '}}')"
 
 

@@ -1,7 +1,7 @@
 """Compare a template's custom attributes with those that Braze has, before a plan is made.
 
-Asking needs the permission ``custom_attributes.get``; without it, without a key, or while Braze
-cannot be reached, the plan goes on with what the last comparison found, and says so.
+Asking needs the permission ``custom_attributes.get``. Without it, without a key, or while Braze
+cannot be reached, the plan uses the last comparison, and reports that.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Preflight:
     """What Braze has under the names of a template.
 
     Attributes:
-        compared_at: When Braze was asked (UTC); None: never.
-        attributes: Custom attributes that Braze has.
-        findings: What there is to say of ours.
-        note: Why Braze was not asked now; empty where it was.
+        compared_at: When Braze was asked (UTC); None if never.
+        attributes: How many custom attributes Braze has.
+        findings: What was found about the template's attributes.
+        note: Why Braze was not asked this time; empty if it was.
     """
 
     compared_at: datetime | None = None
@@ -37,7 +37,7 @@ class Preflight:
     note: str = ""
 
     @property
-    def stopped(self) -> dict[str, AttributeFinding]:
+    def blocked(self) -> dict[str, AttributeFinding]:
         """By name, what must not be sent."""
         return {finding.name: finding for finding in self.findings if finding.blocked}
 
@@ -50,13 +50,13 @@ class Preflight:
         """The comparison in one line."""
         if self.compared_at is None:
             return f"Names and types were not compared with Braze: {self.note}"
-        said = (
-            f"Names and types compared with the {self.attributes:,} custom attributes of Braze: "
-            f"{len(self.new)} new, {len(self.stopped)} held back."
-        )
         if self.note:
-            said = f"{self.note} The comparison of {self.compared_at:%Y-%m-%d %H:%M} UTC holds on."
-        return said
+            moment = f"{self.compared_at:%Y-%m-%d %H:%M}"
+            return f"{self.note} The comparison of {moment} UTC still applies."
+        return (
+            f"Names and types compared with the {self.attributes:,} custom attributes in Braze: "
+            f"{len(self.new)} new, {len(self.blocked)} blocked."
+        )
 
     def lines(self) -> list[str]:
         """The comparison, and each finding but the new names."""
@@ -69,26 +69,26 @@ class Preflight:
 def ask(
     t: TemplateSettings, *, environ: Mapping[str, str], now: datetime, last: Preflight | None
 ) -> Preflight:
-    """Ask Braze; never fails a plan: what keeps it from asking is in the note.
+    """Ask Braze. This never fails a plan: the note has the reason if Braze cannot be asked.
 
     Args:
         t: The template; its destination says whether to ask (``preflight``).
         environ: Where the key is.
         now: The wall clock (UTC).
-        last: The last comparison, which holds on where Braze cannot be asked.
+        last: The last comparison, which still applies if Braze cannot be asked.
     """
     d = t.destination
     if d.preflight == "off":
         return Preflight(note="`preflight: off`.")
     if not environ.get(d.api_key_env, "").strip():
-        return _held_on(last, f"{d.api_key_env} is not set.")
+        return _last_comparison(last, f"{d.api_key_env} is not set.")
     client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     try:
         listed = list(client.custom_attributes())
     except MissingPermission:
-        return _held_on(last, "the API key lacks the permission custom_attributes.get.")
+        return _last_comparison(last, "the API key lacks the permission custom_attributes.get.")
     except BrazeError as error:
-        return _held_on(last, f"{error.title}: {error}")
+        return _last_comparison(last, f"{error.title}: {error}")
     finally:
         client.close()
     return Preflight(
@@ -98,8 +98,8 @@ def ask(
     )
 
 
-def _held_on(last: Preflight | None, note: str) -> Preflight:
-    """What was stopped stays so: a lapse of the network must not let it out."""
+def _last_comparison(last: Preflight | None, note: str) -> Preflight:
+    """What was blocked stays blocked: a network failure must not let it through."""
     if last is None or last.compared_at is None:
         return Preflight(note=note)
     return replace(last, note=f"Not compared now: {note}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
+from braze_pipeline.ledger.columns import snapshot_rows
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
@@ -33,7 +34,7 @@ class PlanRow:
 
 
 def rows_sql(warehouse: Warehouse, plan: PlanSummary) -> str:
-    """A query over the plan's snapshot: one row an attribute that is sent.
+    """A query over the plan's snapshot: one row per attribute that is sent.
 
     Columns: request, user_id, as_of, attribute, type, old, new (both JSON text; NULL is null),
     reason (``new user``, ``changed``, ``cleared``, ``left audience``, ``resend``).
@@ -41,30 +42,32 @@ def rows_sql(warehouse: Warehouse, plan: PlanSummary) -> str:
     Raises:
         NotBuilt: the snapshot is gone.
     """
-    source = f"read_parquet({literal(str(snapshot_of(warehouse, plan.plan_id)))})"
+    file = f"read_parquet({literal(str(snapshot_of(warehouse, plan.plan_id)))})"
+    source = snapshot_rows(file, plan.columns, version=plan.version)
     parts = [_attribute(c, source) for c in plan.columns]
-    return " UNION ALL ".join(parts) if parts else _attribute(None, source)
+    return " UNION ALL ".join(parts) if parts else _NO_ROWS
 
 
-def _attribute(c: PlanColumn | None, source: str) -> str:
-    if c is None:
-        return (
-            "SELECT __request AS request, __user_id AS user_id, __as_of AS as_of, "
-            f"'' AS attribute, '' AS type, '' AS old, '' AS new, '' AS reason FROM {source} "
-            "WHERE false"
-        )
-    reason = (
-        "CASE WHEN __reason IN ('new user', 'left audience') THEN __reason "
-        f"WHEN n{c.no} IS NOT DISTINCT FROM o{c.no} THEN 'resend' "
-        f"WHEN n{c.no} IS NULL THEN 'cleared' ELSE 'changed' END"
-    )
-    return (
-        f"SELECT __request AS request, __user_id AS user_id, __as_of AS as_of, "
-        f"{literal(c.name)} AS attribute, {literal(c.type.value)} AS type, "
-        f"{payload.value_sql(c.type, f'o{c.no}')} AS old, "
-        f"{payload.value_sql(c.type, f'n{c.no}')} AS new, {reason} AS reason "
-        f"FROM {source} WHERE c{c.no}"
-    )
+_NO_ROWS = """
+SELECT 0 AS request, '' AS user_id, DATE '1970-01-01' AS as_of, '' AS attribute, '' AS type,
+    '' AS old, '' AS new, '' AS reason
+WHERE false
+"""
+
+
+def _attribute(c: PlanColumn, source: str) -> str:
+    return f"""
+        SELECT __request AS request, __user_id AS user_id, __as_of AS as_of,
+            {literal(c.name)} AS attribute, {literal(c.type.value)} AS type,
+            {payload.value_sql(c.type, c.old)} AS old, {payload.value_sql(c.type, c.new)} AS new,
+            CASE
+                WHEN __reason IN ('new user', 'left audience') THEN __reason
+                WHEN {c.new} IS NOT DISTINCT FROM {c.old} THEN 'resend'
+                WHEN {c.new} IS NULL THEN 'cleared'
+                ELSE 'changed'
+            END AS reason
+        FROM {source} WHERE {c.changed}
+        """
 
 
 def export_plan(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
-from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.warehouse import literal
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
-_META = "__user_id, __as_of, __reason, __object, __customer_id, __member, __known, __full"
+_USER = ("__user_id", "__as_of", "__reason", "__object", "__customer_id", "__member", "__known")
 _ROWS = "__plan_rows"
-_FULL = "(__full OR __new) AND NOT __stale AS __full"
 
 
 def usable_bytes(destination: DestinationSettings) -> int:
@@ -44,22 +43,24 @@ def write(
 ) -> None:
     """Write the rows of ``STAGE`` for which ``where`` holds."""
     private.folder(path.parent)
-    values = "".join(f", c{c.no}, n{c.no}, o{c.no}" for c in columns)
+    values = [name for c in columns for name in (c.changed, c.new, c.old)]
+    # Sent in full counts as such only if nothing was suppressed as older.
+    staged = [*_USER, "(__full OR __new) AND NOT __stale AS __full", *values]
+    names = ", ".join([*_USER, "__full", *values])
     size = destination.objects_per_request
     draft = path.with_suffix(".draft")
-    meta = _META.replace("__full", _FULL)
-    source = _numbered_source(con, f"{meta}{values}", where)
+    source = _numbered_source(con, ", ".join(staged), where)
     _copy(
         con,
         f"SELECT (rowid // {size})::INTEGER AS __request, (rowid % {size})::INTEGER AS __index, "
-        f"{_META}{values} FROM {source}",
+        f"{names} FROM {source}",
         draft,
     )
     con.execute(f"DROP TABLE IF EXISTS {_ROWS}")
     limit = usable_bytes(destination)
     if _oversize(con, draft, limit):
         cut = path.with_suffix(".cut")
-        _copy(con, _cut(draft, limit, values), cut)
+        _copy(con, _cut(draft, limit, names), cut)
         draft.unlink()
         cut.replace(draft)
     _sync(draft)
@@ -73,8 +74,7 @@ def _numbered_source(con: duckdb.DuckDBPyConnection, selected: str, where: str) 
     A window function would number them too, but on one core. Where every staged row goes out, as
     on a first run, the stage itself will do.
     """
-    others = tables.count(con, f"SELECT count(*) FROM {STAGE} WHERE NOT ({where})")
-    if not others:
+    if not count(con, f"SELECT count(*) FROM {STAGE} WHERE NOT ({where})"):
         return f"(SELECT rowid, {selected} FROM {STAGE})"
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_ROWS} AS SELECT {selected} FROM {STAGE} WHERE {where}"
@@ -87,40 +87,45 @@ def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
 
 
 def _oversize(con: duckdb.DuckDBPyConnection, path: Path, limit: int) -> int:
-    return tables.count(
+    return count(
         con,
         f"SELECT count(*) FROM (SELECT __request FROM read_parquet({literal(str(path))}) "
         f"GROUP BY __request HAVING sum(strlen(__object) + 1) > {limit})",
     )
 
 
-def _cut(path: Path, limit: int, values: str) -> str:
-    """Renumber so that no request is larger than ``limit``.
-
-    Within a run, an object above half the limit goes alone. The others go by the half-limit block
-    that they start in: together they are shorter than the block and one more, so they fit.
-    """
+def _cut(path: Path, limit: int, names: str) -> str:
+    """Renumber so that no request is larger than ``limit``."""
     source = f"read_parquet({literal(str(path))})"
     return f"""
+-- A run is a request as numbered so far. Each object counts with its comma.
 WITH sized AS (
     SELECT __request AS run, __index AS place, strlen(__object) + 1 AS bytes,
         sum(bytes) OVER (PARTITION BY __request) > {limit} AS cut, bytes > {limit} / 2 AS alone
     FROM {source}
-), placed AS (
+),
+-- Where in its run an object starts, not counting those that go alone.
+placed AS (
     SELECT *, coalesce(sum(CASE WHEN alone THEN 0 ELSE bytes END) OVER (PARTITION BY run
         ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
     FROM sized
-), parts AS (
+),
+-- In a run that is too large, an object above half the limit goes alone. The others go by the
+-- half-limit block that they start in: together they are shorter than the block and one more
+-- object, which is at most another half, so they fit.
+parts AS (
     SELECT run, place, CASE WHEN NOT cut THEN 0 WHEN alone THEN -1 - place
         ELSE floor(before / ({limit} / 2))::BIGINT END AS part
     FROM placed
-), numbered AS (
+),
+numbered AS (
     SELECT run, place, (dense_rank() OVER (ORDER BY run, part) - 1)::INTEGER AS request,
         (row_number() OVER (PARTITION BY run, part ORDER BY place) - 1)::INTEGER AS nth
     FROM parts
 )
-SELECT request AS __request, nth AS __index, {_META}{values}
+SELECT request AS __request, nth AS __index, {names}
 FROM {source} s JOIN numbered ON numbered.run = s.__request AND numbered.place = s.__index
+-- The send reads the file from start to end.
 ORDER BY request, nth
 """
 

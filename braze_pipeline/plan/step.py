@@ -6,14 +6,13 @@ The database is closed while Braze is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.audience.build import require_members
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.plan import preflight, stored_plans
-from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.build import Overrides, build_plan
 from braze_pipeline.plan.lookup import look_up_users
 from braze_pipeline.profiles import require_profiles
 
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
-    """What somebody decided for one run. The reason is recorded.
-
-    Attributes:
-        let_through: Names of the guards that this run may pass.
-        reason: Why.
-        force_stale: Why older values may overwrite newer ones; None if they may not.
-    """
-
-    let_through: tuple[str, ...] = ()
-    reason: str | None = None
-    force_stale: str | None = None
 
 
 def plan_days(
@@ -68,7 +52,7 @@ def plan_days(
     for line in compared.lines():
         log(line)
     if t.destination.known_users.source == "lookup":
-        look_up_users(warehouse, t, days, now=now, environ=environ, say=log)
+        look_up_users(warehouse, t, days, now=now, environ=environ, log=log)
     with warehouse.connect() as con:
         return build_plan(
             con,
@@ -77,8 +61,6 @@ def plan_days(
             days,
             run_id=run_id,
             now=now,
-            force_stale=overrides.force_stale,
-            let_through=overrides.let_through,
-            reason=overrides.reason,
+            overrides=overrides,
             preflight=compared,
         )

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter
 
 from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
-from braze_pipeline.ledger import tables
+from braze_pipeline.ledger import watermarks
+from braze_pipeline.ledger.columns import SNAPSHOT_VERSION, AttributeColumns
+from braze_pipeline.ledger.ledger import Ledger, ledger_name, ledger_of
 from braze_pipeline.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.plan.guards import GuardResult
 from braze_pipeline.plan.preflight import Preflight
@@ -26,15 +28,14 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
-VERSION: Final = 1
-"""Of the JSON of a plan."""
+VERSION: Final = SNAPSHOT_VERSION
+"""Of the JSON of a plan, and of its snapshot."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanColumn:
-    """What the columns c{no}, n{no}, o{no} of a snapshot are."""
+class PlanColumn(AttributeColumns):
+    """An attribute of a plan, and its columns in the snapshot."""
 
-    no: int
     name: str
     type: ValueType
     stored: str
@@ -53,16 +54,18 @@ class PlanColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSummary:
-    """What a plan would do: the one model of it, and the JSON that is stored.
+    """What a plan would do. This is the only model of a plan, and the JSON that is stored.
 
     Always: profiles + leaving_users = planned_users + unchanged_users + superseded_users +
     held_back_users.
 
-    A field that is added later needs a default: what a plan stored before is taken to have. One
-    that goes is not missed. Raise ``VERSION`` when an older package must not read the JSON any
-    more; where the meaning of what is stored changes, add a migration of ``records`` as well.
+    A field that is added later needs a default, which earlier plans get. A field can be removed.
+    Raise ``VERSION`` when older packages must no longer read the JSON; where the meaning of stored
+    data changes, add a migration of ``records`` as well.
     """
 
+    version: int = 1
+    """What ``VERSION`` was when the plan was made; 0.1.0 stored none."""
     plan_id: str
     destination: str
     ledger: str
@@ -80,29 +83,30 @@ class PlanSummary:
     planned_users: int
     planned_attributes: int
     unchanged_users: int
-    """Braze has acknowledged all that their profiles say."""
+    """Braze has acknowledged every value of their profiles."""
     superseded_users: int
-    """Nothing to send but what a newer day has already settled; in a range, also rows of a user who
-    has a newer row in it."""
+    """All that differs was decided by a newer day; in a range, also rows of users who have a newer
+    row in it."""
     held_back_users: int
-    """They differ, but Braze refused exactly this object before, or no request is large enough."""
+    """Suppressed: they differ, but Braze refused exactly this object before, or it is larger than a
+    request."""
     leaving_users: int
     """Planned without a profile: they left the audience."""
     known_users: int
     unknown_users: int
-    """Users of the template by whether Braze is known to have them."""
+    """Users of the template, by whether Braze is known to have them."""
     not_in_braze_users: int
-    """Of the unknown, those that Braze said it has not."""
+    """Of the unknown, those that Braze does not have, by its own answer."""
     unconfirmed_users: int
-    """Users whose values were acknowledged while nobody knew that."""
+    """Users whose values were acknowledged while that was unknown."""
     resent_users: int
-    """Planned in full again, because unconfirmed or reset."""
+    """Planned again without a change: unconfirmed, reset or in doubt."""
     reasons: dict[str, int]
     """Planned users by reason."""
     new_attributes: tuple[str, ...]
-    """Names that Braze does not have; where it could not be asked, that it never acknowledged."""
+    """Names that Braze does not have; if it could not be asked, that it never acknowledged."""
     stopped_attributes: tuple[str, ...]
-    """Names held back, with the cause in a few words."""
+    """Names of blocked attributes, with the cause in a few words."""
     retired_attributes: tuple[str, ...]
     """Names of the last plan that the template no longer has."""
     first_send: bool
@@ -133,37 +137,30 @@ class PlanSummary:
 
     @property
     def by_attribute(self) -> tuple[AttributeCost, ...]:
-        """The cost of each attribute, dearest first."""
+        """The cost of each attribute, most expensive first."""
         return self.forecast.by_attribute
 
     @property
     def stopped_by(self) -> tuple[GuardResult, ...]:
-        """The guards that hold the plan back."""
+        """The guards that stop the plan."""
         return tuple(guard for guard in self.guards if guard.stops)
 
 
 def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -> None:
-    """Record a plan; earlier plans of the template that nobody carried out are outdated now."""
-    old = [s.ledger, s.template]
-    con.execute(
-        "DELETE FROM ledger.unsettled WHERE plan_id IN (SELECT plan_id FROM records.plans "
-        "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held'))",
-        old,
-    )
-    con.execute(
+    """Record a plan; earlier plans of the template that were not carried out are outdated now."""
+    outdated = con.execute(
         "UPDATE records.plans SET status = 'outdated' "
-        "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held')",
-        old,
-    )
-    evaluation = tables.count(
-        con, "SELECT evaluations FROM ledger.templates WHERE ledger = ? AND template = ?", old
-    )
+        "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held') RETURNING plan_id",
+        [s.ledger, s.template],
+    ).fetchall()
+    watermarks.drop_pending(con, [plan_id for (plan_id,) in outdated])
+    state = Ledger(con, s.ledger).template(s.template)
     row = {
         "plan_id": s.plan_id, "destination": s.destination, "ledger": s.ledger,
         "template": s.template, "template_no": template_no, "run_id": s.run_id,
         "days": list(s.days), "created_at": s.created_at, "ledger_version": s.ledger_version,
-        "evaluation": evaluation, "status": s.status, "accepted_users": 0, "refused_users": 0,
-        "summary": _dump(s),
+        "evaluation": state.evaluations if state else 0, "status": s.status,
+        "accepted_users": 0, "refused_users": 0, "summary": _dump(s),
     }  # fmt: skip
     names = ", ".join(row)
     marks = ", ".join("?" for _ in row)
@@ -200,30 +197,39 @@ def latest(
         "AND (? IS NULL OR days = ?::DATE[]) AND run_id = coalesce(?, run_id) "
         "ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [
-            tables.ledger_name(t), t.name,
+            ledger_name(t), t.name,
             *([None, None] if days is None else [1, sorted(days)]), run_id,
         ],
     ).fetchone()  # fmt: skip
     return None if row is None else load(con, row[0])
 
 
+def last_sent(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> PlanSummary | None:
+    """A template's newest plan that was carried out; None if there is none."""
+    row = con.execute(
+        "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
+        "AND status = 'sent' ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        [ledger, template],
+    ).fetchone()
+    return None if row is None else load(con, row[0])
+
+
 @cache
 def _model() -> TypeAdapter[PlanSummary]:
-
     return TypeAdapter(PlanSummary)
 
 
 def _dump(plan: PlanSummary) -> str:
     found = _model().dump_python(plan, mode="json", exclude={"status"})
-    return json.dumps({"version": VERSION, **found}, ensure_ascii=False)
+    return json.dumps(found, ensure_ascii=False)
 
 
 def _load(plan_id: str, text: str, *, status: str) -> PlanSummary:
     raw = json.loads(text)
-    if raw.get("version", 1) > VERSION:  # 0.1.0 wrote none
+    if raw.get("version", 1) > VERSION:
         raise NewerVersion(
-            f"The plan {plan_id} was made by a newer version of braze_pipeline (version "
-            f"{raw['version']} of what a plan is; this one knows version {VERSION}).",
+            f"The plan {plan_id} was made by a newer version of braze_pipeline (plan version "
+            f"{raw['version']}; this one knows version {VERSION}).",
             fix="Use the version of braze_pipeline that made it, or plan again.",
         )
     return _model().validate_python(raw | {"status": status})
@@ -247,18 +253,19 @@ def snapshot_of(warehouse: Warehouse, plan_id: str) -> Path:
 def check_sendable(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings, plan_id: str
 ) -> None:
-    """Make sure that carrying out the plan now does what it says.
+    """Make sure that the plan still fits the ledger, and that no guard stops it.
 
-    Call it after ``fold`` and before the first request, also when a send is resumed.
+    Call it with the journal applied and before the first request, also when a send is resumed.
 
     Raises:
         PlanOutdated: the ledger changed since, other than by this plan's own send.
         NotBuilt: the plan's snapshot is gone.
-        GuardStopped: a guard holds it back.
+        GuardStopped: a guard stops it.
     """
     plan = load(con, plan_id)
-    same = plan.ledger == tables.ledger_name(t) and plan.template == t.name
-    fresh = tables.only_changed_by(con, plan.ledger, since=plan.ledger_version, plan_id=plan_id)
+    ledger = ledger_of(con, t)
+    same = plan.ledger == ledger.name and plan.template == t.name
+    fresh = ledger.only_changed_by(plan_id, since=plan.ledger_version)
     if not same or not fresh or plan.status in ("outdated", "forgotten"):
         raise PlanOutdated(
             f"Plan {plan_id} was made at version {plan.ledger_version} of the ledger "
@@ -271,18 +278,18 @@ def check_sendable(
 
 
 def guard_stopped(guards: Iterable[GuardResult]) -> GuardStopped:
-    """The error that tells which guards hold a plan back, and how to let it through once."""
+    """The error that names the guards that stop a plan, and how to let it pass once."""
     stopping = list(guards)
     saw = "; ".join(f"{g.name}: {g.saw}, allowed {g.allowed}" for g in stopping)
     names = " ".join(f"--let-through {g.name}" for g in stopping)
     return GuardStopped(
         f"Nothing was sent. A guard stopped the plan: {saw}.",
-        fix=f'If that is right, run again with {names} --reason "…"; it counts for one run.',
+        fix=f'If this is expected, run again with {names} --reason "…"; it applies to one run.',
     )
 
 
 def record_let_through(con: duckdb.DuckDBPyConnection, plan: PlanSummary, *, now: datetime) -> None:
-    """Note which guards a plan passed by somebody's word."""
+    """Record which guards somebody let the plan pass."""
     con.execute("DELETE FROM records.guards_let_through WHERE plan_id = ?", [plan.plan_id])
     for guard in plan.guards:
         if guard.let_through is not None:

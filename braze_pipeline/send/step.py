@@ -16,10 +16,10 @@ from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import BrazeError, ContractBroken, NotBuilt, PipelineError, PlanOutdated
-from braze_pipeline.ledger import endpoint, tables
-from braze_pipeline.ledger.apply import apply_acknowledgements
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.plan import stored_plans
-from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.build import Overrides, build_plan
 from braze_pipeline.send import SendJob, accounting, outcome_records, send_plan, sending
 from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back
@@ -165,8 +165,9 @@ def _plan_or_replan(
                 days,
                 run_id=run_id,
                 now=datetime.now(UTC),
-                let_through=tuple(passed),
-                reason=next(iter(passed.values()), None),
+                overrides=Overrides(
+                    let_through=tuple(passed), reason=next(iter(passed.values()), None)
+                ),
                 preflight=outdated.preflight,
             )
         log(
@@ -241,16 +242,14 @@ def _record(
 ) -> SendOutcome:
     """Apply the acknowledgements, record the outcome, and prove that the counts add up."""
     with warehouse.connect() as con:
-        apply_acknowledgements(con, warehouse, t.destination.name)
+        ledger = open_ledger(con, warehouse, t)
         account = accounting.account(con, warehouse, t, plan, result)
         outcome_records.record(con, t, plan, result, run_id=run_id)
         return SendOutcome(
             plan=stored_plans.load(con, plan.plan_id),
             result=result,
             account=account,
-            ledger_users=tables.count(
-                con, f"SELECT count(*) FROM {tables.wide(tables.ledger_name(t))}"
-            ),
+            ledger_users=ledger.count_users(),
             rejections=rejections.count(con, t, plan.days),
             rejection_columns=columns(con, rejections.TABLE),
             outcome_columns=columns(con, outcome_records.TABLE),

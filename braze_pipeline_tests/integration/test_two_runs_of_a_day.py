@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.operations.report import Report, report
-from braze_pipeline.plan.step import Overrides, plan_days
+from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.step import plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
-from braze_pipeline.ledger import endpoint, tables
+from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.ledger import ledger_name
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
 
@@ -48,7 +49,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
                 ),
             ]
             if 0 < LEDGER.found(con) <= LEDGER.version:
-                ledgers = {tables.ledger_name(t): t for t in templates}
+                ledgers = {ledger_name(t): t for t in templates}
                 found += [_endpoint(con, warehouse, t) for t in ledgers.values()]
             return found
     except DatabaseLocked:
@@ -65,7 +66,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
 
 
 def _endpoint(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings) -> Finding:
-    name = f"ledger {tables.ledger_name(t)}"
+    name = f"ledger {ledger_name(t)}"
     try:
         endpoint.check(con, warehouse, t)
     except EndpointMismatch as error:

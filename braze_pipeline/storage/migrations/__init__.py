@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from braze_pipeline.storage.migrations import ledger_3
 from braze_pipeline.storage.migrations.runner import (
     Connection,
     DuckDBSchema,
@@ -27,7 +28,10 @@ from braze_pipeline.storage.migrations.runner import (
     sql,
 )
 
-LEDGER = DuckDBSchema(name="ledger", migrations=(sql("ledger_1.sql"), sql("ledger_2.sql")))
+LEDGER = DuckDBSchema(
+    name="ledger",
+    migrations=(sql("ledger_1.sql"), sql("ledger_2.sql"), ledger_3.migrate),
+)
 
 RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"), sql("records_2.sql")))
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""

@@ -117,7 +117,7 @@ def prepared(place: Place) -> PlanSummary:
 def words(name: str, folder: Path, place: Place) -> tuple[str, ...]:
     file = folder / "given"
     if name == "import":
-        export_ledger(place.world.con, "braze", file)
+        export_ledger(place.world.con, place.world.warehouse, place.world.t, file)
     if name == "bootstrap":
         file.write_text(json.dumps({"external_id": "u1", "custom_attributes": {}}) + "\n")
     return {

@@ -116,12 +116,12 @@ def test_without_a_falsified_count_the_account_holds(books: Books) -> None:
 def test_a_changed_user_missing_from_the_diff_fails_the_check(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = diff._sql
+    whole = diff._stage_sql
 
     def without(*given: Any, **more: Any) -> str:
         return f"SELECT * FROM ({whole(*given, **more)}) WHERE __user_id <> 'c1'"
 
-    monkeypatch.setattr(diff, "_sql", without)
+    monkeypatch.setattr(diff, "_stage_sql", without)
     books.run(send=False)
     found = books.run(send=True)
     assert found is not None

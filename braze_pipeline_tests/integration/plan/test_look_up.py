@@ -50,7 +50,7 @@ def look_up(world: World) -> LookUp:
             [day(1)],
             now=world.now.replace(tzinfo=None),
             environ={there.destination.api_key_env: sandbox.api_key},
-            say=said.append,
+            log=said.append,
         )
         return said
 
@@ -135,7 +135,7 @@ def test_where_others_use_up_the_limit_the_rest_waits_for_the_next_run(
 def test_one_that_takes_long_tells_how_far_it_is(
     look_up: LookUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "TELL_EVERY", 0.0)
+    monkeypatch.setattr(lookup, "PROGRESS_SECONDS", 0.0)
     with Sandbox(users=list(USERS)) as sandbox:
         assert look_up(sandbox) == [
             "Asked Braze for 50 of 120 users new to the ledger.",

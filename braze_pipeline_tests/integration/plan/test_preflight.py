@@ -62,9 +62,9 @@ def test_what_braze_would_lose_is_held_back_and_the_rest_goes(
     world.profiles(day(1), {"a": ROW})
     plan = world.run(day(1), preflight=asked(t))
     assert plan.stopped_attributes == (
-        "Tier (of another type in Braze)",
+        "Tier (has another type in Braze)",
         "Barred (on Braze's blocklist)",
-        "Lifetime Value (spelt otherwise in Braze)",
+        "Lifetime Value (spelled differently in Braze)",
     )
     assert world.sent(plan) == {"a": {"email": "a@example.com", "Visits": 3, "Fresh": "y"}}
     assert plan.new_attributes == ("email", "Fresh")  # never sent; not in Braze
@@ -88,7 +88,7 @@ def test_mended_in_braze_it_goes_out_with_the_next_run(sandbox: Sandbox, tmp_pat
     sandbox.define_attribute("Barred", DataType.STRING, blocklisted=False)
     plan = world.run(day(1), preflight=asked(t))
     assert world.sent(plan) == {"a": {"Tier": "gold", "Barred": "x"}}
-    assert plan.stopped_attributes == ("Lifetime Value (spelt otherwise in Braze)",)
+    assert plan.stopped_attributes == ("Lifetime Value (spelled differently in Braze)",)
     world.close()
 
 
@@ -112,7 +112,7 @@ def test_what_was_held_back_stays_so_while_braze_cannot_be_asked(
     t = brand(sandbox)
     first = asked(t)
     later = asked(t, key, last=first)
-    assert (later.stopped, later.compared_at) == (first.stopped, NOW)
+    assert (later.blocked, later.compared_at) == (first.blocked, NOW)
     assert later.sentence().startswith("Not compared now: ")
     assert "8803" not in later.sentence()
 
@@ -126,7 +126,7 @@ def test_a_braze_that_fails_is_no_reason_to_fail_the_plan(sandbox: Sandbox) -> N
 
 def test_told_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
     warned = asked(brand(sandbox, preflight="warn"))
-    assert (len(warned.findings), warned.stopped) == (4, {})
+    assert (len(warned.findings), warned.blocked) == (4, {})
     before = len(sandbox.requests)
     assert asked(brand(sandbox, preflight="off")).findings == ()
     assert len(sandbox.requests) == before

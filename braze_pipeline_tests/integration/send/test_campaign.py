@@ -21,8 +21,9 @@ import duckdb
 import pytest
 
 from braze_pipeline.errors import NotBuilt, PlanOutdated
-from braze_pipeline.operations.ledger_commands import release_refused
-from braze_pipeline.plan.step import Overrides, plan_days
+from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.step import plan_days
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
@@ -168,11 +169,14 @@ class Campaign:
 
     def release_refused(self) -> int:
         with Warehouse(self.folder / "w.duckdb").connect() as con:
-            return release_refused(con, brand(self.sandbox.endpoint))
+            t = brand(self.sandbox.endpoint)
+            return ledger_of(con, t).release_refused(t.name)
 
     def ledger(self) -> dict[str, dict[str, Any]]:
         with duckdb.connect(str(self.folder / "w.duckdb"), read_only=True) as con:
-            rows = con.execute("SELECT user_id, v1, v2 FROM ledger.braze_users").fetchall()
+            rows = con.execute(
+                "SELECT user_id, value_1, value_2 FROM ledger.braze_users"
+            ).fetchall()
         return {user: {"Tier": tier, "Spend": spend} for user, tier, spend in rows}
 
 

@@ -27,10 +27,10 @@ def state(w: World) -> list[Any]:
         "templates",
         "acks",
         "refused",
-        "doubts",
+        "in_doubt",
         "ledgers",
-        "folded",
-        "unsettled",
+        "applied_sends",
+        "pending_watermarks",
     ]
     rows = [
         w.con.execute(f"SELECT * FROM ledger.{name} ORDER BY ALL").fetchall() for name in tables
@@ -49,9 +49,9 @@ def test_the_ledger_keeps_value_day_time_and_run_of_each_attribute(world: Make) 
     w.profiles(day(2), {"a": {"Tier": "x", "Spend": 2.0}})
     w.run(day(2))
     found = w.con.execute(
-        "SELECT l.v1, x.as_of, x.run_id, l.v2, y.as_of, y.run_id, y.acknowledged_at > "
-        "x.acknowledged_at FROM ledger.braze_users l JOIN ledger.acks x ON x.ack_no = l.a1 "
-        "JOIN ledger.acks y ON y.ack_no = l.a2"
+        "SELECT l.value_1, x.as_of, x.run_id, l.value_2, y.as_of, y.run_id, y.acknowledged_at > "
+        "x.acknowledged_at FROM ledger.braze_users l JOIN ledger.acks x ON x.ack_no = l.ack_1 "
+        "JOIN ledger.acks y ON y.ack_no = l.ack_2"
     ).fetchall()
     assert found == [("x", day(1), "run1", 2.0, day(2), "run2", True)]
 
@@ -101,7 +101,7 @@ def test_a_kill_inside_the_fold_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(watermarks, "settle", killed)
+        patch.setattr(watermarks, "advance", killed)
         with pytest.raises(KeyboardInterrupt):
             w.apply_acknowledgements()
     assert state(w) == before
@@ -229,7 +229,7 @@ def test_a_value_that_goes_back_while_a_request_got_no_answer_is_sent_again(worl
     assert w.sent(plan) == {"a": {"Tier": "X", "Spend": None}}
     assert w.braze.profiles["a"] == {"Tier": "X"}
     assert w.plan(day(3)).planned_users == 0
-    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (0,)
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
 def test_a_doubt_lasts_until_the_very_attribute_is_acknowledged(world: Make) -> None:
@@ -252,7 +252,7 @@ def test_a_resumed_send_leaves_no_doubt(world: Make) -> None:
     plan = w.plan(day(1))
     w.send(plan, stop_after=1, lose_ack=True)
     w.apply_acknowledgements()
-    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (5,)
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (5,)
     w.send(plan)
     w.apply_acknowledgements()
-    assert w.con.execute("SELECT count(*) FROM ledger.doubts").fetchone() == (0,)
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.errors import EndpointMismatch, NotBuilt, PlanOutdated, UsageError
-from braze_pipeline.ledger import endpoint, known_users, tables
+from braze_pipeline.ledger import endpoint, known_users
+from braze_pipeline.ledger.ledger import ledger_names, ledger_of
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import TemplateSettings, replace
-from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -92,22 +92,21 @@ def test_users_looked_up_in_one_braze_are_not_known_to_another(world: Make) -> N
     w = world(at(HERE, "lookup"), "a")
     w.profiles(day(1), {"a": {"Tier": "x"}})
     w.plan(day(1))
-    known_users.record_look_up(w.con, "braze", ["a"], {"a"}, now=w.now)
+    known_users.record_look_up(ledger_of(w.con, w.t), ["a"], {"a"}, now=w.now)
     with pytest.raises(EndpointMismatch):
         w.plan(day(1), t=at(THERE, "lookup"))
 
 
 def from_0_1_0(w: World) -> None:
-    """The ledger as version 0.1.0 left it, upgraded."""
-    w.con.execute("DROP TABLE ledger.endpoints; UPDATE ledger.meta SET schema_version = 1")
-    migrations.upgrade(w.con, w.warehouse.path)
+    """The ledger as after an upgrade from version 0.1.0, which recorded no endpoint."""
+    w.con.execute("DELETE FROM ledger.endpoints")
 
 
 def test_a_ledger_that_does_not_say_its_endpoint_is_adopted_once_with_a_reason(
     sent: World,
 ) -> None:
     from_0_1_0(sent)
-    with pytest.raises(EndpointMismatch, match="does not say"):
+    with pytest.raises(EndpointMismatch, match="does not record"):
         sent.plan(day(1))
     endpoint.adopt(sent.con, sent.warehouse, sent.t, reason="it is the one we always had")
     assert sent.con.execute("SELECT ledger, endpoint, reason FROM ledger.endpoints").fetchall() == [
@@ -138,7 +137,7 @@ def test_an_adopted_ledger_counts_for_the_new_endpoint_and_outdates_older_plans(
 
 def test_there_is_nothing_to_adopt_before_the_first_run(world: Make) -> None:
     w = world(at(HERE))
-    with pytest.raises(NotBuilt, match="no ledger braze"):
+    with pytest.raises(NotBuilt, match="ledger braze does not exist"):
         endpoint.adopt(w.con, w.warehouse, w.t, reason="why not")
 
 
@@ -162,14 +161,14 @@ def test_a_bootstrap_from_another_endpoint_is_stopped(sent: World, tmp_path: Pat
 
 def test_the_endpoint_travels_with_an_export(sent: World, tmp_path: Path) -> None:
     file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, "braze", file)
+    export_ledger(sent.con, sent.warehouse, sent.t, file)
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
         with pytest.raises(EndpointMismatch, match=HERE):
             import_ledger(con, there, [at(THERE)], file)
-        assert tables.ledgers(con) == []
+        assert ledger_names(con) == []
         import_ledger(con, there, [at(HERE)], file)
-        assert endpoint.bound_to(con, "braze") == HERE
+        assert endpoint.bound_to(ledger_of(con, at(HERE))) == HERE
         with pytest.raises(EndpointMismatch):
             endpoint.claim(con, there, at(THERE))
 
@@ -179,11 +178,11 @@ def test_an_export_of_an_older_version_is_let_in_and_asks_to_be_adopted(
 ) -> None:
     sent.con.execute("DELETE FROM ledger.endpoints")
     file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, "braze", file)
+    export_ledger(sent.con, sent.warehouse, sent.t, file)
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
         import_ledger(con, there, [at(HERE)], file)
-        with pytest.raises(EndpointMismatch, match="does not say"):
+        with pytest.raises(EndpointMismatch, match="does not record"):
             endpoint.claim(con, there, at(HERE))
 
 
@@ -191,7 +190,7 @@ def test_a_file_of_a_destination_that_is_not_configured_is_refused(
     sent: World, tmp_path: Path
 ) -> None:
     file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, "braze", file)
+    export_ledger(sent.con, sent.warehouse, sent.t, file)
     t = at(HERE)
     other = replace(t, destination=replace(t.destination, name="kiosk"))
     there = Warehouse(tmp_path / "there.duckdb")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from braze_pipeline.errors import PlanOutdated, UsageError
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
@@ -24,14 +25,14 @@ def test_show_tells_value_day_time_run_and_standing(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"a": {"email": "ana@example.com", "Spend": 2.0}})
     w.run(day(2))
-    (user,) = ledger_commands.show_user(w.con, "a")
+    (user,) = ledger_commands.show_user(w.con, w.warehouse, "a")
     assert (user.ledger, user.known, user.unconfirmed) == ("braze", None, True)
     assert user.evaluated == {"main": day(2)}
     assert [(e.attribute, e.value, e.as_of, e.run_id, e.how) for e in user.entries] == [
         ("Spend", "2.0", day(2), "run2", "send"),
         ("email", '"ana@example.com"', day(1), "run1", "send"),
     ]
-    assert ledger_commands.show_user(w.con, "nobody") == []
+    assert ledger_commands.show_user(w.con, w.warehouse, "nobody") == []
 
 
 def test_show_tells_what_braze_refused(world: Make) -> None:
@@ -40,7 +41,7 @@ def test_show_tells_what_braze_refused(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"a": {"Spend": 2.0}})
     w.run(day(2), refuse=["a"])
-    (user,) = ledger_commands.show_user(w.con, "a")
+    (user,) = ledger_commands.show_user(w.con, w.warehouse, "a")
     assert (user.refused_by, user.evaluated) == (("main",), {"main": day(1)})
 
 
@@ -136,7 +137,7 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     pending = w.plan(day(3))
     removed = ledger_commands.forget_user(w.con, w.warehouse, [T], "a")
     assert removed["snapshots"] == 3
-    assert ledger_commands.show_user(w.con, "a") == []
+    assert ledger_commands.show_user(w.con, w.warehouse, "a") == []
     left = []
     for (table,) in w.con.execute(
         "SELECT DISTINCT schema_name || '.\"' || table_name || '\"' FROM duckdb_tables() "
@@ -156,5 +157,5 @@ def test_what_braze_refused_can_be_released(world: Make) -> None:
     w.profiles(day(1), {"a": {"Spend": 1.0}})
     w.run(day(1), refuse=["a"])
     assert w.plan(day(1)).planned_users == 0
-    assert ledger_commands.release_refused(w.con, T) == 1
+    assert ledger_of(w.con, T).release_refused(T.name) == 1
     assert w.plan(day(1)).planned_users == 1

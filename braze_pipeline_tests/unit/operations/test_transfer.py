@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from braze_pipeline.errors import PlanOutdated, UsageError
-from braze_pipeline.ledger import tables
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
@@ -54,15 +54,15 @@ def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> No
     w.send(w.plan(day(2)), stop_after=0)
     w.apply_acknowledgements()
     file = tmp_path / "out" / "ledger.parquet"
-    assert export_ledger(w.con, "braze", file) == 3
+    assert export_ledger(w.con, w.warehouse, w.t, file) == 3
     other = Warehouse(tmp_path / "other.duckdb")
     with other.connect() as con:
         assert import_ledger(con, other, [T], file).ledger == "braze"
-        version = tables.version(con, "braze")
+        version = ledger_of(con, w.t).version()
         assert contents(con) == contents(w.con)
-        assert version == tables.version(w.con, "braze")
+        assert version == ledger_of(w.con, w.t).version()
         again = tmp_path / "again.parquet"
-        export_ledger(con, "braze", again)
+        export_ledger(con, other, w.t, again)
         assert again.read_bytes() == file.read_bytes()
 
 
@@ -71,7 +71,7 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
     file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, "braze", file)
+    export_ledger(w.con, w.warehouse, w.t, file)
     for number in (2, 3, 4):
         w.profiles(day(number), {"a": {"S": str(number)}})
         w.run(day(number))
@@ -88,8 +88,8 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
 
 def test_other_files_and_unknown_ledgers_are_refused(world: Make, tmp_path: Path) -> None:
     w = world(T)
-    with pytest.raises(UsageError, match="no ledger nope"):
-        export_ledger(w.con, "nope", tmp_path / "x.parquet")
+    with pytest.raises(UsageError, match="no ledger braze"):
+        export_ledger(w.con, w.warehouse, T, tmp_path / "x.parquet")
     w.con.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path}/plain.parquet' (FORMAT parquet)")
     (tmp_path / "text.parquet").write_text("no", encoding="utf-8")
     for name in ("plain", "text", "none"):
@@ -124,7 +124,7 @@ def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
     w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(1))
     file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, "braze", file)
+    export_ledger(w.con, w.warehouse, w.t, file)
     for number in range(2, 8):  # more plans than snapshots are kept
         rows = {"a": {"S": str(number)}, "b": {"S": "1"}, "c": {"S": str(number)}}
         w.profiles(day(number), rows)
@@ -145,7 +145,7 @@ def test_what_was_in_doubt_before_an_import_is_in_doubt_after_it(
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
     file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, "braze", file)
+    export_ledger(w.con, w.warehouse, w.t, file)
     w.profiles(day(2), {"a": {"S": "2"}})
     w.send(w.plan(day(2)), stop_after=0, lose_ack=True)
     assert restored(w, file).in_doubt == 1
@@ -161,7 +161,7 @@ def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
     w.run(day(1))
     file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, "braze", file)
+    export_ledger(w.con, w.warehouse, w.t, file)
     w.profiles(day(2), {"a": {"S": "2"}, "b": {"S": "1"}})
     w.run(day(2))
     w.con.execute("DROP SCHEMA ledger CASCADE")  # the database is lost, the journal is there
@@ -172,5 +172,5 @@ def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     assert set(w.sent(w.run(day(3)))) == {"a", "b"}
     assert w.braze.profiles["a"] == {"S": "1"}
     assert w.plan(day(3)).planned_users == 0
-    export_ledger(w.con, "braze", file)
+    export_ledger(w.con, w.warehouse, w.t, file)
     assert not restored(w, file).resent

@@ -1,0 +1,73 @@
+"""Values of a Braze export into the ledger; reading the file is the matter of ``operations``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from braze_pipeline.ledger.ledger import count
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from braze_pipeline.ledger.layout import Layout
+
+
+def count_differing(layout: Layout, export: str) -> int:
+    """Values of the export that the ledger, which keeps its own, has otherwise.
+
+    ``export`` is a table with ``user_id`` and the ``new`` column of each attribute.
+    """
+    ledger = layout.ledger
+    differing = " + ".join(
+        f"count(*) FILTER (l.{layout.unconfirmed} IS NOT TRUE AND l.{c.ack} IS NOT NULL "
+        f"AND l.{c.value} IS DISTINCT FROM e.{c.new})"
+        for c in layout.columns
+    )
+    return count(
+        ledger.con,
+        f"SELECT {differing or '0'} FROM {ledger.users_table} l JOIN {export} e USING (user_id)",
+    )
+
+
+def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
+    """Its users become known, and its values acknowledged where the ledger has none that count."""
+    ledger, con = layout.ledger, layout.ledger.con
+    ack = 1 + ledger.last_ack_no()
+    con.execute(
+        "INSERT INTO ledger.acks (ledger, ack_no, how, acknowledged_at) VALUES (?, ?, 'export', ?)",
+        [ledger.name, ack, now],
+    )
+    moment = f"TIMESTAMP '{now.isoformat(sep=' ')}'"
+    insert = {
+        "user_id": "e.user_id", "known": "true", "known_how": "'export'", "known_at": moment,
+        layout.full_at: moment, layout.unconfirmed: "false",
+    }  # fmt: skip
+    update = {
+        "known": "true",
+        "known_how": "CASE WHEN l.known IS TRUE THEN l.known_how ELSE 'export' END",
+        "known_at": f"CASE WHEN l.known IS TRUE THEN l.known_at ELSE {moment} END",
+        layout.full_at: f"coalesce(l.{layout.full_at}, {moment})",
+        layout.unconfirmed: "false",
+    }
+    for c in layout.columns:
+        number = f"CASE WHEN e.{c.new} IS NOT NULL THEN {ack} END"
+        insert |= {c.value: f"e.{c.new}", c.ack: number}
+        replaced = f"l.{c.ack} IS NULL OR l.{layout.unconfirmed} IS TRUE"
+        update |= {
+            c.value: f"CASE WHEN {replaced} THEN e.{c.new} ELSE l.{c.value} END",
+            c.ack: f"CASE WHEN {replaced} THEN {number} ELSE l.{c.ack} END",
+        }
+    con.execute(
+        f"""
+        MERGE INTO {ledger.users_table} l USING {export} e ON l.user_id = e.user_id
+        WHEN MATCHED THEN UPDATE SET {", ".join(f"{name} = {v}" for name, v in update.items())}
+        WHEN NOT MATCHED THEN INSERT ({", ".join(insert)}) VALUES ({", ".join(insert.values())})
+        """
+    )
+    for c in layout.columns:
+        con.execute(
+            "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?) "
+            f"WHERE ledger = ? AND column_no = ? AND EXISTS (FROM {export} WHERE {c.new} NOT NULL)",
+            [now, ledger.name, c.no],
+        )
+    ledger.record_change("import", None)
