@@ -138,8 +138,8 @@ class Ledger(RuleBasedStateMachine):
     def a_plan_is_made_and_never_sent(self, numbers: list[int]) -> None:
         self._plan(numbers)
 
-    @rule(where=st.sampled_from([(journal, "mark_applied"), (watermarks, "settle")]))
-    def the_fold_is_killed(self, where: tuple[Any, str]) -> None:
+    @rule(where=st.sampled_from([(journal, "mark_applied"), (watermarks, "advance")]))
+    def applying_is_killed(self, where: tuple[Any, str]) -> None:
         def killed(*_: object) -> None:
             raise KeyboardInterrupt
 
@@ -149,7 +149,7 @@ class Ledger(RuleBasedStateMachine):
                 self.world.apply_acknowledgements()
 
     @rule()
-    def the_journal_is_folded(self) -> None:
+    def acknowledgements_are_applied(self) -> None:
         self.world.apply_acknowledgements()
         assert self.world.apply_acknowledgements().accepted == 0
 
