@@ -88,12 +88,12 @@ def build_assets(
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=t.destination.name,
         owners=list(t.owners) or None,
+        pool=WRITERS,
     )
 
     @asset(
         key=keys.attributes,
         deps=[keys.source(name) for name in SOURCES],
-        pool=WRITERS,
         kinds={"duckdb", "sql"},
         check_specs=[checks.spec(checks.FRESH_SOURCES, keys.attributes)],
         description=(
@@ -121,7 +121,6 @@ def build_assets(
     @asset(
         key=keys.audience,
         deps=[keys.attributes],
-        pool=WRITERS,
         kinds={"duckdb"},
         check_specs=[checks.spec(checks.AUDIENCE, keys.audience)],
         description="The customers that are high value, active and contactable.",
@@ -140,7 +139,6 @@ def build_assets(
     @asset(
         key=keys.profiles,
         deps=[keys.audience, keys.attributes],
-        pool=WRITERS,
         kinds={"duckdb", "pandera"},
         check_specs=[
             checks.spec(name, keys.profiles) for name in (checks.CONTRACT, checks.IDENTIFIED)
@@ -171,7 +169,6 @@ def build_assets(
     @asset(
         key=keys.plan,
         deps=[keys.profiles],
-        pool=WRITERS,
         kinds={"duckdb", "parquet"},
         check_specs=checks.guard_specs(t, keys.plan),
         description="The changes for Braze, and what they cost. The send carries out this plan.",

@@ -19,7 +19,7 @@ from braze_pipeline.alerts.notify.text import UI_VARIABLE
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.orchestration.watch.lateness import record_overdue_sends, record_slow_runs
-from braze_pipeline.orchestration.watch.runs import Done
+from braze_pipeline.orchestration.watch.runs import TickEvent
 from braze_pipeline.orchestration.watch.tick import WILL_RETRY_TAG, Watch
 from braze_pipeline.settings import TemplateSettings
 
@@ -67,7 +67,7 @@ def _watch(
 
 
 def _reply(
-    context: dg.SensorEvaluationContext, done: Sequence[Done], nothing: str
+    context: dg.SensorEvaluationContext, done: Sequence[TickEvent], nothing: str
 ) -> Iterator[Reply]:
     """The result of a tick: one that did something is a success, about the runs concerned.
 
@@ -140,7 +140,7 @@ def _actions_sensor(
 
 def _notify(
     context: dg.SensorEvaluationContext, watch: Watch, environ: Mapping[str, str], clock: Clock
-) -> list[Done]:
+) -> list[TickEvent]:
     """Deliver what is in the outbox; a channel that fails is a warning, never a failed tick."""
     outbox = Outbox(watch.store, watch.templates[0].destination.name)
     ui = environ.get(UI_VARIABLE, "").strip() or None
@@ -152,12 +152,12 @@ def _notify(
     for problem in delivery.problems:
         context.log.warning("A notification waits for its next attempt. %s", problem)
     return [
-        Done(
+        TickEvent(
             text=f"notified: action {message.action.number} {message.event} ({channel})",
             run_id=message.action.run_id,
         )
         for message, channel in delivery.delivered
-    ] + [Done(text=f"notification waits ({one})", run_id=None) for one in delivery.problems]
+    ] + [TickEvent(text=f"notification waits ({one})", run_id=None) for one in delivery.problems]
 
 
 def facts_for(template: str, templates: Sequence[TemplateSettings]) -> dict[str, str]:

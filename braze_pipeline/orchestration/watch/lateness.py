@@ -13,7 +13,7 @@ from braze_pipeline.alerts import Incident
 from braze_pipeline.alerts.action_classes import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
-from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of
+from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of
 from braze_pipeline.orchestration.watch.tick import Watch
 from braze_pipeline.settings import TemplateSettings
 
@@ -24,7 +24,7 @@ MIN_COMPARED_RUNS = 3
 """With fewer, no run counts as slow."""
 
 
-def record_slow_runs(watch: Watch, *, now: datetime) -> list[Done]:
+def record_slow_runs(watch: Watch, *, now: datetime) -> list[TickEvent]:
     """Record runs under way that take far longer than similar ones; close those that have ended."""
     done = _close_ended(watch, now=now)
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
@@ -39,10 +39,10 @@ def record_slow_runs(watch: Watch, *, now: datetime) -> list[Done]:
     return done
 
 
-def _open(watch: Watch, incident: Incident, run_id: str) -> list[Done]:
+def _open(watch: Watch, incident: Incident, run_id: str) -> list[TickEvent]:
     result = watch.store.record(incident)
     text = f"action {result.number} opened ({incident.template}): {incident.what}"
-    return [Done(text=text, run_id=run_id)] if result.new else []
+    return [TickEvent(text=text, run_id=run_id)] if result.new else []
 
 
 def _why_slow(
@@ -84,7 +84,7 @@ def _kind(run: dg.DagsterRun) -> tuple[frozenset[dg.AssetKey], bool]:
     return frozenset(run.asset_selection or ()), days is None or days[0] == days[1]
 
 
-def _close_ended(watch: Watch, *, now: datetime) -> list[Done]:
+def _close_ended(watch: Watch, *, now: datetime) -> list[TickEvent]:
     done = []
     for action in watch.store.open_actions(destination=watch.templates[0].destination.name):
         if action.action != SLOW_RUN or action.run_id is None:
@@ -93,11 +93,13 @@ def _close_ended(watch: Watch, *, now: datetime) -> list[Done]:
         if run is None or run.is_finished:
             status = run.status.value.lower() if run else "gone"
             watch.store.close(action.number, how=f"The run has ended ({status}).", at=now)
-            done.append(Done(text=f"action {action.number} resolved", run_id=action.run_id))
+            done.append(TickEvent(text=f"action {action.number} resolved", run_id=action.run_id))
     return done
 
 
-def record_overdue_sends(watch: Watch, *, environ: Mapping[str, str], now: datetime) -> list[Done]:
+def record_overdue_sends(
+    watch: Watch, *, environ: Mapping[str, str], now: datetime
+) -> list[TickEvent]:
     """Record the templates whose last acknowledged send is older than allowed.
 
     Only where a schedule should have sent: there is one, its last day is not over, the API key is

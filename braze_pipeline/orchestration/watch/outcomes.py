@@ -11,7 +11,7 @@ from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.diagnosis import missing_field
-from braze_pipeline.orchestration.watch.runs import Done, RunFacts, news, number_of
+from braze_pipeline.orchestration.watch.runs import RunFacts, TickEvent, newly_recorded, number_of
 from braze_pipeline.settings import TemplateSettings
 
 
@@ -36,17 +36,17 @@ def update_actions(
     warnings: Sequence[Incident],
     *,
     at: datetime,
-) -> list[Done]:
+) -> list[TickEvent]:
     """Close the actions that a successful run resolved, and record what it warns of."""
     run_id = facts.run.run_id
     still_open = {warning.action for warning in warnings}
     closed = [
-        Done(text=f"action {action.number} resolved", run_id=run_id)
+        TickEvent(text=f"action {action.number} resolved", run_id=run_id)
         for action in store.open_actions(destination=t.destination.name)
         if resolves(facts, t, action, still_open=still_open, at=at)
         and store.close(action.number, how=f"Run {run_id[:8]} went through.", at=at)
     ]
-    return closed + news([store.record(warning) for warning in warnings], run_id)
+    return closed + newly_recorded([store.record(warning) for warning in warnings], run_id)
 
 
 def resolves(

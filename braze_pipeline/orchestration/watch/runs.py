@@ -38,7 +38,7 @@ Metadata = Mapping[str, dg.MetadataValue]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class TickEvent:
     """Something that a tick did.
 
     Attributes:
@@ -50,9 +50,9 @@ class Done:
     run_id: str | None
 
 
-def news(results: Sequence[RecordResult], run_id: str) -> list[Done]:
+def newly_recorded(results: Sequence[RecordResult], run_id: str) -> list[TickEvent]:
     """What a run added to the store; nothing that another sensor had recorded before."""
-    return [Done(text=result.words(), run_id=run_id) for result in results if not result.known]
+    return [TickEvent(text=result.words(), run_id=run_id) for result in results if not result.known]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
 from braze_pipeline.orchestration.watch.outcomes import update_actions, warnings_of
-from braze_pipeline.orchestration.watch.runs import Done, days_of_run, facts_of, news
+from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of, newly_recorded
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 
@@ -47,7 +47,7 @@ class Watch:
         """The store of actions."""
         return ActionStore(self.warehouse.actions_path)
 
-    def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[Done]]:
+    def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[TickEvent]]:
         """Process the runs that ended since the cursor.
 
         Returns:
@@ -56,10 +56,10 @@ class Watch:
         Raises:
             sqlite3.Error: the store cannot be written. Nothing is lost: look again.
         """
-        done: list[Done] = []
+        done: list[TickEvent] = []
         waiting: list[str] = []
 
-        def collect(run_id: str, found: list[Done] | None) -> None:
+        def collect(run_id: str, found: list[TickEvent] | None) -> None:
             if found is None:
                 waiting.append(run_id)
             else:
@@ -72,7 +72,7 @@ class Watch:
             cursor = cursor.after(change)
         return Cursor(cursor.seen, tuple(waiting)), done
 
-    def _ended(self, change: Change, *, now: datetime) -> list[Done] | None:
+    def _ended(self, change: Change, *, now: datetime) -> list[TickEvent] | None:
         if change.kind == "failure":
             return self.failed_run(change.run_id, now=now)
         run = self.instance.get_run_by_id(change.run_id)
@@ -80,10 +80,10 @@ class Watch:
             return []  # deleted meanwhile
         at = datetime.fromtimestamp(change.at, UTC)
         if change.kind == "canceled":
-            return news(self.record_failure(run, at=at), run.run_id)
+            return newly_recorded(self.record_failure(run, at=at), run.run_id)
         return self.record_success(run, at=at)
 
-    def failed_run(self, run_id: str, *, now: datetime) -> list[Done] | None:
+    def failed_run(self, run_id: str, *, now: datetime) -> list[TickEvent] | None:
         """Process a failed run.
 
         Returns:
@@ -99,7 +99,7 @@ class Watch:
         at = datetime.fromtimestamp(record.end_time or now.timestamp(), UTC)
         if now - at < RETRY_WAIT and self._may_be_retried(run):
             return None
-        return news(self.record_failure(run, at=at), run.run_id)
+        return newly_recorded(self.record_failure(run, at=at), run.run_id)
 
     def _may_be_retried(self, run: dg.DagsterRun) -> bool:
         """The tag is set just after the failure; the daemon retries only what it can launch."""
@@ -107,7 +107,7 @@ class Watch:
             return False
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
-    def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[Done]:
+    def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[TickEvent]:
         """Close what a successful run resolved, and record what it warns of.
 
         Raises:
@@ -118,7 +118,7 @@ class Watch:
             ours = facts.touched(self.templates)
             found = [(t, warnings_of(facts, t, at=at)) for t in ours]
         except PipelineError as error:
-            return news([self.store.record(self._unreadable(run, error, at))], run.run_id)
+            return newly_recorded([self.store.record(self._unreadable(run, error, at))], run.run_id)
         return [
             done
             for t, warnings in found
