@@ -6,7 +6,7 @@ plots over time and the sensors read them again: a renamed one starts a new plot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -90,9 +90,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
             charts.funnel(customers=newest.customers, excluded=newest.excluded)
         ),
         "customers": newest.customers,
-        "left out": table(
-            ("first rule that excluded them", "customers"), [*newest.excluded.items()]
-        ),
+        "left out": table(("first rule that excluded them", "customers"), newest.excluded.items()),
         "rules": table(
             ("rule", "threshold"),
             [
@@ -105,7 +103,7 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         ),
     }
     if newest.groups:
-        found["recipient groups"] = table(("group", "customers"), [*newest.groups.items()])
+        found["recipient groups"] = table(("group", "customers"), newest.groups.items())
     return found
 
 
@@ -125,9 +123,7 @@ def profiles(
         "rejected by reason": _counts("reason", "values", newest.rejected_by_reason),
         "rejected by attribute": _counts("attribute", "values", newest.rejected_by_attribute),
         **column_metadata.profiles(t),
-        "preview (masked)": table(
-            [*preview[0]] if preview else (), [row.values() for row in preview]
-        ),
+        "preview (masked)": table(preview[0] if preview else (), [row.values() for row in preview]),
     }
 
 
@@ -236,11 +232,11 @@ def send(outcome: SendOutcome) -> Metadata:
     return found
 
 
-def table(header: Sequence[str], rows: Iterable[Iterable[object]]) -> dg.MarkdownMetadataValue:
-    """A small Markdown table; numbers have thousands separators."""
-    shown = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
-    head = ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header))]
-    return dg.MetadataValue.md("\n".join([*head, *shown]) if shown else "none")
+def table(header: Collection[str], rows: Iterable[Iterable[object]]) -> dg.MarkdownMetadataValue:
+    """A small Markdown table, or "none" without rows; numbers have thousands separators."""
+    shown = [header, ["---"] * len(header), *(map(_cell, row) for row in rows)]
+    lines = ["| " + " | ".join(line) + " |" for line in shown]
+    return dg.MetadataValue.md("\n".join(lines) if lines[2:] else "none")
 
 
 def _cell(value: object) -> str:
