@@ -1,8 +1,7 @@
 """The errors an operator can act on, as types.
 
-What belongs here: one class for each cause that has its own remedy. What does not: anything that
-only a developer can act on (those stay ordinary Python exceptions and become the class
-``unknown``).
+What belongs here: one class for each cause with a remedy of its own. What does not: anything that
+only a developer can fix (those stay ordinary Python exceptions and become the class ``unknown``).
 
 ::
 
@@ -36,8 +35,8 @@ only a developer can act on (those stay ordinary Python exceptions and become th
     ├── DiskFull
     └── OutOfMemory
 
-A message is written for the operator: what happened, what it means, what to do. It never holds a
-customer's value or a credential.
+A message is written for the operator: what happened, what it means, what to do. It never contains
+a customer's value or a credential.
 """
 
 from __future__ import annotations
@@ -46,15 +45,15 @@ from typing import ClassVar
 
 
 class PipelineError(Exception):
-    """Something an operator can mend.
+    """Something an operator can fix.
 
     Attributes:
-        what: What happened, in one sentence that names the file, key or address.
+        what: What happened, in one sentence with the file, key or address.
         fix: What to do about it.
-        action: The class of workflow action this becomes.
+        action: The class of the workflow action.
         title: That class in words.
-        exit_code: What the command line ends with (see the README's table of exit codes).
-        transient: Whether trying again later, with nothing changed, can help.
+        exit_code: The exit code of the command line (see the README's table of exit codes).
+        transient: Whether a later retry can help without any change.
     """
 
     action: ClassVar[str] = "unknown"
@@ -69,15 +68,15 @@ class PipelineError(Exception):
 
 
 def error_classes() -> tuple[type[PipelineError], ...]:
-    """Every typed error, a class before those under it."""
-    found: list[type[PipelineError]] = [PipelineError]
-    for kind in found:
-        found += kind.__subclasses__()
-    return tuple(found)
+    """All typed errors, each before its subclasses."""
+    classes: list[type[PipelineError]] = [PipelineError]
+    for error_class in classes:
+        classes += error_class.__subclasses__()
+    return tuple(classes)
 
 
 class UsageError(PipelineError):
-    """A command cannot be carried out as it was given: an option, a date, a file, a number.
+    """A command was given an invalid option, date, file or number.
 
     Only commands raise it, so no run becomes a workflow action of this class.
     """
@@ -94,7 +93,7 @@ class CannotRetry(UsageError):
 
 
 class ConfigurationError(PipelineError):
-    """The configuration cannot be used as it is."""
+    """The configuration has an error."""
 
     action = "invalid_configuration"
     title = "Invalid configuration"
@@ -102,7 +101,7 @@ class ConfigurationError(PipelineError):
 
 
 class MissingRequiredField(ConfigurationError):
-    """No ``external_id`` or ``braze_id`` would be sent: Braze could not tell whom to update."""
+    """No ``external_id`` or ``braze_id`` would be sent: Braze would not know whom to update."""
 
     action = "missing_required_field"
     title = "Missing required field"
@@ -117,18 +116,18 @@ class SourceError(PipelineError):
 
 
 class SourceMissing(SourceError):
-    """A source table's file or relation is not there."""
+    """A source table's file or relation is missing."""
 
     action = "source_missing"
     title = "Source missing"
 
 
 class SourceChanged(SourceError):
-    """A source table lacks a column, or holds what cannot be read or used."""
+    """A source table lacks a column, or contains values that cannot be read or used."""
 
 
 class NotBuilt(PipelineError):
-    """What a step or command works on is not there: an earlier step has to make it first."""
+    """The input of a step or command is missing: an earlier step has to make it first."""
 
     action = "not_built"
     title = "Earlier step missing"
@@ -136,7 +135,7 @@ class NotBuilt(PipelineError):
 
 
 class AudienceEmpty(PipelineError):
-    """Nobody is in the audience: to the ledger it would look as if everybody had left."""
+    """Nobody is in the audience: it would look as if everybody had left."""
 
     action = "audience_empty"
     title = "Audience empty"
@@ -144,7 +143,7 @@ class AudienceEmpty(PipelineError):
 
 
 class ContractBroken(PipelineError):
-    """The profiles as a whole do not satisfy the contract, beyond single rejected values."""
+    """The profiles as a whole do not meet the contract, beyond single rejected values."""
 
     action = "contract_broken"
     title = "Contract broken"
@@ -155,14 +154,14 @@ class BrazeError(PipelineError):
     """Braze refused the run as a whole, or could not be reached.
 
     Attributes:
-        wait: Seconds after which Braze wants to be asked again; None where it named none.
+        wait: Seconds that Braze asked to wait; None if it named none.
     """
 
     wait: float | None = None
 
 
 class InvalidCredentials(BrazeError):
-    """401: the key is invalid, of another workspace, or of another instance."""
+    """401: the key is invalid, or belongs to another workspace or instance."""
 
     action = "invalid_credentials"
     title = "Invalid credentials (status 401)"
@@ -170,7 +169,7 @@ class InvalidCredentials(BrazeError):
 
 
 class CredentialsMissing(InvalidCredentials):
-    """There is no key to send with: the environment variable is not set, or empty."""
+    """There is no API key: the environment variable is not set, or empty."""
 
     action = "credentials_missing"
     title = "No credentials"
@@ -185,7 +184,7 @@ class MissingPermission(BrazeError):
 
 
 class WrongInstance(BrazeError):
-    """The endpoint answers, but not as Braze does (404, or no JSON)."""
+    """The endpoint answers, but not like Braze (404, or no JSON)."""
 
     action = "wrong_instance"
     title = "Wrong instance"
@@ -211,7 +210,7 @@ class RateLimitExhausted(BrazeError):
 
 
 class GuardStopped(PipelineError):
-    """A guard held the plan back before anything was sent."""
+    """A guard stopped the plan before anything was sent."""
 
     action = "guard_stopped"
     title = "Stopped by a guard"
@@ -219,7 +218,7 @@ class GuardStopped(PipelineError):
 
 
 class PlanOutdated(PipelineError):
-    """The stored plan no longer fits the ledger: carrying it out could send older values."""
+    """The ledger changed after the plan was made: sending the plan could send older values."""
 
     action = "plan_outdated"
     title = "Plan outdated"
@@ -227,7 +226,7 @@ class PlanOutdated(PipelineError):
 
 
 class AccountingError(PipelineError):
-    """The counts of a run do not add up: some row has no known outcome."""
+    """The counts of a run do not add up: some rows have no known outcome."""
 
     action = "accounting"
     title = "Rows unaccounted for"
@@ -235,7 +234,7 @@ class AccountingError(PipelineError):
 
 
 class LedgerError(PipelineError):
-    """The database, its journal or the store of actions cannot be used as it is."""
+    """The database, its journal or the store of actions cannot be used."""
 
     action = "ledger"
     title = "Database unusable"
@@ -243,7 +242,7 @@ class LedgerError(PipelineError):
 
 
 class EndpointMismatch(LedgerError):
-    """The ledger says what another Braze endpoint acknowledged, or does not say which one did."""
+    """The ledger belongs to another Braze endpoint, or does not record which one."""
 
     action = "endpoint_mismatch"
     title = "Ledger of another endpoint"
@@ -256,7 +255,7 @@ class NewerVersion(LedgerError):
 
 
 class SendInterrupted(PipelineError):
-    """The send was told to stop (SIGTERM, the UI's Terminate, Ctrl-C) and stopped cleanly."""
+    """The send was asked to stop (SIGTERM, Terminate in the UI, Ctrl-C) and stopped cleanly."""
 
     action = "send_interrupted"
     title = "Send interrupted"
@@ -265,16 +264,16 @@ class SendInterrupted(PipelineError):
 
 
 class SendBusy(PipelineError):
-    """Another send to the same destination is under way."""
+    """Another send to the same destination is running."""
 
     action = "send_busy"
-    title = "Another send is under way"
+    title = "Another send is running"
     exit_code = 4
     transient = True
 
 
 class DatabaseLocked(PipelineError):
-    """Another process kept the DuckDB file open for longer than we wait."""
+    """Another process kept the DuckDB file open for longer than the lock timeout."""
 
     action = "database_locked"
     title = "Database locked"
@@ -283,7 +282,7 @@ class DatabaseLocked(PipelineError):
 
 
 class DiskFull(PipelineError):
-    """No room is left where the database, its journal or its snapshots lie."""
+    """The disk with the database, its journal or its snapshots is full."""
 
     action = "disk_full"
     title = "Disk full"
@@ -291,7 +290,7 @@ class DiskFull(PipelineError):
 
 
 class OutOfMemory(PipelineError):
-    """DuckDB needed more memory than it may use, for what it cannot move to disk."""
+    """DuckDB needed more memory than it may use, for data that it cannot move to disk."""
 
     action = "out_of_memory"
     title = "Out of memory"
