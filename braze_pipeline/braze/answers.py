@@ -1,8 +1,8 @@
-"""What an answer to ``/users/track`` means, object by object. Pure: bytes in, a verdict out.
+"""What a response to ``/users/track`` means for each object. Pure: bytes in, an outcome out.
 
-The rule behind all of it: an object counts as accepted only when the answer is a success that
-accounts for it. What cannot be tied to an object makes the request be split, until the culprit is
-alone.
+The rule behind all of it: an object counts as accepted only when the response is a success that
+accounts for it. If an error cannot be tied to an object, the request is split until the cause is
+found.
 
 Sources: Braze docs, "Create and update users", "API errors and responses", "API rate limits".
 """
@@ -10,7 +10,7 @@ Sources: Braze docs, "Create and update users", "API errors and responses", "API
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,34 +21,45 @@ _SUCCESS: Final = frozenset({"success", "queued"})
 _EPOCH_FROM: Final = 1e9
 """A reset above this is a moment, below it a number of seconds: the docs have both."""
 
+_RETRY_AFTER: Final = ("x-ratelimit-retry-after", "retry-after")
+_RESET: Final = "x-ratelimit-reset"
+
 
 class ResponseAction(Enum):
-    """What to do about an answer."""
+    """What to do about a response."""
 
     DONE = "done"
     """Every object is accepted, or refused by name."""
     RESEND = "resend"
-    """The named objects are refused, the others were not taken: send these again."""
+    """The named objects are refused and the others were not taken: send those again."""
     SPLIT = "split"
-    """Something is wrong that cannot be tied to an object, or the request is too large."""
+    """An error cannot be tied to an object, or the request is too large."""
     RETRY = "retry"
-    """Braze, or something before it, failed for a while."""
+    """Braze, or something in front of it, failed temporarily."""
     THROTTLED = "throttled"
-    """Over the rate limit: wait, then the same again."""
+    """Over the rate limit: wait, then send the same request again."""
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_BRAZE = "not_braze"
-    """Nothing that Braze would say: wrong address, a proxy, a login page."""
+    """Not a response that Braze gives: wrong address, a proxy, or a login page."""
+
+
+_ACTIONS: Final = {
+    401: ResponseAction.UNAUTHORIZED,
+    403: ResponseAction.FORBIDDEN,
+    413: ResponseAction.SPLIT,
+}
 
 
 @dataclass(frozen=True)
 class ResponseOutcome:
-    """The meaning of one answer.
+    """The meaning of one response.
 
     Attributes:
-        refused: Position in the request to Braze's sentence, as it came (not redacted).
-        text: What the answer says as a whole, as it came.
-        wait: Seconds to wait before anything is sent, None where Braze names none.
+        action: What to do.
+        refused: Braze's sentence by the object's position in the request, not redacted.
+        text: The message of the whole response, not redacted.
+        wait: Seconds to wait before the next request, None if Braze names none.
         cause: A short name for counting retries, such as ``503``.
     """
 
@@ -62,44 +73,37 @@ class ResponseOutcome:
 def classify(
     status: int, headers: Mapping[str, str], body: bytes, *, objects: int, now: datetime
 ) -> ResponseOutcome:
-    """Read an answer to a request of so many objects.
+    """Classify the response to a request.
 
     Args:
         status: The HTTP status.
-        headers: The answer's headers, in any case.
-        body: The answer's body.
+        headers: The response's headers, with names in lower case.
+        body: The response's body.
         objects: How many objects the request held.
         now: The wall clock, for waits given as a moment.
     """
     if status == 429:
-        return ResponseOutcome(
-            ResponseAction.THROTTLED, wait=wait_of(headers, now=now), cause="429"
-        )
+        wait = _first_wait(headers, (*_RETRY_AFTER, _RESET), now)
+        return ResponseOutcome(ResponseAction.THROTTLED, wait=wait, cause="429")
     if status == 408 or status >= 500:
-        return ResponseOutcome(
-            ResponseAction.RETRY, wait=asked_wait(headers, now=now), cause=str(status)
-        )
-    data = _parse(body)
+        wait = _first_wait(headers, _RETRY_AFTER, now)
+        return ResponseOutcome(ResponseAction.RETRY, wait=wait, cause=str(status))
+    data = parse_object(body)
     text = _text(data)
     if status in (200, 201, 202):
         return _success(data, text, objects)
-    if status == 401:
-        return ResponseOutcome(ResponseAction.UNAUTHORIZED, text=text, cause="401")
-    if status == 403:
-        return ResponseOutcome(ResponseAction.FORBIDDEN, text=text, cause="403")
-    if status == 413:
-        return ResponseOutcome(
-            ResponseAction.SPLIT, text=text or "The request is too large.", cause="413"
-        )
     if status == 400:
         return _bad_request(data or {}, text, objects)
-    return ResponseOutcome(ResponseAction.NOT_BRAZE, text=text, cause=str(status))
+    if status == 413:
+        text = text or "The request is too large."
+    action = _ACTIONS.get(status, ResponseAction.NOT_BRAZE)
+    return ResponseOutcome(action, text=text, cause=str(status))
 
 
 def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOutcome:
-    if data is None or not _says_something(data):
-        # A success that says nothing readable accounts for nobody; the values are absolute, so
-        # that sending them again is harmless.
+    if data is None or not _accounts_for_objects(data):
+        # An unreadable success accounts for no object. Values are absolute, so sending them
+        # again is harmless.
         return ResponseOutcome(ResponseAction.RETRY, cause="unreadable answer")
     refused, untied = _errors(data, objects)
     message = data.get("message")
@@ -117,8 +121,8 @@ def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOu
     return ResponseOutcome(ResponseAction.DONE, refused=refused)
 
 
-def _says_something(data: dict[str, Any]) -> bool:
-    """Whether a success tells in any way what became of the objects."""
+def _accounts_for_objects(data: dict[str, Any]) -> bool:
+    """Whether a success accounts for its objects in any way."""
     return (
         isinstance(data.get("message"), str)
         or _is_count(data.get("attributes_processed"))
@@ -131,7 +135,7 @@ def _is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 def _bad_request(data: dict[str, Any], text: str, objects: int) -> ResponseOutcome:
-    """A 400 took nothing; it may still name whom it was about."""
+    """A 400 took no object; it may still name the ones at fault."""
     refused, untied = _errors(data, objects)
     if untied or not refused:
         return ResponseOutcome(ResponseAction.SPLIT, text=untied or text, cause="400")
@@ -141,14 +145,12 @@ def _bad_request(data: dict[str, Any], text: str, objects: int) -> ResponseOutco
 
 
 def _errors(data: dict[str, Any], objects: int) -> tuple[dict[int, str], str]:
-    """Errors tied to objects by position, and the first text that is tied to none."""
-    errors = data.get("errors")
-    if not errors:
-        return {}, ""
+    """Errors by object position, and the first error text that belongs to no object."""
+    errors = data.get("errors") or []
     refused: dict[int, str] = {}
     untied = ""
     for error in errors if isinstance(errors, list) else [errors]:
-        index, text = _tied(error, objects)
+        index, text = _one_error(error, objects)
         if index is None:
             untied = untied or text
         else:
@@ -156,7 +158,7 @@ def _errors(data: dict[str, Any], objects: int) -> tuple[dict[int, str], str]:
     return refused, untied
 
 
-def _tied(error: Any, objects: int) -> tuple[int | None, str]:  # noqa: ANN401 - any JSON
+def _one_error(error: Any, objects: int) -> tuple[int | None, str]:  # noqa: ANN401 - any JSON
     if not isinstance(error, dict):
         return None, _sentence(error)
     text = _sentence(error.get("type") or error.get("message") or error.get("error") or error)
@@ -173,7 +175,8 @@ def _sentence(value: Any) -> str:  # noqa: ANN401 - any JSON
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
-def _parse(body: bytes) -> dict[str, Any] | None:
+def parse_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body; None if it is not one."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -182,43 +185,26 @@ def _parse(body: bytes) -> dict[str, Any] | None:
 
 
 def _text(data: dict[str, Any] | None) -> str:
-    """The whole answer's sentence: JSON errors say it in ``error``, the others in ``message``."""
-    for key in ("message", "error"):
-        if data is not None and isinstance(data.get(key), str):
-            return str(data[key])
-    return ""
-
-
-def wait_of(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds that a 429 asks to wait: until what it names, else until the limit's reset."""
-    asked = asked_wait(headers, now=now)
-    return seconds_until_reset(headers, now=now) if asked is None else asked
-
-
-def asked_wait(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds that an answer asks to wait: Braze's own header, then the usual one."""
-    lower = {name.lower(): value.strip() for name, value in headers.items()}
-    for name in ("x-ratelimit-retry-after", "retry-after"):
-        wait = _seconds(lower.get(name, ""), now)
-        if wait is not None:
-            return wait
-    return None
+    """The message of the whole response; parse errors have it in ``error``."""
+    texts = (data or {}).get("message"), (data or {}).get("error")
+    return next((text for text in texts if isinstance(text, str)), "")
 
 
 def seconds_until_reset(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds until the limit is reset; the header holds an epoch or a number of seconds."""
-    lower = {name.lower(): value.strip() for name, value in headers.items()}
-    value = _number(lower.get("x-ratelimit-reset", ""))
-    if value is None:
-        return None
-    return max(0.0, value - now.timestamp() if value >= _EPOCH_FROM else value)
+    """Seconds until the rate limit is reset; None if the header is absent or empty."""
+    return _first_wait(headers, (_RESET,), now)
 
 
 def remaining_requests(headers: Mapping[str, str]) -> int | None:
-    """Requests left in the window, None where the header is absent or empty."""
-    lower = {name.lower(): value.strip() for name, value in headers.items()}
-    value = _number(lower.get("x-ratelimit-remaining", ""))
+    """Requests left in the window; None if the header is absent or empty."""
+    value = _number(headers.get("x-ratelimit-remaining", ""))
     return None if value is None else int(value)
+
+
+def _first_wait(headers: Mapping[str, str], names: Iterable[str], now: datetime) -> float | None:
+    """Seconds to wait, from the first of these headers that names a wait."""
+    waits = (_seconds(headers.get(name, ""), now) for name in names)
+    return next((wait for wait in waits if wait is not None), None)
 
 
 def _seconds(text: str, now: datetime) -> float | None:

@@ -1,9 +1,9 @@
 """The connection to Braze, on ``requests``.
 
-A request is prepared once and sent through its adapter: that costs half of ``Session.post``, and it
-leaves out what must not happen here anyway: redirects, netrc, cookies. TLS is always verified.
+A request is prepared once and sent through an adapter. That costs half as much as ``Session.post``
+and avoids what must not happen here: redirects, netrc, cookies. TLS is always verified.
 
-No exception that leaves here holds the API key, a header or a body.
+No exception raised here contains the API key, a header or a body.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
-from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify
+from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify, parse_object
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
@@ -45,7 +45,7 @@ _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
 
 
 class NoAnswer(Exception):
-    """No answer came: refused, reset, timed out. Says what in a word, and nothing else."""
+    """No complete response came: refused, reset, timed out. ``cause`` names which, nothing else."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
@@ -54,7 +54,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it came."""
+    """A response as it came; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -62,7 +62,7 @@ class Answer:
 
 
 class BrazeClient:
-    """Talks to one Braze endpoint; may be used by many threads at once."""
+    """A client for one Braze endpoint; safe to use from many threads."""
 
     def __init__(self, destination: DestinationSettings, secret: Secret, *, pool: int) -> None:
         """Prepare the connection; nothing is sent yet.
@@ -70,17 +70,17 @@ class BrazeClient:
         Args:
             destination: Endpoint and timeouts.
             secret: The API key.
-            pool: Connections to keep open: as many as threads will use it.
+            pool: Connections to keep open: the number of threads that will use the client.
 
         Raises:
-            ConfigurationError: the endpoint is plain http to another machine.
+            ConfigurationError: the endpoint is an http address of another machine.
         """
         import requests
         from urllib3 import exceptions as urllib3
 
         if is_unencrypted(destination.endpoint):
             raise ConfigurationError(
-                "The REST endpoint is no https address: the API key would travel in clear.",
+                "The REST endpoint does not use https: the API key would be sent unencrypted.",
                 fix="Use https.",
             )
         self.redact = Redactor(secret)
@@ -89,7 +89,8 @@ class BrazeClient:
         self._secret = secret
         self._timeout = (destination.connect_timeout, destination.read_timeout)
         self._adapter = bounded.adapter(pool=pool, answer_seconds=destination.answer_timeout)
-        self._proxies = _proxies(destination.endpoint)
+        # HTTPS_PROXY and NO_PROXY, but no netrc.
+        self._proxies = dict(requests.utils.get_environ_proxies(destination.endpoint))
         self._verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._track = self._prepared("POST", TRACK)
 
@@ -101,10 +102,10 @@ class BrazeClient:
         self._adapter.close()
 
     def track(self, body: bytes) -> Answer:
-        """POST a body to ``/users/track``, as it is.
+        """POST a body to ``/users/track``, unchanged.
 
         Raises:
-            NoAnswer: no answer came.
+            NoAnswer: no complete response came.
         """
         request = self._track.copy()
         request.body = body
@@ -112,10 +113,10 @@ class BrazeClient:
         return self._send(request, MAX_TRACK_ANSWER_BYTES)
 
     def ask(self, method: str, path: str, payload: object = None) -> Answer:
-        """One request with a JSON body, or none, and its answer as it came.
+        """Send one request, with a JSON body or none.
 
         Raises:
-            NoAnswer: no answer came.
+            NoAnswer: no complete response came.
         """
         request = self._prepared(method, path)
         if payload is not None:
@@ -124,19 +125,12 @@ class BrazeClient:
         return self._send(request, MAX_ANSWER_BYTES)
 
     def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
-        """What an answer to ``track`` means, with the key taken out of its texts."""
+        """Classify a response to ``track``; the key is removed from its texts."""
         outcome = classify(
             answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
         )
-        if not outcome.text and not outcome.refused:
-            return outcome
-        return ResponseOutcome(
-            outcome.action,
-            {index: safe_text(text, self.redact) for index, text in outcome.refused.items()},
-            safe_text(outcome.text, self.redact),
-            outcome.wait,
-            outcome.cause,
-        )
+        refused = {index: safe_text(text, self.redact) for index, text in outcome.refused.items()}
+        return replace(outcome, refused=refused, text=safe_text(outcome.text, self.redact))
 
     def export_ids(
         self,
@@ -145,7 +139,7 @@ class BrazeClient:
         *,
         before_request: Callable[[], object] = lambda: None,
     ) -> list[dict[str, Any]]:
-        """The users that Braze has of these, with the fields asked for.
+        """Read users from Braze; those that it does not have are missing from the result.
 
         Args:
             ids: At most 50 of the destination's user identifiers.
@@ -196,71 +190,65 @@ class BrazeClient:
     def _call(
         self, method: str, path: str, payload: object, *, permission: str
     ) -> tuple[dict[str, Any], dict[str, str]]:
-
-        answer, cause = None, ""
         try:
             answer = self.ask(method, path, payload)
         except NoAnswer as error:
-            cause = error.cause
-        if answer is None:
-            raise self.unavailable(cause)
-        outcome = self.classify(answer, objects=1)
+            raise self.unavailable(error.cause) from None
         if answer.status not in (200, 201, 202):
+            outcome = self.classify(answer, objects=1)
             raise self.failed(outcome, permission=permission)
-        try:
-            data = json.loads(answer.body)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict):
+        data = parse_object(answer.body)
+        if data is None:
             raise self.failed(ResponseOutcome(ResponseAction.NOT_BRAZE, cause=str(answer.status)))
         return data, answer.headers
 
     def failed(self, outcome: ResponseOutcome, *, permission: str = "users.track") -> BrazeError:
-        """The error that a outcome about a whole request means, for the operator."""
-        error = self._failure(outcome, permission)
+        """The error for an outcome that concerns the whole request, for the operator."""
+        error = self._error(outcome, permission)
         error.wait = outcome.wait
         return error
 
-    def _failure(self, outcome: ResponseOutcome, permission: str) -> BrazeError:
-        said = f' Braze says: "{outcome.text}"' if outcome.text else ""
-        where = self._destination.endpoint
-        key = self._destination.api_key_env
-        if outcome.action is ResponseAction.UNAUTHORIZED:
-            return InvalidCredentials(
-                f"Braze at {where} does not accept the API key (status 401), also not when asked "
-                f"again.{said}",
-                fix=f"Check that {key} holds a key of this workspace that was not rotated or "
-                "deleted, that its IP allowlist has this machine, and that the instance is the "
-                "one in the dashboard's address.",
-            )
-        if outcome.action is ResponseAction.FORBIDDEN:
-            return MissingPermission(
-                f"Braze at {where} refuses access (status 403).{said}",
-                fix=f"Make a new key with the permission {permission} (permissions of a key "
-                f"cannot be changed) and put it into {key}; if it has it, ask Braze whether the "
-                "account is active.",
-            )
-        if outcome.action is ResponseAction.THROTTLED:
-            return RateLimitExhausted(
-                f"Braze at {where} keeps answering 429: the rate limit is used up.",
-                fix="Run again later; lower `rate_limit` if other systems share the limit "
-                "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
-            )
-        if outcome.action is ResponseAction.RETRY:
-            cause = outcome.cause
-            return self.unavailable(f"status {cause}" if cause.isdecimal() else cause)
-        return WrongInstance(
-            f"{where} does not answer as Braze does (status {outcome.cause}).{said}",
-            fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and what "
-            "proxy lies between.",
-        )
+    def _error(self, outcome: ResponseOutcome, permission: str) -> BrazeError:
+        reply = f' Braze says: "{outcome.text}"' if outcome.text else ""
+        endpoint, key = self._destination.endpoint, self._destination.api_key_env
+        match outcome.action:
+            case ResponseAction.UNAUTHORIZED:
+                return InvalidCredentials(
+                    f"Braze at {endpoint} does not accept the API key (status 401), even after a "
+                    f"retry.{reply}",
+                    fix=f"Check that {key} holds a current key of this workspace, that the key's "
+                    "IP allowlist includes this machine, and that the instance matches the "
+                    "dashboard's address.",
+                )
+            case ResponseAction.FORBIDDEN:
+                return MissingPermission(
+                    f"Braze at {endpoint} refuses access (status 403).{reply}",
+                    fix=f"Create a key with the `{permission}` permission (the permissions of an "
+                    f"existing key cannot be changed) and set {key} to it. If the key has the "
+                    "permission, ask Braze whether the account is active.",
+                )
+            case ResponseAction.THROTTLED:
+                return RateLimitExhausted(
+                    f"Braze at {endpoint} keeps answering 429: the rate limit is used up.",
+                    fix="Run again later. Lower `rate_limit` if other systems share the limit "
+                    "(Braze: Settings > APIs and Identifiers > API Usage Dashboard).",
+                )
+            case ResponseAction.RETRY:
+                is_status = outcome.cause.isdecimal()
+                return self.unavailable(f"status {outcome.cause}" if is_status else outcome.cause)
+            case _:
+                return WrongInstance(
+                    f"{endpoint} does not answer as Braze does (status {outcome.cause}).{reply}",
+                    fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, "
+                    "and any proxy in between.",
+                )
 
     def unavailable(self, cause: str) -> BrazeUnavailable:
-        """The error for a Braze that cannot be reached, or keeps failing."""
+        """The error when Braze cannot be reached, or keeps failing."""
         return BrazeUnavailable(
             f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause}).",
-            fix="Check the network and Braze's status page, then run again: it goes on where it "
-            "stopped.",
+            fix="Check the network and Braze's status page, then run again: the run resumes where "
+            "it stopped.",
         )
 
     def _prepared(self, method: str, path: str) -> PreparedRequest:
@@ -287,7 +275,7 @@ class BrazeClient:
                 verify=self._verify,
                 proxies=self._proxies,
             )
-            # Reading is part of the answer: a body cut short is no answer.
+            # Read the body here: a truncated response counts as none.
             body = bounded.body_of(response, limit)
         except bounded.AnswerTooLarge:
             cause = "answer too large"
@@ -300,8 +288,8 @@ class BrazeClient:
         except (exceptions.RequestException, self._urllib3.HTTPError) as error:
             cause = _word(error)
         if cause:
-            # Raised out here: inside, it would hold the library's exception as its context, and
-            # that one holds the request with its headers.
+            # Raised here and not in an `except` block: the library's exception would become its
+            # context, and that holds the request with its headers.
             raise NoAnswer(cause)
         return Answer(
             response.status_code,
@@ -321,19 +309,10 @@ def _word(error: Exception) -> str:
     return "connection failed"
 
 
-def _proxies(endpoint: str) -> dict[str, str]:
-    """The proxies of the standard variables (HTTPS_PROXY, NO_PROXY); no netrc."""
-    from requests.utils import get_environ_proxies
-
-    return dict(get_environ_proxies(endpoint))
-
-
 def _next_page(link: str) -> str:
-    """Path and query of the next page in a Link header; empty for the last."""
+    """Path and query of the next page in a Link header; empty for the last page."""
     match = _NEXT.search(link)
-    if match is None:
-        return ""
-    split = urlsplit(match.group(1))
-    # Only the cursor is taken over: an address in an answer must not direct the key elsewhere.
-    cursor = parse_qs(split.query).get("cursor", [""])[0]
+    query = urlsplit(match.group(1)).query if match else ""
+    # Only the cursor is used: an address in a response must not send the key elsewhere.
+    cursor = parse_qs(query).get("cursor", [""])[0]
     return f"{ATTRIBUTES}?cursor={quote(cursor, safe='')}" if cursor else ""

@@ -1,4 +1,4 @@
-"""What each answer of Braze's means: one test for each behaviour that is known of it."""
+"""What each response of Braze means: one test for each known behaviour."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def answer(
     status: int, body: object, *, objects: int = 5, headers: dict[str, str] | None = None
 ) -> ResponseOutcome:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return classify(status, headers or {}, raw, objects=objects, now=NOW)
+    lower = {name.lower(): value for name, value in (headers or {}).items()}
+    return classify(status, lower, raw, objects=objects, now=NOW)
 
 
 def success(objects: int = 5, **more: Any) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def test_queued_is_a_success() -> None:
     assert answer(202, {"message": "queued"}).action is ResponseAction.DONE
 
 
-def test_a_success_in_other_letters_is_a_success() -> None:
+def test_the_case_of_success_does_not_matter() -> None:
     assert answer(201, success() | {"message": "Success"}).action is ResponseAction.DONE
 
 
@@ -247,11 +248,11 @@ def test_failures_of_the_server_are_tried_again(status: int) -> None:
     assert outcome.wait is None
 
 
-def test_a_failing_server_may_say_when_to_come_back() -> None:
+def test_a_failing_server_may_name_a_wait() -> None:
     assert answer(503, b"", headers={"Retry-After": "7"}).wait == 7.0
 
 
-def test_the_reset_of_the_hourly_limit_does_not_hold_up_a_retry() -> None:
+def test_the_reset_of_the_hourly_limit_does_not_delay_a_retry() -> None:
     assert answer(503, b"", headers={"X-RateLimit-Reset": "3000"}).wait is None
 
 
@@ -265,24 +266,24 @@ def waits(**headers: str) -> float | None:
     return outcome.wait
 
 
-def test_a_429_waits_for_as_long_as_brazes_own_header_says() -> None:
+def test_a_429_waits_as_long_as_brazes_own_header_says() -> None:
     assert waits(X_Ratelimit_Retry_After="12") == 12.0
 
 
-def test_a_429_waits_for_as_long_as_the_usual_header_says() -> None:
+def test_a_429_waits_as_long_as_the_standard_header_says() -> None:
     assert waits(Retry_After="9") == 9.0
 
 
-def test_brazes_own_header_goes_before_the_usual_one() -> None:
+def test_brazes_own_header_comes_before_the_standard_one() -> None:
     assert waits(Retry_After="9", X_Ratelimit_Retry_After="3") == 3.0
 
 
-def test_a_429_may_say_a_date() -> None:
+def test_a_429_may_name_a_date() -> None:
     moment = format_datetime(NOW + timedelta(seconds=40), usegmt=True)
     assert waits(Retry_After=moment) == 40.0
 
 
-def test_a_date_that_is_past_waits_no_time() -> None:
+def test_a_date_in_the_past_means_no_wait() -> None:
     moment = format_datetime(NOW - timedelta(seconds=40), usegmt=True)
     assert waits(Retry_After=moment) == 0.0
 
@@ -308,14 +309,14 @@ def test_an_empty_header_does_not_hide_the_next_one() -> None:
 def test_the_reset_is_read_as_a_moment_or_as_seconds() -> None:
     assert seconds_until_reset({"x-ratelimit-reset": "90"}, now=NOW) == 90.0
     epoch = str(int(NOW.timestamp()) + 90)
-    assert seconds_until_reset({"X-RateLimit-Reset": epoch}, now=NOW) == 90.0
-    assert seconds_until_reset({"X-RateLimit-Reset": "1000000000"}, now=NOW) == 0.0
-    assert seconds_until_reset({"X-RateLimit-Reset": ""}, now=NOW) is None
+    assert seconds_until_reset({"x-ratelimit-reset": epoch}, now=NOW) == 90.0
+    assert seconds_until_reset({"x-ratelimit-reset": "1000000000"}, now=NOW) == 0.0
+    assert seconds_until_reset({"x-ratelimit-reset": ""}, now=NOW) is None
     assert seconds_until_reset({}, now=NOW) is None
 
 
-def test_what_remains_is_read_in_any_case() -> None:
-    assert remaining_requests({"X-RateLimit-Remaining": "0"}) == 0
+def test_the_remaining_requests_are_read() -> None:
+    assert remaining_requests({"x-ratelimit-remaining": "0"}) == 0
     assert remaining_requests({"x-ratelimit-remaining": " 12 "}) == 12
     assert remaining_requests({"x-ratelimit-remaining": ""}) is None
     assert remaining_requests({}) is None
@@ -341,7 +342,7 @@ JSON = st.recursive(
     processed=JSON,
     errors=JSON | st.lists(st.builds(refusal, JSON)),
 )
-def test_an_object_is_never_accepted_unless_the_answer_accounts_for_it(
+def test_an_object_is_accepted_only_if_the_response_accounts_for_it(
     status: int, message: object, processed: object, errors: object
 ) -> None:
     body = {"message": message, "attributes_processed": processed, "errors": errors}
@@ -360,5 +361,5 @@ def test_an_object_is_never_accepted_unless_the_answer_accounts_for_it(
 
 
 @given(status=st.integers(100, 599), body=st.binary(max_size=60))
-def test_no_answer_whatsoever_breaks_the_reading(status: int, body: bytes) -> None:
+def test_any_response_can_be_classified(status: int, body: bytes) -> None:
     assert isinstance(answer(status, body), ResponseOutcome)
