@@ -8,7 +8,6 @@ No exception raised here contains the API key, a header or a body.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -118,11 +117,7 @@ class BrazeClient:
         Raises:
             NoAnswer: no complete response came.
         """
-        request = self._prepared(method, path)
-        if payload is not None:
-            request.body = json.dumps(payload).encode()
-            request.headers["Content-Length"] = str(len(request.body))
-        return self._send(request, MAX_ANSWER_BYTES)
+        return self._send(self._prepared(method, path, payload), MAX_ANSWER_BYTES)
 
     def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
         """Classify a response to ``track``; the key is removed from its texts."""
@@ -251,10 +246,11 @@ class BrazeClient:
             "it stopped.",
         )
 
-    def _prepared(self, method: str, path: str) -> PreparedRequest:
+    def _prepared(self, method: str, path: str, payload: object = None) -> PreparedRequest:
         request = self._requests.Request(
             method,
             self._destination.endpoint + path,
+            json=payload,
             headers={
                 "Authorization": f"Bearer {self._secret.reveal()}",
                 "Content-Type": "application/json",

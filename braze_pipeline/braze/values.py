@@ -1,8 +1,8 @@
 """Rules for the values that attributes have in Braze, as data and as pure functions.
 
-What belongs here: what a value must be when it leaves. What does not: how a raw value is brought
-into that form (``profiles.normalise``), or how a column of values is checked at once
-(``profiles.schema`` turns these rules into pandera checks).
+What belongs here: what a value must be when it is sent. What does not: how a raw value gets into
+that form (``profiles.normalise``), or how a whole column is checked (``profiles.schema`` turns
+these rules into pandera checks).
 
 Sources: Braze docs, "Custom data types", "Custom attributes", "Standard attributes".
 """
@@ -17,7 +17,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from braze_pipeline.braze import limits
-from braze_pipeline.braze.fields import FIELDS, ProfileField
+from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Test = Literal[
 Bound = int | float | date | datetime
 
 CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-"""Control characters but tab and line ends (RE2 and Python)."""
+"""Control characters except tab and line ends (RE2 and Python)."""
 
 _DAY: Final = r"(0[1-9]|[12][0-9]|3[01])"
 _MONTH: Final = r"(0[1-9]|1[0-2])"
@@ -45,22 +45,23 @@ READS_AS_TIME: Final = (
     rf"|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ({_MONTH}|[A-Z][a-z]{{2}}) {_DAY} "
     rf"[0-2][0-9]:[0-5][0-9]:[0-6][0-9][. ]\S{{1,6}} {_YEAR}){_BLANK}*$"
 )
-"""Text that Braze takes for a time (RE2 and Python).
+"""Text that Braze reads as a time (RE2 and Python).
 
-The first such value of a string attribute would make it a time attribute for good, and later
-texts would be lost. So it is refused: the attribute is to be declared as ``date`` or ``time``.
+If the first value of a string attribute reads as a time, Braze makes the attribute a time attribute
+for good, and later texts are lost. So such text is refused: declare the attribute as ``date`` or
+``time``.
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Rule:
-    """One rule for the values of an attribute. NULL satisfies each of them.
+    """One rule for the values of an attribute. NULL satisfies every rule.
 
     Attributes:
         code: Its name in rejections, schema and docs.
         words: What a value must be.
         test: How it is tested.
-        argument: The number, pattern or listing that the test needs.
+        argument: The number, pattern or list that the test needs.
     """
 
     code: str
@@ -70,79 +71,61 @@ class Rule:
 
 
 def _lacks_control(code: str = "text_control") -> Rule:
-    return Rule(code=code, words="no control characters", test="lacks", argument=CONTROL)
+    return Rule(code, "no control characters", "lacks", CONTROL)
 
 
 def _max_chars(number: int) -> Rule:
-    return Rule(
-        code="text_too_long",
-        words=f"at most {number} characters",
-        test="max_chars",
-        argument=number,
-    )
+    return Rule("text_too_long", f"at most {number} characters", "max_chars", number)
 
 
 _READS_AS_TIME_RULE: Final = Rule(
-    code="text_reads_as_time",
-    words="not in one of Braze's date formats (else declare it as date or time)",
-    test="lacks",
-    argument=READS_AS_TIME,
+    "text_reads_as_time",
+    "not in one of Braze's date formats (else declare it as date or time)",
+    "lacks",
+    READS_AS_TIME,
 )
 _INTEGER: Final = Rule(
-    code="number_inexact",
-    words="an integer of at most 2^53 either way",
-    test="between",
-    argument=(-limits.MAX_EXACT_INTEGER, limits.MAX_EXACT_INTEGER),
+    "number_inexact",
+    "an integer of at most 2^53 either way",
+    "between",
+    (-limits.MAX_EXACT_INTEGER, limits.MAX_EXACT_INTEGER),
 )
-_FINITE: Final = Rule(code="number_not_finite", words="a finite number", test="finite")
+_FINITE: Final = Rule("number_not_finite", "a finite number", "finite")
+_YEARS: Final = f"years {limits.MIN_YEAR} to {limits.MAX_YEAR}"
 _DATE: Final = Rule(
-    code="date_out_of_range",
-    words=f"years {limits.MIN_YEAR} to {limits.MAX_YEAR}",
-    test="between",
-    argument=(date(limits.MIN_YEAR, 1, 1), date(limits.MAX_YEAR, 12, 31)),
+    "date_out_of_range",
+    _YEARS,
+    "between",
+    (date(limits.MIN_YEAR, 1, 1), date(limits.MAX_YEAR, 12, 31)),
 )
 _TIME: Final = Rule(
-    code="time_out_of_range",
-    words=f"years {limits.MIN_YEAR} to {limits.MAX_YEAR}",
-    test="between",
-    argument=(
-        datetime(limits.MIN_YEAR, 1, 1),  # noqa: DTZ001 - columns hold UTC without saying so
+    "time_out_of_range",
+    _YEARS,
+    "between",
+    # Columns hold UTC without an offset.
+    (
+        datetime(limits.MIN_YEAR, 1, 1),  # noqa: DTZ001
         datetime(limits.MAX_YEAR, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001
     ),
 )
-_JSON_SIZE: Final = Rule(
-    code="object_too_large",
-    words=f"at most {limits.MAX_OBJECT_BYTES:,} bytes of JSON",
-    test="max_bytes",
-    argument=limits.MAX_OBJECT_BYTES,
+_JSON_BYTES: Final = f"at most {limits.MAX_OBJECT_BYTES:,} bytes of JSON"
+_JSON_SIZE: Final = Rule("object_too_large", _JSON_BYTES, "max_bytes", limits.MAX_OBJECT_BYTES)
+_OBJECT: Final = Rule("not_an_object", "a JSON object", "matches", r"(?s)\{.*\}")
+_OBJECTS: Final = Rule(
+    "not_an_array_of_objects", "a JSON array of objects", "matches", r"(?s)\[(\{.*\})?\]"
 )
 _ARRAY: Final = (
-    Rule(code="array_has_null", words="no nulls in it", test="no_null_items"),
+    Rule("array_has_null", "no nulls in it", "no_null_items"),
+    Rule("array_too_long", f"at most {limits.MAX_ARRAY} elements", "max_items", limits.MAX_ARRAY),
+    Rule("array_not_unique", "each element once", "unique_items"),
     Rule(
-        code="array_too_long",
-        words=f"at most {limits.MAX_ARRAY} elements",
-        test="max_items",
-        argument=limits.MAX_ARRAY,
+        "array_text_too_long",
+        f"elements of at most {limits.MAX_STRING} characters",
+        "items_max_chars",
+        limits.MAX_STRING,
     ),
-    Rule(code="array_not_unique", words="each element once", test="unique_items"),
-    Rule(
-        code="array_text_too_long",
-        words=f"elements of at most {limits.MAX_STRING} characters",
-        test="items_max_chars",
-        argument=limits.MAX_STRING,
-    ),
-    Rule(
-        code="array_text_control",
-        words="no control characters in elements",
-        test="items_lack",
-        argument=CONTROL,
-    ),
-    Rule(
-        code="array_too_large",
-        words=f"at most {limits.MAX_OBJECT_BYTES:,} bytes of JSON",
-        test="max_json_bytes",
-        argument=limits.MAX_OBJECT_BYTES,
-    ),
+    Rule("array_text_control", "no control characters in elements", "items_lack", CONTROL),
+    Rule("array_too_large", _JSON_BYTES, "max_json_bytes", limits.MAX_OBJECT_BYTES),
 )
 
 CUSTOM_RULES: Final[dict[ValueType, tuple[Rule, ...]]] = {
@@ -153,19 +136,8 @@ CUSTOM_RULES: Final[dict[ValueType, tuple[Rule, ...]]] = {
     ValueType.DATE: (_DATE,),
     ValueType.TIME: (_TIME,),
     ValueType.ARRAY: _ARRAY,
-    ValueType.OBJECT: (
-        _JSON_SIZE,
-        Rule(code="not_an_object", words="a JSON object", test="matches", argument=r"(?s)\{.*\}"),
-    ),
-    ValueType.OBJECTS: (
-        _JSON_SIZE,
-        Rule(
-            code="not_an_array_of_objects",
-            words="a JSON array of objects",
-            test="matches",
-            argument=r"(?s)\[(\{.*\})?\]",
-        ),
-    ),
+    ValueType.OBJECT: (_JSON_SIZE, _OBJECT),
+    ValueType.OBJECTS: (_JSON_SIZE, _OBJECTS),
 }
 """What the values of a custom attribute must satisfy, by type."""
 
@@ -183,28 +155,18 @@ TYPE_WORDS: Final[dict[ValueType, str]] = {
 """What a value of each type is, in words."""
 
 EMAIL_PATTERN: Final = r"[^@\s\x00-\x1fA-Z]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+"
-"""The outline of an address that was normalised; email-validator decides on the rest."""
+"""The outline of a normalised address; email-validator checks the rest."""
 
 EARLIEST_BIRTH: Final = date(1900, 1, 2)
-"""1900-01-01 is what systems fill in where they know no date."""
+"""Systems fill in 1900-01-01 when they do not know the date."""
 
 
 def identifier_rules(identifier: str) -> tuple[Rule, ...]:
     """What an ``external_id`` or ``braze_id`` must satisfy."""
-    longest = FIELDS[identifier].max_bytes or limits.MAX_EXTERNAL_ID_BYTES
+    most = FIELDS[identifier].max_bytes or limits.MAX_EXTERNAL_ID_BYTES
     return (
-        Rule(
-            code="user_id_empty",
-            words="not empty",
-            test="matches",
-            argument=r"(?s).*[^ \t\n\r\f\v\xa0].*",
-        ),
-        Rule(
-            code="user_id_too_long",
-            words=f"at most {longest} bytes",
-            test="max_bytes",
-            argument=longest,
-        ),
+        Rule("user_id_empty", "not empty", "matches", r"(?s).*[^ \t\n\r\f\v\xa0].*"),
+        Rule("user_id_too_long", f"at most {most} bytes", "max_bytes", most),
         _lacks_control("user_id_control"),
     )
 
@@ -216,53 +178,33 @@ def field_rules(
 
     Args:
         name: The field.
-        today: No birth date lies after it.
-        codes: The codes there are, for ``country``, ``language`` and ``time_zone``.
+        today: The latest possible birth date.
+        codes: The existing codes, for ``country``, ``language`` and ``time_zone``.
     """
     field = FIELDS[name]
     if name == "dob":
-        return (
-            Rule(
-                code="dob_implausible",
-                words="after 1900-01-01 and not after the as-of date",
-                test="between",
-                argument=(EARLIEST_BIRTH, today),
-            ),
-        )
+        words = "after 1900-01-01 and not after the as-of date"
+        return (Rule("dob_implausible", words, "between", (EARLIEST_BIRTH, today)),)
     if field.type is not ValueType.STRING:
         return CUSTOM_RULES[field.type]
     allowed = field.allowed or codes
     if allowed is not None:
-        return (Rule(code=f"{name}_unknown", words=field.rule, test="one_of", argument=allowed),)
-    return _text_rules(field)
-
-
-def _text_rules(field: ProfileField) -> tuple[Rule, ...]:
-    pattern = EMAIL_PATTERN if field.name == "email" else field.pattern
-    rules = [_lacks_control()]
-    if field.max_chars is not None:
-        rules.insert(0, _max_chars(field.max_chars))
+        return (Rule(f"{name}_unknown", field.rule, "one_of", allowed),)
+    rules = [] if field.max_chars is None else [_max_chars(field.max_chars)]
+    rules.append(_lacks_control())
+    pattern = EMAIL_PATTERN if name == "email" else field.pattern
     if pattern is not None:
-        rules.append(
-            Rule(
-                code=f"{field.name}_unreadable",
-                words=field.rule,
-                test="matches",
-                argument=pattern,
-            )
-        )
+        rules.append(Rule(f"{name}_unreadable", field.rule, "matches", pattern))
     return tuple(rules)
 
 
 def broken(rule: Rule, value: object) -> bool:
-    """Whether one value breaks a rule; the reference for what is checked by the column."""
-    if value is None:
-        return False
-    return not _TESTS[rule.test](value, rule.argument)
+    """Whether a value breaks a rule; the reference for the checks of whole columns."""
+    return value is not None and not _TESTS[rule.test](value, rule.argument)
 
 
 def first_broken_rule(rules: Sequence[Rule], value: object) -> str | None:
-    """The code of the first rule that a value breaks; None for a good value."""
+    """The code of the first rule that a value breaks; None if it breaks none."""
     return next((rule.code for rule in rules if broken(rule, value)), None)
 
 
@@ -272,7 +214,6 @@ def _between(value: Any, argument: tuple[Any, Any]) -> bool:  # noqa: ANN401 - a
 
 
 def _json_bytes(items: Sequence[str]) -> int:
-
     text = json.dumps(list(items), ensure_ascii=False, separators=(",", ":"))
     return len(text.encode())
 
