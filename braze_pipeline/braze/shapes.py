@@ -1,23 +1,23 @@
 """The shapes of the profile fields whose values are objects.
 
-Every function takes parsed JSON, gives it back in its shape, and raises `NestedProblem` where it
-has another. Sources: Braze docs, "User attributes object" and "Create and update users".
+Every function takes parsed JSON, returns it in its shape, and raises `NestedProblem` if it has
+another shape. Sources: Braze docs, "User attributes object" and "Create and update users".
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from braze_pipeline.braze import limits
+from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.nested import NestedProblem, number, plain_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from braze_pipeline.settings import Json
+from braze_pipeline.settings import Json, ValueType
 
 MAX_TOKEN: Final = 4096
-"""Characters of a push token. Not documented; web push tokens outgrow a string's 255."""
+"""Characters of a push token. Not documented; web push tokens are longer than a string's 255."""
+
+_Read = Callable[..., Json]
 
 
 def canonical_field(name: str, value: Json) -> Json:
@@ -26,36 +26,31 @@ def canonical_field(name: str, value: Json) -> Json:
     Raises:
         NestedProblem: it has another shape, or a part of it breaks a rule.
     """
-    return _SHAPES[name](value)
+    if FIELDS[name].type is ValueType.OBJECT:
+        return _record(name, value)
+    if not isinstance(value, list):
+        raise NestedProblem("not_an_array_of_objects")
+    return [_record(name, item) for item in value]
 
 
-def _record(
-    value: Json, required: dict[str, Callable[[Json], Json]], **optional: Callable[[Json], Json]
-) -> dict[str, Json]:
+def _record(name: str, value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise NestedProblem("not_an_object")
+    required, optional = _SHAPES[name]
     parts = required | optional
     if not value or not required.keys() <= value.keys() <= parts.keys():
         raise NestedProblem("field_shape")
     return {key: parts[key](part) for key, part in value.items()}
 
 
-def _records(value: Json, read_one: Callable[[Json], Json]) -> list[Json]:
-    if not isinstance(value, list):
-        raise NestedProblem("not_an_array_of_objects")
-    return [read_one(item) for item in value]
-
-
-def _words(value: Json) -> str:
+def _words(value: Json, *, longest: int = limits.MAX_STRING) -> str:
     if not isinstance(value, str) or not value.strip():
         raise NestedProblem("field_shape")
-    return plain_text(value)
+    return plain_text(value, longest=longest)
 
 
 def _push_token(value: Json) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise NestedProblem("field_shape")
-    return plain_text(value, longest=MAX_TOKEN)
+    return _words(value, longest=MAX_TOKEN)
 
 
 def _whole(value: Json) -> int:
@@ -65,12 +60,13 @@ def _whole(value: Json) -> int:
 
 
 def _count(value: Json) -> int:
-    if _whole(value) < 0:
+    count = _whole(value)
+    if count < 0:
         raise NestedProblem("field_shape")
-    return _whole(value)
+    return count
 
 
-def _degrees(most: float) -> Callable[[Json], Json]:
+def _degrees(most: float) -> _Read:
     def check(value: Json) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise NestedProblem("field_shape")
@@ -82,9 +78,10 @@ def _degrees(most: float) -> Callable[[Json], Json]:
 
 
 def _device(value: Json) -> str:
-    if not limits.MIN_DEVICE_ID <= len(_words(value).encode()) <= limits.MAX_DEVICE_ID:
+    device = _words(value)
+    if not limits.MIN_DEVICE_ID <= len(device.encode()) <= limits.MAX_DEVICE_ID:
         raise NestedProblem("field_shape")
-    return str(value)
+    return device
 
 
 def _likes(value: Json) -> Json:
@@ -93,36 +90,22 @@ def _likes(value: Json) -> Json:
     return [_words(item) for item in value]
 
 
-def _location(value: Json) -> Json:
-    return _record(value, {"longitude": _degrees(180.0), "latitude": _degrees(90.0)})
-
-
-def _facebook(value: Json) -> Json:
-    return _record(value, {}, id=_words, likes=_likes, num_friends=_count)
-
-
-def _twitter(value: Json) -> Json:
-    return _record(
-        value,
+_SHAPES: Final[dict[str, tuple[dict[str, _Read], dict[str, _Read]]]] = {
+    "current_location": ({"longitude": _degrees(180.0), "latitude": _degrees(90.0)}, {}),
+    "facebook": ({}, {"id": _words, "likes": _likes, "num_friends": _count}),
+    "twitter": (
         {},
-        id=_whole,
-        screen_name=_words,
-        followers_count=_count,
-        friends_count=_count,
-        statuses_count=_count,
-    )
-
-
-def _token(value: Json) -> Json:
-    return _record(value, {"app_id": _words, "token": _push_token}, device_id=_device)
-
-
-_SHAPES: Final[dict[str, Callable[[Json], Json]]] = {
-    "current_location": _location,
-    "facebook": _facebook,
-    "twitter": _twitter,
-    "push_tokens": lambda value: _records(value, _token),
+        {
+            "id": _whole,
+            "screen_name": _words,
+            "followers_count": _count,
+            "friends_count": _count,
+            "statuses_count": _count,
+        },
+    ),
+    "push_tokens": ({"app_id": _words, "token": _push_token}, {"device_id": _device}),
 }
+"""Required and optional keys of each object field, with the function that reads each value."""
 
 SHAPED_FIELDS: Final = tuple(_SHAPES)
 """The profile fields whose values are objects of a given shape."""

@@ -198,14 +198,14 @@ def field_rules(
     return tuple(rules)
 
 
-def broken(rule: Rule, value: object) -> bool:
-    """Whether a value breaks a rule; the reference for the checks of whole columns."""
-    return value is not None and not _TESTS[rule.test](value, rule.argument)
-
-
 def first_broken_rule(rules: Sequence[Rule], value: object) -> str | None:
-    """The code of the first rule that a value breaks; None if it breaks none."""
-    return next((rule.code for rule in rules if broken(rule, value)), None)
+    """The code of the first rule that a value breaks; None if it breaks none.
+
+    This is the reference for the checks of whole columns.
+    """
+    if value is None:
+        return None
+    return next((rule.code for rule in rules if not _TESTS[rule.test](value, rule.argument)), None)
 
 
 def _between(value: Any, argument: tuple[Any, Any]) -> bool:  # noqa: ANN401 - any ordered type
