@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from braze_pipeline.settings.section import CHOICE, Expected, PositiveInt, Seconds, Section, Slug
+from braze_pipeline.settings.sources import LocalFile
 
 VariableName = Annotated[
     str,
@@ -50,7 +50,7 @@ class KnownUsers(Section):
     """`lookup` asks Braze (`/users/export/ids`) for users new to the ledger, `list` reads a file,
     `assume` treats every user as known, `none` treats nobody as known until you import an
     export."""
-    file: Path | None = None
+    file: LocalFile = None
     """For `list`: a CSV or Parquet file with a column `user_id`, relative to this file."""
     resend_days: Annotated[int, Field(ge=1)] = 7
     """Users not confirmed in Braze are re-sent in full after this many days."""

@@ -32,15 +32,15 @@ def _only_files(value: object) -> object:
     return value or None
 
 
-SourceFile = Annotated[Path | None, BeforeValidator(_only_files)]
+LocalFile = Annotated[Path | None, BeforeValidator(_only_files)]
 
 
 class SourceConfig(Section):
     """Where to read a source table, if not from the default folder."""
 
-    path: SourceFile = None
+    path: LocalFile = None
     """A Parquet file, a CSV file with a header, or a folder of Parquet files."""
-    database: SourceFile = None
+    database: LocalFile = None
     """A DuckDB file to read instead; also needs `relation`."""
     relation: str | None = None
     """The table or view in `database` (`name` or `schema.name`)."""

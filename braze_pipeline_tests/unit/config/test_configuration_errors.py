@@ -143,6 +143,11 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
             "end_date",
             "before the `start_date`, 2020-01-01",
         ),
+        (
+            document(destination=DESTINATION + "known_users: {source: list, file: ''}"),
+            "known_users",
+            "needs `file`",
+        ),
         (document(more="schedule: {at: 3:30}"), "schedule", "HH:MM in quotes"),
         (
             document(destination=DESTINATION + "owners: [crm team]"),
@@ -165,6 +170,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         (document(template="default_region: AN"), "default_region", "not the code of"),
         (document(template='default_region: ""'), "default_region", "not the code of"),
         (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
+        (document(template="restricted_pii:"), "restricted_pii", "valid boolean"),
         (document(template="attributes_sql: other.sql"), "attributes_sql", "There is no file"),
         (
             document(template="recipient_groups: [{name: g, where: 'true', attributes: [email]}]"),
@@ -220,6 +226,12 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         more="time_zone: Nowhere",
     )
     with pytest.raises(ConfigurationError, match="3 problems"):
+        load(tmp_path, text)
+
+
+def test_a_value_that_fits_neither_of_two_forms_is_one_problem(tmp_path: Path) -> None:
+    text = document(attributes="- {column: a, as: Tier, type: string, on_leave: keap}")
+    with pytest.raises(ConfigurationError, match=r"(?s)one problem:.*Did you mean 'keep'"):
         load(tmp_path, text)
 
 
@@ -335,6 +347,7 @@ def test_a_secret_cannot_be_copied_into_the_configuration(
     text = document(destination=DESTINATION + 'description: "{{ env.BRAZE_API_KEY }}"\n')
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, 'env.')}: destination.description: " in str(caught.value)
     assert "api_key_env: BRAZE_API_KEY" in str(caught.value)
     assert "planted-key" not in str(caught.value)
 
