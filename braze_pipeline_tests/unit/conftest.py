@@ -1,4 +1,4 @@
-"""A connection as the pipeline's are, and worlds around a plan."""
+"""A connection prepared like the pipeline's, and worlds around a plan."""
 
 from __future__ import annotations
 

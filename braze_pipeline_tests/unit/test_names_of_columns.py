@@ -1,4 +1,4 @@
-"""Whatever a brand calls its columns, its own values go out and nobody else's."""
+"""Whatever a brand calls its columns, exactly their values are sent."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ TAKEN = {
 }  # fmt: skip
 
 NASTY = [
-    # our own words, here or in an earlier version
+    # names that the pipeline uses, now or in an earlier version
     "groups", "GROUPS", "left_out_by", "audience_id", "rowid", "as_of", "user_id", "held", "rows",
     "attributes", "audience", "customer_attributes", "given", "name", "item", "n", "k", "a", "b",
     "c", "p", "s", "l", "q", "m", "day", "t0", "v0", "v1", "e0", "e1", "r0", "h0", "n0", "c0", "o0",
     "rid", "value", "number", "code", "raw", "params", "problem", "_as_of", "memory", "main",
-    # words of SQL
+    # SQL keywords
     "select", "from", "order", "as", "*", "table", "null", "true", "end", "struct_extract",
-    # signs
+    # punctuation
     '"', "'", '"; DROP TABLE x; --', "a.b", "a b", " a ", "\n", "$as_of", "?", "{}", "%s", "\\",
     "-- a", "/*", "a\u0000b".replace("\u0000", ""), "\u212a", "stra\u00dfe", "STRASSE", "\u0130",
     "\u00e9", "e\u0301", "\u00c9", "ÄÖ", "äö", "名前", "\U0001f600", "\u202ea",
@@ -52,7 +52,7 @@ NASTY = [
 
 
 def folded(name: str) -> str:
-    """As DuckDB compares names: only the case of ASCII letters does not count."""
+    """A name as DuckDB compares it: only the case of ASCII letters is ignored."""
     return "".join(sign.lower() if sign.isascii() else sign for sign in name)
 
 
@@ -65,13 +65,13 @@ some_types = st.sampled_from(["string", "array", "object", "integer"])
 
 
 def value(customer: str, number: int, kind: str) -> Any:
-    """A value that no other customer, column or table of ours has."""
+    """A value that no other customer, column or table has."""
     text = f"{customer}-{number}"
     return {
         "string": text,
-        # With something twice, so that the last of the equals has to be found.
+        # One item is there twice, so that the last of the duplicates has to be found.
         "array": [text, "b", text],
-        # With what tables of ours have, so that a qualified name could be one of its fields.
+        # With the pipeline's own column names, so that a qualified name could be one of its fields.
         "object": {"customer_id": text, "groups": "all", "left_out_by": "x", "x": text},
         "integer": int(customer) * 1000 + number,
     }[kind]
@@ -127,14 +127,14 @@ def campaign(names: Sequence[str], kinds: Sequence[str], sql: Path) -> TemplateS
 
 
 def planned(names: Sequence[str], kinds: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """From the brand's SQL to the objects of the plan, by user."""
+    """Run the brand's SQL up to the plan; return the plan's objects by user."""
     sql = folder / "mine.sql"
     sql.write_text(sql_of(names, kinds), encoding="utf-8")
     t = campaign(names, kinds, sql)
     warehouse = Warehouse(folder / "w.duckdb")
     with warehouse.connect() as con:
         SHOP.attach(con)
-        # Twice, so that the second run finds the tables of the first.
+        # Run twice, so that the second run finds the tables of the first.
         for _ in range(2):
             build(con, t, DAY)
             build_audience(con, t, DAY)
@@ -182,7 +182,7 @@ def test_every_column_is_sent_with_its_own_values_whatever_its_name(
         (["straße", "STRASSE", "ä", "Ä", "\u212a"], ["string"] * 5),
     ],
 )
-def test_names_of_tables_and_columns_of_ours_are_free_for_a_brand(
+def test_a_brand_may_use_the_names_of_the_pipelines_own_tables_and_columns(
     tmp_path: Path, names: list[str], kinds: list[str]
 ) -> None:
     found = planned(names, kinds, tmp_path)
@@ -194,7 +194,7 @@ def test_names_of_tables_and_columns_of_ours_are_free_for_a_brand(
 
 
 @pytest.mark.parametrize("name", ["__as_of", "__AS_OF", "__groups", "__anything"])
-def test_names_with_two_underscores_in_front_are_ours_and_refused(
+def test_names_that_begin_with_two_underscores_are_reserved_and_refused(
     tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="two underscores") as caught:
@@ -204,7 +204,7 @@ def test_names_with_two_underscores_in_front_are_ours_and_refused(
 
 
 @pytest.mark.parametrize("second", ["tier", "TIER"])
-def test_two_columns_of_one_name_are_refused(
+def test_two_columns_with_the_same_name_are_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, second: str
 ) -> None:
     SHOP.attach(con)

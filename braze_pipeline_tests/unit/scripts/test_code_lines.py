@@ -39,7 +39,7 @@ def package(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_only_code_is_counted_and_a_room_has_its_share(
+def test_only_code_is_counted_and_each_room_shows_its_share(
     package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(package, 6) == 0
