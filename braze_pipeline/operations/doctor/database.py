@@ -40,7 +40,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
         return [ok("database", f"{path} does not exist yet; the first run creates it.")]
     try:
         with replace(warehouse, lock_wait=_WAIT_SECONDS).connect(read_only=True) as con:
-            created = any(schema.found(con) for schema in DATABASE)
+            created = any(schema.stored_version(con) for schema in DATABASE)
             found = [
                 ok("database", f"{path} opens."),
                 *(
@@ -48,7 +48,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
                     for schema in DATABASE
                 ),
             ]
-            if 0 < LEDGER.found(con) <= LEDGER.version:
+            if 0 < LEDGER.stored_version(con) <= LEDGER.version:
                 ledgers = {ledger_name(t): t for t in templates}
                 found += [_endpoint(con, warehouse, t) for t in ledgers.values()]
             return found

@@ -52,7 +52,7 @@ class Schema(ABC):
         return len(self.migrations)
 
     @abstractmethod
-    def found(self, con: Connection) -> int:
+    def stored_version(self, con: Connection) -> int:
         """The version of a database; 0 if it has no such tables, or they have no version yet."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Schema(ABC):
         Raises:
             NewerVersion: this version of the package does not know it.
         """
-        found = self.found(con)
+        found = self.stored_version(con)
         if found > self.version:
             raise NewerVersion(
                 f"{where} was written by a newer version of braze_pipeline: its schema "
@@ -87,7 +87,7 @@ class Schema(ABC):
         for number in range(self.refuse_newer(con, where) + 1, self.version + 1):
             con.execute(self.begin)
             try:
-                if self.found(con) < number:  # no other process was faster
+                if self.stored_version(con) < number:  # no other process was faster
                     self.migrations[number - 1](con)
                     self._write(con, number)
             except BaseException:
@@ -101,8 +101,8 @@ class DuckDBSchema(Schema):
 
     begin = "BEGIN"
 
-    def found(self, con: Connection) -> int:
-        """See ``Schema.found``."""
+    def stored_version(self, con: Connection) -> int:
+        """See ``Schema.stored_version``."""
         there = con.execute(
             "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
             "AND schema_name = ? AND table_name = 'meta'",
@@ -124,8 +124,8 @@ class SQLiteSchema(Schema):
 
     begin = "BEGIN IMMEDIATE"
 
-    def found(self, con: Connection) -> int:
-        """See ``Schema.found``."""
+    def stored_version(self, con: Connection) -> int:
+        """See ``Schema.stored_version``."""
         return int(con.execute("PRAGMA user_version").fetchone()[0])
 
     def _write(self, con: Connection, version: int) -> None:

@@ -1,4 +1,4 @@
-"""A snapshot as requests: all of its objects, in order, whatever piece of the file they lie in."""
+"""A snapshot as requests: all of its objects, in order, whichever piece of the file they are in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_object_is_in_its_request_over_all_pieces_of_the_file(
     assert {len(batch) for batch in found[:-1]} == {size}
 
 
-def test_what_has_its_answer_is_left_out(tmp_path: Path) -> None:
+def test_answered_objects_are_skipped(tmp_path: Path) -> None:
     ids = users(20)
     snapshot = write_snapshot(tmp_path / "plan.parquet", ids, size=10)
     done = {0: [(0, 10)], 1: [(2, 3), (7, 1)]}
@@ -37,7 +37,7 @@ def test_what_has_its_answer_is_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_parts_are_the_objects_they_say(tmp_path: Path) -> None:
+def test_a_part_has_the_objects_of_its_range(tmp_path: Path) -> None:
     ids = users(9)
     [whole] = batches(write_snapshot(tmp_path / "plan.parquet", ids, size=9), {})
     left, right = whole.halves()

@@ -182,7 +182,7 @@ class Campaign:
 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_neither_faults_nor_kills_lose_repeat_or_mix_up_anything(
+def test_faults_and_kills_never_lose_repeat_or_mix_up_anything(
     tmp_path: Path, seed: int, mix: str
 ) -> None:
     target = {f"u{n:05d}": profile(n, seed) for n in range(USERS)}

@@ -73,7 +73,7 @@ def test_every_user_of_a_plan_is_accepted_once(tmp_path: Path) -> None:
         assert not sandbox.overlaps
 
 
-def test_no_log_of_a_send_holds_the_key_though_braze_repeats_it(
+def test_no_log_of_a_send_contains_the_key_even_if_braze_repeats_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     planted = "planted-key-of-letters-alone"
@@ -115,7 +115,7 @@ def test_a_refused_user_is_named_and_the_others_go_through(tmp_path: Path) -> No
         if kind not in {FaultKind.SLOW, FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN}
     ],
 )
-def test_no_odd_answer_loses_a_user_or_counts_one_wrongly(tmp_path: Path, kind: FaultKind) -> None:
+def test_no_unusual_answer_loses_or_miscounts_a_user(tmp_path: Path, kind: FaultKind) -> None:
     ids = users(150)
     with Sandbox(users=ids) as sandbox:
         sandbox.script([Fault(kind=kind, seconds=0.1), Fault(kind=kind, seconds=0.1)])
@@ -129,7 +129,7 @@ def test_no_odd_answer_loses_a_user_or_counts_one_wrongly(tmp_path: Path, kind: 
         assert not sandbox.overlaps
 
 
-def test_an_invalid_key_stops_the_run_and_shows_nowhere(tmp_path: Path) -> None:
+def test_an_invalid_key_stops_the_run_and_is_never_shown(tmp_path: Path) -> None:
     ids = users(1000)
     planted = "planted-key-of-letters-alone"
     with Sandbox(users=ids, api_key="another") as sandbox:
@@ -141,7 +141,7 @@ def test_an_invalid_key_stops_the_run_and_shows_nowhere(tmp_path: Path) -> None:
     assert planted.encode() not in (tmp_path / "journal.sqlite").read_bytes()
 
 
-def test_a_passing_401_is_asked_about_once_more(tmp_path: Path) -> None:
+def test_a_transient_401_is_retried_once(tmp_path: Path) -> None:
     ids = users(75)
     with Sandbox(users=ids) as sandbox:
         sandbox.script([FaultKind.UNAUTHORIZED])
@@ -159,7 +159,7 @@ def test_a_missing_permission_stops_the_run(tmp_path: Path) -> None:
     assert result.accepted_users == 0
 
 
-def test_an_endpoint_that_is_not_there_ends_the_run_soon(tmp_path: Path) -> None:
+def test_an_unreachable_endpoint_ends_the_run_soon(tmp_path: Path) -> None:
     result = send(
         tmp_path, "http://127.0.0.1:9", users(300), retry_budget_seconds=0.5, connect_timeout=0.5
     )
@@ -180,7 +180,7 @@ def once_under_way(sandbox: Sandbox, act: Callable[[], None]) -> threading.Threa
     return thread
 
 
-def test_braze_down_in_the_middle_ends_cleanly_and_a_rerun_goes_on(tmp_path: Path) -> None:
+def test_an_outage_of_braze_ends_the_send_cleanly_and_a_rerun_resumes(tmp_path: Path) -> None:
     ids = users(3000)
     sandbox = Sandbox(users=ids, latency=0.05)
     with sandbox:
@@ -207,7 +207,7 @@ def test_a_stop_drains_and_leaves_the_rest_for_a_rerun(tmp_path: Path) -> None:
         assert {sandbox.objects_sent(user) for user in ids} == {1}
 
 
-def test_the_limit_is_kept_so_that_braze_need_not_throttle(tmp_path: Path) -> None:
+def test_the_rate_limit_is_kept_so_that_braze_does_not_throttle(tmp_path: Path) -> None:
     ids = users(1500)
     with Sandbox(users=ids, limits=Limits(requests=12, seconds=0.5)) as sandbox:
         result = send(
@@ -217,7 +217,7 @@ def test_the_limit_is_kept_so_that_braze_need_not_throttle(tmp_path: Path) -> No
     assert result.retries.get("429", 0) == 0
 
 
-def test_when_braze_throttles_all_wait_and_none_fails(tmp_path: Path) -> None:
+def test_when_braze_throttles_all_requests_wait_and_none_fails(tmp_path: Path) -> None:
     ids = users(1500)
     with Sandbox(users=ids, limits=Limits(requests=5, seconds=0.5)) as sandbox:
         result = send(tmp_path, sandbox.endpoint, ids)
@@ -243,7 +243,7 @@ def test_random_faults_lose_nobody(tmp_path: Path) -> None:
         assert not sandbox.overlaps
 
 
-def test_a_server_that_is_not_braze_is_reports_apart(tmp_path: Path) -> None:
+def test_a_server_that_is_not_braze_is_reported_as_such(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         result = send(tmp_path, f"{sandbox.endpoint}/elsewhere", users(10))
     assert isinstance(result.stopped_by, WrongInstance)
@@ -260,7 +260,7 @@ def test_when_braze_refuses_everybody_the_run_stops(tmp_path: Path) -> None:
     assert result.not_attempted_users > 0
 
 
-def test_answers_that_never_end_are_no_answers_and_are_retried_like_them(tmp_path: Path) -> None:
+def test_an_answer_that_never_ends_counts_as_no_answer_and_is_retried(tmp_path: Path) -> None:
     def drip(answer: bytes) -> Iterator[bytes]:
         for byte in answer:
             time.sleep(0.05)
@@ -294,7 +294,7 @@ class _SmallDisk(Journal):
         return con
 
 
-def test_a_full_disk_ends_the_send_and_a_rerun_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_send_and_a_rerun_resumes(tmp_path: Path) -> None:
     ids = users(900)
     snapshot = write_snapshot(tmp_path / "plan.parquet", ids, size=1)
     Journal(tmp_path / "journal.sqlite")
@@ -327,7 +327,7 @@ def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_progress_is_reports_and_ends_with_everybody(tmp_path: Path) -> None:
+def test_progress_is_reported_and_ends_with_all_users(tmp_path: Path) -> None:
     ids = users(600)
     reports: list[SendProgress] = []
     with Sandbox(users=ids) as sandbox:

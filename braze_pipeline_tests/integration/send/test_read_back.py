@@ -37,7 +37,7 @@ def sent_and_read(folder: Path, sandbox: Sandbox, ids: list[str]) -> ReadBack:
         client.close()
 
 
-def test_what_braze_took_agrees(tmp_path: Path) -> None:
+def test_what_braze_accepted_agrees(tmp_path: Path) -> None:
     ids = users(100)
     with Sandbox(users=ids) as sandbox:
         found = sent_and_read(tmp_path, sandbox, ids)
@@ -45,7 +45,7 @@ def test_what_braze_took_agrees(tmp_path: Path) -> None:
     assert found.compared == 50
 
 
-def test_what_braze_dropped_in_silence_is_named(tmp_path: Path) -> None:
+def test_attributes_that_braze_silently_dropped_are_named(tmp_path: Path) -> None:
     ids = users(10)
     with Sandbox(users=ids) as sandbox:
         sandbox.define_attribute("Visits", DataType.STRING, blocklisted=True)
@@ -54,7 +54,7 @@ def test_what_braze_dropped_in_silence_is_named(tmp_path: Path) -> None:
     assert "Visits (10)" in found.sentence()
 
 
-def test_refused_users_and_users_braze_has_not_are_left_out(tmp_path: Path) -> None:
+def test_refused_and_unknown_users_are_not_compared(tmp_path: Path) -> None:
     ids = users(10)
     with Sandbox(users=ids[:8]) as sandbox:
         sandbox.refuse(ids[0], "blocked")
@@ -63,7 +63,7 @@ def test_refused_users_and_users_braze_has_not_are_left_out(tmp_path: Path) -> N
     assert found.compared == 7
 
 
-def test_a_time_is_the_same_in_whichever_form() -> None:
+def test_a_time_is_equal_in_every_form() -> None:
     assert same("2011-11-01", "2011-11-01T00:00:00.000Z")
     assert same("2011-11-01T10:00:00Z", "2011-11-01T11:00:00+01:00")
     assert not same("2011-11-01", "2011-11-02T00:00:00.000Z")

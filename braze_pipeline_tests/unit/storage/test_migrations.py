@@ -1,4 +1,4 @@
-"""Everything that lasts has a version, and is brought to this one or refused."""
+"""All stored data has a version, and is upgraded to the current one or refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tables(schema: Schema, con: Connection) -> set[str]:
 
 def test_an_upgrade_is_done_once(schema: Schema, con: Connection) -> None:
     schema.upgrade(con, "file")
-    assert schema.found(con) == schema.version > 0
+    assert schema.stored_version(con) == schema.version > 0
     assert tables(schema, con)
     schema.upgrade(con, "file")
 
@@ -79,7 +79,7 @@ def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_state(
     later = replace(schema, migrations=(*schema.migrations, second, breaks))
     with pytest.raises(ZeroDivisionError):
         later.upgrade(con, "file")
-    assert later.found(con) == schema.version + 1
+    assert later.stored_version(con) == schema.version + 1
     assert tables(schema, con) - before == {"second"}
 
 
@@ -93,13 +93,11 @@ def test_a_newer_version_is_refused_by_name_and_number(schema: Schema, con: Conn
         f"some.file was written by a newer version of braze_pipeline: its schema '{schema.name}' "
         f"has version {schema.version + 1}; this one knows version {schema.version}."
     )
-    assert (tables(schema, con), schema.found(con)) == (before, schema.version + 1)
+    assert (tables(schema, con), schema.stored_version(con)) == (before, schema.version + 1)
 
 
 @pytest.mark.parametrize("name", [schema.name for schema in DATABASE])
-def test_a_newer_database_is_refused_before_anything_is_done_with_it(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_newer_database_is_refused_before_anything_is_changed(tmp_path: Path, name: str) -> None:
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
     with warehouse.connect() as con:
         con.execute(f"UPDATE {name}.meta SET schema_version = 99")

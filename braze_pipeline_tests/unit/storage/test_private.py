@@ -1,4 +1,4 @@
-"""What the pipeline writes is readable for its owner alone, whatever the umask."""
+"""Only the owner can read what the pipeline writes, whatever the umask."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_journal_actions_lock_and_records_are_private(tmp_path: Path) -> None:
     recorder.close()
 
 
-def test_what_an_earlier_version_left_readable_is_tightened_when_it_is_opened(
+def test_files_that_an_earlier_version_left_readable_become_private_when_opened(
     tmp_path: Path,
 ) -> None:
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
@@ -75,13 +75,13 @@ def test_what_an_earlier_version_left_readable_is_tightened_when_it_is_opened(
         assert loose(tmp_path) == {}
 
 
-def test_a_folder_of_the_brand_keeps_its_rights(tmp_path: Path) -> None:
+def test_a_folder_of_the_brand_keeps_its_permissions(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with Warehouse(tmp_path / "warehouse.duckdb").connect():
         assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
-def test_what_is_made_is_private_until_the_last_of_several_threads_is_done(tmp_path: Path) -> None:
+def test_new_files_are_private_until_the_last_of_several_threads_is_done(tmp_path: Path) -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:

@@ -1,4 +1,4 @@
-"""What DuckDB lacks becomes an error that says what to mend."""
+"""A lack of memory or disk becomes an error that says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GREEDY = (
 )
 
 
-def test_a_statement_beyond_the_memory_says_how_much_there_was(tmp_path: Path) -> None:
+def test_out_of_memory_says_how_much_there_was(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
 
     def greedy() -> None:
@@ -32,7 +32,7 @@ def test_a_statement_beyond_the_memory_says_how_much_there_was(tmp_path: Path) -
         assert ("lists",) not in names
 
 
-def test_temporary_files_that_take_all_they_may_are_a_full_disk(tmp_path: Path) -> None:
+def test_temporary_files_at_their_limit_count_as_a_full_disk(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
         con.execute("SET memory_limit = '40MB'; SET max_temp_directory_size = '1MB'")
         with pytest.raises(duckdb.Error) as found:
@@ -43,7 +43,7 @@ def test_temporary_files_that_take_all_they_may_are_a_full_disk(tmp_path: Path) 
     assert "warehouse.duckdb" in full.what
 
 
-def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     file = tmp_path / "warehouse.duckdb"
     file.write_text("customer_id,email\n1,a@example.com\n" * 99, encoding="utf-8")
     with pytest.raises(LedgerError, match=r"warehouse\.duckdb"), Warehouse(file).connect():
