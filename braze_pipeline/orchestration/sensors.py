@@ -146,7 +146,7 @@ def _notify(
     ui = environ.get(UI_VARIABLE, "").strip() or None
 
     def composed(message: Message) -> Notification:
-        return compose(message, facts=facts_for(message.action.template, watch.templates), ui=ui)
+        return compose(message, facts=_facts_for(message.action.template, watch.templates), ui=ui)
 
     delivery = deliver(outbox, channels_from(environ), compose=composed, now=clock)
     for problem in delivery.problems:
@@ -160,7 +160,7 @@ def _notify(
     ] + [TickEvent(text=f"notification waits ({one})", run_id=None) for one in delivery.problems]
 
 
-def facts_for(template: str, templates: Sequence[TemplateSettings]) -> dict[str, str]:
+def _facts_for(template: str, templates: Sequence[TemplateSettings]) -> dict[str, str]:
     """The files and variables of a template, which an action's steps mention."""
     for t in templates:
         if t.name == template:
