@@ -15,7 +15,8 @@ from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import destinations
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
-from braze_pipeline.operations.ledger_commands import forget_user, show_user
+from braze_pipeline.operations.forget import forget_user
+from braze_pipeline.operations.ledger_commands import show_user
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.send import between_sends
 

@@ -1,4 +1,4 @@
-"""One user of the ledgers: what Braze acknowledged of it, and its removal."""
+"""One user of the ledgers: what Braze acknowledged about them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
+from braze_pipeline.ledger.ledger import CURRENT, Ledger
 from braze_pipeline.settings import ValueType
 
 if TYPE_CHECKING:
@@ -119,19 +119,3 @@ def _by_template(ledger: Ledger, user_id: str) -> tuple[dict[str, date], bool]:
             evaluated[state.template] = newest
         unconfirmed = unconfirmed or bool(unproven)
     return evaluated, unconfirmed
-
-
-def forget_user(ledger: Ledger, user_id: str) -> dict[str, int]:
-    """Remove a user; the rows removed, by table. Plans made before are outdated if there were any.
-
-    The tables that belong to plans have the users of all ledgers: call it for each of these.
-    """
-    removed = {
-        table: count(ledger.con, f"DELETE FROM {table} WHERE user_id = ?", [user_id])
-        for table in (
-            ledger.users_table, "ledger.refused", "ledger.in_doubt", "ledger.pending_watermarks",
-        )
-    }  # fmt: skip
-    if removed[ledger.users_table]:
-        ledger.record_change("forget", None)
-    return removed

@@ -11,6 +11,7 @@ import pytest
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations import ledger_commands
+from braze_pipeline.operations.forget import CUSTOMER_COLUMNS, USER_COLUMNS, forget_user
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -19,7 +20,7 @@ Make = Callable[..., World]
 T = template(attribute("email", is_field=True), attribute("Spend", ValueType.FLOAT), known="none")
 
 
-def test_show_tells_value_day_time_run_and_standing(world: Make) -> None:
+def test_show_has_value_day_run_and_whether_the_user_is_confirmed(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"email": "ana@example.com", "Spend": 1.0}})
     w.run(day(1))
@@ -35,7 +36,7 @@ def test_show_tells_value_day_time_run_and_standing(world: Make) -> None:
     assert ledger_commands.show_user(w.con, w.warehouse, "nobody") == []
 
 
-def test_show_tells_what_braze_refused(world: Make) -> None:
+def test_show_has_what_braze_refused(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Spend": 1.0}})
     w.run(day(1))
@@ -135,7 +136,7 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     w.run(day(2))
     w.profiles(day(3), {**rows, "a": {"email": "ana3@example.com"}})
     pending = w.plan(day(3))
-    removed = ledger_commands.forget_user(w.con, w.warehouse, [T], "a")
+    removed = forget_user(w.con, w.warehouse, [T], "a")
     assert removed["snapshots"] == 3
     assert ledger_commands.show_user(w.con, w.warehouse, "a") == []
     left = []
@@ -150,6 +151,26 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
         stored_plans.check_sendable(w.con, w.warehouse, T, pending.plan_id)
     w.profiles(day(4), {"b": {"Spend": 1.0}})
     assert w.plan(day(4)).planned_users == 0
+
+
+def test_a_table_added_later_forgets_users_too(world: Make) -> None:
+    w = world(T, "a b")
+    w.con.execute("CREATE TABLE records.added_later (user_id VARCHAR, note VARCHAR)")
+    w.con.execute("INSERT INTO records.added_later VALUES ('a', 'x'), ('b', 'y')")
+    assert forget_user(w.con, w.warehouse, [T], "a") == {"records.added_later": 1}
+    assert w.con.execute("SELECT user_id FROM records.added_later").fetchall() == [("b",)]
+
+
+def test_no_table_names_a_person_in_a_column_that_forget_does_not_know(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"Spend": 1.0}})
+    w.run(day(1))
+    people = w.con.execute(
+        "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal "
+        "AND regexp_matches(column_name, 'user|customer|external_id|braze_id|person') "
+        "AND data_type = 'VARCHAR'"
+    ).fetchall()
+    assert {name for (name,) in people} == {*USER_COLUMNS, *CUSTOMER_COLUMNS}
 
 
 def test_what_braze_refused_can_be_released(world: Make) -> None:

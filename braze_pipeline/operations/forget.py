@@ -1,0 +1,136 @@
+"""Removing a user everywhere, as a deletion request asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.ledger import watermarks
+from braze_pipeline.ledger.apply import open_all
+from braze_pipeline.ledger.ledger import count, transaction
+from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
+from braze_pipeline.profiles.cache import forget_values
+from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.storage.partitions import columns_of
+from braze_pipeline.storage.warehouse import literal, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+USER_COLUMNS: Final = ("user_id", "__user_id")
+CUSTOMER_COLUMNS: Final = (CUSTOMER, "__customer_id")
+"""What every table calls the columns that name a person. A table that has one is cleaned, so that
+a new table cannot be missed; a test makes sure that there is no other name."""
+
+_PLACES: Final = """
+SELECT schema_name, table_name, list(column_name)
+FROM duckdb_columns()
+SEMI JOIN (SELECT table_oid FROM duckdb_tables() WHERE NOT temporary) USING (table_oid)
+WHERE database_name = current_database() AND list_contains($schemas::VARCHAR[], schema_name)
+  AND list_contains($columns::VARCHAR[], column_name)
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+def forget_user(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    templates: Sequence[TemplateSettings],
+    user_id: str,
+) -> dict[str, int]:
+    """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
+
+    The places are the ledgers, the day tables of the given templates, the records and the cache of
+    normalised values. Snapshots with the user are deleted, and their plans can no longer be sent:
+    hold the locks of all destinations that have a ledger here (``between_sends``).
+    The source tables belong to the brand: a customer who stays there comes back with the next run.
+    Removing the user from Braze (``/users/delete``) is not part of this either.
+    """
+    ledgers = open_all(con, warehouse)
+    removed: Counter[str] = Counter()
+    removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
+    customers = sorted({user_id} | _customers(con, templates, user_id))
+    removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))
+    schemas = {"ledger", "records", *(t.db_schema for t in templates)}
+    places = con.execute(
+        _PLACES, {"schemas": sorted(schemas), "columns": [*USER_COLUMNS, *CUSTOMER_COLUMNS]}
+    ).fetchall()
+    with transaction(con):
+        for schema, table, columns in places:
+            names_them = " OR ".join(
+                f"list_contains(?::VARCHAR[], {quote(column)}::VARCHAR)" for column in columns
+            )
+            removed[f"{schema}.{table}"] += count(
+                con,
+                f"DELETE FROM {quote(schema)}.{quote(table)} WHERE {names_them}",
+                [[user_id] if column in USER_COLUMNS else customers for column in columns],
+            )
+        for ledger in ledgers:
+            if removed[ledger.users_table.replace('"', "")]:
+                ledger.record_change("forget", None)
+    con.execute("CHECKPOINT")
+    return {place: rows for place, rows in removed.items() if rows}
+
+
+def _customers(
+    con: duckdb.DuckDBPyConnection, templates: Sequence[TemplateSettings], user_id: str
+) -> set[str]:
+    """The customers that have this user id."""
+    found: set[str] = set()
+    for t in templates:
+        for table, customer, user in (
+            ("profiles", "__customer_id", "__user_id"),
+            ("customer_attributes", CUSTOMER, t.identifier_column),
+        ):
+            if columns_of(con, t, table):
+                rows = con.execute(
+                    f"SELECT DISTINCT {quote(customer)}::VARCHAR FROM {t.table(table)} "
+                    f"WHERE {quote(user)}::VARCHAR = ? AND {quote(customer)} IS NOT NULL",
+                    [user_id],
+                ).fetchall()
+                found |= {name for (name,) in rows}
+    return found
+
+
+def _raw_values(
+    con: duckdb.DuckDBPyConnection,
+    templates: Sequence[TemplateSettings],
+    customers: Sequence[str],
+) -> Collection[str]:
+    """The customers' values as the sources have them: what the cache goes by."""
+    raw: set[str] = set()
+    for t in templates:
+        if columns_of(con, t, "customer_attributes"):
+            rows = con.execute(
+                f"SELECT COLUMNS(*)::VARCHAR FROM {t.table('customer_attributes')} "
+                f"WHERE list_contains(?::VARCHAR[], {CUSTOMER}::VARCHAR)",
+                [customers],
+            ).fetchall()
+            raw |= {value for row in rows for value in row if value is not None}
+    return raw
+
+
+def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user_id: str) -> int:
+    sending = con.execute("SELECT plan_id FROM records.plans WHERE status = 'sending'").fetchall()
+    deleted = 0
+    for path in sorted(warehouse.snapshots.glob("*.parquet")):
+        source = f"read_parquet({literal(str(path))})"
+        if not count(con, f"SELECT count(*) FROM {source} WHERE __user_id = ?", [user_id]):
+            continue
+        if (path.stem,) in sending:
+            log.warning("plan %s is abandoned: it has a user to be forgotten", path.stem)
+        path.unlink()
+        con.execute(
+            "UPDATE records.plans SET status = 'forgotten' WHERE plan_id = ? AND status <> 'sent'",
+            [path.stem],
+        )
+        watermarks.drop_pending(con, [path.stem])
+        deleted += 1
+    return deleted
