@@ -1,8 +1,9 @@
-"""What an attribute costs in data points, for contracts that bill them.
+"""The cost of an attribute in data points, for contracts that bill them.
 
-Source: Braze docs, "Data points (Legacy)": each attribute set counts one, whether or not it
-changed; an array set whole counts one; an object one a key; an array of objects one a key of each
-object; null counts one. Some profile fields, and some keys of others, are not billable.
+Source: Braze docs, "Data points (Legacy)": each attribute that is set counts as one, whether or not
+it changed. An array that is set as a whole counts as one, an object as one per key, an array of
+objects as one per key of each object, null as one. Some profile fields, and some keys of others,
+are not billable.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def free_keys(name: str, *, is_field: bool) -> tuple[str, ...]:
 def counts_keys(name: str, type_: ValueType, *, is_field: bool) -> bool:
     """Whether the cost depends on the value: nested custom attributes are billed by key.
 
-    A nested profile field is one field (``current_location``: the most recent location), unless
-    the docs count its keys apart.
+    A nested profile field counts as one field (``current_location``: the most recent location),
+    unless the docs count its keys separately.
     """
     if is_field:
         return bool(free_keys(name, is_field=True))

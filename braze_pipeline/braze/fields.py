@@ -37,12 +37,12 @@ class ProfileField:
         type: The type of its values.
         rule: What a value must be, in words; for a field that cannot be set, why not.
         access: What Braze does with it: ``settable``; ``excluded`` (settable, but never in an
-            object that names its user by external_id or braze_id, as ours do); ``read_only``;
+            object that identifies its user by external_id or braze_id, as ours do); ``read_only``;
             ``export_only``; ``refused`` (Braze rejects the object).
-        identifier: Whether it can name the user of an object.
-        consent: Whether it is a subscription state: consent belongs to Braze and is never sent.
+        identifier: Whether it can identify the user of an object.
+        consent: Whether it is a subscription state. Braze owns consent; it is never sent.
         pii: Whether values are personal data unless the template says otherwise.
-        billable: Whether setting it counts as a data point. What the docs do not list counts.
+        billable: Whether setting it counts as a data point. Fields that the docs do not list count.
         free_keys: Keys of an object field that do not count.
         allowed: The accepted values, where they can be listed.
         pattern: A regular expression (RE2 and Python) that a value matches in full.
@@ -51,8 +51,8 @@ class ProfileField:
     """
 
     name: str
-    type: ValueType
     rule: str
+    type: ValueType = ValueType.STRING
     access: Access = "settable"
     identifier: bool = False
     consent: bool = False
@@ -67,7 +67,7 @@ class ProfileField:
 
     @property
     def settable(self) -> bool:
-        """Whether Braze takes a value for it."""
+        """Whether Braze accepts a value for it."""
         return self.access == "settable"
 
     @property
@@ -83,7 +83,6 @@ _TIME_RULE = "ISO 8601, sent in UTC; years 1 to 3000"
 def _text(name: str, rule: str = "text") -> ProfileField:
     return ProfileField(
         name=name,
-        type=ValueType.STRING,
         rule=f"{rule} of at most {limits.MAX_STRING} characters, no control characters",
         max_chars=limits.MAX_STRING,
     )
@@ -92,12 +91,20 @@ def _text(name: str, rule: str = "text") -> ProfileField:
 def _state(name: str) -> ProfileField:
     return ProfileField(
         name=name,
-        type=ValueType.STRING,
-        rule="consent belongs to Braze; opted_in, subscribed or unsubscribed there",
+        rule="consent belongs to Braze: opted_in, subscribed or unsubscribed",
         allowed=_SUBSCRIPTION_STATES,
         consent=True,
         pii=False,
         billable=False,
+    )
+
+
+def _tracking(name: str) -> ProfileField:
+    return ProfileField(
+        name=name,
+        type=ValueType.BOOLEAN,
+        rule="true or false; honoured for SparkPost and SendGrid",
+        pii=False,
     )
 
 
@@ -119,7 +126,6 @@ def _no(name: str, type_: ValueType, why: str, access: Access = "export_only") -
 _IDENTIFIERS = (
     ProfileField(
         name="external_id",
-        type=ValueType.STRING,
         rule=f"not empty, at most {limits.MAX_EXTERNAL_ID_BYTES} bytes; cannot be removed",
         max_bytes=limits.MAX_EXTERNAL_ID_BYTES,
         identifier=True,
@@ -140,8 +146,7 @@ _IDENTIFIERS = (
     ),
     ProfileField(
         name="braze_id",
-        type=ValueType.STRING,
-        rule="set by Braze; it can name a user, but not be changed",
+        rule="set by Braze; it can identify a user, but cannot be changed",
         access="read_only",
         identifier=True,
         billable=False,
@@ -155,14 +160,12 @@ _SETTABLE = (
     _text("home_city"),
     ProfileField(
         name="email",
-        type=ValueType.STRING,
-        rule="a valid e-mail address in lower case; Braze rejects the whole object for a bad one",
+        rule="a valid e-mail address in lower case; Braze rejects the whole object otherwise",
         max_chars=254,
         page=TRACK_PAGE,
     ),
     ProfileField(
         name="phone",
-        type=ValueType.STRING,
         rule="E.164: + and at most 15 digits; national numbers get the customer's country",
         pattern=r"\+[1-9][0-9]{5,14}",
     ),
@@ -174,25 +177,21 @@ _SETTABLE = (
     ),
     ProfileField(
         name="gender",
-        type=ValueType.STRING,
         rule="M, F, O (other), N (not applicable) or P (prefers not to say)",
         allowed=("M", "F", "O", "N", "P"),
     ),
     ProfileField(
         name="country",
-        type=ValueType.STRING,
         rule="ISO 3166-1 alpha-2, upper case; setting it stops the SDK's own detection",
         pattern=r"[A-Z]{2}",
     ),
     ProfileField(
         name="language",
-        type=ValueType.STRING,
         rule="ISO 639-1, lower case; setting it stops the SDK's own detection",
         pattern=r"[a-z]{2}",
     ),
     ProfileField(
         name="time_zone",
-        type=ValueType.STRING,
         rule="a name of the IANA time zone database, such as Europe/London",
         pattern=r"[A-Za-z][A-Za-z0-9_+/-]*",
     ),
@@ -203,7 +202,6 @@ _SETTABLE = (
     ),
     ProfileField(
         name="image_url",
-        type=ValueType.STRING,
         rule=f"an http or https address of at most {limits.MAX_IMAGE_URL} characters",
         pattern=r"https?://[!#-;=?-\[\]_a-z~]+",
         max_chars=limits.MAX_IMAGE_URL,
@@ -214,7 +212,7 @@ _SETTABLE = (
         name="subscription_groups",
         type=ValueType.OBJECTS,
         rule=(
-            "consent belongs to Braze, and a change would reach every user with the same e-mail "
+            "consent belongs to Braze, and a change would affect every user with the same e-mail "
             "address"
         ),
         consent=True,
@@ -222,24 +220,9 @@ _SETTABLE = (
         billable=False,
         page=TRACK_PAGE,
     ),
-    ProfileField(
-        name="email_open_tracking_disabled",
-        type=ValueType.BOOLEAN,
-        rule="true or false; honoured for SparkPost and SendGrid",
-        pii=False,
-    ),
-    ProfileField(
-        name="email_click_tracking_disabled",
-        type=ValueType.BOOLEAN,
-        rule="true or false; honoured for SparkPost and SendGrid",
-        pii=False,
-    ),
-    ProfileField(
-        name="marked_email_as_spam_at",
-        type=ValueType.TIME,
-        rule=_TIME_RULE,
-        pii=False,
-    ),
+    _tracking("email_open_tracking_disabled"),
+    _tracking("email_click_tracking_disabled"),
+    ProfileField(name="marked_email_as_spam_at", type=ValueType.TIME, rule=_TIME_RULE, pii=False),
     _session("date_of_first_session"),
     _session("date_of_last_session"),
     ProfileField(
@@ -270,7 +253,7 @@ _SETTABLE = (
 )
 
 _EXPORTED = (
-    _no("created_at", ValueType.TIME, "set by Braze when the profile is made"),
+    _no("created_at", ValueType.TIME, "set by Braze when the profile is created"),
     _no("random_bucket", ValueType.INTEGER, "drawn by Braze"),
     _no("total_revenue", ValueType.FLOAT, "summed by Braze from purchases"),
     _no("uninstalled_at", ValueType.TIME, "set by Braze when the app is uninstalled"),
@@ -294,18 +277,18 @@ FIELDS: Final[Mapping[str, ProfileField]] = MappingProxyType(
 """Every standard profile field by name, settable or not, in the order of the docs."""
 
 CONTROL_KEYS: Final = ("_update_existing_only", "_merge_objects", "push_token_import")
-"""Keys of an attributes object that steer Braze and are neither fields nor attributes."""
+"""Keys of an attributes object that control Braze; they are neither fields nor attributes."""
 
 SENDABLE: Final = tuple(name for name, field in FIELDS.items() if field.sendable)
 """The fields that a template may map a column to."""
 
 UNSENT_CONSENT: Final = ("email_subscribe", "push_subscribe")
-"""Consent that tables often hold: a template may list it; it is left out, and reported. Other
-fields that are not sendable are refused."""
+"""Consent fields that tables often contain. A template may list them: they are reported and not
+sent. Other fields that are not sendable are an error."""
 
 
 def sendable(t: TemplateSettings) -> tuple[AttributeSettings, ...]:
-    """The attributes of a template that may leave: profiles and plan go by this alone."""
+    """The attributes of a template that may be sent; profiles and plan use only these."""
     return tuple(
         attribute
         for attribute in t.attributes

@@ -58,14 +58,14 @@ def endpoint_for(name: str) -> str:
     raise ConfigurationError(
         f"Braze has no instance named {name!r}.{did_you_mean(usual, INSTANCES)}",
         fix=(
-            f"Give one of {', '.join(INSTANCES)}, or the REST endpoint that the dashboard "
+            f"Use one of {', '.join(INSTANCES)}, or the REST endpoint that the dashboard "
             "shows under Settings > APIs and Identifiers."
         ),
     )
 
 
 def normalise_endpoint(url: str) -> str:
-    """An endpoint's address in one form: case, trailing slash and default port do not matter.
+    """An endpoint's address in one form, without case, trailing slash and default port.
 
     Raises:
         ValueError: its port is not a number.
@@ -79,20 +79,20 @@ def normalise_endpoint(url: str) -> str:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Whether what is sent to an address can be read on the way: not by https, nor by loopback."""
+    """Whether requests to an address travel unencrypted: no https, and not on this machine."""
     split = urlsplit(url)
     here = split.scheme == "http" and _is_loopback(split.hostname or "")
     return split.scheme != "https" and not here
 
 
 def other_host_warning(endpoint: str) -> str:
-    """A warning where an endpoint is neither Braze's nor on this machine; else empty."""
+    """A warning if an endpoint is neither Braze's nor on this machine; else empty."""
     host = (urlsplit(endpoint).hostname or "").rstrip(".")
     if _is_loopback(host) or host.endswith(tuple(f".{domain}" for domain in DOMAINS)):
         return ""
     return (
         f"{host} is not one of Braze's hosts ({', '.join(f'*.{domain}' for domain in DOMAINS)}): "
-        "the API key and personal data go there."
+        "the API key and personal data are sent there."
     )
 
 
@@ -108,39 +108,39 @@ def validate_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
 
     Args:
         url: As it was given.
-        named: Where, for messages.
-        allow_other_host: Whether it may be neither Braze's nor on this machine.
+        named: Where it was given, for messages.
+        allow_other_host: Whether hosts other than Braze's and this machine are allowed.
 
     Raises:
-        ConfigurationError: it is no https address (plain http is for loopback only), holds a path,
-            a user or a query, is a dashboard's address, or a host's that is not allowed.
+        ConfigurationError: it is not an https address (plain http is for loopback only), contains
+            a path, user or query, is a dashboard's address, or its host is not allowed.
     """
     fix = "It looks like https://rest.iad-01.braze.com (Settings > APIs and Identifiers)."
     try:
         split, normal = urlsplit(url.strip()), normalise_endpoint(url)
     except ValueError as error:
-        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix) from error
+        raise ConfigurationError(f"{named} is not a REST endpoint.", fix=fix) from error
     if split.scheme not in {"http", "https"} or not split.hostname:
-        raise ConfigurationError(f"{named} holds no REST endpoint.", fix=fix)
+        raise ConfigurationError(f"{named} is not a REST endpoint.", fix=fix)
     if split.username or split.password or split.query or split.fragment:
         raise ConfigurationError(
-            f"{named} holds more than an address: no user, password or query belongs there.",
+            f"{named} contains more than an address: remove the user, password or query.",
             fix=fix,
         )
     if split.path.strip("/"):
-        raise ConfigurationError(f"{named} must not hold a path ({split.path}).", fix=fix)
+        raise ConfigurationError(f"{named} must not contain a path ({split.path}).", fix=fix)
     if split.hostname.startswith("dashboard"):
         raise ConfigurationError(f"{named} is the address of a dashboard.", fix=fix)
     if is_unencrypted(normal):
         raise ConfigurationError(
-            f"{named} uses plain http: the API key and personal data would travel in clear.",
+            f"{named} uses plain http: the API key and personal data would be sent unencrypted.",
             fix="Use https.",
         )
     warning = other_host_warning(normal)
     if warning and not allow_other_host:
         raise ConfigurationError(
             f"{named}: {warning}",
-            fix="Correct the address. If it is a proxy or a test server of yours, add "
+            fix="Correct the address. If it is your own proxy or test server, add "
             "`allow_other_host: true` under `destination`.",
         )
     return normal

@@ -1,6 +1,6 @@
-"""How fast requests may go out: the destination's limits, and what Braze says on the way.
+"""How fast requests may be sent: the destination's limits, and Braze's own requests to wait.
 
-One gate for all workers. When Braze throttles, all of them wait, and none fails.
+One limiter for all workers. When Braze throttles, all of them wait and none fails.
 
 Source: Braze docs, "API rate limits": 3,000 requests in 3 s where pricing has data points; others
 by contract, with an hourly limit that is reset on the clock hour.
@@ -17,21 +17,22 @@ from typing import Final
 from braze_pipeline.settings import RateLimit
 
 _BURST_SHARE: Final = 50
-"""The bucket holds one fiftieth of the window's requests: smooth enough to never surprise."""
+"""The bucket holds one fiftieth of the window's requests, so that the rate stays smooth."""
 
 HOUR: Final = 3600.0
 
 
 @dataclass
 class RateLimiter:
-    """Lets one request through at a time, at the pace that the limits allow.
+    """Lets requests pass one at a time, as fast as the limits allow.
 
-    In any window of ``limit.seconds`` at most ``limit.requests`` pass, and in any clock hour at
-    most ``limit.requests_per_hour``.
+    At most ``limit.requests`` pass in any window of ``limit.seconds``, and at most
+    ``limit.requests_per_hour`` in any clock hour.
 
     Attributes:
-        monotonic: The clock that paces, in seconds.
-        wall: The clock whose hours count, in seconds since the epoch.
+        monotonic: The clock for the rate, in seconds.
+        wall: The clock for the clock hours, in seconds since the epoch.
+        throttled_seconds: Seconds that Braze asked to wait, in total.
     """
 
     limit: RateLimit
@@ -47,19 +48,19 @@ class RateLimiter:
 
     def __post_init__(self) -> None:
         self._capacity = float(max(1, self.limit.requests // _BURST_SHARE))
-        # What the bucket holds at the start of a window comes on top of what flows in.
+        # The tokens in the bucket at the start of a window come on top of those added in it.
         self._per_second = (self.limit.requests - self._capacity + 1) / self.limit.seconds
         self._tokens = self._capacity
         self._filled_at = self.monotonic()
 
     @property
     def per_second(self) -> float:
-        """The pace in the long run, requests a second."""
+        """The long-term rate, in requests per second."""
         hourly = self.limit.requests_per_hour
         return min(self._per_second, hourly / HOUR) if hourly else self._per_second
 
     def try_acquire(self) -> float:
-        """Take a place if there is one: 0.0, or the seconds until it is worth asking again."""
+        """Pass if possible: 0.0, or else the seconds until the next attempt makes sense."""
         with self._lock:
             now = self.monotonic()
             if now < self._paused_until:
@@ -78,7 +79,7 @@ class RateLimiter:
             return 0.0
 
     def acquire(self, stop: threading.Event) -> bool:
-        """Wait for a place; False when told to stop before there was one."""
+        """Wait until a request may pass; False if ``stop`` was set first."""
         while not stop.is_set():
             wait = self.try_acquire()
             if wait <= 0:
@@ -88,7 +89,7 @@ class RateLimiter:
         return False
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for a while: Braze said so."""
+        """Let no request pass for some seconds, because Braze asked to wait."""
         with self._lock:
             now = self.monotonic()
             until = now + max(0.0, seconds)
@@ -98,7 +99,7 @@ class RateLimiter:
 
     @property
     def paused(self) -> bool:
-        """Whether Braze asked to wait, right now."""
+        """Whether requests are paused right now."""
         return self.monotonic() < self._paused_until
 
     def _hour_wait(self) -> float:

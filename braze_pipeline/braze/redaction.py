@@ -1,8 +1,8 @@
-"""The API key, held so that it does not show, and the one point where it is taken out of texts.
+"""Keeps the API key hidden, and removes it from texts.
 
-Braze echoes the key in the body of a 401 (``Invalid API key: <key>``), so every text that comes
-from Braze or from the HTTP library passes through here before anything else sees it. Loggers need
-no filter of their own: what reaches them has been here.
+Braze repeats the key in the body of a 401 (``Invalid API key: <key>``). So every text from Braze or
+from the HTTP library passes through here before anything else sees it, and loggers need no filter
+of their own.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from braze_pipeline.errors import CredentialsMissing, InvalidCredentials
 
 REDACTED: Final = "[redacted]"
 _PIECE: Final = 8
-"""So many signs of a key in a row are taken out, wherever they stand."""
+"""This many consecutive characters of a key are removed wherever they occur."""
 
 _SHORTEST_VALUE: Final = 3
-"""A value shorter than this would take common words out of a sentence."""
+"""Removing shorter values would remove common words from a sentence."""
 
 _STATES: Final = frozenset({"subscribed", "unsubscribed", "opted_in", "user_alias", "attributes"})
 _QUOTED: Final = re.compile(
@@ -33,7 +33,7 @@ _MAX_TEXT: Final = 300
 
 
 class Secret:
-    """A credential. Its text comes out of ``reveal`` only; ``repr`` and ``str`` hide it."""
+    """A credential. Only ``reveal`` gives its text; ``repr`` and ``str`` hide it."""
 
     __slots__ = ("_value",)
 
@@ -41,7 +41,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The credential itself; for the request's header and nothing else."""
+        """The credential itself; only for the request's header."""
         return self._value
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Secret:
     __str__ = __repr__
 
     def __reduce__(self) -> str:
-        """Refuse to be pickled: a pickle may be stored.
+        """Refuse to be pickled, because a pickle may be stored.
 
         Raises:
             TypeError: always.
@@ -64,28 +64,29 @@ def read_api_key(environ: Mapping[str, str], name: str) -> Secret:
 
     Raises:
         CredentialsMissing: the variable is not set, or empty.
-        InvalidCredentials: it holds what cannot be a key.
+        InvalidCredentials: its value cannot be a key.
     """
     value = environ.get(name, "").strip()
     if not value:
         raise CredentialsMissing(
             f"The environment variable {name} holds no API key.",
-            fix=f"Set {name} to a REST API key with the permission users.track "
+            fix=f"Set {name} to a REST API key with the `users.track` permission "
             "(Braze: Settings > APIs and Identifiers).",
         )
     if not value.isascii() or not value.isprintable() or " " in value:
         raise InvalidCredentials(
-            f"The environment variable {name} holds signs that no API key has.",
-            fix="Copy the key again, without quotes, spaces or line ends.",
+            f"The environment variable {name} contains characters that are not valid in an API "
+            "key.",
+            fix="Copy the key again, without quotes, spaces or line breaks.",
         )
     return Secret(value)
 
 
 class Redactor:
-    """Takes a secret out of texts, in every form in which it may come back.
+    """Removes a secret from texts, in every form in which it may come back.
 
-    Any eight signs in a row of the key, or of the key as URL, JSON or base64, are enough: a text
-    may have been cut.
+    Any eight consecutive characters of the key, or of the key as URL, JSON or base64, are removed:
+    a text may have been truncated.
     """
 
     def __init__(self, secret: Secret) -> None:
@@ -118,8 +119,8 @@ class Redactor:
 
 
 def _lower(text: str) -> str:
-    """Lower case, sign by sign: the places of signs must stay."""
-    return "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+    """Lower case, character by character, so that positions do not change."""
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
 def _forms(key: str) -> set[str]:
@@ -127,7 +128,7 @@ def _forms(key: str) -> set[str]:
     forms = {key, url_quote(key), url_quote(key, safe=""), escaped}
     forms |= {json.dumps(escaped)[1:-1], repr(key)[1:-1], repr(key.encode())[2:-1]}
     for before in range(3):
-        # In base64 the key looks in three ways, by where it begins in a group of three bytes.
+        # Base64 has three forms of the key, depending on where it starts in a group of three bytes.
         padded = b"\0" * before + key.encode()
         first, last = -(-before * 8 // 6), len(padded) * 8 // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -136,10 +137,10 @@ def _forms(key: str) -> set[str]:
 
 
 def safe_text(text: str, redact: Redactor, *, values: Iterable[str] = ()) -> str:
-    """A sentence of Braze's without the key and without the values it may quote.
+    """A sentence from Braze without the key and without any values that it quotes.
 
-    Names of profile fields and of subscription states stay: they tell what is wrong. ``values``
-    are texts that were sent, and are taken out wherever they stand.
+    Names of profile fields and of subscription states stay: they say what is wrong. ``values`` are
+    texts that were sent; they are removed wherever they occur.
     """
     clean = redact(text)
     for value in sorted(set(values), key=len, reverse=True):
@@ -154,5 +155,5 @@ def _mask_quoted(match: re.Match[str]) -> str:
     inner = match.group(2) if match.group(2) is not None else match.group(4)
     if inner in FIELDS or inner in _STATES:
         return match.group(0)
-    sign = match.group(1) or '"'
-    return f"{sign}…{sign}"
+    quote = match.group(1) or '"'
+    return f"{quote}…{quote}"

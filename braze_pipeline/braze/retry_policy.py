@@ -1,6 +1,6 @@
-"""Reading from Braze in spite of a lapse: what waiting can mend is asked again.
+"""Retries of read requests that fail temporarily.
 
-For calls that change nothing. The send has its own way, for many workers at once.
+Only for calls that change nothing. The send has its own retries, for many workers at once.
 
 Source: Braze docs, "API rate limits": a 429 says how long to wait, and a limit may be shared with
 other systems of the workspace.
@@ -19,10 +19,10 @@ from braze_pipeline.errors import BrazeError, InvalidCredentials, RateLimitExhau
 T = TypeVar("T")
 
 RETRY_401_SECONDS: Final = 2.0
-"""A 401 is asked about once more after this: some are passing."""
+"""Seconds before the single retry of a 401: some are temporary."""
 
 READ_RETRY_SECONDS: Final = 10.0
-"""How long reading waits for a Braze that fails, or for a limit not worth a longer wait."""
+"""How long a read waits while Braze fails, or for a limit that does not justify a longer wait."""
 
 _BACKOFF: Final = 0.25
 _LONGEST_BACKOFF: Final = 20.0
@@ -35,11 +35,11 @@ def backoff(attempts: int) -> float:
 
 @dataclass
 class RetryPolicy:
-    """How long reading may go on without an answer that says something.
+    """How long a read may be retried.
 
     Attributes:
-        throttled: Seconds, counted from when this was made, after which a 429 is not waited for.
-        failing: Seconds for which one call may fail, or Braze be out of reach.
+        throttled: Seconds from the creation of this object during which a 429 is retried.
+        failing: Seconds during which one call is retried while Braze fails or is unreachable.
         log: Called with a sentence about any wait of more than a few seconds.
     """
 
@@ -54,10 +54,10 @@ class RetryPolicy:
         self._throttled_until = self.clock() + self.throttled
 
     def __call__(self, ask: Callable[[], T]) -> T:
-        """What ``ask`` returns, as soon as it does.
+        """Call ``ask`` until it returns.
 
         Raises:
-            BrazeError: waiting cannot help, or did not for as long as it may take.
+            BrazeError: a retry cannot help, or the time for retries is over.
         """
         failing_until: float | None = None
         refused = False
@@ -81,5 +81,5 @@ class RetryPolicy:
                     raise
                 pause = min(max(backoff(attempts), wait), left)
                 if pause > RETRY_401_SECONDS:
-                    self.log(f"{error.title}: asked again in {pause:,.0f} s.")
+                    self.log(f"{error.title}: retrying in {pause:,.0f} s.")
             self.sleep(pause)

@@ -159,4 +159,4 @@ def test_a_long_wait_is_told() -> None:
     patience = RetryPolicy(throttled=60, failing=1, log=said.append, sleep=slept.append)
     assert patience(ask) == "answer"
     assert slept == [37.0, 37.0]
-    assert said == ["Rate limit exhausted: asked again in 37 s."] * 2
+    assert said == ["Rate limit exhausted: retrying in 37 s."] * 2

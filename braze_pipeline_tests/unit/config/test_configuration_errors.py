@@ -329,8 +329,8 @@ def test_the_environment_overrides_the_instance(tmp_path: Path) -> None:
         ("http://rest.iad-01.braze.com", "plain http"),
         ("https://dashboard-01.braze.com", "dashboard"),
         ("https://rest.iad-01.braze.com/users/track", "path"),
-        ("https://user:word@rest.iad-01.braze.com", "no user, password"),
-        ("rest.iad-01.braze.com", "holds no REST endpoint"),
+        ("https://user:word@rest.iad-01.braze.com", "remove the user, password"),
+        ("rest.iad-01.braze.com", "is not a REST endpoint"),
     ],
 )
 def test_an_endpoint_that_cannot_be_right_is_refused(
