@@ -1,8 +1,8 @@
-"""Filling the ledger from a Braze export, so that the first run sends the difference only.
+"""Filling the ledger from a Braze export, so that the first run sends only the differences.
 
-An export (``/users/export/segment``: JSON lines, also zipped) says what Braze has, and whom. Its
-users become known; its values count as acknowledged, with no as-of date, so that they never block
-a day. What the ledger itself has from an acknowledgement stays, unless that was unconfirmed.
+An export (``/users/export/segment``: JSON lines, also zipped) has the users and values that are in
+Braze. Its users become known. Its values count as acknowledged without an as-of date, so that they
+never block a day. Values that Braze acknowledged to the ledger stay, unless they are unconfirmed.
 
 Source: Braze docs, "User export object".
 """
@@ -58,20 +58,20 @@ _SCALARS = {
         "date_trunc('millisecond', TRY_CAST({0} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')",
     ),
 }
-"""By type: the JSON types that fit, and how their text is read."""
+"""By type: the JSON types that are accepted, and how to read their text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapSummary:
-    """What an export gave.
+    """What was imported from an export.
 
     Attributes:
-        users: Users of the export, each known from now on.
-        values: Values taken over.
-        differing: Values that the ledger has otherwise, and keeps: Braze was changed by others,
-            or the export is older.
-        misfits: By attribute, values whose type is not the template's: these will be sent.
-        unreadable: Lines that are no JSON object with the destination's identifier.
+        users: Users of the export; all of them are known from now on.
+        values: Imported values.
+        differing: Values that the ledger keeps although the export differs: something else changed
+            them in Braze, or the export is older.
+        misfits: By attribute, values of another type than the template's; the next run sends them.
+        unreadable: Lines that are not a JSON object with the destination's identifier.
     """
 
     users: int
@@ -89,11 +89,11 @@ def import_export(
     *,
     now: datetime,
 ) -> BootstrapSummary:
-    """Take over what Braze export files (``.json``, ``.json.gz``, ``.zip``) say.
+    """Import the users and values of Braze export files (``.json``, ``.json.gz``, ``.zip``).
 
     Raises:
         EndpointMismatch: the ledger is about another Braze endpoint.
-        UsageError: a file is missing or is no such file, or none has a user.
+        UsageError: a file is missing or cannot be unpacked, or no file has a user.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     layout = ensure_layout(endpoint.claim(con, warehouse, t), t)
@@ -104,7 +104,7 @@ def import_export(
         raise UsageError(
             f"No user with {t.destination.identifier} was found in "
             f"{', '.join(path.name for path in files)}.",
-            fix="Export with fields_to_export that include the identifier and custom_attributes.",
+            fix="Export again with the identifier and custom_attributes in fields_to_export.",
         )
     _canonical_objects(con, layout.columns)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS {_typed_sql(layout.columns)}")
@@ -121,7 +121,7 @@ def import_export(
 
 @contextmanager
 def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Plain JSON lines; zipped files are unpacked into a folder that is gone afterwards."""
+    """The files as plain JSON lines, unpacked into a temporary folder where necessary."""
     with tempfile.TemporaryDirectory() as folder:
         plain: list[Path] = []
         for path in files:
@@ -130,7 +130,7 @@ def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
             except (OSError, EOFError, zipfile.BadZipFile) as error:
                 raise UsageError(
                     f"The export file {path} is missing or broken.",
-                    fix="Give files as Braze wrote them: JSON lines, .gz or .zip.",
+                    fix="Use the files as Braze wrote them: JSON lines, .gz or .zip.",
                 ) from error
         yield plain
 
@@ -158,18 +158,18 @@ def _unpack(path: Path, folder: Path, number: int) -> list[Path]:
 def _read(
     con: duckdb.DuckDBPyConnection, identifier: str, wanted: Sequence[Column], files: list[Path]
 ) -> int:
-    """One row a user: its id, and the raw JSON of each attribute. Returns the lines left out."""
+    """Read one row per user: id, and raw JSON by attribute. Returns the number of other lines."""
     names = ", ".join(literal(str(path)) for path in files)
     raw = "".join(f", json -> {literal(_pointer(c))} AS j{c.no}" for c in wanted)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json ->> {literal('/' + identifier)} "
         f"AS user_id{raw} FROM read_ndjson_objects([{names}], ignore_errors = true)"
     )
-    left_out = count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
+    unreadable = count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
     con.execute(
         f"DELETE FROM {RAW} WHERE rowid NOT IN (SELECT max(rowid) FROM {RAW} GROUP BY user_id)"
     )
-    return left_out
+    return unreadable
 
 
 def _pointer(c: Column) -> str:
@@ -178,14 +178,13 @@ def _pointer(c: Column) -> str:
 
 
 def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
-    """Nested values in the form that profiles have: equal values must be equal texts."""
+    """Write nested values as profiles have them, so that equal values are equal texts."""
     import pyarrow as pa
 
-    nested = [c for c in wanted if c.settings.type in _NESTED]
     con.execute(
         "CREATE OR REPLACE TEMP TABLE __export_objects (no INTEGER, raw VARCHAR, value VARCHAR)"
     )
-    for c in nested:
+    for c in (column for column in wanted if column.settings.type in _NESTED):
         found = con.execute(
             f"SELECT DISTINCT j{c.no}::VARCHAR FROM {RAW} "
             f"WHERE j{c.no} IS NOT NULL AND json_type(j{c.no}) <> 'NULL'"
@@ -203,7 +202,6 @@ def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column])
 
 
 def _canonical(c: Column, text: str) -> str | None:
-
     try:
         value: Json = nested.read(text)
         if c.settings.is_field:

@@ -1,8 +1,8 @@
-"""The ledger as one Parquet file, and back: bit for bit.
+"""Exporting the ledger to one Parquet file, and restoring it bit for bit.
 
-The file is the wide table as it is, so that anything that reads Parquet can look at it; the small
-tables (names of the columns, acknowledgements, templates, ...) are in its metadata as JSON. Files
-of earlier versions are read under today's names.
+The file is the wide table as it is, so that any Parquet reader can open it. The small tables (names
+of the columns, acknowledgements, templates, ...) are in its metadata as JSON. Files of earlier
+versions are read under today's names.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _OF_PLANS = ("applied_sends", "applied_ranges", "pending_watermarks")
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What an import gave.
+    """The result of an import.
 
     Attributes:
-        ledger: Its name.
-        in_doubt: Users with attributes that are sent again whatever the ledger says.
-        resent: The next run sends everything again: the journal has sends that nothing else knows.
+        ledger: The ledger's name.
+        in_doubt: Users with attributes that are sent again, whatever the ledger has.
+        resent: The next run sends everything again, as the journal has sends that no ledger has.
     """
 
     ledger: str
@@ -53,9 +53,7 @@ class Restored:
 def export_ledger(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings, path: Path
 ) -> int:
-    """Write a template's ledger to a Parquet file; how many users it has.
-
-    The file has real values.
+    """Write a template's ledger, with real values, to a Parquet file. Returns the number of users.
 
     Raises:
         UsageError: there is no such ledger.
@@ -91,7 +89,7 @@ def import_ledger(
 
     Raises:
         EndpointMismatch: it is about another endpoint than the templates' destination.
-        UsageError: the file is no exported ledger, or is of no template's destination, or the
+        UsageError: the file is not an exported ledger, or not of a template's destination; or the
             ledger has users already and ``replace`` is not set.
         NewerVersion: a newer version of the package wrote the file.
     """
@@ -198,7 +196,7 @@ def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
 
     problem = UsageError(
         f"{path} is not an exported ledger.",
-        fix="Give a file that `braze-pipeline ledger export` wrote.",
+        fix="Use a file that `braze-pipeline ledger export` wrote.",
     )
     if not path.exists():
         raise problem
