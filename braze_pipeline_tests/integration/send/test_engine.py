@@ -321,7 +321,7 @@ def test_a_second_send_to_a_destination_is_refused(tmp_path: Path) -> None:
     lock = tmp_path / "braze.lock"
     with (
         sending(lock, "braze"),
-        pytest.raises(SendBusy, match="under way"),
+        pytest.raises(SendBusy, match="still running"),
         sending(lock, "braze", wait=0.1),
     ):
         pass
