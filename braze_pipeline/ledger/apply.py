@@ -24,6 +24,7 @@ from braze_pipeline.ledger.ledger import (
 )
 from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
 from braze_pipeline.storage import journal
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,10 +127,10 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         anything_new = _keep_new_ranges(con, send)
         refused = _record_refusals(con, send, plan)
         accepted = merge.merge(ledger, send, plan, done=done)
-        doubtful = (anything_new or done) and in_doubt.mark(ledger, plan, done=done)
+        unanswered = (anything_new or done) and in_doubt.mark(ledger, plan, done=done)
         advanced = done and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)
-        if accepted or refused or doubtful or advanced:
+        if accepted or refused or unanswered or advanced:
             ledger.record_change("apply acknowledgements", plan.plan_id)
         con.execute(
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "
@@ -212,32 +213,21 @@ def _record_applied(con: duckdb.DuckDBPyConnection, send: Send) -> None:
 
 
 def _record_refusals(con: duckdb.DuckDBPyConnection, send: Send, plan: PlanRef) -> int:
-    """Record what Braze refused, and remember the object so that it is not sent every day."""
+    """Record what Braze refused, and remember the objects; how many there are."""
     number = count(con, f"SELECT count(*) FROM {REFUSED}")
     if not number:
         return 0
-    now = utc_now()
-    source = (
-        f"FROM {REFUSED} x JOIN {plan.rows} s ON s.__request = x.request_no "
-        "AND s.__index = x.object_index"
-    )
+    parts = {"rows": plan.rows, "refused": REFUSED}
+    values = {"template": plan.template, "plan": plan.plan_id, "now": utc_now()}
     con.execute(
-        "INSERT INTO records.rejections (as_of, destination, template, stage, customer_id, "
-        "user_id, reason, message, row_rejected, run_id, rejected_at, status, attempt, request_id) "
-        "SELECT s.__as_of, ?, ?, 'send', s.__customer_id, s.__user_id, 'refused_by_braze', "
-        "coalesce(x.error, 'Braze gave no reason'), true, ?, ?, x.status, x.attempt, "
-        f"? || '/' || x.request_no {source}",
-        [plan.destination, plan.template, send.run_id, now, plan.plan_id],
+        read_sql("ledger", "rejections", **parts),
+        values | {"destination": plan.destination, "run": send.run_id},
     )
     con.execute(
         "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? AND user_id IN "
-        f"(SELECT s.__user_id {source})",
+        f"(SELECT s.__user_id FROM {REFUSED} x JOIN {plan.rows} s "
+        "ON s.__request = x.request_no AND s.__index = x.object_index)",
         [plan.ledger, plan.template],
     )
-    con.execute(
-        "INSERT INTO ledger.refused (ledger, template, user_id, object_md5, status, plan_id, "
-        "as_of, refused_at) SELECT ?, ?, s.__user_id, md5(s.__object), x.status, ?, s.__as_of, ? "
-        f"{source}",
-        [plan.ledger, plan.template, plan.plan_id, now],
-    )
+    con.execute(read_sql("ledger", "refused", **parts), values | {"ledger": plan.ledger})
     return number

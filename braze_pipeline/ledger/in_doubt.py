@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED
 from braze_pipeline.ledger.ledger import Ledger, count
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.plan_ref import PlanRef
@@ -27,20 +28,8 @@ def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
     if done:
         return False
-    rows = count(
-        ledger.con,
-        f"""
-        INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
-        SELECT ?, ?, s.__user_id, {_sent(plan, "s")}
-        FROM {plan.rows} s
-        WHERE NOT EXISTS (
-            SELECT 1 FROM {ANSWERED} a
-            WHERE a.request_no = s.__request
-                AND s.__index >= a.first_index AND s.__index < a.first_index + a.count
-        )
-        """,
-        [plan.ledger, plan.plan_id],
-    )
+    query = read_sql("ledger", "in_doubt", sent=_sent(plan, "s"), rows=plan.rows, answered=ANSWERED)
+    rows = count(ledger.con, query, {"ledger": plan.ledger, "plan": plan.plan_id})
     return rows > 0
 
 

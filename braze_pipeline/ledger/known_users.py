@@ -19,6 +19,7 @@ from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:
@@ -75,23 +76,20 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             f"The list of known users {path} cannot be read.",
             fix="Use a CSV file with a header or a Parquet file, with a column user_id.",
         ) from error
-    return count(
-        ledger.con,
-        f"""
-        MERGE INTO {ledger.users_table} l USING __listed n ON l.user_id = n.user_id
-        WHEN MATCHED AND l.known IS NOT TRUE
-            THEN UPDATE SET known = true, known_how = 'list', known_at = $now
-        WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at)
-            VALUES (n.user_id, true, 'list', $now)
-        """,
-        {"now": now},
-    )
+    listed = "(SELECT user_id, true AS known FROM __listed)"
+    return _mark(ledger, listed, "list", when="l.known IS NOT TRUE", now=now)
 
 
 def _file(path: Path) -> str:
     if path.suffix == ".parquet":
         return f"read_parquet({literal(str(path))})"
     return f"read_csv({literal(str(path))}, header = true, all_varchar = true)"
+
+
+def _mark(ledger: Ledger, found: str, how: str, *, when: str, now: datetime) -> int:
+    """Mark users by a table of ``user_id`` and ``known``; how many changed."""
+    query = read_sql("ledger", "known_users", users=ledger.users_table, found=found, when=when)
+    return count(ledger.con, query, {"how": how, "now": now})
 
 
 def look_up(
@@ -156,18 +154,11 @@ def to_look_up(
     """
     ensure_layout(ledger, t)
     before = now - timedelta(days=t.destination.known_users.resend_days)
-    source = f"""
-        FROM (
-            SELECT DISTINCT __user_id AS user_id FROM {t.table("profiles")}
-            WHERE __as_of IN (SELECT unnest(?::DATE[]))
-        ) p
-        LEFT JOIN {ledger.users_table} l USING (user_id)
-        WHERE l.known IS NULL OR (NOT l.known AND l.known_at <= ?)
-        """
-    total = count(ledger.con, f"SELECT count(*) {source}", [list(days), before])
+    source = read_sql("ledger", "look_up", profiles=t.table("profiles"), users=ledger.users_table)
+    values = {"days": list(days), "before": before}
+    total = count(ledger.con, f"SELECT count(*) {source}", values)
     rows = ledger.con.execute(
-        f"SELECT user_id {source} ORDER BY l.known_at NULLS FIRST, user_id LIMIT {limit}",
-        [list(days), before],
+        f"SELECT user_id {source} ORDER BY l.known_at NULLS FIRST, user_id LIMIT {limit}", values
     ).fetchall()
     return [user for (user,) in rows], total - len(rows)
 
@@ -178,15 +169,7 @@ def record_look_up(ledger: Ledger, asked: Sequence[str], known: set[str], *, now
 
     answers = pa.table({"user_id": list(asked), "known": [user in known for user in asked]})
     with registered(ledger.con, "__answers", answers):
-        ledger.con.execute(
-            f"""
-            MERGE INTO {ledger.users_table} l USING __answers n ON l.user_id = n.user_id
-            WHEN MATCHED THEN UPDATE SET known = n.known, known_how = 'lookup', known_at = $now
-            WHEN NOT MATCHED THEN INSERT (user_id, known, known_how, known_at)
-                VALUES (n.user_id, n.known, 'lookup', $now)
-            """,
-            {"now": now},
-        )
+        _mark(ledger, "__answers", "lookup", when="true", now=now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,26 +190,11 @@ def count_known_users(layout: Layout, *, stage: str, proof: bool) -> KnownUserCo
         stage: The plan's table of users who need anything.
         proof: Acknowledgements are proof by themselves: everybody counts as known.
     """
-    table = layout.ledger.users_table
-    row = layout.ledger.con.execute(
-        f"""
-        WITH who AS (
-            -- The template's users in the ledger, less those whose profile is gone ...
-            SELECT known, {layout.unconfirmed} AS unconfirmed
-            FROM {table}
-            WHERE {layout.evaluated} = {CURRENT}
-                AND user_id NOT IN (SELECT __user_id FROM {stage} WHERE NOT __present)
-            UNION ALL
-            -- ... and those who join. Nobody else is staged or moves, so this needs no profiles.
-            SELECT l.known, l.{layout.unconfirmed}
-            FROM {stage} s LEFT JOIN {table} l ON l.user_id = s.__user_id
-            WHERE s.__present AND s.__evaluated IS DISTINCT FROM {CURRENT}
-        )
-        SELECT count(*) FILTER (known IS TRUE), count(*) FILTER (known IS NOT TRUE),
-            count(*) FILTER (known IS FALSE), count(*) FILTER (unconfirmed)
-        FROM who
-        """
-    ).fetchone() or (0, 0, 0, 0)
+    query = read_sql(
+        "ledger", "known_user_counts", users=layout.ledger.users_table, stage=stage,
+        evaluated=layout.evaluated, unconfirmed=layout.unconfirmed, current=CURRENT,
+    )  # fmt: skip
+    row = layout.ledger.con.execute(query).fetchone() or (0, 0, 0, 0)
     if proof:
         return KnownUserCounts(known=row[0] + row[1])
     return KnownUserCounts(known=row[0], unknown=row[1], not_in_braze=row[2], unconfirmed=row[3])

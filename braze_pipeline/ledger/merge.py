@@ -9,6 +9,7 @@ from braze_pipeline.ledger import in_doubt, watermarks
 from braze_pipeline.ledger.journal_tables import RANGES, REFUSED
 from braze_pipeline.ledger.ledger import Ledger, count
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,16 +33,11 @@ def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> int:
         return 0
     _number_acks(ledger, send, plan)
     con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {ACCEPTED} AS
-        SELECT s.* EXCLUDE (__object, __reason, __customer_id), a.ack_no, a.acknowledged_at
-        FROM {plan.rows} s
-        JOIN {RANGES} r ON s.__request = r.request_no
-            AND s.__index >= r.first_index AND s.__index < r.first_index + r.count
-        JOIN {_ACK_NUMBERS} a ON a.as_of = s.__as_of AND a.acknowledged_at = r.acknowledged_at
-        ANTI JOIN {REFUSED} x ON x.request_no = s.__request AND x.object_index = s.__index
-        """
-    )
+        read_sql(
+            "ledger", "accepted", accepted=ACCEPTED, rows=plan.rows, ranges=RANGES,
+            refused=REFUSED, ack_numbers=_ACK_NUMBERS,
+        )
+    )  # fmt: skip
     accepted = count(con, f"SELECT count(*) FROM {ACCEPTED}")
     if accepted:
         _merge(ledger, plan, _record_first_sent(ledger, plan), accepted=accepted, done=done)
@@ -56,39 +52,14 @@ def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> int:
 
 
 def _number_acks(ledger: Ledger, send: Send, plan: PlanRef) -> None:
-    """A number for each as-of date and second of the send."""
+    """Fill ``_ACK_NUMBERS``: a number for each as-of date and second of the send."""
     key = {"ledger": plan.ledger, "plan": plan.plan_id, "send": send.send_id}
-    ledger.con.execute(
-        f"""
-        INSERT INTO ledger.acks
-            (ledger, ack_no, how, as_of, acknowledged_at, template, plan_id, run_id, send_id)
-        SELECT $ledger, $last + row_number() OVER (ORDER BY moment, day), 'send', day, moment,
-            $template, $plan, $run, $send
-        FROM (SELECT DISTINCT acknowledged_at AS moment FROM {RANGES})
-        CROSS JOIN (SELECT unnest($days::DATE[]) AS day)
-        -- What is applied a second time finds its numbers again.
-        WHERE NOT EXISTS (
-            SELECT 1 FROM ledger.acks k
-            WHERE k.ledger = $ledger AND k.plan_id = $plan AND k.send_id = $send
-                AND k.as_of = day AND k.acknowledged_at = moment
-        )
-        """,
-        key
-        | {
-            "last": ledger.last_ack_no(), "template": plan.template, "run": send.run_id,
-            "days": list(plan.days),
-        },
-    )  # fmt: skip
-    ledger.con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {_ACK_NUMBERS} AS
-        SELECT as_of, acknowledged_at, max(ack_no) AS ack_no
-        FROM ledger.acks
-        WHERE ledger = $ledger AND plan_id = $plan AND send_id = $send
-        GROUP BY as_of, acknowledged_at
-        """,
-        key,
-    )
+    new = {
+        "last": ledger.last_ack_no(), "template": plan.template, "run": send.run_id,
+        "days": list(plan.days),
+    }  # fmt: skip
+    ledger.con.execute(read_sql("ledger", "new_acks", ranges=RANGES), key | new)
+    ledger.con.execute(read_sql("ledger", "ack_numbers", ack_numbers=_ACK_NUMBERS), key)
 
 
 def _merge(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState
 from braze_pipeline.storage import journal
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,24 +91,11 @@ def _mark_in_doubt(ledger: Ledger) -> None:
         f"l.{now.value}::VARCHAR THEN {now.no} END"
         for was, now in pairs
     )
-    ledger.con.execute(
-        f"""
-        INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
-        SELECT $ledger, plan_id, user_id, list(now)
-        FROM (SELECT plan_id, user_id, unnest(columns) AS was FROM {_BEFORE}_in_doubt)
-        JOIN {_PAIRS} USING (was)
-        GROUP BY ALL
-        UNION ALL
-        SELECT $ledger, 'import', user_id, columns
-        FROM (
-            SELECT b.user_id,
-                list_filter([{differs}]::INTEGER[], lambda no: no IS NOT NULL) AS columns
-            FROM {_BEFORE} b LEFT JOIN {ledger.users_table} l USING (user_id)
-        )
-        WHERE len(columns) > 0
-        """,
-        {"ledger": ledger.name},
-    )
+    query = read_sql(
+        "ledger", "carried_over_in_doubt", before=_BEFORE, pairs=_PAIRS, differs=differs,
+        users=ledger.users_table,
+    )  # fmt: skip
+    ledger.con.execute(query, {"ledger": ledger.name})
 
 
 def _keep_watermarks(ledger: Ledger, was: TemplateState, now: TemplateState) -> None:
@@ -119,15 +107,7 @@ def _keep_watermarks(ledger: Ledger, was: TemplateState, now: TemplateState) -> 
         f"UPDATE {table} SET {n.evaluated} = ?::DATE WHERE {n.evaluated} = {CURRENT}", [now.as_of]
     )
     con.execute(
-        f"""
-        MERGE INTO {table} l
-        USING (FROM {_BEFORE} WHERE {b.evaluated} IS NOT NULL) b ON l.user_id = b.user_id
-        WHEN MATCHED THEN UPDATE SET {n.evaluated} = greatest(l.{n.evaluated}, b.{b.evaluated})
-        WHEN NOT MATCHED THEN INSERT
-            (user_id, known, known_how, known_at, {n.evaluated}, {n.full_at}, {n.unconfirmed})
-            VALUES (b.user_id, b.known, b.known_how, b.known_at,
-                b.{b.evaluated}, b.{b.full_at}, b.{b.unconfirmed})
-        """
+        read_sql("ledger", "carried_over_watermarks", users=table, before=_BEFORE, b=b, n=n)
     )
     con.execute(
         "UPDATE ledger.templates SET as_of = ?, evaluations = greatest(evaluations, ?), "

@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,36 +100,22 @@ def advance(ledger: Ledger, plan: PlanRef) -> bool:
 
 
 def _keep_day_before(ledger: Ledger, plan: PlanRef, before: date) -> int:
-    """Users who left or were refused keep the day before: they are not up to date for this."""
-    return count(
-        ledger.con,
-        f"""
-        UPDATE {ledger.users_table}
-        SET {plan.evaluated} = {day_sql(before)}
-        WHERE {plan.evaluated} = {CURRENT} AND user_id IN (
-            SELECT user_id FROM ledger.pending_watermarks WHERE plan_id = $plan AND as_of IS NULL
-            UNION ALL
-            SELECT user_id FROM ledger.refused WHERE plan_id = $plan
-        )
-        """,
-        {"plan": plan.plan_id},
-    )
+    """Users who left or were refused; how many there are."""
+    query = read_sql(
+        "ledger", "left_watermarks", users=ledger.users_table, evaluated=plan.evaluated,
+        before=day_sql(before), current=CURRENT,
+    )  # fmt: skip
+    return count(ledger.con, query, {"plan": plan.plan_id})
 
 
 def _advance_pending(ledger: Ledger, plan: PlanRef) -> int:
-    """Users who are up to date though nothing was sent, also those that the ledger has not yet."""
-    known = evaluated_sql(ledger, plan, old=f"l.{plan.evaluated}", day="m.as_of")
-    unknown = evaluated_sql(ledger, plan, old="NULL::DATE", day="m.as_of")
-    return count(
-        ledger.con,
-        f"""
-        MERGE INTO {ledger.users_table} l
-        USING (
-            SELECT user_id, as_of FROM ledger.pending_watermarks
-            WHERE plan_id = ? AND as_of IS NOT NULL
-        ) m ON l.user_id = m.user_id
-        WHEN MATCHED THEN UPDATE SET {plan.evaluated} = {known}
-        WHEN NOT MATCHED THEN INSERT (user_id, {plan.evaluated}) VALUES (m.user_id, {unknown})
-        """,
-        [plan.plan_id],
+    """Users who are up to date though nothing was sent; how many there are."""
+    query = read_sql(
+        "ledger",
+        "pending_watermarks",
+        users=ledger.users_table,
+        evaluated=plan.evaluated,
+        of_known=evaluated_sql(ledger, plan, old=f"l.{plan.evaluated}", day="m.as_of"),
+        of_unknown=evaluated_sql(ledger, plan, old="NULL::DATE", day="m.as_of"),
     )
+    return count(ledger.con, query, {"plan": plan.plan_id})

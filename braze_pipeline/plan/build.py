@@ -20,6 +20,7 @@ from braze_pipeline.plan.diff import STAGE, DiffRequest
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import SUPPRESSED, guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -136,42 +137,24 @@ def _blocked(preflight: Preflight) -> dict[str, BlockedAttribute]:
 
 def _sent(q: DiffRequest) -> str:
     """Which staged rows are sent: not what Braze refused just so before, nor what is too large."""
-    q.ledger.con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {SUPPRESSED} AS
-        SELECT s.__user_id AS user_id, 'refused_before' AS why
-        FROM {STAGE} s
-        JOIN ({q.ledger.refused(q.t.name)}) r
-            ON r.user_id = s.__user_id AND r.object_md5 = md5(s.__object)
-        WHERE s.__send
-        UNION
-        SELECT __user_id, 'too_large'
-        FROM {STAGE}
-        WHERE __send AND strlen(__object) + 1 > {snapshot.usable_bytes(q.t.destination)}
-        """
-    )
+    query = read_sql(
+        "plan", "suppressed", suppressed=SUPPRESSED, stage=STAGE,
+        refused=q.ledger.refused(q.t.name),
+        usable_bytes=snapshot.usable_bytes(q.t.destination),
+    )  # fmt: skip
+    q.ledger.con.execute(query)
     if not count(q.ledger.con, f"SELECT count(*) FROM {SUPPRESSED}"):
         return "__send"
     return f"__send AND __user_id NOT IN (SELECT user_id FROM {SUPPRESSED})"
 
 
 def _watermarks(q: DiffRequest, past: LedgerState) -> str:
-    """Users whose watermark changes when the plan is carried out, though nothing is sent to them.
-
-    Those up to date advance to their day. Of the newest day so far, those who are suppressed or
-    have no profile any more are not up to date: no day.
-    """
+    """A query for the watermarks that need no acknowledgement."""
     latest = "true" if past.latest(q.newest) else "false"
-    return f"""
-        SELECT __user_id AS user_id,
-            CASE WHEN __present AND NOT suppressed THEN __as_of END AS as_of
-        FROM (
-            SELECT *, __user_id IN (SELECT user_id FROM {SUPPRESSED}) AS suppressed FROM {STAGE}
-        )
-        WHERE (__advances AND __present AND NOT __send)
-            OR ({latest} AND __evaluated = {CURRENT}
-                AND (suppressed OR (NOT __present AND NOT __send)))
-        """
+    return read_sql(
+        "plan", "pending_watermarks", suppressed=SUPPRESSED, stage=STAGE, latest=latest,
+        current=CURRENT,
+    )  # fmt: skip
 
 
 def _record_rejections(q: DiffRequest, plan: PlanSummary, *, now: datetime) -> None:

@@ -8,7 +8,7 @@ carried out before (the slow path), or for an attribute that was reset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from braze_pipeline.ledger.columns import TemplateColumns
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def stage(q: DiffRequest, past: LedgerState) -> None:
     con = q.ledger.con
     if past.newer:
         con.execute(f"CREATE OR REPLACE TEMP TABLE {ACK_DAYS} AS {q.ledger.ack_days()}")
-    query = _stage_sql(q, past, leaving=leaving) if q.layout.columns else _nothing(q)
+    query = _stage_sql(q, past, leaving=leaving)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {STAGE} AS {query}")
 
 
@@ -166,80 +167,79 @@ def _still_in_audience(q: DiffRequest, *, leaving: bool) -> None:
 
 
 def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
-    columns = q.layout.columns
+    if not q.layout.columns:
+        return read_sql("plan", "nothing_staged")
+    layout, columns = q.layout, q.layout.columns
+    full, advances = _full(q), _advances(q, past)
     inner = [name for c in columns for name in (c.profile, c.new, c.old, c.again, c.newer)]
-    return f"""
-WITH p AS ({profiles(q)}),
--- Of all users, the few for whom anything has to be done. These rows are packed before the many
--- decisions (MATERIALIZED): otherwise the decisions run over batches that are nearly empty. On a
--- first run all rows come out, and packing them would only cost.
-joined AS {"" if past.empty else "MATERIALIZED"} ({_join(q, past, leaving=leaving)}),
--- Who has left the audience, and with it the value that each attribute should have.
-targeted AS ({_target_values(q, leaving=leaving)}),
--- Per attribute: whether it is sent, or would be but for a newer day.
-decided AS (
-    SELECT * EXCLUDE (__held, {", ".join(inner)}),
-        {_comma(*(_decision(c, past) for c in columns))}
-        {_any(c.changed for c in columns)} AS __send,
-        {_any(c.superseded for c in columns) if past.newer else "false"} AS __stale
-    FROM targeted
-)
--- Per user: why, and the object. Users for whom nothing is sent stay if their watermark advances,
--- or to be counted as superseded.
-SELECT * EXCLUDE ({", ".join(c.superseded for c in columns)}),
-    {_reason(columns)} AS __reason,
-    CASE WHEN __send THEN {payload.object_sql(q.t.destination, columns)} END AS __object
-FROM decided
-WHERE __send OR __stale OR __advances
-"""
-
-
-def _join(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
-    layout, columns, newest = q.layout, q.layout.columns, day_sql(q.newest)
-    # An acknowledgement proved nothing while the user was not known: everything goes again.
-    full = (
-        "false"
-        if q.proof
-        else f"(l.{layout.unconfirmed} IS TRUE AND (l.known IS TRUE OR l.{layout.full_at} IS NULL "
-        f"OR l.{layout.full_at} <= TIMESTAMP '{q.resend_before.isoformat(sep=' ')}'))"
+    in_doubt = (
+        f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
     )
-    advances = _advances(q, past)
-    differs = _any([full, *map(_may_differ, columns)])
-    wanted = [advances, f"(p.__user_id IS NOT NULL AND {differs})"]
-    in_doubt = ""
+    return read_sql(
+        "plan",
+        "staged",
+        profiles=profiles(q),
+        users=q.ledger.users_table,
+        still_in_audience=STILL_IN_AUDIENCE,
+        newest=day_sql(q.newest),
+        materialized="" if past.empty else "MATERIALIZED",
+        known="true" if q.proof else "l.known IS TRUE",
+        full_at=layout.full_at,
+        evaluated=layout.evaluated,
+        full=full,
+        advances=advances,
+        found=_comma(*(_found(q, past, c) for c in columns)),
+        in_doubt=in_doubt if past.in_doubt else "",
+        wanted=_any([advances, *_wanted(q, past, full=full, leaving=leaving)]),
+        targets=_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in columns)),
+        left=_left(q) if leaving else "false",
+        inner=", ".join(inner),
+        decisions=_comma(*(_decision(c, past) for c in columns)),
+        any_changed=_any(c.changed for c in columns),
+        any_superseded=_any(c.superseded for c in columns) if past.newer else "false",
+        superseded=", ".join(c.superseded for c in columns),
+        any_difference=_any(f"({c.changed} AND {c.new} IS DISTINCT FROM {c.old})" for c in columns),
+        any_value=_any(f"({c.changed} AND {c.new} IS NOT NULL)" for c in columns),
+        object=payload.object_sql(q.t.destination, columns),
+    )
+
+
+def _full(q: DiffRequest) -> str:
+    """Whether everything goes again: an acknowledgement proved nothing of an unknown user."""
+    if q.proof:
+        return "false"
+    full_at = f"l.{q.layout.full_at}"
+    return (
+        f"(l.{q.layout.unconfirmed} IS TRUE AND (l.known IS TRUE OR {full_at} IS NULL "
+        f"OR {full_at} <= TIMESTAMP '{q.resend_before.isoformat(sep=' ')}'))"
+    )
+
+
+def _found(q: DiffRequest, past: LedgerState, c: Column) -> str:
+    """What profile and ledger have of one attribute."""
+    return (
+        f"{_profile_value(c)} AS {c.profile}, l.{c.value} AS {c.old}, "
+        f"{_again(c, past)} AS {c.again}, {_newer(q, past, c)} AS {c.newer}"
+    )
+
+
+def _wanted(q: DiffRequest, past: LedgerState, *, full: str, leaving: bool) -> Iterator[str]:
+    """For which users something may have to be sent."""
+    layout = q.layout
+    yield f"(p.__user_id IS NOT NULL AND {_any([full, *map(_may_differ, layout.columns)])})"
     if past.in_doubt:
-        # What an unanswered request carried goes out whatever the ledger has.
-        wanted.append("d.user_id IS NOT NULL")
-        in_doubt = (
-            f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
-        )
+        yield "d.user_id IS NOT NULL"
     if leaving:
-        # No profile: only users who had this template's attributes can have left.
-        wanted += [
-            f"(p.__user_id IS NULL AND l.{layout.evaluated} IS NOT NULL "
-            f"AND l.{layout.full_at} IS NOT NULL "
-            f"AND l.{c.value} IS DISTINCT FROM {payload.leave_value(c)})"
-            for c in columns
+        gone = _any(
+            f"l.{c.value} IS DISTINCT FROM {payload.leave_value(c)}"
+            for c in layout.columns
             if c.settings.on_leave != "keep"
-        ]
-    return f"""
-    SELECT coalesce(p.__user_id, l.user_id) AS __user_id,
-        p.__customer_id, coalesce(p.__as_of, {newest}) AS __as_of, p.__held,
-        p.__user_id IS NOT NULL AS __present,
-        {"true" if q.proof else "l.known IS TRUE"} AS __known,
-        l.{layout.full_at} IS NULL AS __new,
-        p.__user_id IS NOT NULL AND {full} AS __full,
-        l.{layout.evaluated} AS __evaluated,
-        {advances} AS __advances,
-        {_comma(*(f"{_profile_value(c)} AS {c.profile}" for c in columns))}
-        {_comma(*(f"l.{c.value} AS {c.old}" for c in columns))}
-        {_comma(*(f"{_again(c, past)} AS {c.again}" for c in columns))}
-        {_comma(*(f"{_newer(q, past, c)} AS {c.newer}" for c in columns))}
-    -- FULL, because users of the ledger without a profile may have left.
-    FROM p FULL JOIN {q.ledger.users_table} l ON p.__user_id = l.user_id
-    {in_doubt}
-    -- Cheap, and never too narrow: what is decided below is exact.
-    WHERE {" OR ".join(wanted)}"""
+        )
+        # No profile: only users who had this template's attributes can have left.
+        yield (
+            f"(p.__user_id IS NULL AND l.{layout.evaluated} IS NOT NULL "
+            f"AND l.{layout.full_at} IS NOT NULL AND {gone})"
+        )
 
 
 def _profile_value(c: Column) -> str:
@@ -308,24 +308,12 @@ def _advances(q: DiffRequest, past: LedgerState) -> str:
     )
 
 
-def _target_values(q: DiffRequest, *, leaving: bool) -> str:
-    newest = day_sql(q.newest)
-    left = (
+def _left(q: DiffRequest) -> str:
+    """Whether the user has left: a profile of the newest day is missing, and so is the user."""
+    return (
         "((NOT j.__present AND j.__evaluated IS NOT NULL AND NOT j.__new) "
-        f"OR (j.__present AND j.__as_of < {newest})) AND s.user_id IS NULL"
-        if leaving
-        else "false"
+        f"OR (j.__present AND j.__as_of < {day_sql(q.newest)})) AND s.user_id IS NULL"
     )
-    return f"""
-    SELECT * EXCLUDE (__as_of),
-        {_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in q.layout.columns))}
-        CASE WHEN __left THEN {newest} ELSE __as_of END AS __as_of,
-        __present AND NOT __left AND __as_of = {newest} AS __member
-    FROM (
-        SELECT j.*, {left} AS __left
-        FROM joined j LEFT JOIN {STILL_IN_AUDIENCE} s ON s.user_id = j.__user_id
-            AND (NOT j.__present OR j.__as_of < {newest})
-    )"""
 
 
 def _target(c: Column, *, leaving: bool) -> str:
@@ -349,31 +337,6 @@ def _decision(c: Column, past: LedgerState) -> str:
         f"({wanted}) AND NOT {c.newer} AS {c.changed}, {c.new}, {c.old}, "
         f"{superseded} AS {c.superseded}"
     )
-
-
-def _reason(columns: Sequence[Column]) -> str:
-    any_value = _any(f"({c.changed} AND {c.new} IS NOT NULL)" for c in columns)
-    any_difference = _any(f"({c.changed} AND {c.new} IS DISTINCT FROM {c.old})" for c in columns)
-    return f"""
-    CASE
-        WHEN NOT __send THEN NULL
-        WHEN __left THEN 'left audience'
-        WHEN __new THEN 'new user'
-        WHEN __full OR NOT {any_difference} THEN 'resend'
-        WHEN {any_value} THEN 'changed'
-        ELSE 'cleared'
-    END"""
-
-
-def _nothing(q: DiffRequest) -> str:
-    """A template whose every attribute is blocked plans nothing."""
-    return f"""
-    SELECT NULL::VARCHAR AS __user_id, NULL::VARCHAR AS __customer_id, NULL::DATE AS __as_of,
-        false AS __present, false AS __left, false AS __member, false AS __known,
-        false AS __new, false AS __full, NULL::DATE AS __evaluated, false AS __advances,
-        false AS __stale, false AS __send, NULL::VARCHAR AS __reason, NULL::VARCHAR AS __object
-    FROM {q.ledger.users_table} WHERE false
-    """
 
 
 def _comma(*parts: str) -> str:

@@ -15,6 +15,7 @@ from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.guards import Evidence
 from braze_pipeline.plan.stored_plans import VERSION, PlanColumn, PlanSummary
 from braze_pipeline.plan.unchanged import count_unchanged
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
@@ -141,14 +142,8 @@ def _check_users(q: DiffRequest, path: Path, *, planned: int, plan_id: str) -> N
 
 def _count_staged(q: DiffRequest) -> tuple[int, int, int]:
     """Users superseded, suppressed with a profile, and leaving."""
-    superseded, suppressed, leaving = q.ledger.con.execute(
-        f"""
-        SELECT count(*) FILTER (__stale AND NOT __send AND __present),
-            count(*) FILTER (suppressed AND __present),
-            count(*) FILTER (__send AND NOT __present AND NOT suppressed)
-        FROM (SELECT *, __user_id IN (SELECT user_id FROM {SUPPRESSED}) AS suppressed FROM {STAGE})
-        """
-    ).fetchone() or (0, 0, 0)
+    query = read_sql("plan", "staged_counts", suppressed=SUPPRESSED, stage=STAGE)
+    superseded, suppressed, leaving = q.ledger.con.execute(query).fetchone() or (0, 0, 0)
     return superseded, suppressed, leaving
 
 

@@ -41,6 +41,7 @@ NASTY = [
     "groups", "GROUPS", "left_out_by", "audience_id", "rowid", "as_of", "user_id", "held", "rows",
     "attributes", "audience", "customer_attributes", "given", "name", "item", "n", "k", "a", "b",
     "c", "p", "s", "l", "q", "m", "day", "t0", "v0", "v1", "e0", "e1", "r0", "h0", "n0", "c0", "o0",
+    "value_1", "ack_1", "changed_1", "new_1", "old_1", "profile_1", "evaluated_1",
     "rid", "value", "number", "code", "raw", "params", "problem", "_as_of", "memory", "main",
     # SQL keywords
     "select", "from", "order", "as", "*", "table", "null", "true", "end", "struct_extract",

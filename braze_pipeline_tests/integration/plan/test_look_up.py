@@ -36,10 +36,10 @@ def world(tmp_path: Path, t: TemplateSettings) -> World:
 
 @pytest.fixture
 def look_up(world: World) -> LookUp:
-    """Looks up the users of the day; returns what was said."""
+    """Looks up the users of the day; returns what was logged."""
 
     def go(sandbox: Sandbox) -> list[str]:
-        said: list[str] = []
+        logged: list[str] = []
         destination = replace(
             world.t.destination, endpoint=sandbox.endpoint, retry_budget_seconds=1
         )
@@ -50,9 +50,9 @@ def look_up(world: World) -> LookUp:
             [day(1)],
             now=world.now.replace(tzinfo=None),
             environ={there.destination.api_key_env: sandbox.api_key},
-            log=said.append,
+            log=logged.append,
         )
-        return said
+        return logged
 
     return go
 
@@ -74,7 +74,7 @@ def known(world: World) -> tuple[int, int]:
         [FaultKind.BAD_GATEWAY, Fault(kind=FaultKind.THROTTLED_PLAINLY, seconds=0.2)],
     ],
 )
-def test_a_lapse_of_braze_is_waited_for(
+def test_a_short_failure_of_braze_is_waited_for(
     look_up: LookUp, world: World, lapse: list[Fault | FaultKind]
 ) -> None:
     with Sandbox(users=[f"u{n:03}" for n in range(100)]) as sandbox:
@@ -99,7 +99,7 @@ def test_users_named_by_braze_id_are_asked_for_one_by_one_as_braze_takes_them(
         (FaultKind.UNAUTHORIZED, InvalidCredentials),
     ],
 )
-def test_one_that_does_not_end_fails_the_plan_and_what_was_found_is_kept(
+def test_a_failure_that_does_not_end_fails_the_plan_and_what_was_found_is_kept(
     look_up: LookUp, world: World, lapse: Fault | FaultKind, error: type[Exception]
 ) -> None:
     with Sandbox(users=list(USERS)) as sandbox:
@@ -120,10 +120,10 @@ def test_where_others_use_up_the_limit_the_rest_waits_for_the_next_run(
         sandbox.faults.script(
             [None, *[Fault(kind=FaultKind.THROTTLED, seconds=asks_to_wait)] * 99], EXPORT
         )
-        said = look_up(sandbox)
+        logged = look_up(sandbox)
         asked = [one for one in sandbox.requests if one.path == EXPORT]
         assert len(asked) < 20, "a wait of nothing is no reason to ask without end"
-        assert said[-1] == (
+        assert logged[-1] == (
             "Asked Braze for 50 users new to the ledger: it has 50; 70 wait for the next run."
         )
         assert known(world) == (50, 0)
@@ -132,9 +132,7 @@ def test_where_others_use_up_the_limit_the_rest_waits_for_the_next_run(
     assert known(world) == (120, 0)
 
 
-def test_one_that_takes_long_tells_how_far_it_is(
-    look_up: LookUp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_look_up_logs_its_progress(look_up: LookUp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "PROGRESS_SECONDS", 0.0)
     with Sandbox(users=list(USERS)) as sandbox:
         assert look_up(sandbox) == [
@@ -144,9 +142,9 @@ def test_one_that_takes_long_tells_how_far_it_is(
         ]
 
 
-def test_a_long_wait_is_told() -> None:
+def test_a_long_wait_is_logged() -> None:
     slept: list[float] = []
-    said: list[str] = []
+    logged: list[str] = []
     asked = iter([RateLimitExhausted("429.", fix=""), RateLimitExhausted("429.", fix="")])
 
     def ask() -> str:
@@ -156,7 +154,7 @@ def test_a_long_wait_is_told() -> None:
         error.wait = 37.0
         raise error
 
-    patience = RetryPolicy(throttled=60, failing=1, log=said.append, sleep=slept.append)
+    patience = RetryPolicy(throttled=60, failing=1, log=logged.append, sleep=slept.append)
     assert patience(ask) == "answer"
     assert slept == [37.0, 37.0]
-    assert said == ["Rate limit exhausted: retrying in 37 s."] * 2
+    assert logged == ["Rate limit exhausted: retrying in 37 s."] * 2

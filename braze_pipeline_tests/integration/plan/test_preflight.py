@@ -54,7 +54,7 @@ def asked(t: TemplateSettings, key: str = FULL, last: Preflight | None = None) -
     return preflight.ask(t, environ={"BRAZE_API_KEY": key}, now=NOW, last=last)
 
 
-def test_what_braze_would_lose_is_held_back_and_the_rest_goes(
+def test_what_braze_would_lose_is_blocked_and_the_rest_is_sent(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     t = brand(sandbox)
@@ -79,7 +79,7 @@ def test_what_braze_would_lose_is_held_back_and_the_rest_goes(
     world.close()
 
 
-def test_mended_in_braze_it_goes_out_with_the_next_run(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_once_fixed_in_braze_it_is_sent_by_the_next_run(sandbox: Sandbox, tmp_path: Path) -> None:
     t = brand(sandbox)
     world = World(tmp_path, t)
     world.profiles(day(1), {"a": ROW})
@@ -92,7 +92,7 @@ def test_mended_in_braze_it_goes_out_with_the_next_run(sandbox: Sandbox, tmp_pat
     world.close()
 
 
-def test_without_the_permission_a_plan_is_made_and_says_so(
+def test_without_the_permission_a_plan_is_made_and_reports_it(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     t = brand(sandbox)
@@ -106,7 +106,7 @@ def test_without_the_permission_a_plan_is_made_and_says_so(
 
 
 @pytest.mark.parametrize("key", [BARE, "", "a-key-of-nobody-8803"])
-def test_what_was_held_back_stays_so_while_braze_cannot_be_asked(
+def test_what_was_blocked_stays_blocked_while_braze_cannot_be_asked(
     sandbox: Sandbox, key: str
 ) -> None:
     t = brand(sandbox)
@@ -124,7 +124,7 @@ def test_a_braze_that_fails_is_no_reason_to_fail_the_plan(sandbox: Sandbox) -> N
     assert "not compared with Braze" in found.sentence()
 
 
-def test_told_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
+def test_warned_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
     warned = asked(brand(sandbox, preflight="warn"))
     assert (len(warned.findings), warned.blocked) == (4, {})
     before = len(sandbox.requests)

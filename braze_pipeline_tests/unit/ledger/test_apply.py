@@ -56,7 +56,7 @@ def test_the_ledger_keeps_value_day_time_and_run_of_each_attribute(world: Make) 
     assert found == [("x", day(1), "run1", 2.0, day(2), "run2", True)]
 
 
-def test_folding_twice_changes_nothing(world: Make) -> None:
+def test_applying_twice_changes_nothing(world: Make) -> None:
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))
@@ -89,7 +89,7 @@ def test_a_kill_between_the_ledger_and_the_journal_is_harmless(
     assert w.plan(day(1)).planned_users == 0
 
 
-def test_a_kill_inside_the_fold_leaves_nothing_half_done(
+def test_a_kill_while_applying_leaves_nothing_half_done(
     world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     w = world(T, " ".join(MANY))
@@ -108,7 +108,7 @@ def test_a_kill_inside_the_fold_leaves_nothing_half_done(
     assert w.apply_acknowledgements().accepted == 6
 
 
-def test_a_send_that_still_runs_is_folded_as_far_as_it_got(world: Make) -> None:
+def test_a_send_that_still_runs_is_applied_as_far_as_it_got(world: Make) -> None:
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))
@@ -200,7 +200,7 @@ def test_a_refusal_that_is_no_fault_of_the_value_is_tried_again(world: Make) -> 
     assert w.plan(day(1)).planned_users == 1
 
 
-def test_a_send_whose_snapshot_is_gone_is_skipped_and_said(world: Make) -> None:
+def test_a_send_whose_snapshot_is_gone_is_skipped_and_reported(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "x"}})
     plan = w.plan(day(1))
@@ -232,7 +232,7 @@ def test_a_value_that_goes_back_while_a_request_got_no_answer_is_sent_again(worl
     assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
-def test_a_doubt_lasts_until_the_very_attribute_is_acknowledged(world: Make) -> None:
+def test_an_attribute_stays_in_doubt_until_it_is_acknowledged_itself(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "X", "Spend": 1.0}})
     w.run(day(1))
@@ -246,7 +246,7 @@ def test_a_doubt_lasts_until_the_very_attribute_is_acknowledged(world: Make) -> 
     assert w.plan(day(4)).planned_users == 0
 
 
-def test_a_resumed_send_leaves_no_doubt(world: Make) -> None:
+def test_a_resumed_send_leaves_nothing_in_doubt(world: Make) -> None:
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
     plan = w.plan(day(1))

@@ -80,7 +80,7 @@ def test_a_send_that_failed_before_anything_was_acknowledged_binds_nothing(world
     assert w.plan(day(1), t=at(THERE)).planned_users == 1
 
 
-def test_a_send_that_has_not_ended_holds_the_ledger(world: Make) -> None:
+def test_a_send_that_has_not_ended_binds_the_ledger(world: Make) -> None:
     w = world(at(HERE), "a")
     w.profiles(day(1), {"a": {"Tier": "x"}})
     w.send(w.plan(day(1)), stop_after=0, leave_running=True)
@@ -102,7 +102,7 @@ def from_0_1_0(w: World) -> None:
     w.con.execute("DELETE FROM ledger.endpoints")
 
 
-def test_a_ledger_that_does_not_say_its_endpoint_is_adopted_once_with_a_reason(
+def test_a_ledger_that_does_not_record_its_endpoint_is_adopted_once_with_a_reason(
     sent: World,
 ) -> None:
     from_0_1_0(sent)
@@ -173,7 +173,7 @@ def test_the_endpoint_travels_with_an_export(sent: World, tmp_path: Path) -> Non
             endpoint.claim(con, there, at(THERE))
 
 
-def test_an_export_of_an_older_version_is_let_in_and_asks_to_be_adopted(
+def test_an_export_of_an_older_version_is_accepted_and_must_be_adopted(
     sent: World, tmp_path: Path
 ) -> None:
     sent.con.execute("DELETE FROM ledger.endpoints")

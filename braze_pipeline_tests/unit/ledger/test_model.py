@@ -61,7 +61,7 @@ class Ledger(RuleBasedStateMachine):
         self.value: dict[tuple[str, str], Any] = {}
         self.unconfirmed: set[str] = set()
         self.unproven: set[tuple[str, str]] = set()
-        self.doubt: dict[tuple[str, str], set[str]] = {}  # by the plans that had no answer
+        self.in_doubt: dict[tuple[str, str], set[str]] = {}  # by the plans that had no answer
         self._list()
 
     def teardown(self) -> None:
@@ -176,7 +176,7 @@ class Ledger(RuleBasedStateMachine):
         weekly = user in self.unconfirmed
         assert (
             self.value.get((user, name)) != new
-            or self.doubt.get((user, name))
+            or self.in_doubt.get((user, name))
             or (weekly and new is not None)
         ), f"{name} of {user} was sent without need"
 
@@ -194,9 +194,9 @@ class Ledger(RuleBasedStateMachine):
             sent = json.loads(row["__object"]).keys() & set(NAMES)
             for name in sent:
                 if row["__request"] in now_answered:
-                    self.doubt.get((user, name), set()).discard(plan.plan_id)
+                    self.in_doubt.get((user, name), set()).discard(plan.plan_id)
                 else:
-                    self.doubt.setdefault((user, name), set()).add(plan.plan_id)
+                    self.in_doubt.setdefault((user, name), set()).add(plan.plan_id)
             if new and user not in refused:
                 self._evaluated({user}, sent=set(sent))
         if len(now_answered) == len(rows):
@@ -246,7 +246,7 @@ class Ledger(RuleBasedStateMachine):
                     continue
                 self.value[user, name] = row[name]
                 if sent is None or name in sent:
-                    self.doubt.pop((user, name), None)
+                    self.in_doubt.pop((user, name), None)
                     self.unproven.discard((user, name))
 
     @invariant()
@@ -257,7 +257,7 @@ class Ledger(RuleBasedStateMachine):
         for user in braze.known - self.unconfirmed:
             has = braze.profiles.get(user, {})
             for name in NAMES:
-                if not self.doubt.get((user, name)) and (user, name) not in self.unproven:
+                if not self.in_doubt.get((user, name)) and (user, name) not in self.unproven:
                     assert has.get(name) == self.value.get((user, name)), (user, name)
 
 

@@ -73,7 +73,7 @@ def test_a_null_stays_here_when_the_template_says_so(world: Make) -> None:
     assert w.plan(day(3)).planned_users == 0
 
 
-def test_a_held_value_is_left_as_braze_has_it(world: Make) -> None:
+def test_a_suppressed_value_stays_as_braze_has_it(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "gold", "Spend": 1.0}})
     w.run(day(1))

@@ -1,4 +1,4 @@
-"""What a plan costs, when it is held back, and how it is looked at."""
+"""What a plan costs, when guards stop it, and how it is shown."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_rules_in_sql_are_those_in_python(world: Make, name: str) -> None:
     assert plan.data_points == data_points(name, json.loads(str(value)), is_field=is_field)
 
 
-def test_the_forecast_tells_time_money_and_the_share_of_the_hour(world: Make) -> None:
+def test_the_forecast_has_time_money_and_the_share_of_the_hour(world: Make) -> None:
     t = smaller_requests(template(attribute("Tier")), 1)
     d = replace(
         t.destination,
@@ -116,7 +116,7 @@ def test_a_first_send_passes_and_says_that_everything_is_new(world: Make) -> Non
         ({"max_requests": 0, "max_changed_share": None}, crowd(20, "y"), 0, "requests"),
     ],
 )
-def test_each_guard_holds_a_plan_back_and_says_why(
+def test_each_guard_stops_a_plan_and_gives_the_reason(
     world: Make, limits: dict[str, object], rows: dict[str, object], rejected: int, guard: str
 ) -> None:
     w = world(guarded())
@@ -145,7 +145,7 @@ def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
     assert stopped(w) == {"new_attributes"}
 
 
-def test_small_numbers_are_not_judged(world: Make) -> None:
+def test_small_numbers_are_not_evaluated(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(9))
     w.run(day(1))
@@ -153,7 +153,7 @@ def test_small_numbers_are_not_judged(world: Make) -> None:
     assert w.plan(day(2)).status == "ready"
 
 
-def test_a_held_plan_can_be_let_through_once_on_record(world: Make) -> None:
+def test_a_stopped_plan_can_be_let_through_once_on_record(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(20))
     w.run(day(1))
@@ -168,7 +168,7 @@ def test_a_held_plan_can_be_let_through_once_on_record(world: Make) -> None:
     assert w.plan(day(2)).status == "held"
 
 
-def test_a_held_plan_settles_nothing_even_with_nothing_to_send(world: Make) -> None:
+def test_a_stopped_plan_advances_no_watermark_even_with_nothing_to_send(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(20))
     w.run(day(1))

@@ -25,7 +25,7 @@ def knowing(source: str, **more: object) -> TemplateSettings:
 PAIR = {"a": {"Tier": "x", "Plan": "p"}, "ghost": {"Tier": "y", "Plan": "q"}}
 
 
-def test_unknown_users_are_reported_and_sent_in_full_again_by_rhythm(world: Make) -> None:
+def test_unknown_users_are_reported_and_sent_in_full_again_every_few_days(world: Make) -> None:
     w = world(knowing("none"), "a")
     w.profiles(day(1), PAIR)
     plan = w.run(day(1))
@@ -87,7 +87,7 @@ def test_known_is_of_the_destination_and_unconfirmed_of_each_template(
     assert w.sent(w.run(day(1), t=two)) == {"a": {"Other": "o"}}
 
 
-def test_users_are_looked_up_fifty_at_a_time_and_asked_for_again_by_rhythm(world: Make) -> None:
+def test_users_are_looked_up_fifty_at_a_time_and_asked_for_again_later(world: Make) -> None:
     t = knowing("lookup")
     w = world(t)
     w.profiles(day(1), {f"u{n:03}": {"Tier": "x"} for n in range(120)})
@@ -109,7 +109,7 @@ def test_users_are_looked_up_fifty_at_a_time_and_asked_for_again_by_rhythm(world
         assert (plan.known_users, plan.unknown_users, plan.not_in_braze_users) == (100, 20, 20)
 
 
-def test_a_look_up_that_breaks_keeps_what_it_found_and_stays_within_its_limit(world: Make) -> None:
+def test_a_look_up_that_fails_keeps_what_it_found_and_stays_within_its_limit(world: Make) -> None:
     t = knowing("lookup", lookups_per_minute=1)
     w = world(t)
     w.profiles(day(1), {f"u{n:03}": {"Tier": "x"} for n in range(520)})
@@ -165,7 +165,7 @@ def test_creating_destinations_and_assumed_users_need_no_proof(world: Make) -> N
     assert (plan.planned_users, plan.known_users, plan.unconfirmed_users) == (0, 2, 0)
 
 
-def test_what_was_held_back_when_a_user_became_known_goes_out_later(
+def test_what_was_suppressed_when_a_user_became_known_is_sent_later(
     world: Make, tmp_path: Path
 ) -> None:
     file = tmp_path / "known.csv"
