@@ -13,7 +13,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
+from braze_pipeline.ledger.apply import open_ledger
+from braze_pipeline.ledger.ledger import Ledger
 from braze_pipeline.orchestration.checks import ACCOUNTING
 from braze_pipeline.plan import diff, payload
 from braze_pipeline.sandbox import Sandbox
@@ -76,12 +77,12 @@ def lose_an_answer(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_an_acceptance_in_the_ledger(_: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> ApplySummary:
-        result = apply_acknowledgements(con, *more)
+    def cheat(con: duckdb.DuckDBPyConnection, *more: Any) -> Ledger:
+        ledger = open_ledger(con, *more)
         con.execute("UPDATE records.plans SET accepted_users = accepted_users - 1")
-        return result
+        return ledger
 
-    monkeypatch.setattr("braze_pipeline.send.step.apply_acknowledgements", cheat)
+    monkeypatch.setattr("braze_pipeline.send.step.open_ledger", cheat)
 
 
 @pytest.mark.parametrize(
