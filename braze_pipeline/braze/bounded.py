@@ -1,7 +1,7 @@
-"""HTTP answers that end: bounded in time, from the head to the end of the body, and in size.
+"""HTTP responses with a limit on their total time, including the body, and on their size.
 
-The timeout of a socket bounds one read. A server, or a proxy between, that sends a byte a second
-never reaches it.
+A socket's timeout limits a single read. A server or proxy that sends one byte per second never
+reaches it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
 class AnswerTooLarge(Exception):
-    """More came than any answer has, or was packed into what came."""
+    """A response has more bytes than any response of Braze, as received or decompressed."""
 
 
 def adapter(*, pool: int, answer_seconds: float) -> HTTPAdapter:
-    """An adapter whose answers have so many seconds, each from the end of its request."""
+    """An adapter whose responses must be complete within ``answer_seconds`` of their request."""
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -66,11 +66,11 @@ def adapter(*, pool: int, answer_seconds: float) -> HTTPAdapter:
 
 
 def body_of(response: Response, limit: int) -> bytes:
-    """The body, unpacked where it came packed although we did not ask for that.
+    """The body, decompressed if the server compressed it unasked.
 
     Raises:
-        AnswerTooLarge: it has more than ``limit`` bytes, as it came or unpacked.
-        urllib3.exceptions.HTTPError: it was cut short, or took too long.
+        AnswerTooLarge: it has more than ``limit`` bytes, as received or decompressed.
+        urllib3.exceptions.HTTPError: it was truncated, or took too long.
     """
     parts, size = [], 0
     for part in response.raw.stream(_CHUNK, decode_content=False):
@@ -81,7 +81,7 @@ def body_of(response: Response, limit: int) -> bytes:
             raise AnswerTooLarge
     body = b"".join(parts)
     if response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "deflate"}:
-        with suppress(zlib.error):  # what it is then, nobody can read
+        with suppress(zlib.error):  # unreadable; classified as such later
             body = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, limit + 1)
         if len(body) > limit:
             raise AnswerTooLarge
@@ -89,7 +89,7 @@ def body_of(response: Response, limit: int) -> bytes:
 
 
 class _Deadline:
-    """What ``http.client`` reads an answer from: the socket, for so many seconds."""
+    """What ``http.client`` reads a response from: the socket, for a limited time."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock, self._ends = sock, time.monotonic() + seconds
@@ -99,11 +99,11 @@ class _Deadline:
 
 
 class _Reader(io.RawIOBase):
-    """Bytes of a socket until a moment; each wait for them as long as the socket's own at most."""
+    """Bytes of a socket until a deadline; no single wait exceeds the socket's own timeout."""
 
     def __init__(self, sock: socket.socket, ends: float) -> None:
         self._raw, self._sock, self._ends = sock.makefile("rb", buffering=0), sock, ends
-        self._patience = sock.gettimeout() or 0.0
+        self._timeout = sock.gettimeout() or 0.0
 
     def readable(self) -> bool:
         return True
@@ -112,13 +112,13 @@ class _Reader(io.RawIOBase):
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        if left < self._patience:
+        if left < self._timeout:
             self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
         if not self.closed:
-            with suppress(OSError):  # closed already, and then nobody waits on it
-                self._sock.settimeout(self._patience)
+            with suppress(OSError):  # already closed
+                self._sock.settimeout(self._timeout)
             self._raw.close()
         super().close()

@@ -1,10 +1,10 @@
 """Rules for the names that attributes have in Braze.
 
 What belongs here: whether a name may be used, and what to use instead. What does not: where the
-name stands in a file; the configuration turns these problems into errors with file and line.
+name is in a file; the configuration turns these problems into errors with file and line.
 
-A name that Braze has must be usable. So what Braze itself would change or misread is refused, and
-what is probably a mistake is refused unless the template says ``custom: true``.
+A name that exists in Braze must be usable. So only names that Braze itself would change or misread
+are refused. Probable mistakes are refused unless the template says ``custom: true``.
 
 Sources: Braze docs, "Custom attributes" (length, trimming, case) and "Standard attributes" (a
 mis-cased field name becomes a custom attribute). For characters of top-level names the docs state
@@ -26,7 +26,7 @@ from braze_pipeline.braze.fields import CONTROL_KEYS, FIELDS, SENDABLE
 from braze_pipeline.wordlists import meanings
 
 RESERVED_PREFIX: Final = "__"
-"""Names that begin so are columns of our own tables."""
+"""Prefix of the columns of our own tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class NameProblem:
         code: Which rule it breaks, e.g. ``near_field``.
         message: What is wrong, in a sentence.
         suggestion: The name to use instead, None where there is none.
-        optional: It is probably a mistake, and none where the template says ``custom: true``.
+        optional: Whether it is only probably a mistake, and allowed with ``custom: true``.
     """
 
     code: str
@@ -47,16 +47,16 @@ class NameProblem:
 
 
 def comparison_key(name: str) -> str:
-    """What is left of a name when case, width, spacing, ``_`` and ``-`` do not count."""
+    """A name without case, width, spacing, ``_`` and ``-``."""
     flat = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     # Marks stay: in many scripts they are vowels.
-    kept = "".join(sign for sign in flat if unicodedata.category(sign)[0] in "LNM")
-    # Signs that were apart may stand together now, and be one letter.
+    kept = "".join(char for char in flat if unicodedata.category(char)[0] in "LNM")
+    # Characters that are now adjacent may combine into one letter.
     return unicodedata.normalize("NFKC", kept)
 
 
 FIELD_WORDS: Final = MappingProxyType(meanings(Path(__file__).with_name("field_words.txt")))
-"""What tables call a profile field, to what Braze calls it."""
+"""Common column names of profile fields, with Braze's name."""
 
 _BY_KEY: Final[Mapping[str, str]] = MappingProxyType(
     {comparison_key(name): name for name in FIELDS}
@@ -73,7 +73,7 @@ _RIGHT: Final = {key: name for name in SENDABLE if len(key := comparison_key(nam
 
 
 def field_for(name: str) -> str | None:
-    """The profile field that a name is, means or nearly spells; None for a name of one's own."""
+    """The profile field that a name is, means or nearly spells; None for any other name."""
     if name in FIELDS:
         return name
     key = comparison_key(name)
@@ -83,13 +83,13 @@ def field_for(name: str) -> str | None:
 
 
 def _misspelled(key: str) -> str | None:
-    """The field from whose name one letter is missing or added, or two are swapped."""
+    """The field whose name differs by one missing or extra letter, or two swapped letters."""
     return next((name for right, name in _RIGHT.items() if _one_slip(key, right)), None)
 
 
 def _one_slip(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
-    # A digit is no slip: `Phone 2` is another number.
+    # A digit is not a typo: `Phone 2` is another number.
     if len(long) == len(short) + 1:
         return any(
             long[:n] + long[n + 1 :] == short and long[n].isalpha() for n in range(len(long))
@@ -99,7 +99,7 @@ def _one_slip(one: str, other: str) -> bool:
 
 
 def check_name(name: str, *, custom: bool = False) -> tuple[NameProblem, ...]:
-    """All that is wrong with a Braze name, a profile field's or a custom attribute's.
+    """All problems of a Braze name, of a profile field or a custom attribute.
 
     Args:
         name: The name.
@@ -156,23 +156,23 @@ def _spelling_problems(name: str) -> Iterator[NameProblem]:
             "for itself.",
             suggestion=name.lstrip("_") or None,
         )
-    clean = "".join(sign for sign in name if not _unprintable(sign)).strip()
+    clean = "".join(char for char in name if not _unprintable(char)).strip()
     for code, optional in (("name_control", False), ("name_invisible", True)):
-        if any(_unprintable(sign) == code for sign in name):
+        if any(_unprintable(char) == code for char in name):
             yield NameProblem(
                 code=code,
-                message=f"The name {name!r} holds a control or invisible character.",
+                message=f"The name {name!r} contains a control or invisible character.",
                 suggestion=clean or None,
                 optional=optional,
             )
 
 
-def _unprintable(sign: str) -> str | None:
-    """The code for control characters and surrogates, or for all else that is not seen."""
-    category = unicodedata.category(sign)
+def _unprintable(char: str) -> str | None:
+    """``name_control`` for control characters and surrogates, ``name_invisible`` for the rest."""
+    category = unicodedata.category(char)
     if category in {"Cc", "Cs"}:
         return "name_control"
-    seen = category[0] != "C" and category not in {"Zl", "Zp"} and (category != "Zs" or sign == " ")
+    seen = category[0] != "C" and category not in {"Zl", "Zp"} and (category != "Zs" or char == " ")
     return None if seen else "name_invisible"
 
 
@@ -180,7 +180,7 @@ def _near_problems(name: str) -> Iterator[NameProblem]:
     if name in CONTROL_KEYS:
         yield NameProblem(
             code="control_key",
-            message=f"{name!r} is a key that steers Braze, not an attribute.",
+            message=f"{name!r} is a key that controls Braze, not an attribute.",
         )
         return
     field = _CONTROL_BY_KEY.get(comparison_key(name)) or field_for(name)

@@ -1,8 +1,8 @@
 """Rules for nested values: arrays, objects and arrays of objects.
 
-Every function takes parsed JSON and gives it back in the one form that leaves: equal values are
-equal texts, times are ``{"$time": ...}`` in UTC. What breaks a rule raises `NestedProblem` with
-the rule's code, for Braze drops a nested value with one bad part as a whole and says nothing.
+Every function takes parsed JSON and returns it in the one form that is sent: equal values are equal
+texts, times are ``{"$time": ...}`` in UTC. A value that breaks a rule raises `NestedProblem` with
+the rule's code, because Braze silently drops a whole nested value for one bad part.
 
 Source: Braze docs, "Nested custom attributes".
 """
@@ -35,7 +35,7 @@ _ISO: Final = re.compile(
     re.ASCII,
 )
 _CONTROL: Final = re.compile(CONTROL)
-_BAD_KEY_SIGN: Final = re.compile(rf"[.$\s]|{CONTROL}")
+_BAD_KEY_CHARACTER: Final = re.compile(rf"[.$\s]|{CONTROL}")
 
 
 class NestedProblem(ValueError):
@@ -67,7 +67,7 @@ def read(text: str) -> Json:
 
 
 def write(value: Json) -> str:
-    """Canonical JSON: keys sorted, no white space, signs of all scripts as they are."""
+    """Canonical JSON: sorted keys, no white space, no escapes for non-ASCII characters."""
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
@@ -90,9 +90,9 @@ def canonical_objects(value: Json, *, zone: tzinfo = UTC) -> list[Json]:
 
 
 def canonical_array(value: Json) -> list[str]:
-    """An array of text. Numbers and booleans become text; of equal elements the last stays.
+    """An array of text. Numbers and booleans become text; the last of equal elements stays.
 
-    That is what Braze does with an element that it already has: it moves to the end.
+    Braze does the same: an element that it already has moves to the end.
     """
     if not isinstance(value, list):
         raise NestedProblem("not_an_array")
@@ -162,7 +162,7 @@ def _object(value: dict[str, Json], zone: tzinfo, depth: int) -> dict[str, Json]
 
 
 def _check_key(key: str) -> None:
-    if not key or _BAD_KEY_SIGN.search(key):
+    if not key or _BAD_KEY_CHARACTER.search(key):
         raise NestedProblem("nested_key")
     if len(key) > limits.MAX_NAME:
         raise NestedProblem("nested_key_too_long")
@@ -193,7 +193,7 @@ def _explicit_time(part: dict[str, Json]) -> Json:
     text = part[TIME_KEY]
     if len(part) != 1 or not isinstance(text, str):
         raise NestedProblem("nested_time_unreadable")
-    # Braze reads a time with no offset as UTC; one that was marked as time is in its hands.
+    # Braze reads a time without an offset as UTC, and this one is marked as a time for Braze.
     return {TIME_KEY: canonical_time(text)}
 
 
