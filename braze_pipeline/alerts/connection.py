@@ -9,6 +9,7 @@ from pathlib import Path
 
 from braze_pipeline import private
 from braze_pipeline.storage.migrations import ACTIONS
+from braze_pipeline.storage.transaction import transaction
 
 
 @contextmanager
@@ -29,11 +30,5 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection in one transaction: everything in the block is written, or nothing."""
     private.file(path)
-    with reading(path) as con:
-        con.execute("BEGIN IMMEDIATE")
-        try:
-            yield con
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
-        con.execute("COMMIT")
+    with reading(path) as con, transaction(con, begin="BEGIN IMMEDIATE"):
+        yield con

@@ -19,12 +19,12 @@ from braze_pipeline.ledger.ledger import (
     destinations,
     ledger_names,
     ledger_of,
-    transaction,
     utc_now,
 )
 from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
 from braze_pipeline.storage import journal
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
     import duckdb

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
-from braze_pipeline.ledger.ledger import Ledger, count, transaction
+from braze_pipeline.ledger.ledger import Ledger, count
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,8 +7,7 @@ described in ``layout``, the other tables in ``storage/migrations/ledger_*.sql``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -177,18 +176,6 @@ def destinations(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The destinations that have a ledger in the database."""
     rows = con.execute("SELECT DISTINCT destination FROM ledger.ledgers ORDER BY 1").fetchall()
     return [name for (name,) in rows]
-
-
-@contextmanager
-def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All of it or nothing."""
-    con.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")
 
 
 def count(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import UsageError
-from braze_pipeline.ledger.ledger import Ledger, transaction
+from braze_pipeline.ledger.ledger import Ledger
+from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -25,8 +25,9 @@ from braze_pipeline.errors import UsageError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.export_values import count_differing, merge_export
 from braze_pipeline.ledger.layout import ensure_layout
-from braze_pipeline.ledger.ledger import count, transaction
+from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import literal, registered
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
-from braze_pipeline.ledger.ledger import count, transaction
+from braze_pipeline.ledger.ledger import count
 from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.partitions import columns_of
+from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 from braze_pipeline.ledger import endpoint, since_export
 from braze_pipeline.ledger.apply import open_ledger
-from braze_pipeline.ledger.ledger import ledger_name, ledger_names, transaction
+from braze_pipeline.ledger.ledger import ledger_name, ledger_names
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
+from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import columns, literal, quote
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.braze.existing_attributes import AttributeState
 from braze_pipeline.ledger import endpoint, known_users, watermarks
 from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, transaction
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
 from braze_pipeline.ledger.plan_ref import find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
@@ -21,6 +21,7 @@ from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import SUPPRESSED, guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import name_key, quote
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def replace_partition(
     """
     written_at = now or datetime.now(UTC).replace(tzinfo=None)
     name = t.table(table)
-    con.execute("BEGIN")
-    try:
+    with transaction(con):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
         change = _match_columns(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
@@ -81,10 +81,6 @@ def replace_partition(
         _drop_old(con, name, t.history_days, written_at)
         if then is not None:
             then(change)
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")
     return change
 
 

@@ -14,7 +14,8 @@ from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError,
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_name
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
-from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, Schema
+from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER
+from braze_pipeline.storage.migrations.runner import Schema
 
 if TYPE_CHECKING:
     import duckdb

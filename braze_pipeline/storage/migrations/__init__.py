@@ -20,13 +20,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from braze_pipeline.storage.migrations import ledger_3
-from braze_pipeline.storage.migrations.runner import (
-    Connection,
-    DuckDBSchema,
-    Schema,
-    SQLiteSchema,
-    sql,
-)
+from braze_pipeline.storage.migrations.runner import DuckDBSchema, SQLiteSchema, sql
+from braze_pipeline.storage.transaction import Connection
 
 LEDGER = DuckDBSchema(
     name="ledger",
@@ -53,18 +48,3 @@ def upgrade(con: Connection, where: Path | str) -> None:
         schema.refuse_newer(con, where)
     for schema in DATABASE:
         schema.upgrade(con, where)
-
-
-__all__ = [
-    "ACTIONS",
-    "DATABASE",
-    "JOURNAL",
-    "LEDGER",
-    "RECORDS",
-    "Connection",
-    "DuckDBSchema",
-    "SQLiteSchema",
-    "Schema",
-    "sql",
-    "upgrade",
-]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.storage.migrations.runner import sql
 
 if TYPE_CHECKING:
-    from braze_pipeline.storage.migrations.runner import Connection
+    from braze_pipeline.storage.transaction import Connection
 
 VERSION = 3
 TABLES = {

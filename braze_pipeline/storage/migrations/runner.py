@@ -7,17 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 from braze_pipeline.errors import NewerVersion
-
-
-class Connection(Protocol):
-    """What DuckDB's and SQLite's connections have in common."""
-
-    def execute(self, query: str, parameters: Any = ..., /) -> Any:  # noqa: ANN401 - two libraries
-        """Run one statement."""
-
+from braze_pipeline.storage.transaction import Connection, transaction
 
 Migration = Callable[[Connection], None]
 
@@ -85,15 +78,10 @@ class Schema(ABC):
             NewerVersion: the database is of a newer version; nothing was changed.
         """
         for number in range(self.refuse_newer(con, where) + 1, self.version + 1):
-            con.execute(self.begin)
-            try:
+            with transaction(con, begin=self.begin):
                 if self.stored_version(con) < number:  # no other process was faster
                     self.migrations[number - 1](con)
                     self._write(con, number)
-            except BaseException:
-                con.execute("ROLLBACK")
-                raise
-            con.execute("COMMIT")
 
 
 class DuckDBSchema(Schema):

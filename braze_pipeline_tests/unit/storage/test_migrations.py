@@ -14,14 +14,9 @@ import pytest
 from braze_pipeline.alerts import ActionStore
 from braze_pipeline.errors import NewerVersion
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.migrations import (
-    ACTIONS,
-    DATABASE,
-    JOURNAL,
-    Connection,
-    DuckDBSchema,
-    Schema,
-)
+from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL
+from braze_pipeline.storage.migrations.runner import DuckDBSchema, Schema
+from braze_pipeline.storage.transaction import Connection
 from braze_pipeline.storage.warehouse import Warehouse
 
 ALL = (*DATABASE, JOURNAL, ACTIONS)
