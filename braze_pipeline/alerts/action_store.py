@@ -17,6 +17,7 @@ from braze_pipeline.alerts.action_classes import STATUS_401_PERSISTENT, STATUS_4
 from braze_pipeline.alerts.connection import reading, writing
 from braze_pipeline.alerts.delivery_status import DeliveryStatus
 from braze_pipeline.alerts.resolutions import Resolution, resolution_of
+from braze_pipeline.storage.sql_files import read_sql
 
 _DIGITS = re.compile(r"\d[\d,.:]*")
 _COUNTS = ("planned", "accepted", "rejected")
@@ -163,8 +164,17 @@ class ActionStore:
             if before and before["action"] in {STATUS_401_TRANSIENT, STATUS_401_PERSISTENT}:
                 # A 401 in two runs in a row is no longer considered transient.
                 incident = replace(incident, action=STATUS_401_PERSISTENT)
-            inserted = _insert_or_count(con, incident, now)
-            number = before["number"] if before else inserted
+            first, last = incident.days or (None, None)
+            values = {
+                **vars(incident),
+                "key": incident.key,
+                "first_day": first,
+                "last_day": last,
+                **(asdict(incident.sent) if incident.sent else dict.fromkeys(_COUNTS)),
+                "now": now,
+            }
+            inserted = con.execute(read_sql("alerts", "recorded_incident"), values).lastrowid
+            number = before["number"] if before else int(inserted or 0)
             if not before:
                 _message(con, number, "opened", now)
             elif incident.action != before["action"]:
@@ -236,39 +246,6 @@ def _action(row: sqlite3.Row) -> Action:
     counts = {name: values.pop(name) for name in _COUNTS}
     sent = None if counts["accepted"] is None else DeliveryStatus(**counts)
     return Action(days=None if days[0] is None else days, sent=sent, **values)
-
-
-def _insert_or_count(con: sqlite3.Connection, incident: Incident, now: str) -> int:
-    """Add an action, or count it as a repeat of the open one; the number of a new action."""
-    first, last = incident.days or (None, None)
-    # What the last run that met it decides.
-    changing = {
-        "action": incident.action,
-        "what": incident.what,
-        "fix": incident.fix,
-        "first_day": first,
-        "last_day": last,
-        "goal": incident.goal,
-        "guard": incident.guard,
-        **(asdict(incident.sent) if incident.sent else dict.fromkeys(_COUNTS)),
-        "run_id": incident.run_id,
-        "last_seen": now,
-    }
-    values = {
-        "key": incident.key,
-        "destination": incident.destination,
-        "template": incident.template,
-        "count": 1,
-        "first_seen": now,
-        **changing,
-    }
-    cursor = con.execute(
-        f"INSERT INTO actions ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "
-        "ON CONFLICT (key) WHERE resolved_at IS NULL DO UPDATE SET count = count + 1, "
-        + ", ".join(f"{name} = excluded.{name}" for name in changing),
-        tuple(values.values()),
-    )
-    return int(cursor.lastrowid or 0)
 
 
 def _message(con: sqlite3.Connection, number: int, event: str, now: str) -> None:

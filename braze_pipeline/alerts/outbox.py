@@ -12,30 +12,11 @@ from datetime import datetime, timedelta
 
 from braze_pipeline.alerts.action_store import Action, ActionStore
 from braze_pipeline.alerts.connection import reading, writing
+from braze_pipeline.storage.sql_files import read_sql
 
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
-
-_DUE = """
-SELECT m.message, m.event, m.created_at, a.number, coalesce(d.next_at, '')
-FROM messages m
-JOIN actions a USING (number)
-LEFT JOIN deliveries d ON d.message = m.message AND d.channel = ?
-WHERE m.done_at IS NULL AND d.delivered_at IS NULL AND a.destination = ?
-ORDER BY m.message
-"""
-
-# Done: delivered over every configured channel (there may be none), or too old to be news.
-_FINISH = """
-UPDATE messages SET done_at = ?
-WHERE done_at IS NULL
-  AND number IN (SELECT number FROM actions WHERE destination = ?)
-  AND (created_at < ? OR {count} = (
-      SELECT count(*) FROM deliveries d
-      WHERE d.message = messages.message AND d.delivered_at IS NOT NULL
-        AND d.channel IN ({channels})))
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +45,9 @@ class Outbox:
     def due(self, channel: str, *, now: datetime) -> list[Message]:
         """What may go out over a channel now, in order, up to the first message that must wait."""
         with reading(self.store.path) as con:
-            rows = con.execute(_DUE, (channel, self.destination)).fetchall()
+            rows = con.execute(
+                read_sql("alerts", "due_messages"), (channel, self.destination)
+            ).fetchall()
         messages = []
         for message, event, created_at, number, next_at in rows:
             if next_at > now.isoformat():
@@ -94,9 +77,10 @@ class Outbox:
     def finish(self, channels: Sequence[str], *, now: datetime) -> None:
         """Remove what every channel has delivered, and what is too old to be news."""
         marks = ", ".join("?" * len(channels))
+        query = read_sql("alerts", "finished_messages", count=len(channels), channels=marks)
         with writing(self.store.path) as con:
             con.execute(
-                _FINISH.format(count=len(channels), channels=marks),
+                query,
                 (now.isoformat(), self.destination, (now - GIVE_UP_AFTER).isoformat(), *channels),
             )
 
@@ -111,9 +95,6 @@ class Outbox:
     ) -> None:
         with writing(self.store.path) as con:
             con.execute(
-                "INSERT INTO deliveries (message, channel, attempts, next_at, delivered_at, "
-                "problem) VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT (message, channel) DO UPDATE SET "
-                "attempts = attempts + 1, next_at = excluded.next_at, "
-                "delivered_at = excluded.delivered_at, problem = excluded.problem",
+                read_sql("alerts", "attempted_delivery"),
                 (message.message, channel, next_at.isoformat(), delivered_at, problem),
             )

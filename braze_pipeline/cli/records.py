@@ -12,31 +12,9 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
+from braze_pipeline.storage.sql_files import read_sql
 
 _OUTCOMES = ("planned", "accepted", "rejected", "not_attempted")
-
-_BY_REASON = """
-SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, count(*),
-       min(masked_value), min(message)
-FROM records.rejections
-WHERE destination = ? AND template = ? AND (?::DATE IS NULL OR as_of = ?)
-GROUP BY ALL ORDER BY as_of DESC, stage, count(*) DESC, reason LIMIT ?
-"""
-
-_ROWS = """
-SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, customer_id, masked_value, message
-FROM records.rejections
-WHERE destination = ? AND template = ? AND (?::DATE IS NULL OR as_of = ?)
-ORDER BY as_of DESC, stage, attribute, reason, customer_id LIMIT ?
-"""
-
-_SENDS = """
-SELECT ended_at, newest_day, status, planned_users, accepted_users, rejected_users,
-       not_attempted_users, requests, bytes, seconds, throttled_seconds, latency_p50, latency_p95,
-       latency_p99, retries, refused, run_id, plan_id
-FROM records.send_outcomes
-WHERE destination = ? AND template = ? ORDER BY ended_at DESC, rowid DESC LIMIT ?
-"""
 
 
 @click.command()
@@ -49,7 +27,7 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
     template = session.template
     with session.existing_warehouse.connect() as con:
         found = con.execute(
-            _ROWS if rows else _BY_REASON,
+            read_sql("cli", "rejections" if rows else "rejections_by_reason"),
             [template.destination.name, template.name, as_of, as_of, limit],
         ).fetchall()
     if not found:
@@ -78,7 +56,9 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
     """
     template = session.template
     with session.existing_warehouse.connect() as con:
-        result = con.execute(_SENDS, [template.destination.name, template.name, limit])
+        result = con.execute(
+            read_sql("cli", "sends"), [template.destination.name, template.name, limit]
+        )
         names = [column[0] for column in result.description]
         found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     if as_json:

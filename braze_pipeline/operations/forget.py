@@ -14,6 +14,7 @@ from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.partitions import columns_of
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import literal, quote
 
@@ -29,15 +30,6 @@ USER_COLUMNS: Final = ("user_id", "__user_id")
 CUSTOMER_COLUMNS: Final = (CUSTOMER, "__customer_id")
 """What every table calls the columns that name a person. A table that has one is cleaned, so that
 a new table cannot be missed; a test makes sure that there is no other name."""
-
-_PLACES: Final = """
-SELECT schema_name, table_name, list(column_name)
-FROM duckdb_columns()
-SEMI JOIN (SELECT table_oid FROM duckdb_tables() WHERE NOT temporary) USING (table_oid)
-WHERE database_name = current_database() AND list_contains($schemas::VARCHAR[], schema_name)
-  AND list_contains($columns::VARCHAR[], column_name)
-GROUP BY ALL ORDER BY ALL
-"""
 
 
 def forget_user(
@@ -61,7 +53,8 @@ def forget_user(
     removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))
     schemas = {"ledger", "records", *(t.db_schema for t in templates)}
     places = con.execute(
-        _PLACES, {"schemas": sorted(schemas), "columns": [*USER_COLUMNS, *CUSTOMER_COLUMNS]}
+        read_sql("operations", "tables_with_people"),
+        {"schemas": sorted(schemas), "columns": [*USER_COLUMNS, *CUSTOMER_COLUMNS]},
     ).fetchall()
     with transaction(con):
         for schema, table, columns in places:
