@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 _SUCCESS: Final = frozenset({"success", "queued"})
 _EPOCH_FROM: Final = 1e9
@@ -111,8 +111,8 @@ def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOu
         return ResponseOutcome(ResponseAction.SPLIT, text=untied or text, cause="fatal message")
     if untied:
         return ResponseOutcome(ResponseAction.SPLIT, text=untied, cause="untied error")
-    processed: Any = data.get("attributes_processed")
-    if _is_count(processed) and int(processed) + len(refused) != objects:
+    processed = data.get("attributes_processed")
+    if _is_count(processed) and processed + len(refused) != objects:
         return ResponseOutcome(
             ResponseAction.SPLIT,
             text="Braze processed fewer objects than it was sent.",
@@ -130,7 +130,7 @@ def _accounts_for_objects(data: dict[str, Any]) -> bool:
     )
 
 
-def _is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON
+def _is_count(value: Any) -> TypeGuard[int]:  # noqa: ANN401 - any JSON
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -165,10 +165,8 @@ def _one_error(error: Any, objects: int) -> tuple[int | None, str]:  # noqa: ANN
     index = error.get("index")
     if isinstance(index, str) and index.isdecimal():
         index = int(index)
-    mine = error.get("input_array", "attributes") == "attributes"
-    if isinstance(index, bool) or not isinstance(index, int) or not mine:
-        return None, text
-    return (index, text) if 0 <= index < objects else (None, text)
+    is_ours = error.get("input_array", "attributes") == "attributes"
+    return (index if is_ours and _is_count(index) and 0 <= index < objects else None), text
 
 
 def _sentence(value: Any) -> str:  # noqa: ANN401 - any JSON

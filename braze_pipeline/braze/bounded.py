@@ -36,8 +36,9 @@ def adapter(*, pool: int, answer_seconds: float) -> HTTPAdapter:
 
     class Answer(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *args: object, **kwargs: object) -> None:
-            deadline = _Deadline(sock, answer_seconds)
-            super().__init__(deadline, *args, **kwargs)  # type: ignore[arg-type]
+            super().__init__(sock, *args, **kwargs)  # type: ignore[arg-type]
+            ends = time.monotonic() + answer_seconds
+            self.fp = io.BufferedReader(_Reader(sock, self.fp.detach(), ends))
 
     class Plain(HTTPConnection):
         response_class = Answer
@@ -88,21 +89,11 @@ def body_of(response: Response, limit: int) -> bytes:
     return body
 
 
-class _Deadline:
-    """What ``http.client`` reads a response from: the socket, for a limited time."""
-
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
-        self._sock, self._ends = sock, time.monotonic() + seconds
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._sock, self._ends))
-
-
 class _Reader(io.RawIOBase):
     """Bytes of a socket until a deadline; no single wait exceeds the socket's own timeout."""
 
-    def __init__(self, sock: socket.socket, ends: float) -> None:
-        self._raw, self._sock, self._ends = sock.makefile("rb", buffering=0), sock, ends
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, ends: float) -> None:
+        self._raw, self._sock, self._ends = raw, sock, ends
         self._timeout = sock.gettimeout() or 0.0
 
     def readable(self) -> bool:

@@ -59,16 +59,12 @@ class AttributeFinding:
 
 
 _OUR_TYPES: Final[Mapping[ValueType, str]] = {
-    ValueType.STRING: "string",
     ValueType.INTEGER: "number",
     ValueType.FLOAT: "number",
-    ValueType.BOOLEAN: "boolean",
     ValueType.DATE: "time",
-    ValueType.TIME: "time",
-    ValueType.ARRAY: "array",
-    ValueType.OBJECT: "object",
     ValueType.OBJECTS: "array of objects",
 }
+"""Our types that Braze has under another name."""
 
 _BRAZE_WORDS: Final[Mapping[str, str]] = {
     "string": "string",
@@ -132,7 +128,7 @@ def _present(
         )
     stated = str(listed.get("data_type") or "")
     braze_type = _BRAZE_TYPES.get(re.sub(r"\(.*?\)|[^a-z]", "", stated.lower()))
-    our_type = _OUR_TYPES[type_]
+    our_type = _OUR_TYPES.get(type_, str(type_))
     if braze_type is None:
         return AttributeState.UNCLEAR, (
             f'{name}: Braze gives its type as "{stated[:40]}", which is not compared.'

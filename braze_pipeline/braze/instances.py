@@ -8,33 +8,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.user_input import did_you_mean
+from braze_pipeline.wordlists import meanings
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-INSTANCES: Final[Mapping[str, str]] = MappingProxyType(
+INSTANCES: Final = MappingProxyType(
     {
-        "US-01": "https://rest.iad-01.braze.com",
-        "US-02": "https://rest.iad-02.braze.com",
-        "US-03": "https://rest.iad-03.braze.com",
-        "US-04": "https://rest.iad-04.braze.com",
-        "US-05": "https://rest.iad-05.braze.com",
-        "US-06": "https://rest.iad-06.braze.com",
-        "US-07": "https://rest.iad-07.braze.com",
-        "US-08": "https://rest.iad-08.braze.com",
-        "US-10": "https://rest.us-10.braze.com",
-        "EU-01": "https://rest.fra-01.braze.eu",
-        "EU-02": "https://rest.fra-02.braze.eu",
-        "AU-01": "https://rest.au-01.braze.com",
-        "ID-01": "https://rest.id-01.braze.com",
-        "JP-01": "https://rest.jp-01.braze.com",
-        "KR-01": "https://rest.kr-01.braze.com",
+        name: f"https://{host}"
+        for name, host in meanings(Path(__file__).with_name("instances.txt")).items()
     }
 )
 """Instance name to REST endpoint, with no trailing slash."""

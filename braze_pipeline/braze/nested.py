@@ -154,19 +154,13 @@ def _integer(text: str) -> int:
 
 
 def _object(value: dict[str, Json], zone: tzinfo, depth: int) -> dict[str, Json]:
-    if depth > limits.MAX_DEPTH:
-        raise NestedProblem("nested_too_deep")
     for key in value:
-        _check_key(key)
+        if not key or _BAD_KEY_CHARACTER.search(key):
+            raise NestedProblem("nested_key")
+        if len(key) > limits.MAX_NAME:
+            raise NestedProblem("nested_key_too_long")
+        _encodable(key)
     return {key: _part(part, zone, depth + 1) for key, part in value.items()}
-
-
-def _check_key(key: str) -> None:
-    if not key or _BAD_KEY_CHARACTER.search(key):
-        raise NestedProblem("nested_key")
-    if len(key) > limits.MAX_NAME:
-        raise NestedProblem("nested_key_too_long")
-    _encodable(key)
 
 
 def _part(part: Json, zone: tzinfo, depth: int) -> Json:

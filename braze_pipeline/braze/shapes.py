@@ -7,6 +7,7 @@ another shape. Sources: Braze docs, "User attributes object" and "Create and upd
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from braze_pipeline.braze import limits
@@ -47,10 +48,6 @@ def _words(value: Json, *, longest: int = limits.MAX_STRING) -> str:
     if not isinstance(value, str) or not value.strip():
         raise NestedProblem("field_shape")
     return plain_text(value, longest=longest)
-
-
-def _push_token(value: Json) -> str:
-    return _words(value, longest=MAX_TOKEN)
 
 
 def _whole(value: Json) -> int:
@@ -103,7 +100,10 @@ _SHAPES: Final[dict[str, tuple[dict[str, _Read], dict[str, _Read]]]] = {
             "statuses_count": _count,
         },
     ),
-    "push_tokens": ({"app_id": _words, "token": _push_token}, {"device_id": _device}),
+    "push_tokens": (
+        {"app_id": _words, "token": partial(_words, longest=MAX_TOKEN)},
+        {"device_id": _device},
+    ),
 }
 """Required and optional keys of each object field, with the function that reads each value."""
 
