@@ -186,7 +186,7 @@ class World:
         self.now += timedelta(minutes=5)
         plan = build_plan(
             self.con, self.warehouse, t, days, run_id=f"run{self.runs}", now=self.now,
-            overrides=Overrides(**more),
+            preflight=more.pop("preflight", None), overrides=Overrides(**more),
         )  # fmt: skip
         parts = (plan.planned_users, plan.unchanged_users, plan.superseded_users)
         assert plan.profiles + plan.leaving_users == sum(parts) + plan.held_back_users, parts
