@@ -28,19 +28,19 @@ from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, registered
+from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.ledger.layout import Column
-    from braze_pipeline.settings import Json, TemplateSettings
+    from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
 RAW = "__export_raw"
 TYPED = "__export_typed"
+CANONICAL = "__canonical"
 _NESTED = (ValueType.OBJECT, ValueType.OBJECTS)
-_PAGE = 20_000
 _NUMBERS = "'UBIGINT', 'BIGINT', 'DOUBLE'"
 _SCALARS = {
     ValueType.STRING: ("'VARCHAR'", "{0}"),
@@ -107,13 +107,12 @@ def import_export(
             f"{', '.join(path.name for path in files)}.",
             fix="Export again with the identifier and custom_attributes in fields_to_export.",
         )
-    _canonical_objects(con, layout.columns)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS {_typed_sql(layout.columns)}")
+    _type(con, layout.columns)
     misfits, values = _count(con, layout.columns)
     differing = count_differing(layout, TYPED)
     with transaction(con):
         merge_export(layout, TYPED, now=now)
-    for name in (RAW, TYPED, "__export_objects"):
+    for name in (RAW, TYPED):
         con.execute(f"DROP TABLE IF EXISTS {name}")
     return BootstrapSummary(
         users=users, values=values, differing=differing, misfits=misfits, unreadable=unreadable
@@ -178,58 +177,43 @@ def _pointer(c: Column) -> str:
     return f"/{name}" if c.settings.is_field else f"/custom_attributes/{name}"
 
 
-def _canonical_objects(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
-    """Write nested values as profiles have them, so that equal values are equal texts."""
-    import pyarrow as pa
+def _type(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
+    """Add each value as profiles have it."""
+    from duckdb.func import SPECIAL
 
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE __export_objects (no INTEGER, raw VARCHAR, value VARCHAR)"
-    )
-    for c in (column for column in wanted if column.settings.type in _NESTED):
-        found = con.execute(
-            f"SELECT DISTINCT j{c.no}::VARCHAR FROM {RAW} "
-            f"WHERE j{c.no} IS NOT NULL AND json_type(j{c.no}) <> 'NULL'"
-        )
-        pages = []
-        while page := found.fetchmany(_PAGE):
-            raw = [text for (text,) in page]
-            values = [_canonical(c, text) for text in raw]
-            pages.append(pa.table({"raw": pa.array(raw), "value": pa.array(values, pa.string())}))
-        if pages:
-            with registered(con, "__export_page", pa.concat_tables(pages)):
-                con.execute(
-                    f"INSERT INTO __export_objects SELECT {c.no}, raw, value FROM __export_page"
-                )
-
-
-def _canonical(c: Column, text: str) -> str | None:
+    # "Special": the function may return NULL.
+    con.create_function(CANONICAL, _canonical, null_handling=SPECIAL)
     try:
-        value: Json = nested.read(text)
-        if c.settings.is_field:
-            return nested.write(shapes.canonical_field(c.name, value))
-        if c.settings.type is ValueType.OBJECT:
+        values = "".join(f", {_typed(c)} AS {c.new}" for c in wanted)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS SELECT *{values} FROM {RAW}")
+    finally:
+        con.remove_function(CANONICAL)
+
+
+def _canonical(kind: str, text: str | None) -> str | None:
+    """A nested value as profiles have it, so that equal values are equal texts.
+
+    ``kind`` is the type of a custom attribute, or the name of a profile field.
+    """
+    if text is None:
+        return None
+    try:
+        value = nested.read(text)
+        if kind == ValueType.OBJECT:
             return nested.write(nested.canonical_object(value))
-        return nested.write(nested.canonical_objects(value))
+        if kind == ValueType.OBJECTS:
+            return nested.write(nested.canonical_objects(value))
+        return nested.write(shapes.canonical_field(kind, value))
     except nested.NestedProblem:
         return None
 
 
-def _typed_sql(wanted: Sequence[Column]) -> str:
-    values = "".join(f", {_typed(c)} AS {c.new}" for c in wanted)
-    joins = "".join(
-        f" LEFT JOIN __export_objects x{c.no} ON x{c.no}.no = {c.no} "
-        f"AND x{c.no}.raw = r.j{c.no}::VARCHAR"
-        for c in wanted
-        if c.settings.type in _NESTED
-    )
-    return f"SELECT r.*{values} FROM {RAW} r{joins}"
-
-
 def _typed(c: Column) -> str:
     """The value as profiles have it, NULL where its JSON type is another."""
-    j = f"r.j{c.no}"
+    j = f"j{c.no}"
     if c.settings.type in _NESTED:
-        value = f"x{c.no}.value"
+        kind = c.name if c.settings.is_field else c.settings.type
+        value = f"{CANONICAL}({literal(kind)}, {j}::VARCHAR)"
     elif c.settings.type is ValueType.ARRAY:
         value = f"CASE WHEN json_type({j}) = 'ARRAY' THEN from_json({j}, '[\"VARCHAR\"]') END"
         if c.settings.array_as == "set":

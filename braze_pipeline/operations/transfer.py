@@ -177,16 +177,10 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str, ledger: str | None) -> list
 def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: list[Any]) -> None:
     if not rows:
         return
-    columns = con.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'ledger' "
-        "AND table_name = ? ORDER BY column_index",
-        [name],
-    ).fetchall()
-    shape = json.dumps([{c: [t[:-2]] if t.endswith("[]") else t for c, t in columns}])
-    names = ", ".join(quote(c) for c, _ in columns)
-    values = ", ".join(f"r.{quote(c)}" for c, _ in columns)
+    types = columns(con, f"ledger.{name}")
+    shape = json.dumps([{c: [t[:-2]] if t.endswith("[]") else t for c, t in types}])
     con.execute(
-        f"INSERT INTO ledger.{name} ({names}) SELECT {values} FROM "
+        f"INSERT INTO ledger.{name} BY NAME SELECT r.* FROM "
         f"(SELECT unnest(from_json(?::JSON, {literal(shape)})) AS r)",
         [json.dumps(rows)],
     )

@@ -102,14 +102,11 @@ def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[s
 
 
 def _failure_lines(action: Action, steps: tuple[str, ...]) -> list[str]:
-    lines = [f"What happened: {action.what}"]
-    if action.fix:
-        lines.append(f"What to do: {action.fix}")
-    day = days_text(action.days)
-    if day:
-        lines.append(f"As of: {day}")
-    if action.sent:
-        lines.append(f"Sent: {action.sent.sentence()}")
-    lines.append("Steps:")
-    lines += [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
-    return lines
+    facts = {
+        "What happened": action.what,
+        "What to do": action.fix,
+        "As of": days_text(action.days),
+        "Sent": action.sent.sentence() if action.sent else None,
+    }
+    lines = [f"{name}: {text}" for name, text in facts.items() if text]
+    return [*lines, "Steps:", *(f"{n}. {step}" for n, step in enumerate(steps, start=1))]

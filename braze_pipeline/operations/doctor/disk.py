@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
@@ -25,7 +24,7 @@ and the plan."""
 
 def disk(warehouse: Warehouse) -> list[Finding]:
     """Whether the folder is writable and has free space."""
-    folder = _existing(warehouse.path.resolve().parent)
+    folder = next(one for one in warehouse.path.resolve().parents if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         refused = ConfigurationError(
             f"The folder {folder} is not writable.",
@@ -58,13 +57,6 @@ def private_files(warehouse: Warehouse) -> list[Finding]:
             f"chmod -R go-rwx {' '.join(str(file) for file in loose)}",
         )
     ]
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
 
 
 def _amount(size: int) -> str:
