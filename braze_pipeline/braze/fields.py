@@ -173,7 +173,6 @@ _SETTABLE = (
         name="dob",
         type=ValueType.DATE,
         rule="YYYY-MM-DD; after 1900-01-01 and not after the as-of date",
-        pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
     ),
     ProfileField(
         name="gender",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from braze_pipeline.braze import limits
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import Json, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -213,9 +213,9 @@ def _between(value: Any, argument: tuple[Any, Any]) -> bool:  # noqa: ANN401 - a
     return (least is None or value >= least) and (most is None or value <= most)
 
 
-def _json_bytes(items: Sequence[str]) -> int:
-    text = json.dumps(list(items), ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode())
+def json_bytes(value: Json) -> int:
+    """The bytes of a value in compact JSON."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 _TESTS: Final[dict[Test, Callable[..., bool]]] = {
@@ -231,5 +231,5 @@ _TESTS: Final[dict[Test, Callable[..., bool]]] = {
     "no_null_items": lambda value, _: None not in value,
     "items_max_chars": lambda value, most: all(len(item) <= most for item in value if item),
     "items_lack": lambda value, pattern: not any(re.search(pattern, i) for i in value if i),
-    "max_json_bytes": lambda value, most: _json_bytes(value) <= most,
+    "max_json_bytes": lambda value, most: json_bytes(list(value)) <= most,
 }

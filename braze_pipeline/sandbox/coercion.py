@@ -9,7 +9,6 @@ Sources: Braze docs, "Custom attribute data types", "Managing custom data" (forc
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ import pycountry
 
 from braze_pipeline.braze.fields import FIELDS, ProfileField
 from braze_pipeline.braze.limits import MAX_ARRAY, MAX_NAME, MAX_OBJECT_BYTES, MAX_STRING
-from braze_pipeline.braze.values import READS_AS_TIME
+from braze_pipeline.braze.values import READS_AS_TIME, json_bytes
 from braze_pipeline.settings import Json, ValueType
 
 
@@ -168,15 +167,14 @@ def _boolean(value: Json) -> Json | Dropped:
 
 def _array(value: Json) -> Json | Dropped:
     """Unique values, one sent again at the end; the oldest beyond the longest length fall off."""
-    if not isinstance(value, list) or not all(_is_element(item) for item in value):
+    if not isinstance(value, list):
         return DROPPED
+    for item in value:
+        if not isinstance(item, int | float) and _string(item) is DROPPED:
+            return DROPPED
     unique = {(type(item), item): item for item in reversed(value)}
     kept = list(reversed(unique.values()))[-MAX_ARRAY:]
     return kept if _fits(kept) else DROPPED
-
-
-def _is_element(item: Json) -> bool:
-    return isinstance(item, int | float) or (isinstance(item, str) and len(item) <= MAX_STRING)
 
 
 def _object(value: Json) -> Json | Dropped:
@@ -200,18 +198,16 @@ def _is_nested(value: Json) -> bool:
         case {"$time": str(text), **others}:
             return not others and _is_time(text)
         case dict():
-            return all(_is_key(key) and _is_nested(item) for key, item in value.items())
+            return all(
+                0 < len(key) <= MAX_NAME and not re.search(r"[.$ ]", key) and _is_nested(item)
+                for key, item in value.items()
+            )
         case _:
             return True
 
 
-def _is_key(key: str) -> bool:
-    return 0 < len(key) <= MAX_NAME and not any(character in key for character in ".$ ")
-
-
 def _fits(value: Json) -> bool:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return len(text.encode()) <= MAX_OBJECT_BYTES
+    return json_bytes(value) <= MAX_OBJECT_BYTES
 
 
 _COERCE: Final[Mapping[DataType, Callable[[Json], Json | Dropped]]] = {

@@ -161,7 +161,8 @@ class Endpoints:
             return message(413, "Request body exceeds the size limit")
         document = request.document
         if not isinstance(document, dict):
-            return json_response(400, {"error": responses.PARSE_ERROR})
+            text = "Error while parsing request body. Please check your syntax."
+            return json_response(400, {"error": text})
         if request.path == EXPORT:
             return self._export(document)
         return self._track(document, fault, record)

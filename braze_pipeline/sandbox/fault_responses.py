@@ -75,11 +75,6 @@ def _throttled(fault: Fault, header: str | None) -> Response:
     return response
 
 
-def _fatal() -> Response:
-    text = "Fatal: the request could not be queued"
-    return responses.json_response(201, {"message": text, "errors": ["nothing was queued"]})
-
-
 _BEFORE: Final[Mapping[FaultKind, Callable[[Fault, str], Response]]] = {
     FaultKind.THROTTLED: lambda fault, _: _throttled(fault, "X-Ratelimit-Retry-After"),
     FaultKind.THROTTLED_PLAINLY: lambda fault, _: _throttled(fault, "Retry-After"),
@@ -94,5 +89,8 @@ _BEFORE: Final[Mapping[FaultKind, Callable[[Fault, str], Response]]] = {
     FaultKind.TOO_LARGE: lambda _, __: responses.message(413, "Request Entity Too Large"),
     FaultKind.RESET_BEFORE: lambda _, __: Response(0, broken="reset"),
     FaultKind.STALLED: lambda fault, _: Response(0, broken="reset", delay=fault.seconds),
-    FaultKind.FATAL_MESSAGE: lambda _, __: _fatal(),
+    FaultKind.FATAL_MESSAGE: lambda _, __: responses.json_response(
+        201,
+        {"message": "Fatal: the request could not be queued", "errors": ["nothing was queued"]},
+    ),
 }

@@ -13,7 +13,6 @@ NO_VALID_DATA: Final = (
     "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 )
 TOO_MANY: Final = "Max Input Length Exceeded"
-PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
 
 
 @dataclass

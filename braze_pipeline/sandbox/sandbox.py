@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from braze_pipeline.braze.client import TRACK
 from braze_pipeline.sandbox import files
@@ -28,7 +28,7 @@ SANDBOX_API_KEY: Final = "sandbox-key-for-trials-only"
 """The default API key of a sandbox."""
 
 
-class Sandbox:
+class Sandbox(SandboxState):
     """A stand-in Braze: a real HTTP server on the loopback address, with its own workspace.
 
     Use it as a context manager, or call ``start()`` and ``stop()``. After a stop it can start again
@@ -60,10 +60,8 @@ class Sandbox:
             record: A file that gets every request as a JSON line, without the API key.
             port: 0 for a free port.
         """
-        self.workspace = Workspace(assume_all=assume_all)
-        self.faults = Faults(plan=fault_plan)
+        super().__init__(Workspace(assume_all=assume_all), Faults(plan=fault_plan))
         self.port = port
-        self._state = SandboxState(self.workspace, self.faults)
         self._keys: Mapping[str, Collection[str]] | None = (
             {api_key: PERMISSIONS} if isinstance(api_key, str) else api_key
         )
@@ -91,10 +89,10 @@ class Sandbox:
         if self._server is None:
             app = BrazeApp(
                 endpoints=self._endpoints,
-                state=self._state,
+                state=self,
                 latency=self._latency,
                 recorder=None if self._record is None else Recorder(self._record),
-                pages=pages(self._state),
+                pages=pages(self),
             )
             self._server = Server(app, self.port)
             self.port = self._server.port
@@ -139,10 +137,6 @@ class Sandbox:
         """Let the next requests of a path meet these faults, one each; None is no fault."""
         self.faults.script(faults, path)
 
-    def reset(self) -> None:
-        """Forget profiles, attributes, requests, counts and faults."""
-        self._state.reset()
-
     def profile(self, user: str) -> dict[str, Json] | None:
         """A user's fields and custom attributes, by external or braze id; None if unknown."""
         with self.workspace.lock:
@@ -172,14 +166,10 @@ class Sandbox:
     def requests(self) -> list[RequestRecord]:
         """The requests that arrived, oldest first (the last 20,000)."""
         with self.workspace.lock:
-            return list(self._state.traffic.requests)
+            return list(self.traffic.requests)
 
     @property
     def overlaps(self) -> list[Overlap]:
         """Every time that a user was in two requests in flight."""
         with self.workspace.lock:
-            return self._state.traffic.overlaps
-
-    def counts(self) -> dict[str, Any]:
-        """Totals, as ``/sandbox/state.json`` gives them."""
-        return self._state.counts()
+            return self.traffic.overlaps

@@ -10,7 +10,7 @@ from braze_pipeline.sandbox.traffic import Traffic
 from braze_pipeline.sandbox.workspace import Workspace
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class SandboxState:
     """Profiles, faults and requests; the workspace's lock also guards the requests."""
 
@@ -19,7 +19,7 @@ class SandboxState:
     traffic: Traffic = field(default_factory=Traffic)
 
     def counts(self) -> dict[str, Any]:
-        """Totals: requests, objects, profiles, overlaps, and the responses by status."""
+        """Totals, as ``/sandbox/state.json`` gives them; ``answers`` are responses by status."""
         with self.workspace.lock:
             totals, traffic = self.workspace.totals, self.traffic
             return {
