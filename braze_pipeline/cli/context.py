@@ -77,10 +77,8 @@ class Session:
         """The template chosen with ``--template``; all of them if none was."""
         return self.templates if self.template_name is None else (self.template,)
 
-    def definitions(
-        self, template: TemplateSettings, *, ignore_end_date: bool = False
-    ) -> dg.Definitions:
-        """What Dagster runs for a template's destination."""
+    def definitions(self, template: TemplateSettings) -> dg.Definitions:
+        """What Dagster runs for a template's destination, up to the template's last day."""
         from braze_pipeline.orchestration.destination import build_definitions
 
         config, place = next(
@@ -88,10 +86,11 @@ class Session:
             for config, place in self.configs
             if config.destination.name == template.destination.name
         )
-        if ignore_end_date:
-            config = config.model_copy(update={"end_date": None})
         return build_definitions(
-            config=config, folder=self.config_file.parent, place=place, environ=self.environ
+            config=config.model_copy(update={"end_date": template.end_date}),
+            folder=self.config_file.parent,
+            place=place,
+            environ=self.environ,
         )
 
     @property

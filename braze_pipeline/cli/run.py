@@ -104,14 +104,14 @@ def _run_job(
     from braze_pipeline.orchestration.runner import run_days
 
     template = session.template
-    beyond_end = template.end_date is not None and days[-1] > template.end_date
-    if beyond_end:
+    if template.end_date is not None and days[-1] > template.end_date:
         # `end_date` limits the UI and the schedule; a day given here is what the user wants.
         console.warn(
             f"Warning: {days[-1]} is after `end_date` {template.end_date} in "
             f"{session.config_file}. Remove that line if your data goes on."
         )
-    definitions = session.definitions(template, ignore_end_date=beyond_end)
+        template = template.model_copy(update={"end_date": None})
+    definitions = session.definitions(template)
     if warning := other_host_warning(template.destination.endpoint):
         console.warn(f"Warning: {warning}")
     with progress_bar(wanted=show_progress):

@@ -21,6 +21,7 @@ Make = Callable[..., World]
 T = template(
     attribute("first_name", is_field=True),
     attribute("dob", ValueType.DATE, is_field=True),
+    attribute("current_location", ValueType.OBJECT, is_field=True),
     attribute('a/b~ "c".d', ValueType.INTEGER),
     attribute("Spend", ValueType.FLOAT, precision=2),
     attribute("VIP", ValueType.BOOLEAN),
@@ -35,6 +36,7 @@ EXPORTED = {
     "braze_id": "5f",
     "first_name": "Ana",
     "dob": "1990-02-03",
+    "current_location": {"longitude": 1.5, "latitude": 2.5},
     "random_bucket": 7,
     "custom_attributes": {
         'a/b~ "c".d': 5.0,
@@ -50,6 +52,7 @@ EXPORTED = {
 PROFILE = {
     "first_name": "Ana",
     "dob": date(1990, 2, 3),
+    "current_location": '{"latitude":2.5,"longitude":1.5}',
     'a/b~ "c".d': 5,
     "Spend": 1.24,
     "VIP": True,
@@ -71,7 +74,7 @@ def test_the_first_run_after_an_import_sends_the_difference_only(
     file.write_text(lines(EXPORTED), encoding="utf-8")
     w = world(T, "a b")
     found = import_export(w.con, w.warehouse, T, [file], now=w.now)
-    assert (found.users, found.values, found.misfits, found.unreadable) == (1, 9, {}, 0)
+    assert (found.users, found.values, found.misfits, found.unreadable) == (1, 10, {}, 0)
     w.profiles(day(1), {"a": {**PROFILE, "VIP": False}, "b": {"Spend": 3.0}})
     plan = w.run(day(1))
     assert w.sent(plan) == {"a": {"VIP": False}, "b": {"Spend": 3.0}}
@@ -111,12 +114,19 @@ def test_exports_may_be_packed_and_in_several_files(
     assert import_export(w.con, w.warehouse, T, files, now=w.now).users == 2
 
 
-def test_values_of_another_type_are_told_and_later_sent(world: Make, tmp_path: Path) -> None:
+def test_values_of_another_type_are_reported_and_later_sent(world: Make, tmp_path: Path) -> None:
     file = tmp_path / "export.json"
     drifted = {
         "external_id": "a",
         "first_name": None,
-        "custom_attributes": {"Spend": "12", "VIP": 1, "Likes": "b", "Plan": [1], "Seen": "soon"},
+        "custom_attributes": {
+            "Spend": "12",
+            "VIP": 1,
+            "Likes": "b",
+            "Plan": [1],
+            "Items": None,
+            "Seen": "soon",
+        },
     }
     file.write_text(lines(drifted) + "not json\n" + lines({"braze_id": "x"}), encoding="utf-8")
     w = world(T, "a")
