@@ -26,7 +26,7 @@ from braze_pipeline.settings import (
     ScheduleSettings,
     TemplateSettings,
 )
-from braze_pipeline.storage.journal import Acknowledgement, Journal
+from braze_pipeline.storage.journal import Acknowledgement, Journal, Writer
 from braze_pipeline.storage.warehouse import Warehouse
 
 DAY = "2026-03-01"
@@ -214,7 +214,7 @@ class World:
             plan_id=f"{self.sends}-{run_id}",
             run_id=run_id,
         )
-        writer = journal.writer(send)
+        writer = Writer(journal, send)
         writer.put(
             Acknowledgement(
                 request_no=0,

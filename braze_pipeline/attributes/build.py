@@ -19,12 +19,14 @@ from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
 from braze_pipeline.storage.partitions import replace_partition
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
     OURS,
     Warehouse,
     columns,
     literal,
     name_key,
+    named_rows,
     quote,
     single_row,
 )
@@ -35,26 +37,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 TABLE = "customer_attributes"
-
-_LINES = """
-SELECT
-    count_if(o.ordered_at < $day + INTERVAL 1 DAY) AS lines,
-    count_if(o.ordered_at < $day + INTERVAL 1 DAY AND o.customer_id IS NULL)
-        AS lines_without_customer,
-    count_if(
-        o.ordered_at < $day + INTERVAL 1 DAY
-        AND o.customer_id IS NOT NULL AND c.customer_id IS NULL
-    ) AS lines_of_unknown_customers,
-    count_if(
-        o.order_id IS NULL OR o.ordered_at IS NULL OR o.quantity IS NULL OR o.unit_price IS NULL
-    ) AS lines_incomplete,
-    count_if(o.ordered_at >= $day + INTERVAL 1 DAY) AS lines_after,
-    -- A date in the future is a typing error, and does not make the table fresh.
-    (max(o.ordered_at) FILTER (o.ordered_at < $tomorrow))::DATE AS newest_order,
-    (SELECT max(changed_at) FILTER (changed_at < $tomorrow) FROM consents)::DATE AS newest_consent
-FROM orders AS o
-LEFT JOIN customers AS c ON c.customer_id = o.customer_id
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +189,8 @@ def _count_lines(con: duckdb.DuckDBPyConnection, as_of: date, now: datetime) -> 
     try:
         # Local midnight is at most fourteen hours away from midnight in UTC.
         tomorrow = now.date() + timedelta(days=2)
-        result = con.execute(_LINES, {"day": as_of, "tomorrow": tomorrow})
-        names = [column[0] for column in result.description]
-        found = dict(zip(names, result.fetchall()[0], strict=True))
+        query = read_sql("attributes", "order_lines")
+        (found,) = named_rows(con, query, {"day": as_of, "tomorrow": tomorrow})
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.IOException) as error:
         raise user_sql.damaged(error) from error
     unknown = found["lines_of_unknown_customers"]

@@ -13,6 +13,7 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.warehouse import named_rows
 
 _OUTCOMES = ("planned", "accepted", "rejected", "not_attempted")
 
@@ -56,11 +57,8 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
     """
     template = session.template
     with session.existing_warehouse.connect() as con:
-        result = con.execute(
-            read_sql("cli", "sends"), [template.destination.name, template.name, limit]
-        )
-        names = [column[0] for column in result.description]
-        found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        key = [template.destination.name, template.name, limit]
+        found = named_rows(con, read_sql("cli", "sends"), key)
     if as_json:
         for one in found:
             one |= {"retries": json.loads(one["retries"]), "refused": json.loads(one["refused"])}

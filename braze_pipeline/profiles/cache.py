@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles.normalise import READERS
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
 
 if TYPE_CHECKING:
@@ -41,13 +42,7 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
     """
     reader = READERS[kind]
     con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, reader.version])
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE __new_raw AS
-        SELECT row_number() OVER () - 1 AS n, params, raw
-        FROM (SELECT DISTINCT params, raw FROM ({pairs}) WHERE raw IS NOT NULL) AS seen
-        ANTI JOIN (SELECT params, raw FROM {TABLE} WHERE kind = {literal(kind)}) AS known
-        USING (params, raw)
-    """)
+    con.execute(read_sql("profiles", "new_values", pairs=pairs, table=TABLE, kind=literal(kind)))
     (count,) = single_row(con, "SELECT count(*) FROM __new_raw")
     for start in range(0, count, PAGE):
         _read_page(con, kind=kind, start=start, today=today)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles.staging import MAPPED, USER_ID, WHOLE_ROW, StagedColumn
 from braze_pipeline.storage.masking import mask_sql
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, quote, registered, single_row
 
 if TYPE_CHECKING:
@@ -65,16 +66,11 @@ def find_failures(
         )
     name = _by_number(columns, lambda one: literal(one.attribute.name), "NULL")
     required = _by_number(columns, lambda one: str(one.attribute.required), "true")
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE {FAILURES} AS
-        SELECT __rid, ({name})::VARCHAR AS attribute, {required} AS rejects_row, found.code,
-            {mask_sql("found.raw")} AS masked
-        FROM (
-            SELECT __rid, number, arg_min({{'code': code, 'raw': raw}}, (rank, code)) AS found
-            FROM {_FOUND} {only_own_groups}
-            GROUP BY __rid, number
-        )
-    """)
+    query = read_sql(
+        "profiles", "failures", failures=FAILURES, found=_FOUND, name=name, required=required,
+        masked=mask_sql("found.raw"), only_own_groups=only_own_groups,
+    )  # fmt: skip
+    con.execute(query)
     con.execute(f"DROP TABLE {_FOUND}")
 
 
@@ -139,17 +135,8 @@ def _add_repeated_identifiers(
     Braze would keep whichever object it processed last; this choice is the same in every run.
     """
     order = ", ".join(["__customer_id", *(quote(one.attribute.name) for one in columns)])
-    con.execute(f"""
-        INSERT INTO {_FOUND}
-        SELECT __rid, {WHOLE_ROW}, 2147483647, 'user_id_duplicate', __user_id
-        FROM (
-            SELECT __rid, __user_id,
-                row_number() OVER (PARTITION BY __user_id ORDER BY {order}, __rid) AS place
-            FROM {MAPPED}
-            WHERE __user_id IN (
-                SELECT __user_id FROM {MAPPED}
-                WHERE __user_id IS NOT NULL GROUP BY __user_id HAVING count(*) > 1
-            )
-        )
-        WHERE place > 1
-    """)
+    query = read_sql(
+        "profiles", "repeated_identifiers", found=_FOUND, mapped=MAPPED, whole_row=WHOLE_ROW,
+        order=order,
+    )  # fmt: skip
+    con.execute(query)

@@ -14,7 +14,8 @@ from braze_pipeline.profiles.staging import MAPPED, StagedColumn
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.partitions import SchemaChange, replace_partition
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.warehouse import literal, named_rows, quote
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -109,18 +110,17 @@ def _reject(
     if not codes:
         return
     words = " ".join(f"WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in codes)
+    query = read_sql(
+        "profiles", "rejections", table=rejections.TABLE, failures=FAILURES, mapped=MAPPED,
+        words=words,
+    )  # fmt: skip
     con.execute(
-        f"""
-        INSERT INTO {rejections.TABLE} (
-            as_of, destination, template, stage, customer_id, user_id, attribute, reason,
-            message, masked_value, row_rejected, run_id, rejected_at
-        )
-        SELECT ?, ?, ?, ?, b.__customer_id, b.__user_id, f.attribute, f.code,
-            CASE f.code {words} END, f.masked, f.rejects_row, ?, ?
-        FROM {FAILURES} AS f JOIN {MAPPED} AS b USING (__rid)
-        """,
-        [as_of, t.destination.name, t.name, STAGE, run_id, now],
-    )
+        query,
+        {
+            "day": as_of, "destination": t.destination.name, "template": t.name, "stage": STAGE,
+            "run_id": run_id, "now": now,
+        },
+    )  # fmt: skip
 
 
 def preview(
@@ -133,10 +133,9 @@ def preview(
         value = mask_sql(name) if attribute.pii else f"{name}::VARCHAR"
         shown.append(f"{value} AS {name}")
     # Rows are chosen first: only what is shown needs a mask.
-    found = con.execute(
+    return named_rows(
+        con,
         f"SELECT {', '.join(shown)} FROM (SELECT * FROM {t.table(TABLE)} WHERE __as_of = ? "
         f"ORDER BY hash(__user_id) LIMIT {rows})",
         [as_of],
     )
-    names = [str(column[0]) for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import AttributeSettings
 
 
+_CODES = {
+    "country": places.country_codes,
+    "language": places.language_codes,
+    "time_zone": places.zone_names,
+}
+"""The fields whose codes come from a standard."""
+
+
 def codes_of(name: str) -> tuple[str, ...]:
     """The codes that a profile field accepts, where its values are codes; else none."""
-    match name:
-        case "country":
-            return places.country_codes()
-        case "language":
-            return places.language_codes()
-        case "time_zone":
-            return places.zone_names()
-        case _:
-            return FIELDS[name].allowed or ()
+    return _CODES[name]() if name in _CODES else FIELDS[name].allowed or ()
 
 
 def rules_of(attribute: AttributeSettings, *, today: date | None = None) -> tuple[Rule, ...]:

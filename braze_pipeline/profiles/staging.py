@@ -19,6 +19,7 @@ from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
 from braze_pipeline.settings import CUSTOMER, ValueType, replace
 from braze_pipeline.sources.user_sql import require_columns
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal, name_key, quote
 
 if TYPE_CHECKING:
@@ -133,11 +134,7 @@ def stage(
     columns: tuple[StagedColumn, ...],
     as_of: date,
 ) -> None:
-    """Make ``BASE``: one row for each row of the day's audience.
-
-    The query has layers so that each expression is computed only once. In all but the last, the
-    brand's columns are next to ours, whose names begin with two underscores.
-    """
+    """Make ``BASE``: one row for each row of the day's audience."""
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
     values = [
         f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}, "
@@ -145,33 +142,19 @@ def stage(
         for c in columns
     ]
     staged = [part for c in columns for part in _staged(c)]
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {BASE} AS
-        SELECT
-            nullif({quote(t.identifier_column)}::VARCHAR, '') AS __user_id,
-            {CUSTOMER}::VARCHAR AS __customer_id,
-            {", ".join(["__groups", *staged])}
-        FROM (
-            SELECT {", ".join(["*", *values])}
-            FROM (
-                SELECT {", ".join(["__attributes.*", "__audience.__groups", *texts])}
-                FROM (
-                    SELECT * FROM {t.table("customer_attributes")} WHERE __as_of = ?
-                ) AS __attributes
-                JOIN (
-                    SELECT customer_id AS __audience_id, any_value(groups) AS __groups
-                    FROM {t.table("audience")}
-                    WHERE __as_of = ? AND left_out_by IS NULL
-                    GROUP BY customer_id
-                ) AS __audience
-                ON __attributes.{CUSTOMER} IS NOT DISTINCT FROM
-                    __audience.__audience_id
-            )
-        )
-        """,
-        [as_of, as_of],
+    query = read_sql(
+        "profiles",
+        "audience_rows",
+        base=BASE,
+        identifier=quote(t.identifier_column),
+        customer=CUSTOMER,
+        staged=", ".join(["__groups", *staged]),
+        values=", ".join(["*", *values]),
+        texts=", ".join(["__attributes.*", "__audience.__groups", *texts]),
+        attributes=t.table("customer_attributes"),
+        audience=t.table("audience"),
     )
+    con.execute(query, {"day": as_of})
 
 
 def _staged(one: StagedColumn) -> list[str]:

@@ -13,11 +13,11 @@ accepted, rejected (send) = in the ledger, in the rejections (as the journal was
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, load_answered
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.warehouse import literal, named_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -136,27 +136,25 @@ def account(
 ) -> Account:
     """Count tables, snapshot and journal, beside what plan and send counted."""
     load_answered(con, warehouse.journal_path, plan.plan_id)
-    query = files(__package__).joinpath("accounting.sql").read_text("utf-8")
-    cursor = con.execute(
-        query.format(
-            snapshot=literal(str(warehouse.snapshot(plan.plan_id))),
-            answered=ANSWERED,
-            refused=ANSWERED_REFUSED,
-            customer_attributes=t.table("customer_attributes"),
-            audience=t.table("audience"),
-            profiles=t.table("profiles"),
-        ),
-        {
-            "days": list(plan.days),
-            "destination": t.destination.name,
-            "template": t.name,
-            "plan_id": plan.plan_id,
-        },
+    query = read_sql(
+        "send",
+        "accounting",
+        snapshot=literal(str(warehouse.snapshot(plan.plan_id))),
+        answered=ANSWERED,
+        refused=ANSWERED_REFUSED,
+        customer_attributes=t.table("customer_attributes"),
+        audience=t.table("audience"),
+        profiles=t.table("profiles"),
     )
-    (counts,) = cursor.fetchall()
-    names = [column[0] for column in cursor.description]
+    run = {
+        "days": list(plan.days),
+        "destination": t.destination.name,
+        "template": t.name,
+        "plan_id": plan.plan_id,
+    }
+    (counts,) = named_rows(con, query, run)
     return Account(
-        **dict(zip(names, counts, strict=True)),
+        **counts,
         leaving=plan.leaving_users,
         planned=plan.planned_users,
         unchanged=plan.unchanged_users,

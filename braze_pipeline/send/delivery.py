@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -48,6 +49,7 @@ class GivenUp(Exception):
     """This request failed for the whole retry budget, while others went through."""
 
 
+@dataclass(eq=False, repr=False)
 class Delivery:
     """Delivers batches, and knows when all must stop.
 
@@ -56,27 +58,18 @@ class Delivery:
         error: Why; None if the stop was requested from outside.
     """
 
-    def __init__(
-        self,
-        client: BrazeClient,
-        limiter: RateLimiter,
-        metrics: SendMetrics,
-        concurrency: ConcurrencyController,
-        destination: DestinationSettings,
-    ) -> None:
-        self.halt = threading.Event()
-        self.error: PipelineError | None = None
-        self._client = client
-        self._limiter = limiter
-        self._metrics = metrics
-        self._concurrency = concurrency
-        self._retry_budget = destination.retry_budget_seconds
-        self._max_throttle = destination.max_throttle_seconds
-        self._lock = threading.Lock()
-        self._healthy_at: float | None = None
-        self._failing_since: float | None = None
-        self._throttled_since: float | None = None
-        self._refused_in_a_row = 0
+    _client: BrazeClient
+    _limiter: RateLimiter
+    _metrics: SendMetrics
+    _concurrency: ConcurrencyController
+    _destination: DestinationSettings
+    halt: threading.Event = field(default_factory=threading.Event)
+    error: PipelineError | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _healthy_at: float | None = None
+    _failing_since: float | None = None
+    _throttled_since: float | None = None
+    _refused_in_a_row: int = 0
 
     def deliver(self, batch: Batch) -> Iterator[Acknowledgement]:
         """Deliver a batch; an acknowledgement for each part as soon as it has its answer.
@@ -200,7 +193,7 @@ class Delivery:
         now = time.monotonic()
         with self._lock:
             since = self._throttled_since = self._throttled_since or now
-        if now - since > self._max_throttle:
+        if now - since > self._destination.max_throttle_seconds:
             self._give_up_all(outcome)
         wait = outcome.wait if outcome.wait is not None else backoff(attempts)
         self._limiter.pause(min(wait, HOUR))
@@ -210,12 +203,12 @@ class Delivery:
         now = time.monotonic()
         with self._lock:
             since = self._failing_since = self._failing_since or now
-            budget = self._retry_budget
+            budget = self._destination.retry_budget_seconds
             if self._healthy_at is None and not outcome.cause.isdecimal():
                 budget = min(budget, _NEVER_REACHED_SECONDS)
         if now - since >= budget:
             self._give_up_all(outcome)
-        if now - own_since >= self._retry_budget:
+        if now - own_since >= self._destination.retry_budget_seconds:
             raise GivenUp
         left = budget - (now - since)
         if self.halt.wait(min(max(backoff(attempts), outcome.wait or 0.0), left)):

@@ -97,7 +97,7 @@ def send_plan(
             not_attempted_users=left,
         )
     run = _Run(
-        job.destination, secret, journal.writer(send_id), earlier,
+        job.destination, secret, Writer(journal, send_id), earlier,
         total=total, stop=stop or threading.Event(), on_progress=on_progress, every=every,
     )  # fmt: skip
     status: Status = "stopped"
@@ -112,38 +112,31 @@ def send_plan(
     return result
 
 
+@dataclass(eq=False, repr=False)
 class _Run:
     """A send in progress."""
 
-    def __init__(
-        self,
-        destination: DestinationSettings,
-        secret: Secret,
-        writer: Writer,
-        earlier: JournalProgress,
-        *,
-        total: int,
-        stop: threading.Event,
-        on_progress: Callable[[SendProgress], None],
-        every: float,
-    ) -> None:
-        self._max_in_flight = destination.max_in_flight
-        self._client = BrazeClient(destination, secret, pool=self._max_in_flight)
-        self._limiter = RateLimiter(destination.rate_limit)
+    destination: DestinationSettings
+    secret: Secret
+    writer: Writer
+    earlier: JournalProgress
+    total: int
+    stop: threading.Event
+    on_progress: Callable[[SendProgress], None]
+    every: float
+
+    def __post_init__(self) -> None:
+        self._max_in_flight = self.destination.max_in_flight
+        self._client = BrazeClient(self.destination, self.secret, pool=self._max_in_flight)
+        self._limiter = RateLimiter(self.destination.rate_limit)
         self._metrics = SendMetrics()
         self._concurrency = ConcurrencyController(
             per_second=self._limiter.per_second, most=self._max_in_flight
         )
         self._delivery = Delivery(
-            self._client, self._limiter, self._metrics, self._concurrency, destination
+            self._client, self._limiter, self._metrics, self._concurrency, self.destination
         )
-        self._writer = writer
-        self._writer.on_error = self._delivery.halt.set
-        self._earlier = earlier
-        self._total = total
-        self._stop = stop
-        self._on_progress = on_progress
-        self._every = every
+        self.writer.on_error = self._delivery.halt.set
         self._batches: Iterator[Batch] = iter(())
         self._snapshot_error: Exception | None = None
         self._threads: list[threading.Thread] = []
@@ -159,12 +152,12 @@ class _Run:
 
     def carry_out(self, snapshot: Path) -> SendResult:
         """Keep as many workers as wanted, until the plan is sent or the send ends."""
-        self._batches = batches(snapshot, self._earlier.ranges)
+        self._batches = batches(snapshot, self.earlier.ranges)
         try:
             while not self._ending() and not self._finished.is_set():
                 self._start_workers()
                 self._finished.wait(_TICK)
-                if time.monotonic() - self._reported >= self._every:
+                if time.monotonic() - self._reported >= self.every:
                     self._report()
         except BaseException:
             self._delivery.halt.set()
@@ -174,12 +167,12 @@ class _Run:
         if self._snapshot_error is not None:
             raise self._snapshot_error
         return SendResult(
-            accepted_users=self._earlier.accepted + self._writer.accepted,
-            rejected_users=self._earlier.refused + self._writer.refused,
-            not_attempted_users=self._total - self._answered,
+            accepted_users=self.earlier.accepted + self.writer.accepted,
+            rejected_users=self.earlier.refused + self.writer.refused,
+            not_attempted_users=self.total - self._answered,
             requests=self._metrics.requests,
             bytes=self._metrics.bytes,
-            users_sent=self._writer.answered,
+            users_sent=self.writer.answered,
             seconds=time.monotonic() - self._started,
             throttled_seconds=self._limiter.throttled_seconds,
             latency_p50=self._metrics.percentile(0.50),
@@ -194,11 +187,11 @@ class _Run:
     @property
     def _answered(self) -> int:
         """Users with a final answer, over all sends of the plan."""
-        return self._earlier.answered + self._writer.answered
+        return self.earlier.answered + self.writer.answered
 
     def _stopped_by(self) -> PipelineError | None:
-        left = self._total - self._answered
-        if error := self._writer.error or self._delivery.error:
+        left = self.total - self._answered
+        if error := self.writer.error or self._delivery.error:
             return error
         if self._given_up:
             return self._client.unavailable(f"{self._given_up:,} requests kept failing")
@@ -223,23 +216,23 @@ class _Run:
             thread.start()
 
     def _ending(self) -> bool:
-        if self._stop.is_set():
+        if self.stop.is_set():
             self._delivery.halt.set()
         return self._delivery.halt.is_set()
 
     def _report(self) -> None:
         self._reported = time.monotonic()
         seconds = self._reported - self._started
-        sent = self._writer.answered
-        done = self._earlier.answered + sent
+        sent = self.writer.answered
+        done = self.earlier.answered + sent
         pace = sent / seconds if seconds > 0 else 0.0
         self._metrics.add_point(seconds, sent)
-        self._on_progress(
+        self.on_progress(
             SendProgress(
                 done=done,
-                total=self._total,
+                total=self.total,
                 users_per_second=pace,
-                seconds_left=(self._total - done) / pace if pace else None,
+                seconds_left=(self.total - done) / pace if pace else None,
                 throttled=self._limiter.paused,
                 in_flight=self._in_flight,
             )
@@ -250,7 +243,7 @@ class _Run:
         while not self._delivery.halt.is_set() and not self._exhausted.is_set():
             with self._lock:
                 # What is not in the journal yet counts as in flight: a crash would lose it too.
-                if self._in_flight + self._writer.pending < self._max_in_flight:
+                if self._in_flight + self.writer.pending < self._max_in_flight:
                     try:
                         batch = next(self._batches, None)
                     except Exception as error:  # noqa: BLE001 - raised by the calling thread
@@ -279,7 +272,7 @@ class _Run:
     def _deliver(self, batch: Batch) -> None:
         try:
             for acknowledgement in self._delivery.deliver(batch):
-                self._writer.put(acknowledgement)
+                self.writer.put(acknowledgement)
         except Halted:
             pass
         except GivenUp:
@@ -303,6 +296,6 @@ class _Run:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._writer.close()
+        self.writer.close()
         self._client.close()
         self._report()

@@ -125,12 +125,8 @@ class Journal:
                 [status, _now(), json.dumps(summary), send_id],
             )
 
-    def writer(self, send_id: int) -> Writer:
-        """Start the one thread that writes the acknowledgements of a send."""
-        return Writer(self, send_id)
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Send:
     """A send that is not in the ledger yet.
 
@@ -162,12 +158,9 @@ def unapplied(path: Path, destination: str) -> list[Send]:
         destination,
     )
     return [
-        Send(
-            send_id=send_id, plan_id=plan_id, run_id=run_id, started_at=started_at,
-            ended=bool(ended), done=bool(done),
-        )
+        Send(send_id, plan_id, run_id, started_at, bool(ended), bool(done))
         for send_id, plan_id, run_id, started_at, ended, done in rows
-    ]  # fmt: skip
+    ]
 
 
 def mark_applied(path: Path, send: Send) -> None:
@@ -259,6 +252,8 @@ def _read(path: Path, query: str, key: str | int) -> list[tuple[Any, ...]]:
 
 class Writer:
     """Writes acknowledgements in groups, so that workers do not wait for the disk.
+
+    Each send has one, with a thread of its own.
 
     ``accepted`` and ``refused`` count committed objects; ``pending`` counts waiting answers.
     """

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from braze_pipeline.storage.warehouse import single_row
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -20,12 +22,13 @@ TABLE = "records.rejections"
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
     """The number of rejections of a template's days, in all stages."""
-    row = con.execute(
+    (number,) = single_row(
+        con,
         f"SELECT count(*) FROM {TABLE} WHERE destination = ? AND template = ? "
         "AND as_of IN (SELECT unnest(?::DATE[]))",
         [t.destination.name, t.name, list(days)],
-    ).fetchone()
-    return int(row[0]) if row else 0
+    )
+    return int(number)
 
 
 def clear(

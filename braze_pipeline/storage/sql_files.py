@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 
-def read_sql(room: str, name: str, **parts: object) -> str:
+def read_sql(room: str, name: str, /, **parts: object) -> str:
     """The SQL in ``NAME.sql`` of a room, with its ``{parts}`` (names, expressions) filled in."""
     return _text(room, name).format(**parts)
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from braze_pipeline import private
 from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
 from braze_pipeline.storage import migrations
+from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,37 +64,29 @@ def literal(text: str) -> str:
 
 def family(type_: str) -> str:
     """The family of a DuckDB type: types that are mapped in the same way."""
-    bare = type_.upper()
-    if bare.endswith("]"):
+    if type_.endswith("]"):
         return "list"
-    if bare.startswith(("STRUCT", "MAP", "UNION")):
-        return "struct"
-    if bare.startswith("DECIMAL"):
-        return "decimal"
-    if bare.startswith("ENUM"):
-        return "text"
-    return _FAMILIES.get(bare, "other")
+    # The bare name: without the precision, the fields or the words of an ENUM.
+    return _FAMILIES.get(type_.upper().partition("(")[0], "other")
 
 
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FAMILIES = {
-    "VARCHAR": "text",
-    "JSON": "json",
-    "BOOLEAN": "boolean",
-    "FLOAT": "double",
-    "DOUBLE": "double",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP_S": "timestamp",
-    "TIMESTAMP_MS": "timestamp",
-    "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "instant",
-    "TIMESTAMP_NS WITH TIME ZONE": "instant",
-    "BLOB": "binary",
-    "BIT": "binary",
-} | {
-    f"{sign}{size}INT{end}": "integer"
-    for sign in ("", "U")
-    for size, end in (("TINY", ""), ("SMALL", ""), ("", "EGER"), ("BIG", ""), ("HUGE", ""))
+    name: family_
+    for family_, names in {
+        "text": ("VARCHAR", "ENUM"),
+        "json": ("JSON",),
+        "boolean": ("BOOLEAN",),
+        "integer": (*_INTEGERS, *(f"U{name}" for name in _INTEGERS)),
+        "decimal": ("DECIMAL",),
+        "double": ("FLOAT", "DOUBLE"),
+        "date": ("DATE",),
+        "timestamp": ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
+        "instant": ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS WITH TIME ZONE"),
+        "binary": ("BLOB", "BIT"),
+        "struct": ("STRUCT", "MAP", "UNION"),
+    }.items()
+    for name in names
 }
 
 
@@ -241,6 +234,15 @@ def single_row(
     return con.execute(query, parameters).fetchall()[0]
 
 
+def named_rows(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: object = None
+) -> list[dict[str, Any]]:
+    """The rows of a query, by the names of its columns."""
+    found = con.execute(query, parameters)
+    names = [str(column[0]) for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 @contextmanager
 def registered(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
     """Make Arrow rows available in SQL under a name."""
@@ -265,11 +267,7 @@ def _finish(con: duckdb.DuckDBPyConnection) -> None:
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """The session settings of every connection."""
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET autoinstall_known_extensions = false")
-    connection.execute("SET enable_progress_bar = false")
-    # A table's name in SQL must never refer to a Python variable.
-    connection.execute("SET python_enable_replacements = false")
+    connection.execute(read_sql("storage", "session"))
 
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:

@@ -13,7 +13,7 @@ import pytest
 
 from braze_pipeline.operations.doctor import State, disk, exit_code, journal, private_files, zones
 from braze_pipeline.orchestration.health import dagster
-from braze_pipeline.storage.journal import Acknowledgement, Journal
+from braze_pipeline.storage.journal import Acknowledgement, Journal, Writer
 from braze_pipeline.storage.lock import sending
 from braze_pipeline.storage.warehouse import Warehouse
 
@@ -54,7 +54,7 @@ def sent(warehouse: Warehouse, *, applied: bool = False) -> Journal:
     """A send that had one answer and then was killed, or that is in the ledger."""
     book = Journal(warehouse.journal_path)
     send = book.start(destination="braze", template="t", plan_id="p1", run_id="r")
-    writer = book.writer(send)
+    writer = Writer(book, send)
     writer.put(Acknowledgement(request_no=0, first_index=0, count=75))
     writer.close()
     if applied:

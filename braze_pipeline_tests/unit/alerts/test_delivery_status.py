@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.alerts import DeliveryStatus, delivery_status_of, ever_acknowledged, plan_of_run
-from braze_pipeline.storage.journal import Acknowledgement, Journal, progress
+from braze_pipeline.storage.journal import Acknowledgement, Journal, Writer, progress
 
 
 def acknowledge(path: Path, run_id: str, request: int, count: int, refused: int = 0) -> None:
     journal = Journal(path)
     send = journal.start(destination="braze", template="loyal", plan_id="plan", run_id=run_id)
-    writer = journal.writer(send)
+    writer = Writer(journal, send)
     writer.put(
         Acknowledgement(
             request_no=request,
