@@ -13,9 +13,13 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.operations import doctor as checks
-from braze_pipeline.operations.doctor import Finding, State
-from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT
+from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT, access
+from braze_pipeline.operations.doctor.connection import reach
+from braze_pipeline.operations.doctor.database import database
+from braze_pipeline.operations.doctor.disk import disk, private_files
+from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
+from braze_pipeline.operations.doctor.journal import journal
+from braze_pipeline.operations.doctor.zones import zones
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 
@@ -46,7 +50,7 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click pas
         console.show(json.dumps([_as_json(finding) for finding in findings], ensure_ascii=False))
     else:
         console.show(_conclusion(findings))
-    sys.exit(checks.exit_code(findings))
+    sys.exit(exit_code(findings))
 
 
 def examine(session: Session) -> Iterator[Finding]:
@@ -57,19 +61,19 @@ def examine(session: Session) -> Iterator[Finding]:
             require_configured(template)
     except PipelineError as error:
         templates = ()
-        yield checks.failure("configuration", error)
+        yield failure("configuration", error)
     else:
         names = ", ".join(template.name for template in templates)
-        yield checks.ok("configuration", f"{session.config_file}: {names}.")
-    yield from checks.zones(template.time_zone for template in templates)
+        yield ok("configuration", f"{session.config_file}: {names}.")
+    yield from zones(template.time_zone for template in templates)
     try:
         warehouse = session.warehouse
     except PipelineError as error:
-        yield checks.failure("database", error)
+        yield failure("database", error)
         return
-    yield from checks.disk(warehouse)
-    yield from checks.private_files(warehouse)
-    yield from checks.database(warehouse, templates)
+    yield from disk(warehouse)
+    yield from private_files(warehouse)
+    yield from database(warehouse, templates)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
     from braze_pipeline.orchestration.health import dagster
@@ -81,8 +85,8 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     destination = templates[0].destination
     ages = [template.schedule.max_age_hours for template in templates if template.schedule]
     max_age = max(ages, default=None)
-    yield from checks.journal(session.warehouse, destination.name, max_age_hours=max_age)
-    reached = checks.reach(destination)
+    yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
+    reached = reach(destination)
     yield from reached
     has_key = bool(session.environ.get(destination.api_key_env, "").strip())
     # Without a key no request is made, and the missing key is worth a finding of its own.
@@ -94,7 +98,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
             used.add(EXPORT)
         if settings.preflight != "off":
             used.add(ATTRIBUTES)
-    yield from checks.access(destination, session.environ, used=used)
+    yield from access(destination, session.environ, used=used)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

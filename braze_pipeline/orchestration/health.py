@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.operations.doctor import Finding, failure, ok, warning
+from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 
 HOME = "DAGSTER_HOME"
 

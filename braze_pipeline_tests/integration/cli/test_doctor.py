@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
-from braze_pipeline.operations.doctor import Finding, State, access, exit_code
-from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT, TRACK
+from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT, TRACK, access
+from braze_pipeline.operations.doctor.finding import Finding, State, exit_code
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings
 from braze_pipeline.storage import migrations

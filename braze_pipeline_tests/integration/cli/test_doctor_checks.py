@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.operations.doctor import State, disk, exit_code, journal, private_files, zones
+from braze_pipeline.operations.doctor.disk import disk, private_files
+from braze_pipeline.operations.doctor.finding import State, exit_code
+from braze_pipeline.operations.doctor.journal import journal
+from braze_pipeline.operations.doctor.zones import zones
 from braze_pipeline.orchestration.health import dagster
 from braze_pipeline.storage.journal import Acknowledgement, Journal, Writer
 from braze_pipeline.storage.lock import sending
