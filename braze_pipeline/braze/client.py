@@ -149,8 +149,7 @@ class BrazeClient:
         request; ``braze_id`` is one string.
         """
         if len(ids) > EXPORT_IDS:
-            msg = f"At most {EXPORT_IDS} ids in a request."
-            raise ValueError(msg)
+            raise ValueError(f"At most {EXPORT_IDS} ids in a request.")
         by_external_id = self._destination.identifier == "external_id"
         named: list[dict[str, object]] = (
             [{"external_ids": list(ids)}] if by_external_id else [{"braze_id": one} for one in ids]

@@ -55,8 +55,7 @@ class Secret:
         Raises:
             TypeError: always.
         """
-        msg = "A secret cannot be pickled."
-        raise TypeError(msg)
+        raise TypeError("A secret cannot be pickled.")
 
 
 def read_api_key(environ: Mapping[str, str], name: str) -> Secret:

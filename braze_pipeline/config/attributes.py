@@ -161,22 +161,18 @@ def _attribute(
 ) -> AttributeSettings:
     field = FIELDS.get(name)
     why = field_named_by(name) or why_personal(item.column, personal, Lineage())
+    # National phone numbers belong to the country that the same template sends.
+    countries = [other.column for other in part.attributes if _name(other) == "country"]
+    region = item.region_column or next(iter(countries), None)
     return AttributeSettings(
-        **values_of(item, AttributeOptions) | {"region_column": _region_column(name, item, part)},
+        **values_of(item, AttributeOptions)
+        | {"region_column": region if name == "phone" else None},
         name=name,
         type=field.type if field else item.type or ValueType.STRING,
         is_field=field is not None,
         pii=(field is None or field.pii) if item.pii is None else item.pii,
         pii_undecided=item.pii is None and field is None and why is None,
     )
-
-
-def _region_column(name: str, item: AttributeConfig, part: TemplateConfig) -> str | None:
-    """National phone numbers belong to the country that the same template sends."""
-    if name != "phone":
-        return None
-    countries = [other.column for other in part.attributes if _name(other) == "country"]
-    return item.region_column or (countries[0] if countries else None)
 
 
 def _on_leave(

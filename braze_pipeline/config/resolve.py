@@ -201,9 +201,6 @@ def _overridden(
 
 def _read_sql(file: Path, problems: Problems) -> str:
     """The text of the template's SQL; empty if it cannot be read."""
-    if not file.is_file():
-        problems.add(f"There is no file {file}.")
-        return ""
     try:
         return read_text(file)
     except ConfigurationError as error:

@@ -25,7 +25,7 @@ from braze_pipeline.braze.limits import (
     MAX_OBJECTS,
 )
 from braze_pipeline.sandbox import responses
-from braze_pipeline.sandbox.coercion import CustomAttribute, DataType
+from braze_pipeline.sandbox.coercion import DataType
 from braze_pipeline.sandbox.fault_responses import corrupt, errors, instead, refused_by
 from braze_pipeline.sandbox.faults import Fault, FaultKind
 from braze_pipeline.sandbox.refusals import user_of
@@ -225,7 +225,17 @@ class Endpoints:
         start, end = int(cursor), int(cursor) + CUSTOM_ATTRIBUTES_PAGE
         with self.workspace.lock:
             known = sorted(self.workspace.attributes.values(), key=lambda one: one.name)
-            page = [_described(one) for one in known[start:end]]
+            page: list[dict[str, Json]] = [
+                {
+                    "array_length": MAX_ARRAY if one.type is DataType.ARRAY else None,
+                    "data_type": str(one.type or DataType.STRING),
+                    "description": None,
+                    "name": one.name,
+                    "status": "Blocklisted" if one.blocklisted else "Active",
+                    "tag_names": [],
+                }
+                for one in known[start:end]
+            ]
         response = json_response(200, {"attributes": page, "message": "success"})
         address = f"http://{request.headers.get('host', '127.0.0.1')}{ATTRIBUTES}?cursor="
         links = [f'<{address}{max(0, start - CUSTOM_ATTRIBUTES_PAGE)}>; rel="prev"'] * (start > 0)
@@ -241,14 +251,3 @@ def _fatal(named: list[Any]) -> Response:
 
 def _are_strings(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _described(attribute: CustomAttribute) -> dict[str, Any]:
-    return {
-        "array_length": MAX_ARRAY if attribute.type is DataType.ARRAY else None,
-        "data_type": str(attribute.type or DataType.STRING),
-        "description": None,
-        "name": attribute.name,
-        "status": "Blocklisted" if attribute.blocklisted else "Active",
-        "tag_names": [],
-    }

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from threading import Lock
 
 from braze_pipeline.braze.client import TRACK
 
@@ -101,32 +100,29 @@ class FaultPlan:
 class Faults:
     """What the next requests meet: the script of their path first, then the plan.
 
+    Any thread may add to a script or clear it; only the server's thread takes from it.
+
     Attributes:
         plan: Faults drawn for ``/users/track``, None for none.
     """
 
     plan: FaultPlan | None = None
     _scripts: dict[str, deque[Fault | None]] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def script(self, faults: Iterable[Fault | FaultKind | None], path: str) -> None:
         """Add to the script of a path; None lets a request through."""
         made = [Fault(kind=one) if isinstance(one, FaultKind) else one for one in faults]
-        with self._lock:
-            self._scripts.setdefault(path, deque()).extend(made)
+        self._scripts.setdefault(path, deque()).extend(made)
 
     def clear(self) -> None:
         """Forget scripts and plan."""
-        with self._lock:
-            self._scripts.clear()
-            self.plan = None
+        self._scripts.clear()
+        self.plan = None
 
     def next(self, path: str) -> Fault | None:
         """The fault that the next request of a path meets."""
-        with self._lock:
-            script = self._scripts.get(path)
-            if script:
-                return script.popleft()
-            if self.plan is not None and path == TRACK:
-                return self.plan.draw()
-        return None
+        script = self._scripts.get(path)
+        if script:
+            return script.popleft()
+        plan = self.plan
+        return plan.draw() if plan is not None and path == TRACK else None

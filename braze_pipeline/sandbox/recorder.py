@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from braze_pipeline import private
@@ -19,7 +18,7 @@ match ordinary text."""
 
 
 class Recorder:
-    """Writes one line per request, before its response is sent.
+    """Writes one line per request, before its response is sent; only the server's thread writes.
 
     A line has ``number``, ``received_at``, ``method``, ``path``, ``query``, ``headers`` (without
     credentials), ``body`` (JSON, or text if it is not JSON), ``status`` (0: no response),
@@ -28,7 +27,6 @@ class Recorder:
 
     def __init__(self, path: Path) -> None:
         self._file = private.file(path).open("a", encoding="utf-8")
-        self._lock = Lock()
 
     def write(self, request: Request, record: RequestRecord) -> None:
         """Add a request to the file."""
@@ -50,9 +48,8 @@ class Recorder:
         text = json.dumps(line, ensure_ascii=False)
         if request.key and len(request.key) >= _MIN_KEY_LENGTH:
             text = text.replace(request.key, "***")
-        with self._lock:
-            self._file.write(text + "\n")
-            self._file.flush()
+        self._file.write(text + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import uvicorn
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
 
 from braze_pipeline.sandbox.endpoints import Endpoints, Request
 from braze_pipeline.sandbox.recorder import Recorder
@@ -122,17 +124,13 @@ class BrazeApp:
 
 async def _read(scope: Scope, receive: Receive) -> Request | None:
     """The whole request; None if the client disconnected before its end."""
-    parts: list[bytes] = []
-    more = True
-    while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            return None
-        parts.append(event.get("body", b""))
-        more = event.get("more_body", False)
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    incoming = StarletteRequest(scope, receive)
+    try:
+        body = await incoming.body()
+    except ClientDisconnect:
+        return None
     query = scope["query_string"].decode("latin-1")
-    return Request(scope["method"], scope["path"], query, headers, b"".join(parts))
+    return Request(scope["method"], scope["path"], query, dict(incoming.headers), body)
 
 
 async def _gone_within(receive: Receive, seconds: float) -> bool:

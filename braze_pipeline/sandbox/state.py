@@ -39,5 +39,5 @@ class SandboxState:
         """Forget profiles, attributes, requests, counts and faults."""
         with self.workspace.lock:
             self.workspace.reset()
-            self.traffic.clear()
+            self.traffic = Traffic()
             self.faults.clear()

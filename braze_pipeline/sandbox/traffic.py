@@ -107,10 +107,3 @@ class Traffic:
     def overlaps(self) -> list[Overlap]:
         """Every time that a user was in two requests in flight."""
         return [overlap for overlap, _ in self._overlaps]
-
-    def clear(self) -> None:
-        """Forget the past; requests in flight stay in flight."""
-        self.requests.clear()
-        self.received = 0
-        self.answers.clear()
-        self._overlaps.clear()

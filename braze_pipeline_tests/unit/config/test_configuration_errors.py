@@ -171,7 +171,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         (document(template='default_region: ""'), "default_region", "not the code of"),
         (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
         (document(template="restricted_pii:"), "restricted_pii", "valid boolean"),
-        (document(template="attributes_sql: other.sql"), "attributes_sql", "There is no file"),
+        (document(template="attributes_sql: other.sql"), "attributes_sql", "No such file"),
         (
             document(template="recipient_groups: [{name: g, where: 'true', attributes: [email]}]"),
             "recipient_groups",
