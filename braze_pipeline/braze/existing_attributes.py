@@ -14,11 +14,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.limits import MAX_ARRAY
 from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.settings import ValueType
+from braze_pipeline.wordlists import meanings
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import AttributeSettings
@@ -66,20 +68,7 @@ _OUR_TYPES: Final[Mapping[ValueType, str]] = {
 }
 """Our types that Braze has under another name."""
 
-_BRAZE_WORDS: Final[Mapping[str, str]] = {
-    "string": "string",
-    "number": "number integer float",
-    "boolean": "boolean bool",
-    "time": "time date datetime",
-    "array": "array stringarray arrayofstrings",
-    "object": "object nestedobject",
-    "array of objects": "objectarray arrayofobjects",
-}
-"""What Braze calls a type, in lower case and without spaces."""
-
-_BRAZE_TYPES: Final = {
-    word: type_ for type_, words in _BRAZE_WORDS.items() for word in words.split()
-}
+_BRAZE_TYPES: Final = meanings(Path(__file__).with_name("type_words.txt"))
 
 
 def compare(

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,17 +19,13 @@ from typing import Any, Final
 import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from braze_pipeline.sandbox.endpoints import Endpoints, Request
 from braze_pipeline.sandbox.recorder import Recorder
 from braze_pipeline.sandbox.responses import Response
 from braze_pipeline.sandbox.state import SandboxState
 from braze_pipeline.sandbox.traffic import RequestRecord
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HOST: Final = "127.0.0.1"
 """The only address that a sandbox ever listens on."""
@@ -55,7 +51,7 @@ class BrazeApp:
     state: SandboxState
     latency: float
     recorder: Recorder | None
-    pages: AsgiApp
+    pages: ASGIApp
     connections: set[Any] = field(default_factory=set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
