@@ -36,7 +36,7 @@ def new_files() -> Iterator[None]:
 def tighten(*paths: Path) -> None:
     """Remove the permissions of others from the files that exist and are ours.
 
-    This goes by the path: opening and closing a database's file would release the locks on it.
+    It uses the path: opening and closing a database's file would release the locks on it.
     """
     for path in paths:
         with suppress(FileNotFoundError, PermissionError):

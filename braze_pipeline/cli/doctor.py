@@ -89,7 +89,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     reached = reach(destination)
     yield from reached
     has_key = bool(session.environ.get(destination.api_key_env, "").strip())
-    # Without a key no request is made, and the missing key is worth a finding of its own.
+    # Without a key no request is made, and the missing key gets a finding of its own.
     if has_key and any(finding.state is State.FAIL for finding in reached):
         return
     used = set()

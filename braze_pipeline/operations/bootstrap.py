@@ -28,7 +28,7 @@ from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.warehouse import literal, single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -230,6 +230,6 @@ def _count(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> tuple[di
         f"AND json_type(j{c.no}) <> 'NULL')"
         for c in wanted
     )
-    _, *counts = con.execute(f"SELECT 0{parts} FROM {TYPED}").fetchone() or (0,)
+    _, *counts = single_row(con, f"SELECT 0{parts} FROM {TYPED}")
     misfits = {c.name: counts[2 * i + 1] for i, c in enumerate(wanted) if counts[2 * i + 1]}
     return misfits, sum(counts[::2])

@@ -98,7 +98,7 @@ def _raw_values(
     templates: Sequence[TemplateSettings],
     customers: Sequence[str],
 ) -> Collection[str]:
-    """The customers' values as the sources have them: what the cache goes by."""
+    """The customers' values as the sources have them: the keys of the cache."""
     raw: set[str] = set()
     for t in templates:
         if columns_of(con, t, "customer_attributes"):

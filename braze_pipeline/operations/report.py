@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from braze_pipeline.audience.build import RULES
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.storage.partitions import columns_of
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,13 +96,14 @@ def report(
     }
     audience = excluded.pop(None, 0)
     profiles = _of_days(con, t, "profiles", "NULL, count(*)", days)
-    rejected = con.execute(
+    rejected_values, rejected_rows = single_row(
+        con,
         "SELECT count(*) FILTER (NOT row_rejected), "
         "count(DISTINCT (as_of, customer_id)) FILTER (row_rejected) FROM records.rejections "
         "WHERE stage = 'profiles' AND as_of IN (SELECT unnest(?::DATE[])) AND destination = ? "
         "AND template = ?",
         [list(days), t.destination.name, t.name],
-    ).fetchone()
+    )
     plan = stored_plans.latest(con, t, days, run_id=run_id)
     answered = con.execute(
         "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?",
@@ -113,8 +115,8 @@ def report(
         audience=audience,
         left_out={rule: excluded[rule] for rule in sorted(excluded, key=_in_order)},
         profiles=sum(count for _, count in profiles),
-        rejected_values=rejected[0] if rejected else 0,
-        rejected_rows=rejected[1] if rejected else 0,
+        rejected_values=rejected_values,
+        rejected_rows=rejected_rows,
         plan=plan,
         accepted_users=answered[0] if answered else 0,
         rejected_users=answered[1] if answered else 0,

@@ -52,7 +52,7 @@ _BUSY: Final = frozenset({ResponseAction.THROTTLED, ResponseAction.RETRY})
 _NO_ANSWER_NOW: Final = ("Braze could not answer just now.", "Run doctor again in a minute.")
 
 SKEW_SECONDS: Final = 10.0
-"""More than this is worth a warning: Braze may name a point in time until which to wait."""
+"""More than this gives a warning: Braze may answer with a time until which to wait."""
 
 
 def access(

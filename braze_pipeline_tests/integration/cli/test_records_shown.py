@@ -56,7 +56,9 @@ def test_no_name_is_cut_off_in_a_table_that_goes_into_a_file(brand: SmallBrand) 
     assert "by run " in said
 
 
-def test_a_plan_of_nothing_says_so_instead_of_an_empty_table(brand: SmallBrand) -> None:
+def test_a_plan_that_sends_nothing_shows_a_sentence_instead_of_an_empty_table(
+    brand: SmallBrand,
+) -> None:
     ours = session(brand.config, None)
     with ours.warehouse.connect() as con:
         con.execute(

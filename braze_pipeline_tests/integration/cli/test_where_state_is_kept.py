@@ -71,7 +71,7 @@ def test_a_run_from_another_folder_finds_what_was_sent(
         ("template", "describe"),
     ],
 )  # fmt: skip
-def test_a_command_that_finds_no_database_says_so_and_creates_nothing(
+def test_a_command_that_finds_no_database_reports_it_and_creates_nothing(
     brand: SmallBrand, tmp_path: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -87,7 +87,7 @@ def test_a_command_that_finds_no_database_says_so_and_creates_nothing(
         assert "does not exist yet" in said
 
 
-def test_the_package_installed_without_a_project_keeps_nothing_and_says_what_to_give(
+def test_the_package_installed_without_a_project_stores_nothing_and_explains_what_to_pass(
     brand: SmallBrand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / "site-packages" / "braze_pipeline" / "defs"

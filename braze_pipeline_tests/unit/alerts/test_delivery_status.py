@@ -52,7 +52,7 @@ def test_send_and_action_count_alike_even_what_was_answered_twice(tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("damage", [None, b"", b"this is no database at all" * 50])
+@pytest.mark.parametrize("damage", [None, b"", b"this is not a database at all" * 50])
 def test_without_a_readable_journal_nothing_is_known_and_nothing_fails(
     tmp_path: Path, damage: bytes | None
 ) -> None:

@@ -52,7 +52,7 @@ def test_every_class_has_steps_with_known_placeholders(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", sorted(resolutions()))
-def test_a_class_that_can_be_retried_says_how(action: str) -> None:
+def test_a_class_that_can_be_retried_explains_how(action: str) -> None:
     resolution = resolutions()[action]
     says_so = any("actions resolve {number}" in step for step in resolution.steps)
     assert says_so == resolution.retry

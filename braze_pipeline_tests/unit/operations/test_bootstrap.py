@@ -157,7 +157,7 @@ def test_an_import_proves_what_was_unconfirmed_and_keeps_what_was_acknowledged(
     assert w.plan(day(1)).planned_users == 0
 
 
-def test_files_that_are_no_export_are_named(world: Make, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_export_is_named_in_the_error(world: Make, tmp_path: Path) -> None:
     w = world(T)
     for name, content in (("a.zip", b"no"), ("b.gz", b"no"), ("c.json", b'{"x": 1}\n')):
         (tmp_path / name).write_bytes(content)
