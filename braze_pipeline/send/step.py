@@ -100,7 +100,8 @@ def send_days(
         GuardStopped: a guard stopped the plan.
         SendBusy: another send to the destination is running.
         InvalidCredentials: no API key is set, although there is something to send.
-        AccountingError: the counts do not add up.
+        AccountingError: the counts of a plan that was made again do not add up; those of the send
+            are in ``account``, which says whether they do.
     """
     destination = t.destination
     with sending(warehouse.lock_path(destination.name), destination.name):
@@ -123,7 +124,22 @@ def send_days(
         )
         result = replace(result, stopped_by=result.stopped_by or all_refused(plan, result))
         compared = _read_back(warehouse, t, plan, result, environ=environ, log=log)
-        return _record(warehouse, t, plan, result, run_id=run_id, read_back=compared)
+        with warehouse.connect() as con:
+            # First what Braze acknowledged, then the counts, which must add up with the ledger.
+            ledger = open_ledger(con, warehouse, t)
+            account = accounting.account(con, warehouse, t, plan, result)
+            outcome_records.record(con, t, plan, result, run_id=run_id)
+            return SendOutcome(
+                plan=stored_plans.load(con, plan.plan_id),
+                result=result,
+                account=account,
+                ledger_users=ledger.count_users(),
+                rejections=rejections.count(con, t, plan.days),
+                rejection_columns=columns(con, rejections.TABLE),
+                outcome_columns=columns(con, outcome_records.TABLE),
+                error=result.stopped_by,
+                read_back=compared,
+            )
 
 
 def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
@@ -229,30 +245,3 @@ def _read_back(
         return None
     finally:
         client.close()
-
-
-def _record(
-    warehouse: Warehouse,
-    t: TemplateSettings,
-    plan: PlanSummary,
-    result: SendResult,
-    *,
-    run_id: str,
-    read_back: ReadBack | None,
-) -> SendOutcome:
-    """Apply the acknowledgements, record the outcome, and prove that the counts add up."""
-    with warehouse.connect() as con:
-        ledger = open_ledger(con, warehouse, t)
-        account = accounting.account(con, warehouse, t, plan, result)
-        outcome_records.record(con, t, plan, result, run_id=run_id)
-        return SendOutcome(
-            plan=stored_plans.load(con, plan.plan_id),
-            result=result,
-            account=account,
-            ledger_users=ledger.count_users(),
-            rejections=rejections.count(con, t, plan.days),
-            rejection_columns=columns(con, rejections.TABLE),
-            outcome_columns=columns(con, outcome_records.TABLE),
-            error=result.stopped_by,
-            read_back=read_back,
-        )
