@@ -1,4 +1,4 @@
-"""What Braze stores of a value, after its 201: as it came, coerced to the attribute's type, or not.
+"""What Braze stores after a 201: the value as it came, the value coerced, or nothing.
 
 What belongs here: one value of one field or custom attribute. What does not: objects that are
 refused by name (``refusals``), which user is meant (``workspace``).
@@ -32,7 +32,7 @@ class _Sentinel(Enum):
 
 
 DROPPED: Final = _Sentinel.DROPPED
-"""What arrived is not stored, and what was there stays: Braze does not report it."""
+"""The value is not stored, and the old one stays. Braze does not report it."""
 Dropped = Literal[_Sentinel.DROPPED]
 
 
@@ -53,8 +53,8 @@ class CustomAttribute:
     """One custom attribute of the workspace.
 
     Attributes:
-        name: Exact, case sensitive.
-        type: Set by the first value that arrived, or by hand; None until then.
+        name: Its exact name; case matters.
+        type: Set by the first value that arrives, or by hand; None until then.
         blocklisted: Values are ignored and cost no data points.
     """
 
@@ -63,7 +63,7 @@ class CustomAttribute:
     blocklisted: bool = False
 
     def coerce(self, value: Json) -> Json | Dropped:
-        """The value to store, None to remove it, ``DROPPED`` to leave what is there."""
+        """The value to store; None to remove it; ``DROPPED`` to keep the old one."""
         if value is None:
             return None
         if self.type is None:
@@ -72,7 +72,7 @@ class CustomAttribute:
 
 
 def detect(value: Json) -> DataType:
-    """The type that a first value gives to its attribute."""
+    """The type that an attribute gets from its first value."""
     match value:
         case bool():
             return DataType.BOOLEAN
@@ -89,7 +89,7 @@ def detect(value: Json) -> DataType:
 
 
 def coerce_field(name: str, value: Json) -> Json | Dropped:
-    """The value to store for a profile field, None to remove it, ``DROPPED`` to leave it alone."""
+    """The value to store in a profile field; None to remove it; ``DROPPED`` to keep the old one."""
     field = FIELDS[name]
     if value is None:
         return None
@@ -119,7 +119,7 @@ def _is_field_text(field: ProfileField, text: str) -> bool:
 
 @cache
 def _codes(name: str) -> frozenset[str] | None:
-    """The codes there are for a field, where they are too many for its table."""
+    """All codes of a field that has too many for the table of fields; None for other fields."""
     if name == "country":
         return frozenset(country.alpha_2 for country in pycountry.countries)
     if name == "time_zone":
@@ -166,7 +166,7 @@ def _boolean(value: Json) -> Json | Dropped:
 
 
 def _array(value: Json) -> Json | Dropped:
-    """Unique values, one sent again at the end; the oldest beyond the longest length fall off."""
+    """Each element once, where it came last; the first ones go if there are too many."""
     if not isinstance(value, list):
         return DROPPED
     for item in value:
@@ -187,7 +187,7 @@ def _objects(value: Json) -> Json | Dropped:
 
 
 def _is_nested(value: Json) -> bool:
-    """Whether a nested value is stored; a single null or bad ``$time`` drops all of it."""
+    """Whether a nested value is stored: a single null or bad ``$time`` drops all of it."""
     match value:
         case None:
             return False

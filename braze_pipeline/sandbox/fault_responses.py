@@ -16,14 +16,14 @@ _SENTENCE: Final = "this object was refused by a planned fault"
 
 
 def refused_by(fault: Fault | None, objects: int) -> Mapping[int, str]:
-    """The object that a fault refuses, and the sentence."""
+    """The index of the object that a fault refuses, and the sentence that says so."""
     if fault is None or fault.kind not in _REFUSING or not objects:
         return {}
     return {fault.victim % objects: _SENTENCE}
 
 
 def errors(refused: Mapping[int, str], fault: Fault | None, objects: int) -> list[Any]:
-    """``errors`` that name the refused objects, in the shape that the fault asks for."""
+    """The ``errors`` about the refused objects, in the form that the fault calls for."""
     kind = None if fault is None else fault.kind
     if kind is FaultKind.REFUSED_BARE:
         return list(refused.values())
@@ -41,13 +41,13 @@ def errors(refused: Mapping[int, str], fault: Fault | None, objects: int) -> lis
 
 
 def instead(fault: Fault, key: str) -> Response | None:
-    """The response of a fault that strikes before anything is written; None for the others."""
+    """The response of a fault that happens before anything is written; None for other faults."""
     make = _BEFORE.get(fault.kind)
     return None if make is None else make(fault, key)
 
 
 def corrupt(response: Response, fault: Fault) -> Response:
-    """What a fault does to the response to a request whose objects were applied."""
+    """The response to a request whose objects were applied, as the fault changes it."""
     match fault.kind:
         case FaultKind.RESET_AFTER:
             response.broken = "reset"

@@ -1,4 +1,4 @@
-"""What can go wrong between us and Braze, on demand and repeatable.
+"""Faults between this pipeline and Braze: produced on demand, and repeatable.
 
 A *script* says which fault each of the next requests meets; a ``FaultPlan`` draws them from a
 seed, so that the n-th request of a campaign always meets the same one. What a fault does to a
@@ -17,7 +17,7 @@ from braze_pipeline.braze.client import TRACK
 
 
 class FaultKind(StrEnum):
-    """The faults. From ``RESET_AFTER`` on, but for ``REFUSED_ALL``, the objects are applied."""
+    """The faults. ``RESET_AFTER`` and the ones below, except ``REFUSED_ALL``, apply the objects."""
 
     THROTTLED = "429 with X-Ratelimit-Retry-After"
     THROTTLED_PLAINLY = "429 with Retry-After"
@@ -53,12 +53,12 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One odd response.
+    """One fault.
 
     Attributes:
-        kind: Which.
-        seconds: What a 429 asks to wait, or how long a slow or stalled response takes.
-        victim: Which object a refusal is about, counted from 0, modulo the request's objects.
+        kind: What goes wrong.
+        seconds: How long a 429 asks to wait, or how long a slow or stalled response takes.
+        victim: Index of the object that is refused, modulo the number of objects in the request.
     """
 
     kind: FaultKind
@@ -71,9 +71,9 @@ class FaultPlan:
     """Faults drawn from a seed.
 
     Attributes:
-        seed: Two plans of one seed and mix give the same faults in the same order.
-        mix: Probability by kind; what is left up to 1 is no fault.
-        seconds: ``Fault.seconds`` of what is drawn.
+        seed: Two plans with the same seed and mix give the same faults in the same order.
+        mix: Probability by kind; the rest, up to 1, is no fault.
+        seconds: ``Fault.seconds`` of each fault.
     """
 
     seed: int
@@ -98,7 +98,7 @@ class FaultPlan:
 
 @dataclass
 class Faults:
-    """What the next requests meet: the script of their path first, then the plan.
+    """What the next requests meet: first the script for their path, then the plan.
 
     Any thread may add to a script or clear it; only the server's thread takes from it.
 
@@ -110,7 +110,7 @@ class Faults:
     _scripts: dict[str, deque[Fault | None]] = field(default_factory=dict)
 
     def script(self, faults: Iterable[Fault | FaultKind | None], path: str) -> None:
-        """Add to the script of a path; None lets a request through."""
+        """Add to the script for a path; None lets a request through."""
         made = [Fault(kind=one) if isinstance(one, FaultKind) else one for one in faults]
         self._scripts.setdefault(path, deque()).extend(made)
 
@@ -120,7 +120,7 @@ class Faults:
         self.plan = None
 
     def next(self, path: str) -> Fault | None:
-        """The fault that the next request of a path meets."""
+        """The fault that the next request to a path meets."""
         script = self._scripts.get(path)
         if script:
             return script.popleft()

@@ -1,4 +1,4 @@
-"""Files of users: whom a sandbox knows from the start, and what it keeps across restarts."""
+"""Files of users: who exists from the start, and what a sandbox keeps across restarts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ATTRIBUTES: Final = "custom_attributes"
 
 
 def read_users(path: Path) -> Iterator[User]:
-    """The users of a file: one external id a line (a heading is skipped), or JSON lines."""
+    """The users in a file: one external id per line (a heading is skipped), or JSON lines."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file):
             text = line.strip()
@@ -28,9 +28,9 @@ def read_users(path: Path) -> Iterator[User]:
 
 
 def save(workspace: Workspace, path: Path) -> None:
-    """Write custom attributes (first line) and profiles (a line each) as JSON.
+    """Write custom attributes (first line) and profiles (one line each) as JSON.
 
-    The file is complete or not there: it is written under another name and renamed.
+    The file is written under another name and then renamed, so it is never incomplete.
     """
     unfinished = path.with_name(path.name + ".part")
     with workspace.lock, private.file(unfinished).open("w", encoding="utf-8") as file:

@@ -28,13 +28,13 @@ PAGE: Final = 200
 """Maximum number of profiles in one response of ``/sandbox/profiles.json``."""
 
 RECENT: Final = 50
-"""Requests that the page lists."""
+"""How many requests the page lists."""
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; frame-ancestors 'none'"
 )
-"""The page fetches from its own server only."""
+"""The page may fetch from its own server only."""
 
 
 def pages(state: SandboxState) -> Starlette:
@@ -63,7 +63,7 @@ class _Handlers:
         self._workspace = state.workspace
 
     async def page(self, _: Request) -> Response:
-        """The page; it fetches what it shows."""
+        """The HTML page, which fetches its own data."""
         html = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
         return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
 
@@ -113,7 +113,7 @@ class _Handlers:
         with self._workspace.lock:
             key = self._workspace.profiles.find(request.path_params["user"])
             if key is None:
-                return JSONResponse({"message": "no such user"}, 404)
+                return JSONResponse({"message": "There is no such user."}, 404)
             return JSONResponse(self._shown(key))
 
     def _shown(self, key: str) -> dict[str, Any]:
@@ -129,14 +129,16 @@ class _Handlers:
         """Create users from a JSON array."""
         given = await _json(request)
         if not isinstance(given, list) or not all(_is_user(one) for one in given):
-            return JSONResponse({"message": "a JSON array of ids or objects is needed"}, 400)
+            return JSONResponse({"message": "Send a JSON array of ids or objects."}, 400)
         return JSONResponse({"profiles": self._workspace.seed(given)})
 
     async def faults(self, request: Request) -> Response:
         """Script faults for ``/users/track``: an array of fault kinds, or null for none."""
         given = await _json(request)
         if not isinstance(given, list) or not all(kind in (None, *FaultKind) for kind in given):
-            return JSONResponse({"message": "a JSON array of fault kinds or null is needed"}, 400)
+            return JSONResponse(
+                {"message": "Send a JSON array of fault kinds, with null for no fault."}, 400
+            )
         self._state.faults.script((kind and FaultKind(kind) for kind in given), TRACK)
         return JSONResponse({"message": "success"})
 

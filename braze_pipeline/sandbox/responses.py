@@ -21,11 +21,11 @@ class Response:
 
     Attributes:
         status: HTTP status.
-        body: Its bytes.
-        media_type: Their type.
-        headers: Further headers.
-        broken: Cut off in its body, or a connection that is reset instead.
-        delay: Seconds to wait before it, beyond the sandbox's latency.
+        body: The bytes of its body.
+        media_type: The type of the body.
+        headers: Other headers.
+        broken: ``truncated``: the body is cut off; ``reset``: the connection is reset instead.
+        delay: Seconds to wait before sending it, in addition to the sandbox's latency.
     """
 
     status: int
@@ -47,7 +47,7 @@ def message(status: int, text: str) -> Response:
 
 
 def html(status: int, title: str) -> Response:
-    """What a proxy before Braze answers."""
+    """A page as a proxy in front of Braze returns it."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Response(status, page.encode(), "text/html")
 
