@@ -62,10 +62,8 @@ class Sandbox(SandboxState):
         """
         super().__init__(Workspace(assume_all=assume_all), Faults(plan=fault_plan))
         self.port = port
-        self._keys: Mapping[str, Collection[str]] | None = (
-            {api_key: PERMISSIONS} if isinstance(api_key, str) else api_key
-        )
-        self._endpoints = Endpoints(self.workspace, Throttle(limits or Limits()), self._keys)
+        keys = {api_key: PERMISSIONS} if isinstance(api_key, str) else api_key
+        self._endpoints = Endpoints(self.workspace, Throttle(limits or Limits()), keys)
         self._latency = latency
         self._record = record
         self._server: Server | None = None
@@ -112,7 +110,7 @@ class Sandbox(SandboxState):
     @property
     def api_key(self) -> str:
         """The first key, with the permissions it was given."""
-        return next(iter(self._keys), SANDBOX_API_KEY) if self._keys else SANDBOX_API_KEY
+        return next(iter(self._endpoints.keys or ()), SANDBOX_API_KEY)
 
     def seed(self, users: Iterable[User] | Path) -> int:
         """Create users that Braze has from the start; returns the number of profiles."""
