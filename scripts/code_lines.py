@@ -12,8 +12,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-# Lower it whenever the count has fallen. The goal is 15,500.
-CEILING = 16_823
+# Lower it whenever the count has fallen; raise it only for a new capability.
+CEILING = 15_500
 PACKAGE = Path(__file__).parents[1] / "braze_pipeline"
 DATA = {".sql", ".yaml", ".html", ".txt"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
