@@ -167,6 +167,7 @@ class ActionStore:
             first, last = incident.days or (None, None)
             values = {
                 **vars(incident),
+                "number": before["number"] if before else None,
                 "key": incident.key,
                 "first_day": first,
                 "last_day": last,
@@ -174,7 +175,7 @@ class ActionStore:
                 "now": now,
             }
             inserted = con.execute(read_sql("alerts", "recorded_incident"), values).lastrowid
-            number = before["number"] if before else int(inserted or 0)
+            number = values["number"] or int(inserted or 0)
             if not before:
                 _message(con, number, "opened", now)
             elif incident.action != before["action"]:

@@ -1,14 +1,15 @@
 -- Adds an action, or counts an incident as a repeat of the open action with its key (SQLite).
 INSERT INTO actions (
-    key, action, what, fix, destination, template, first_day, last_day, goal, guard,
+    number, key, action, what, fix, destination, template, first_day, last_day, goal, guard,
     planned, accepted, rejected, run_id, count, first_seen, last_seen
 )
 VALUES (
-    :key, :action, :what, :fix, :destination, :template, :first_day, :last_day, :goal, :guard,
+    -- That of the open action, so that a repeat uses up no number; of a new one NULL.
+    :number, :key, :action, :what, :fix, :destination, :template, :first_day, :last_day, :goal, :guard,
     :planned, :accepted, :rejected, :run_id, 1, :now, :now
 )
 -- Everything but the key and the first time is that of the last run that met it.
-ON CONFLICT (key) WHERE resolved_at IS NULL DO UPDATE SET
+ON CONFLICT (number) DO UPDATE SET
     count = count + 1,
     action = excluded.action,
     what = excluded.what,
