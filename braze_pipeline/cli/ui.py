@@ -27,6 +27,7 @@ from braze_pipeline.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 
 
@@ -109,13 +110,14 @@ def _dagster_dev(project: Path, environ: Mapping[str, str], port: int) -> int:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Let Dagster shut down in its own order, then stop what is left of its process group."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # we are stopping already
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # we are stopping already
     child.terminate()
     with suppress(subprocess.TimeoutExpired):
         child.wait(timeout=_STOP_SECONDS)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + _STOP_SECONDS
+    # First none: what is about to end by itself would answer another signal with a traceback.
+    for number in (0, signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + (_STOP_SECONDS if number else _GRACE_SECONDS)
         left = _signal(child.pid, number)
         while left and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)

@@ -143,7 +143,7 @@ def test_a_rerun_from_failure_completes_a_failed_send_and_sends_nothing_twice(
     place.sandbox.script([None, *[FaultKind.UNAUTHORIZED] * 50])
     failed = place.ui.materialize(WEEK_LATER)
     place.ui.see_run_end("Failure")
-    place.ui.see("Invalid credentials (status 401)", "Check that BRAZE_API_KEY holds a key")
+    place.ui.see("Invalid credentials (status 401)", "Check that BRAZE_API_KEY holds a current key")
     partly = _more(place.objects(), before)
     assert partly
 

@@ -52,7 +52,7 @@ def test_a_terminal_shows_users_speed_and_the_result(tmp_path: Path) -> None:
     assert f"{CUSTOMERS} of {CUSTOMERS} users" in shown
     assert f"0 of {CUSTOMERS} users" in shown, "progress must be shown from the start"
     assert " per second" in shown
-    assert "custom attributes of Braze" in shown, "other steps must be shown too"
+    assert "custom attributes in Braze" in shown, "other steps must be shown too"
     assert re.search(rf"accepted by Braze +{CUSTOMERS}\n", out.replace("\r", ""))
 
 
@@ -71,6 +71,6 @@ def test_a_dry_run_at_a_terminal_shows_its_steps_and_no_bar(tmp_path: Path) -> N
     brand = small_brand(tmp_path / "brand")
     with Sandbox(assume_all=True) as sandbox:
         out, shown = at_a_terminal(brand, sandbox, "--dry-run")
-    assert "custom attributes of Braze" in shown
+    assert "custom attributes in Braze" in shown
     assert "sending" not in shown
     assert "Dry run: nothing was sent." in out
