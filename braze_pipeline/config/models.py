@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from braze_pipeline.config.environment import fill
-from braze_pipeline.settings.destination import Identifier, SendOptions, Workspace
+from braze_pipeline.settings.destination import Identifier, SendOptions, WorkspaceOptions
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import CHOICE, Expected, Section
 from braze_pipeline.settings.sources import SourceConfig
@@ -25,10 +25,10 @@ Owner = Annotated[
 ]
 
 
-class DestinationConfig(SendOptions, Workspace):
+class DestinationConfig(SendOptions, WorkspaceOptions):
     """One Braze workspace."""
 
-    empty_is_default = frozenset({*Workspace.model_fields, *SendOptions.model_fields})
+    empty_is_default = frozenset({*WorkspaceOptions.model_fields, *SendOptions.model_fields})
 
     owners: tuple[Owner, ...] = ()
     """Who is responsible: e-mail addresses, or `team:name`."""

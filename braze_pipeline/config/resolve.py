@@ -27,7 +27,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     replace,
 )
-from braze_pipeline.settings.destination import SendOptions, Workspace
+from braze_pipeline.settings.destination import SendOptions, WorkspaceOptions
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.template import TemplateOptions
@@ -103,7 +103,7 @@ def _destination(
     override = environ.get(ENDPOINT_VARIABLE, "").strip()
     changed = {"known_users": known, "instance": None if override else part.instance}
     return DestinationSettings(
-        **values_of(part, Workspace) | values_of(part, SendOptions) | changed,
+        **values_of(part, WorkspaceOptions) | values_of(part, SendOptions) | changed,
         endpoint=_endpoint(part, override, problems),
     )
 

@@ -112,17 +112,8 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    if g.max_changed_share is None:
-        return
-    share = e.changed / e.in_ledger if e.in_ledger else 0.0
-    few = e.in_ledger < g.min_users
-    yield GuardResult(
-        name=CHANGED_SHARE,
-        passed=few or share <= g.max_changed_share,
-        saw=f"{e.changed:,} of {e.in_ledger:,} users sent before ({share:.0%})"
-        + (": too few to evaluate" if few else ""),
-        allowed=f"at most {g.max_changed_share:.0%}",
-    )
+    what = "users sent before"
+    yield from _share(CHANGED_SHARE, e.changed, e.in_ledger, what, g.max_changed_share, g.min_users)
 
 
 def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -150,17 +141,24 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    if g.max_rejected_share is None:
+    rejected, what = max(0, e.audience - e.profiles), "rows rejected"
+    yield from _share(REJECTED_SHARE, rejected, e.audience, what, g.max_rejected_share, g.min_users)
+
+
+def _share(
+    name: str, part: int, whole: int, what: str, limit: float | None, min_users: int
+) -> Iterator[GuardResult]:
+    """A guard on a share; it passes where there are too few users to evaluate one."""
+    if limit is None:
         return
-    rejected = max(0, e.audience - e.profiles)
-    share = rejected / e.audience if e.audience else 0.0
-    few = e.audience < g.min_users
+    share = part / whole if whole else 0.0
+    few = whole < min_users
     yield GuardResult(
-        name=REJECTED_SHARE,
-        passed=few or share <= g.max_rejected_share,
-        saw=f"{rejected:,} of {e.audience:,} rows rejected ({share:.0%})"
+        name=name,
+        passed=few or share <= limit,
+        saw=f"{part:,} of {whole:,} {what} ({share:.0%})"
         + (": too few to evaluate" if few else ""),
-        allowed=f"at most {g.max_rejected_share:.0%}",
+        allowed=f"at most {limit:.0%}",
     )
 
 

@@ -74,7 +74,7 @@ class SendOptions(Section):
     users.export.ids). 0 for none."""
 
 
-class Workspace(Section):
+class WorkspaceOptions(Section):
     """What identifies a Braze workspace, and how patient the connection to it is."""
 
     name: Slug = "braze"
@@ -108,7 +108,7 @@ class Workspace(Section):
     covers an hourly limit, which resets on the clock hour."""
 
 
-class DestinationSettings(SendOptions, Workspace):
+class DestinationSettings(SendOptions, WorkspaceOptions):
     """One Braze workspace at run time. The API key is named here, never stored.
 
     Attributes:

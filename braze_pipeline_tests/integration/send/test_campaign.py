@@ -135,9 +135,9 @@ class Campaign:
         self.random = random.Random(seed)
         self.kills = 0
 
-    def start(self, as_of: date, *, anew: bool = False) -> Any:
+    def start(self, as_of: date, *, fresh: bool = False) -> Any:
         (self.folder / "outcome.json").unlink(missing_ok=True)
-        resume = not anew and self.random.random() < 0.5
+        resume = not fresh and self.random.random() < 0.5
         process = FORK.Process(
             target=child, args=(self.folder, self.sandbox.endpoint, as_of, resume)
         )
@@ -155,10 +155,10 @@ class Campaign:
         process.join()
         process.close()
 
-    def run_until_done(self, as_of: date, *, anew: bool = False) -> None:
+    def run_until_done(self, as_of: date, *, fresh: bool = False) -> None:
         """Start again while something is left, as an operator would: in full or from failure."""
         for _ in range(12):
-            process = self.start(as_of, anew=anew)
+            process = self.start(as_of, fresh=fresh)
             process.join(60)
             assert process.exitcode == 0
             process.close()
@@ -211,7 +211,7 @@ def test_faults_and_kills_never_lose_repeat_or_mix_up_anything(
         # Braze comes to its senses; what it had refused is planned once more.
         sandbox.faults.plan = None
         campaign.release_refused()
-        campaign.run_until_done(day(1), anew=True)
+        campaign.run_until_done(day(1), fresh=True)
         assert sandbox.profiles() == target
         assert campaign.ledger() == target
         before = sum(sandbox.objects_sent(user) for user in target)
