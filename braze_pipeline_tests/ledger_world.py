@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 
 from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
-from braze_pipeline.plan.build import Overrides, build_plan
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import (
     AttributeSettings,

@@ -13,7 +13,7 @@ from typing import Any
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.ledger import endpoint
-from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY

@@ -26,9 +26,7 @@ from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
-from braze_pipeline.plan.step import plan_days
 from braze_pipeline.profiles import build_profiles, preview, require_profiles
-from braze_pipeline.send.step import send_days
 from braze_pipeline.settings import TemplateSettings
 
 WRITERS = "duckdb"
@@ -178,6 +176,8 @@ def build_assets(
     ) -> dg.MaterializeResult:
         with typed_failures(context):
             _warn(context, other_host_warning(t.destination.endpoint))
+            from braze_pipeline.plan.step import plan_days  # noqa: PLC0415 - only a run needs it
+
             plan = plan_days(
                 warehouse.warehouse(t),
                 t,
@@ -205,6 +205,8 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         with typed_failures(context):
+            from braze_pipeline.send.step import send_days  # noqa: PLC0415 - only a run needs it
+
             outcome = send_days(
                 warehouse.warehouse(t),
                 t,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.overrides import Overrides
 
 LET_THROUGH = "braze_pipeline/let_through"
 REASON = "braze_pipeline/reason"

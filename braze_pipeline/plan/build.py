@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
 from braze_pipeline.ledger.plan_ref import find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
+from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import SUPPRESSED, guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
@@ -39,21 +40,6 @@ _BRIEF = {
 KEEP_SNAPSHOTS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
-    """What somebody decided for one run, with a reason that is recorded.
-
-    Attributes:
-        let_through: Names of guards this run may pass.
-        reason: Why.
-        force_stale: Why older values may overwrite newer ones; None: they may not.
-    """
-
-    let_through: tuple[str, ...] = ()
-    reason: str | None = None
-    force_stale: str | None = None
-
-
 def build_plan(
     con: duckdb.DuckDBPyConnection,
     warehouse: Warehouse,
@@ -62,7 +48,7 @@ def build_plan(
     *,
     run_id: str,
     now: datetime,
-    overrides: Overrides = Overrides(),
+    overrides: Overrides = NO_OVERRIDES,
     preflight: Preflight | None = None,
 ) -> PlanSummary:
     """Compare the days' profiles with the ledger, and store what would have to be sent.

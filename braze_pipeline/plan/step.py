@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from braze_pipeline.audience.build import require_members
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.plan import preflight, stored_plans
-from braze_pipeline.plan.build import Overrides, build_plan
+from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.lookup import look_up_users
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.profiles import require_profiles
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from braze_pipeline.errors import BrazeError, ContractBroken, NotBuilt, Pipeline
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.plan import stored_plans
-from braze_pipeline.plan.build import Overrides, build_plan
+from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.send import SendJob, accounting, outcome_records, send_plan, sending
 from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back

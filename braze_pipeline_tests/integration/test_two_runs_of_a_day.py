@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.operations.report import Report, report
-from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox

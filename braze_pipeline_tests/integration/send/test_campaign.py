@@ -22,7 +22,7 @@ import pytest
 
 from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.ledger.ledger import ledger_of
-from braze_pipeline.plan.build import Overrides
+from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
 from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
