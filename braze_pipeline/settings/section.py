@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
 from dataclasses import dataclass
 from enum import EnumType
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
@@ -11,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -86,11 +92,23 @@ class Section(BaseModel):
         extra="forbid",
         frozen=True,
         populate_by_name=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         # What is in the wrong place may be a secret.
         hide_input_in_errors=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The schema with the texts under the fields, which no run has to wait for."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for base in reversed(cls.__mro__):
+            for name, text in _texts(base.__module__).get(base.__name__, {}).items():
+                field = cls.model_fields.get(name)
+                properties.get((field and field.alias) or name, {})["description"] = text
+        return schema
 
     @model_validator(mode="before")
     @classmethod
@@ -107,6 +125,27 @@ class Section(BaseModel):
             for key, value in data.items()
             if value is not None or key not in cls.empty_is_default
         }
+
+
+@cache
+def _texts(module: str) -> dict[str, dict[str, str]]:
+    """The text under each field, of each section of a module of this package."""
+    if not module.startswith("braze_pipeline."):
+        return {}
+    classes = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {
+        found.name: {
+            field.target.id: inspect.cleandoc(text.value.value)
+            for field, text in pairwise(found.body)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+            and isinstance(text.value.value, str)
+        }
+        for found in classes
+        if isinstance(found, ast.ClassDef)
+    }
 
 
 def at_key(text: str, *key: str | int) -> PydanticCustomError:
