@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -190,6 +191,7 @@ def _type(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
         con.remove_function(CANONICAL)
 
 
+@lru_cache(maxsize=1024)  # exports repeat values, and one may have 100 KB
 def _canonical(kind: str, text: str | None) -> str | None:
     """A nested value as profiles have it, so that equal values are equal texts.
 
