@@ -111,7 +111,8 @@ def attach(folder: Path) -> dict[str, Any]:
 
 def attributes(folder: Path, day: date) -> dict[str, Any]:
     t = template(folder)
-    _, (built,) = build_attributes(Warehouse(folder / "warehouse.duckdb"), t, [day], now=_now())
+    warehouse = Warehouse(folder / "warehouse.duckdb")
+    (built,) = build_attributes(warehouse, t, [day], now=_now()).summaries
     return {"rows": built.rows}
 
 

@@ -12,6 +12,8 @@ only a developer can fix (those stay ordinary Python exceptions and become the c
     │   └── MissingRequiredField
     ├── SourceError
     │   ├── SourceMissing
+    │   ├── SourceDenied
+    │   ├── SourceUnavailable
     │   └── SourceChanged
     ├── NotBuilt
     ├── AudienceEmpty
@@ -120,6 +122,21 @@ class SourceMissing(SourceError):
 
     action = "source_missing"
     title = "Source missing"
+
+
+class SourceDenied(SourceError):
+    """The credential for a source's place is wrong, or lacks the right to read it."""
+
+    action = "source_denied"
+    title = "Source access denied"
+
+
+class SourceUnavailable(SourceError):
+    """A source's place cannot be reached, or the connection was lost: it may pass."""
+
+    action = "source_unavailable"
+    title = "Source unavailable"
+    transient = True
 
 
 class SourceChanged(SourceError):

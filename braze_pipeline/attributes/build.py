@@ -7,10 +7,11 @@ kept to the source tables is in `sources`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from braze_pipeline.audience.build import check_columns
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
@@ -18,6 +19,7 @@ from braze_pipeline.profiles import identifier
 from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
+from braze_pipeline.sources.remote.extract import Extract, extracted
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
@@ -34,7 +36,7 @@ from braze_pipeline.storage.warehouse import (
 if TYPE_CHECKING:
     import duckdb
 
-    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.settings import SourceSettings, TemplateSettings
 
 TABLE = "customer_attributes"
 
@@ -46,7 +48,8 @@ class AttributesSummary:
     Attributes:
         columns: Name and DuckDB type of each column of the brand's SQL.
         nulls: Rows without a value, by column.
-        lines: Order lines up to the end of the day.
+        lines: Order lines up to the end of the day; this and the next are None where the SQL does
+            not read ``orders`` together with ``customers``.
         lines_without_customer: Of these, those without a customer id.
         lines_of_unknown_customers: Of these, those whose customer is not in ``customers``.
         lines_incomplete: Order lines without an order, date, quantity or price.
@@ -60,13 +63,13 @@ class AttributesSummary:
     rows: int
     columns: tuple[tuple[str, str], ...]
     nulls: Mapping[str, int]
-    lines: int
-    lines_without_customer: int
-    lines_of_unknown_customers: int
-    lines_incomplete: int
-    lines_after: int
-    newest_order: date | None
-    newest_consent: date | None
+    lines: int | None = None
+    lines_without_customer: int | None = None
+    lines_of_unknown_customers: int | None = None
+    lines_incomplete: int | None = None
+    lines_after: int | None = None
+    newest_order: date | None = None
+    newest_consent: date | None = None
 
 
 def build_attributes(
@@ -75,11 +78,14 @@ def build_attributes(
     days: Sequence[date],
     *,
     now: datetime | None = None,
-) -> tuple[tuple[SourceInfo, ...], list[AttributesSummary]]:
+    run_id: str = "manual",
+    environ: Mapping[str, str] = os.environ,
+    log: Callable[[str], None] = lambda _: None,
+) -> AttributesBuild:
     """Run the template's SQL for each day, and replace these days in the table.
 
-    The SQL runs in a database of its own, which has the sources and nothing else; the warehouse is
-    open only while the results are copied into it.
+    The SQL runs in a database of its own, which has the sources that it reads and nothing else; the
+    warehouse is open only while the results are copied into it.
 
     Args:
         warehouse: Where the table is.
@@ -87,9 +93,12 @@ def build_attributes(
         days: The days whose end the attributes describe.
         now: The current time (default: the clock), for dropping old days and for the age of the
             sources.
+        run_id: The first run of a chain of reruns: they all read the same extracts.
+        environ: The environment, with the addresses of the connections.
+        log: Called with lines about the progress of reading.
 
     Raises:
-        SourceError: see ``attach_sources``.
+        SourceError: see ``attach_sources`` and ``remote.extract``.
         ConfigurationError: the SQL cannot be run, reads more than the sources, or lacks a column
             that the template reads; names the file and the line.
         MissingRequiredField: the SQL, or the configuration, gives no user identifier.
@@ -97,14 +106,41 @@ def build_attributes(
         SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
     identifier.require_configured(t)
+    extract = warehouse.extracts / t.db_schema / run_id
     with warehouse.scratch() as scratch:
-        with sealed(t.sources, time_zone=t.time_zone, scratch=scratch) as (con, sources):
+        with (
+            extracted(sources_read(t), extract, environ=environ, log=log) as (local, extracts),
+            sealed(local, time_zone=t.time_zone, scratch=scratch) as (con, sources),
+        ):
             summaries = [compute(con, t, day, result_of(day), now=now) for day in days]
         with warehouse.connect() as con:
             con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
             for day in days:
                 store(con, t, day, result_of(day), now=now)
-    return sources, summaries
+    return AttributesBuild(sources, summaries, extracts)
+
+
+class AttributesBuild(NamedTuple):
+    """What a build read and made.
+
+    Attributes:
+        sources: The source tables that the SQL reads.
+        summaries: Each day, in order.
+        extracts: What was read from places that DuckDB does not read by itself, by source table.
+    """
+
+    sources: tuple[SourceInfo, ...]
+    summaries: list[AttributesSummary]
+    extracts: Mapping[str, Extract]
+
+
+def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
+    """The sources that the template's SQL reads: all of them, where it cannot be parsed."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        read = user_sql.tables_read(con, t.attributes_sql)
+    return tuple(s for s in t.sources if read is None or name_key(s.name) in read)
 
 
 def result_of(day: date) -> str:
@@ -121,7 +157,7 @@ def compute(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Make the table ``relation`` of one day's result, on a connection that has the sources."""
-    lines = _count_lines(con, day, now or datetime.now(UTC))
+    counts = _count_lines(con, day, now or datetime.now(UTC))
     tables = [source.name for source in t.sources]
     user_sql.create_table(con, t.attributes_sql, relation, day, tables=tables)
     described = columns(con, relation)
@@ -129,7 +165,7 @@ def compute(
     _check_columns(t, names)
     check_columns(con, t, f"FROM {relation}")
     rows, nulls = _check_rows(con, t, names, relation)
-    return AttributesSummary(day=day, rows=rows, columns=described, nulls=nulls, **lines)
+    return AttributesSummary(day=day, rows=rows, columns=described, nulls=nulls, **counts)
 
 
 def store(
@@ -186,14 +222,20 @@ def _count_lines(con: duckdb.DuckDBPyConnection, as_of: date, now: datetime) -> 
     """Where every order line went, in one pass: the fields of ``AttributesSummary``."""
     import duckdb
 
+    # Local midnight is at most fourteen hours away from midnight in UTC.
+    values = {"day": as_of, "tomorrow": now.date() + timedelta(days=2)}
+    listed = con.execute("SELECT table_name FROM information_schema.tables").fetchall()
+    attached = {name for (name,) in listed}
+    found: dict[str, Any] = {}
     try:
-        # Local midnight is at most fourteen hours away from midnight in UTC.
-        tomorrow = now.date() + timedelta(days=2)
-        query = read_sql("attributes", "order_lines")
-        (found,) = named_rows(con, query, {"day": as_of, "tomorrow": tomorrow})
+        for name, tables in (("order_lines", {"orders", "customers"}), ("consents", {"consents"})):
+            if tables <= attached:
+                query = read_sql("attributes", name)
+                used = {name: value for name, value in values.items() if f"${name}" in query}
+                found |= named_rows(con, query, used)[0]
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.IOException) as error:
         raise user_sql.damaged(error) from error
-    unknown = found["lines_of_unknown_customers"]
+    unknown = found.get("lines_of_unknown_customers", 0)
     if 0 < unknown == found["lines"] - found["lines_without_customer"]:
         raise SourceChanged(
             f"None of the {unknown:,} order lines with a customer matches a row of customers: the "

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from braze_pipeline.sources.typed_tables import TABLES
+
 if TYPE_CHECKING:
     from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.settings import TemplateSettings
@@ -59,7 +61,7 @@ def evaluate_sources(
             passed=source.rows > 0,
         )
         for source in sources
-        if source.name not in optional
+        if source.name in TABLES and source.name not in optional
     ]
     checks = t.source_checks
     findings += [
@@ -71,7 +73,7 @@ def evaluate_sources(
         if days is not None and newest is not None
     ]
     if checks.max_lost_lines_share is not None and day.lines:
-        findings.append(_lost_lines(day, checks.max_lost_lines_share))
+        findings.append(_lost_lines(day, day.lines, checks.max_lost_lines_share))
     return findings
 
 
@@ -87,18 +89,18 @@ def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFind
     )
 
 
-def _lost_lines(day: AttributesSummary, limit: float) -> SourceFinding:
+def _lost_lines(day: AttributesSummary, lines: int, limit: float) -> SourceFinding:
     # A line that is both incomplete and of an unknown customer counts twice: better one warning
     # too many than one too few.
-    lost = min(day.lines_incomplete + day.lines_of_unknown_customers, day.lines)
+    lost = min((day.lines_incomplete or 0) + (day.lines_of_unknown_customers or 0), lines)
     return SourceFinding(
         source="orders",
         what="lines that cannot be used",
         saw=(
-            f"{lost / day.lines:.1%} of {day.lines:,} lines incomplete "
+            f"{lost / lines:.1%} of {lines:,} lines incomplete "
             f"({day.lines_incomplete:,}) or of unknown customers "
             f"({day.lines_of_unknown_customers:,})"
         ),
         allowed=f"{limit:.0%}",
-        passed=lost <= limit * day.lines,
+        passed=lost <= limit * lines,
     )

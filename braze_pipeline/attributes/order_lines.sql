@@ -1,4 +1,4 @@
--- Where every order line went, in one pass, and how new orders and consents are.
+-- Where every order line went, in one pass, and how new the orders are.
 SELECT
     count_if(o.ordered_at < $day + INTERVAL 1 DAY) AS lines,
     count_if(o.ordered_at < $day + INTERVAL 1 DAY AND o.customer_id IS NULL)
@@ -12,7 +12,6 @@ SELECT
     ) AS lines_incomplete,
     count_if(o.ordered_at >= $day + INTERVAL 1 DAY) AS lines_after,
     -- A date in the future is a typing error, and does not make the table fresh.
-    (max(o.ordered_at) FILTER (o.ordered_at < $tomorrow))::DATE AS newest_order,
-    (SELECT max(changed_at) FILTER (changed_at < $tomorrow) FROM consents)::DATE AS newest_consent
+    (max(o.ordered_at) FILTER (o.ordered_at < $tomorrow))::DATE AS newest_order
 FROM orders AS o
 LEFT JOIN customers AS c ON c.customer_id = o.customer_id

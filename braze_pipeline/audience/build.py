@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 TABLE = "audience"
 ATTRIBUTES = "customer_attributes"
-RULES: Final = ("high_value", "active", "contactable")
-"""In the order in which they are applied."""
 VALUE: Final = "lifetime_value"
 PREDICTED: Final = "predicted_clv"
 RECENCY: Final = "l12m_recency"
@@ -94,15 +92,19 @@ class Funnel:
 
 def columns_read(rules: AudienceRules) -> dict[str, RequiredType | None]:
     """The columns that the rules read, with their types; None where any text will do."""
-    read: dict[str, RequiredType | None] = {RECENCY: _NUMBER}
+    read: dict[str, RequiredType | None] = {}
     value = rules.high_value
-    if value.lifetime_value is not None or value.top_percent is not None:
-        read[VALUE] = _NUMBER
-    if value.predicted_value is not None:
-        read[PREDICTED] = _NUMBER
-    for channel in rules.contactable.by:
-        opted_in, address = CHANNELS[channel]
-        read |= {address: None, opted_in: _FLAG}
+    if "active" in rules.names:
+        read[RECENCY] = _NUMBER
+    if "high_value" in rules.names:
+        if value.lifetime_value is not None or value.top_percent is not None:
+            read[VALUE] = _NUMBER
+        if value.predicted_value is not None:
+            read[PREDICTED] = _NUMBER
+    if "contactable" in rules.names:
+        for channel in rules.contactable.by:
+            opted_in, address = CHANNELS[channel]
+            read |= {address: None, opted_in: _FLAG}
     return read
 
 
@@ -169,7 +171,7 @@ def build_audience(
         for rule, condition in rules.items()
     )
     query = (
-        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE {excluded} END "
+        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE {excluded or 'WHEN false THEN NULL'} END "
         f"AS left_out_by, __groups AS groups FROM (SELECT *, {groups} AS __groups FROM ({source}))"
     )
     replace_partition(con, t, TABLE, as_of, query, now=now)
@@ -207,16 +209,22 @@ def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: 
 
 def _rules(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> dict[str, str]:
     """Each rule as a condition; NULL does not pass."""
-    reachable = [
-        f"coalesce({quote(opted_in)} AND trim({quote(address)}::VARCHAR) <> '', false)"
-        for opted_in, address in (CHANNELS[channel] for channel in t.audience.contactable.by)
-    ]
-    rules = {
-        "high_value": _high_value(con, t, source),
-        # Negative would be an order after the day, which the SQL must not use.
-        "active": f"({RECENCY} BETWEEN 0 AND {t.audience.active.within_days})",
-        "contactable": f"({' OR '.join(reachable)})",
-    }
+    rules = {}
+    for rule in t.audience.names:
+        if rule == "high_value":
+            rules[rule] = _high_value(con, t, source)
+        elif rule == "active":
+            # Negative would be an order after the day, which the SQL must not use.
+            rules[rule] = f"({RECENCY} BETWEEN 0 AND {t.audience.active.within_days})"
+        elif rule == "contactable":
+            channels = (CHANNELS[channel] for channel in t.audience.contactable.by)
+            rules[rule] = " OR ".join(
+                f"coalesce({quote(opted_in)} AND trim({quote(address)}::VARCHAR) <> '', false)"
+                for opted_in, address in channels
+            )
+        else:
+            where = t.audience.where or ""
+            rules[rule] = _tried(con, where, source, "audience")
     if t.kind == "campaign":
         rules[RECIPIENTS] = "len(__groups) > 0"
     return rules
@@ -243,22 +251,32 @@ def _high_value(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str
 
 def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
     """The recipient groups that a customer belongs to, as a list; NULL counts as false."""
+    listed = [
+        f"CASE WHEN {_tried(con, group.where, source, f'recipient group {group.name!r}')} "
+        f"THEN {literal(group.name)} END"
+        for group in t.groups
+    ]
+    return f"list_filter([{', '.join(listed)}]::VARCHAR[], lambda name: name IS NOT NULL)"
+
+
+def _tried(con: duckdb.DuckDBPyConnection, where: str, source: str, of: str) -> str:
+    """A condition of the configuration, after it was run once over all rows.
+
+    Raises:
+        ConfigurationError: it cannot be run.
+    """
     import duckdb
 
-    listed = []
-    for group in t.groups:
-        holds = f"{condition(group.where)}::BOOLEAN"
-        try:
-            single_row(con, f"SELECT count_if({holds}) FROM ({source})")
-        except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
-            raise ConfigurationError(
-                f"The condition of the recipient group {group.name!r} cannot be run: "
-                f"{reason(error)}",
-                fix="Fix its `where:`, a SQL condition over the columns of the customer attributes "
-                "table.",
-            ) from error
-        listed.append(f"CASE WHEN {holds} THEN {literal(group.name)} END")
-    return f"list_filter([{', '.join(listed)}]::VARCHAR[], lambda name: name IS NOT NULL)"
+    holds = f"{condition(where)}::BOOLEAN"
+    try:
+        single_row(con, f"SELECT count_if({holds}) FROM ({source})")
+    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+        raise ConfigurationError(
+            f"The condition of the {of} cannot be run: {reason(error)}",
+            fix="Fix its `where:`, a SQL condition over the columns of the customer attributes "
+            "table.",
+        ) from error
+    return holds
 
 
 def _funnel(

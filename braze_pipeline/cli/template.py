@@ -107,7 +107,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
-        sources, (attributes,) = build_attributes(warehouse, t, [day])
+        built = build_attributes(warehouse, t, [day], log=console.show)
         with warehouse.connect() as con:
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
@@ -119,7 +119,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
             reasons = sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1])
             for reason, count in reasons:
                 console.show(f"  {count:>8,}  {reason}")
-            for finding in evaluate_sources(t, sources, attributes):
+            for finding in evaluate_sources(t, built.sources, built.summaries[-1]):
                 if not finding.passed:
                     console.warn(f"Warning: {finding.sentence()}")
             require_members(con, t, day)

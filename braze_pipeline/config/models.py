@@ -12,8 +12,9 @@ from pydantic import Field, JsonValue, model_validator
 
 from braze_pipeline.config.environment import fill
 from braze_pipeline.settings.destination import Identifier, SendOptions, WorkspaceOptions
+from braze_pipeline.settings.places import ConnectionConfig
 from braze_pipeline.settings.project import ProjectSettings
-from braze_pipeline.settings.section import CHOICE, Expected, Section
+from braze_pipeline.settings.section import CHOICE, Expected, Section, Slug
 from braze_pipeline.settings.sources import SourceConfig
 from braze_pipeline.settings.template import AttributeOptions, RecipientGroup, TemplateOptions
 from braze_pipeline.settings.values import ValueType
@@ -22,6 +23,13 @@ Owner = Annotated[
     str,
     Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"),
     Expected("Expected an e-mail address, or `team:name`."),
+]
+
+
+TableName = Annotated[
+    str,
+    Field(pattern=r"^_?[A-Za-z]\w{0,62}$"),
+    Expected("Expected a name that SQL needs no quotes for: letters, digits and underscores."),
 ]
 
 
@@ -39,19 +47,6 @@ class DestinationConfig(SendOptions, WorkspaceOptions):
     nor this machine: your own proxy or test server."""
     user_identifier: Identifier | None = None
     """`external_id` (recommended) or `braze_id`."""
-
-
-class SourcesConfig(Section):
-    """The source tables. By default they are read from the folder BRAZE_PIPELINE_SOURCES."""
-
-    customers: SourceConfig = SourceConfig()
-    """One row per customer."""
-    orders: SourceConfig = SourceConfig()
-    """One row per order line."""
-    consents: SourceConfig = SourceConfig()
-    """One row per change of consent."""
-    predictions: SourceConfig = SourceConfig()
-    """Predicted customer lifetime value; optional."""
 
 
 class OnLeave(Section):
@@ -99,7 +94,12 @@ class PipelineConfig(ProjectSettings):
     """A Braze destination with its data templates."""
 
     destination: DestinationConfig
-    sources: SourcesConfig = SourcesConfig()
+    connections: dict[Slug, ConnectionConfig] = Field(default_factory=dict)
+    """Databases that source tables are read from, each under a name of your own."""
+    sources: dict[TableName, SourceConfig] = Field(default_factory=dict)
+    """The source tables, each under the name that the SQL reads it by. `customers`, `orders`,
+    `consents` and `predictions` that are not named here are read from the folder
+    BRAZE_PIPELINE_SOURCES."""
     templates: Annotated[list[TemplateConfig], Field(min_length=1)]
     """At least one."""
 

@@ -5,6 +5,7 @@ Everything wrong is collected and reported at once, each problem with its file, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -31,6 +32,7 @@ from braze_pipeline.settings.destination import SendOptions, WorkspaceOptions
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.template import TemplateOptions
+from braze_pipeline.sources.reach import condition
 from braze_pipeline.user_input import did_you_mean, read_text
 from braze_pipeline.wordlists import meanings
 
@@ -57,7 +59,7 @@ def resolve(
     problems = Problems()
     _check_days(config, problems)
     destination = _destination(config.destination, folder, environ, problems.at("destination"))
-    sources = tuple(resolve_sources(config.sources, folder, environ, problems.at("sources")))
+    sources = tuple(resolve_sources(config, folder, environ, problems.at("sources")))
     templates = [
         _template(config, index, destination, sources, folder, problems.at("templates", index))
         for index in range(len(config.templates))
@@ -140,7 +142,7 @@ def _template(
     part = config.templates[index]
     if part.name in {other.name for other in config.templates[:index]}:
         problems.at("name").add(f"Two templates are named {part.name!r}.")
-    _check_audience(part, problems.at("audience", "high_value"))
+    _check_audience(part, problems.at("audience"))
     _check_region(part.default_region, problems.at("default_region"))
     destination = _overridden(destination, part, config.destination, problems)
     sql = folder / part.attributes_sql
@@ -170,11 +172,16 @@ def _template(
         key_prefix=own if destination.name == "braze" else (destination.name, *own),
         attributes_sql=sql,
         folder=folder,
-        sources=sources,
+        sources=tuple(s for s in sources if s.name in config.sources or _mentions(text, s.name)),
         personal_columns=personal,
         groups=resolve_groups(part, destination, resolved, problems.at("recipient_groups")),
         owners=config.destination.owners,
     )
+
+
+def _mentions(sql: str, table: str) -> bool:
+    """Whether the SQL may read a table. The SQL itself is parsed only when it is run."""
+    return re.search(rf"\b{table}\b", sql, re.IGNORECASE) is not None
 
 
 def _overridden(
@@ -220,8 +227,14 @@ def _check_region(region: str | None, problems: Problems) -> None:
 
 def _check_audience(part: TemplateConfig, problems: Problems) -> None:
     rules = part.audience.high_value
-    if rules.lifetime_value is rules.top_percent is rules.predicted_value is None:
-        problems.add(
+    if part.audience.where:
+        try:
+            condition(part.audience.where)
+        except ConfigurationError as error:
+            problems.at("where").add_error(error)
+    nothing = rules.lifetime_value is rules.top_percent is rules.predicted_value is None
+    if nothing and "high_value" in part.audience.names:
+        problems.at("high_value").add(
             "At least one of lifetime_value, top_percent and predicted_value is needed "
             "(`lifetime_value: 0` includes everyone with an order)."
         )

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from braze_pipeline.config.models import SourcesConfig
+from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Problems
 from braze_pipeline.config.project import SOURCES_VARIABLE, sources_folder
 from braze_pipeline.settings import SourceSettings
-from braze_pipeline.settings.sources import ONLY_FILES, is_address
+from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
+from braze_pipeline.settings.section import values_of
+from braze_pipeline.settings.sources import SourceConfig, SourceOptions, is_remote, problem_of
+from braze_pipeline.sources.typed_tables import TABLES
+from braze_pipeline.user_input import did_you_mean
+
+_PLACES = ("path", "delta", "iceberg", "database", "connection")
 
 
 def resolve_sources(
-    config: SourcesConfig, folder: Path, environ: Mapping[str, str], problems: Problems
+    config: PipelineConfig, folder: Path, environ: Mapping[str, str], problems: Problems
 ) -> Iterator[SourceSettings]:
-    """Where each source table is read from, in the order of the schema.
+    """Where each source table is read from: first those with a known contract, then the others.
 
     Args:
         config: What the file says.
@@ -23,20 +29,70 @@ def resolve_sources(
         environ: The environment; it can name the folder of the tables without a place of their own.
         problems: Collects what is wrong.
     """
-    if is_address(environ.get(SOURCES_VARIABLE, "")):
-        problems.add(f"The environment variable {SOURCES_VARIABLE}: {ONLY_FILES}")
-    for name, source in config:
-        path, database = source.path, source.database
-        if bool(database) != bool(source.relation) or (database and path):
-            problems.at(name).add("Give `path` alone, or `database` together with `relation`.")
-        own = folder / path if path else None
+    problem = problem_of(environ.get(SOURCES_VARIABLE, ""), remote=False)
+    if problem:
+        problems.add(f"The environment variable {SOURCES_VARIABLE}: {problem}")
+    for name in dict.fromkeys((*TABLES, *config.sources)):
+        source = config.sources.get(name, SourceConfig())
+        here = problems.at(name)
+        _check(name, source, here)
+        place = _place(source, config, folder, here)
+        own = folder / source.path if source.path and place is None else None
+        elsewhere = place is not None or source.database is not None
         yield SourceSettings(
+            **values_of(source, SourceOptions)
+            | {"optional": source.optional or name == "predictions"},
             name=name,
             # Without a place of its own, a table is looked for as `NAME.*` in the common folder.
-            path=own if path or database else sources_folder(folder, environ),
-            shared=not path,
-            database=folder / database if database else None,
-            relation=source.relation,
-            columns=source.columns,
-            optional=name == "predictions",
+            path=own if own or elsewhere else sources_folder(folder, environ),
+            shared=own is None,
+            database=folder / source.database if source.database else None,
+            place=place,
         )
+
+
+def _check(name: str, source: SourceConfig, problems: Problems) -> None:
+    given = [key for key in _PLACES if getattr(source, key)]
+    if len(given) > 1:
+        problems.add(f"Give one place, not several: {', '.join(f'`{key}`' for key in given)}.")
+    if source.database and not source.relation:
+        problems.add("`database` needs `relation`: the table or view in it.")
+    if source.connection and bool(source.relation) == bool(source.query):
+        problems.add("`connection` needs either `relation` or `query`.")
+    if source.relation and not (source.database or source.connection):
+        problems.add("`relation` needs `database` or `connection`.")
+    if source.query and not source.connection:
+        problems.add("`query` needs `connection`.")
+    if name not in TABLES and source.optional:
+        problems.at("optional").add(
+            f"{name} cannot be optional: without it, its columns are not known. Only "
+            f"{', '.join(TABLES)} can."
+        )
+    if name not in TABLES and source.columns:
+        problems.at("columns").add(
+            f"The columns of {name} are your own: rename them in the SQL. Only those of "
+            f"{', '.join(TABLES)} are mapped."
+        )
+
+
+def _place(
+    source: SourceConfig, config: PipelineConfig, folder: Path, problems: Problems
+) -> Place | None:
+    """The place of a source, if DuckDB does not read it by itself."""
+    if source.path and is_remote(source.path):
+        return Files(url=source.path)
+    if source.delta:
+        return Delta(url=source.delta if is_remote(source.delta) else str(folder / source.delta))
+    if source.iceberg:
+        local = source.iceberg.endswith(".json") and not is_remote(source.iceberg)
+        return Iceberg(table=str(folder / source.iceberg) if local else source.iceberg)
+    if source.connection:
+        found = config.connections.get(source.connection)
+        if found is not None:
+            connection = Connection(name=source.connection, **dict(found))
+            return Database(connection=connection, relation=source.relation, query=source.query)
+        problems.at("connection").add(
+            f"There is no connection {source.connection!r} under `connections:`."
+            f"{did_you_mean(source.connection, config.connections)}"
+        )
+    return None

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from braze_pipeline.audience.build import RULES
 from braze_pipeline.plan import stored_plans
+from braze_pipeline.settings.template import RULES
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.warehouse import single_row
 

@@ -6,7 +6,7 @@ returns. What does not: what the UI shows (``metadata``, ``checks``), and any de
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of `context` itself.
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import checks, column_metadata, metadata, progress
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
-from braze_pipeline.orchestration.keys import SOURCES, TemplateKeys
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.overrides import overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
@@ -40,18 +40,26 @@ _SOURCE_TEXT = {
 }
 
 
-def source_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
-    """The source tables, which the pipeline reads and others make."""
-    keys = TemplateKeys.of(t)
+def source_specs(templates: Sequence[TemplateSettings]) -> list[dg.AssetSpec]:
+    """The source tables, which the pipeline reads and others make.
+
+    A table whose asset the brand names itself is declared where that asset is.
+    """
+    names = {
+        TemplateKeys.of(t).source(source.name): source.name
+        for t in templates
+        for source in t.sources
+        if source.asset_key is None
+    }
     return [
         dg.AssetSpec(
-            keys.source(name),
+            key,
             group_name="sources",
-            description=_SOURCE_TEXT[name],
+            description=_SOURCE_TEXT.get(name, "A table that the brand's SQL reads."),
             kinds={"table"},
             metadata=column_metadata.source(name),
         )
-        for name in SOURCES
+        for key, name in names.items()
     ]
 
 
@@ -91,7 +99,7 @@ def build_assets(
 
     @asset(
         key=keys.attributes,
-        deps=[keys.source(name) for name in SOURCES],
+        deps=[keys.source(source.name) for source in t.sources],
         kinds={"duckdb", "sql"},
         check_specs=[checks.spec(checks.FRESH_SOURCES, keys.attributes)],
         description=(
@@ -104,16 +112,21 @@ def build_assets(
     ) -> dg.MaterializeResult:
         with typed_failures(context):
             database = warehouse.warehouse(t)
-            sources, summaries = build_attributes(database, t, days_of(context))
-            for source in sources:
-                context.log_event(
-                    dg.AssetObservation(keys.source(source.name), metadata=metadata.source(source))
-                )
+            built = build_attributes(
+                database,
+                t,
+                days_of(context),
+                run_id=context.run.root_run_id or context.run.run_id,
+                log=context.log.info,
+            )
+            for source in built.sources:
+                found = metadata.source(source, built.extracts.get(source.name))
+                context.log_event(dg.AssetObservation(keys.source(source.name), metadata=found))
             with database.connect() as con:
-                origins = cached_lineage(con, t, sources).origins
+                origins = cached_lineage(con, t, built.sources).origins
             return dg.MaterializeResult(
-                metadata=metadata.attributes(t, sources, summaries, origins),
-                check_results=[checks.source_result(t, sources, summaries[-1])],
+                metadata=metadata.attributes(t, built.sources, built.summaries, origins),
+                check_results=[checks.source_result(t, built.sources, built.summaries[-1])],
             )
 
     @asset(

@@ -13,7 +13,7 @@ import dagster as dg
 from braze_pipeline.audience.build import columns_read
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER
-from braze_pipeline.sources.typed_tables import TABLES
+from braze_pipeline.sources.typed_tables import contract_of
 from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ _PLAN = (
 
 def source(name: str) -> Metadata:
     """The columns that a source table has or may have; others pass through."""
-    columns = TABLES[name].columns
-    return {SCHEMA: schema((c.name, c.type, "optional" if c.optional else "") for c in columns)}
+    columns = contract_of(name).columns
+    found = schema((c.name, c.type, "optional" if c.optional else "") for c in columns)
+    return {SCHEMA: found} if columns else {}
 
 
 def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) -> Metadata:

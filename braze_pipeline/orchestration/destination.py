@@ -48,7 +48,7 @@ def build_definitions(
     schedules = map(build_schedule, templates, jobs)
     return dg.Definitions(
         assets=[
-            *source_specs(templates[0]),
+            *source_specs(templates),
             *(asset for template in templates for asset in build_assets(template, partitions)),
             *(spec for template in templates for spec in record_specs(template)),
         ],

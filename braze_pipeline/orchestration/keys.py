@@ -6,13 +6,12 @@ tells them apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
 from braze_pipeline.settings import TemplateSettings
-
-SOURCES = ("customers", "orders", "consents", "predictions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +22,14 @@ class TemplateKeys:
         prefix: What the template's asset keys begin with.
         source_prefix: What the keys of its source tables begin with; the templates of a
             destination share these tables.
+        upstream: The brand's own assets that write source tables.
         ledger: What Braze acknowledged.
         rejections: Rows and values that did not get through.
     """
 
     prefix: tuple[str, ...]
     source_prefix: tuple[str, ...]
+    upstream: Mapping[str, dg.AssetKey]
     attributes: dg.AssetKey
     audience: dg.AssetKey
     profiles: dg.AssetKey
@@ -48,6 +49,7 @@ class TemplateKeys:
         return cls(
             prefix=t.key_prefix,
             source_prefix=() if destination == "braze" else (destination,),
+            upstream={s.name: dg.AssetKey(s.asset_key) for s in t.sources if s.asset_key},
             attributes=key("customer_attributes"),
             audience=key("braze_audience"),
             profiles=key("braze_profiles"),
@@ -59,7 +61,7 @@ class TemplateKeys:
 
     def source(self, name: str) -> dg.AssetKey:
         """The key of a source table."""
-        return dg.AssetKey([*self.source_prefix, name])
+        return self.upstream.get(name) or dg.AssetKey([*self.source_prefix, name])
 
     @property
     def built(self) -> tuple[dg.AssetKey, ...]:

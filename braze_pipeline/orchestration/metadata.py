@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.send.step import SendOutcome
-    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.settings import AudienceRules, TemplateSettings
     from braze_pipeline.sources import SourceInfo
+    from braze_pipeline.sources.remote.extract import Extract
 
 Metadata = dict[str, Any]
 
@@ -46,13 +47,16 @@ def sql_file(t: TemplateSettings) -> Metadata:
     }
 
 
-def source(found: SourceInfo) -> Metadata:
+def source(found: SourceInfo, extract: Extract | None = None) -> Metadata:
     """What a run read of a source table."""
-    return {
+    read: Metadata = {
         ROWS: found.rows,
         "newest": found.newest or "no date",
         "read from": found.location,
     }
+    if extract is not None:
+        read |= {"bytes read": extract.bytes, "seconds to read": extract.seconds}
+    return read
 
 
 def attributes(
@@ -63,15 +67,18 @@ def attributes(
 ) -> Metadata:
     """Rows, columns, and what was read."""
     newest = summaries[-1]
-    return {
-        ROWS: newest.rows,
-        **column_metadata.attributes(t, newest, origins),
-        "days": len(summaries),
+    lines = {
         "order lines": newest.lines,
         "order lines without a customer": newest.lines_without_customer,
         "order lines of unknown customers": newest.lines_of_unknown_customers,
         "order lines that are incomplete": newest.lines_incomplete,
         "order lines after the as-of date": newest.lines_after,
+    }
+    return {
+        ROWS: newest.rows,
+        **column_metadata.attributes(t, newest, origins),
+        "days": len(summaries),
+        **{name: count for name, count in lines.items() if count is not None},
         "sources": table(
             ("table", "rows", "newest", "read from"),
             [(s.name, s.rows, s.newest or "", s.location) for s in sources],
@@ -93,18 +100,28 @@ def audience(t: TemplateSettings, funnels: Sequence[Funnel]) -> Metadata:
         "left out": table(("first rule that excluded them", "customers"), newest.excluded.items()),
         "rules": table(
             ("rule", "threshold"),
-            [
-                ("high value: lifetime value at least", rules.high_value.lifetime_value),
-                ("high value: top percent by lifetime value", rules.high_value.top_percent),
-                ("high value: predicted value at least", rules.high_value.predicted_value),
-                ("active: days since the last order at most", rules.active.within_days),
-                ("contactable: opted in, with an address, for", " or ".join(rules.contactable.by)),
-            ],
+            [row for rule in rules.names for row in _thresholds(rules)[rule]],
         ),
     }
     if newest.groups:
         found["recipient groups"] = table(("group", "customers"), newest.groups.items())
     return found
+
+
+def _thresholds(rules: AudienceRules) -> dict[str, list[tuple[str, object]]]:
+    """What each rule asks for, in words."""
+    return {
+        "high_value": [
+            ("high value: lifetime value at least", rules.high_value.lifetime_value),
+            ("high value: top percent by lifetime value", rules.high_value.top_percent),
+            ("high value: predicted value at least", rules.high_value.predicted_value),
+        ],
+        "active": [("active: days since the last order at most", rules.active.within_days)],
+        "contactable": [
+            ("contactable: opted in, with an address, for", " or ".join(rules.contactable.by))
+        ],
+        "where": [("where", rules.where)],
+    }
 
 
 def profiles(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from braze_pipeline.settings.destination import DestinationSettings
 from braze_pipeline.settings.project import ProjectSettings, ScheduleSettings
@@ -41,12 +41,32 @@ class Contactable(Section):
     """At least one of these channels."""
 
 
-class AudienceRules(Section):
-    """Who is in the audience: high value AND active AND contactable."""
+RULES: Final = ("high_value", "active", "contactable")
+"""The rules that the package knows, in the order in which they are applied."""
+Rule = Annotated[Literal["high_value", "active", "contactable"], CHOICE]
 
+
+class AudienceRules(Section):
+    """Who is in the audience: whoever passes every rule. `all` instead of this: everybody."""
+
+    rules: tuple[Rule, ...] = RULES
+    """Which rules apply; by default high value AND active AND contactable."""
     high_value: HighValue = HighValue()
     active: Active = Active()
     contactable: Contactable = Contactable()
+    where: str | None = None
+    """A rule of your own: a SQL condition over the customer attributes table."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _everybody(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
+        return {"rules": ()} if data == "all" else data
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rules that apply, in order."""
+        own = ("where",) if self.where else ()
+        return (*(rule for rule in RULES if rule in self.rules), *own)
 
 
 class AttributeOptions(Section):

@@ -15,7 +15,7 @@ from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources.places import locate
 from braze_pipeline.sources.places.located import LocatedSource, damaged_file
 from braze_pipeline.sources.readings import Reading, accepted_values, reading
-from braze_pipeline.sources.typed_tables import TABLES, SourceTable
+from braze_pipeline.sources.typed_tables import TABLES, SourceTable, contract_of
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import name_key, quote, single_row
@@ -70,7 +70,7 @@ def attach_sources(
 def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: str) -> SourceInfo:
     import duckdb
 
-    table = TABLES[source.name]
+    table = contract_of(source.name)
     located = locate(con, source)
     if located is None:
         nothing = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns)
@@ -83,7 +83,7 @@ def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: s
         raise damaged_file(source.name, located.location, error) from error
     _check_key(con, table, located)
     info = _info(con, source.name, table, located.location, located.opens)
-    if not info.rows and not source.optional:
+    if not info.rows and source.name in TABLES and not source.optional:
         raise SourceChanged(
             f"{located.title} has columns and no rows.",
             fix="Check the export: without customers, orders and consents nobody can be in the "

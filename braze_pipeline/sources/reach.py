@@ -59,6 +59,11 @@ def find_out_of_reach(query: dict[str, Any], tables: Iterable[str]) -> OutOfReac
     return next(_out_of_reach(query, frozenset(name_key(name) for name in tables)), None)
 
 
+def tables_of(query: dict[str, Any]) -> frozenset[str]:
+    """What a parsed query reads from outside itself, by ``name_key``: tables, and functions."""
+    return frozenset(name_key(one.what) for one in _out_of_reach(query, frozenset()))
+
+
 def condition(where: str) -> str:
     """A condition of the configuration, in parentheses, safe to use inside a query.
 

@@ -93,3 +93,8 @@ TABLES: Final[dict[str, SourceTable]] = {
     ),
 }
 """The source tables by name."""
+
+
+def contract_of(name: str) -> SourceTable:
+    """What the pipeline knows of a table: nothing, for one that only the brand's SQL reads."""
+    return TABLES.get(name, SourceTable(columns=()))

@@ -58,6 +58,14 @@ def create_table(
         raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
 
 
+def tables_read(con: duckdb.DuckDBPyConnection, file: Path) -> frozenset[str] | None:
+    """The tables that a SQL file reads, by ``name_key``; None where it cannot be parsed."""
+    try:
+        return reach.tables_of(reach.parse(con, read_text(file))[0])
+    except (ValueError, IndexError):
+        return None
+
+
 def require_columns(t: TemplateSettings, names: Iterable[str], readers: Mapping[str, str]) -> None:
     """Refuse the brand's SQL when it lacks a column.
 

@@ -35,6 +35,7 @@ _BESIDE = (".wal", ".tmp")
 """Files that DuckDB creates beside its own, and leaves there when it is killed."""
 
 SNAPSHOTS = ".snapshots"
+EXTRACTS = ".extracts"
 
 _FULL = ("No space left on device", "database or disk is full", "max_temp_directory_size")
 """How SQLite and DuckDB report a full disk. The last is about DuckDB's temporary files, which may
@@ -112,6 +113,11 @@ class Warehouse:
         """The folder of plan snapshots (Parquet)."""
         return self.path.with_suffix(SNAPSHOTS)
 
+    @property
+    def extracts(self) -> Path:
+        """The folder of what runs read from places that DuckDB does not read by itself."""
+        return self.path.with_suffix(EXTRACTS)
+
     def snapshot(self, plan_id: str) -> Path:
         """The snapshot of a plan, wherever the database and its folder were moved."""
         return self.snapshots / f"{plan_id}.parquet"
@@ -159,10 +165,10 @@ class Warehouse:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         prefix = f"{self.path.stem}.scratch-"
         for left in self.path.parent.glob(f"{prefix}*"):
-            with suppress(BlockingIOError, FileNotFoundError), _locked(left):
+            with suppress(BlockingIOError, FileNotFoundError), locked(left):
                 shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
-        with _locked(folder):
+        with locked(folder):
             # It gets the name that other processes look for only once it is locked.
             folder = folder.rename(folder.with_name(folder.name.removeprefix(".")))
             try:
@@ -207,7 +213,7 @@ def resource_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock; the system releases it when the process ends, however it ends.
 
     Raises:

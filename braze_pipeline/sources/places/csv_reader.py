@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 from braze_pipeline.errors import SourceChanged
@@ -18,15 +19,24 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-def relation(name: str, file: Path) -> str:
+def relation(name: str, files: Sequence[Path]) -> str:
     """The call of ``read_csv`` that reads all columns as text.
 
     Types guessed from the first rows would fail at a later row, or change its values.
 
     Raises:
-        SourceChanged: the file is empty or not UTF-8, or two columns have the same name.
+        SourceChanged: a file is empty or not UTF-8, two columns have the same name, or the files
+            have different headers.
     """
+    file, *others = files
     header, delimiter = _header(name, file)
+    for other in others:
+        if _header(name, other) != (header, delimiter):
+            raise SourceChanged(
+                f"The source table {name} cannot be read: the header of {other} is not that of "
+                f"{file}.",
+                fix="Write all files of a table with the same columns, in the same order.",
+            )
     columns = [column.strip() or f"column{n}" for n, column in enumerate(header)]
     keys = [name_key(column) for column in columns]
     repeated = sorted({c for c in columns if keys.count(name_key(c)) > 1})
@@ -36,9 +46,10 @@ def relation(name: str, file: Path) -> str:
             f"{', '.join(repeated)}.",
             fix="Name each column once in the header line.",
         )
+    listed_files = ", ".join(literal(str(one)) for one in files)
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return (
-        f"read_csv({literal(str(file))}, columns = {{{listed}}}, delim = {literal(delimiter)}, "
+        f"read_csv([{listed_files}], columns = {{{listed}}}, delim = {literal(delimiter)}, "
         "quote = '\"', escape = '\"', header = true, auto_detect = false, null_padding = false, "
         "ignore_errors = false)"
     )

@@ -1,7 +1,9 @@
-"""A place: a Parquet file, a CSV file with a header, or a folder of Parquet files."""
+"""A place: Parquet or CSV files with a header: one, a folder of them, or a glob."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.sources.places.located import LocatedSource, describe
 from braze_pipeline.sources.typed_tables import TABLES
-from braze_pipeline.storage.warehouse import SNAPSHOTS, literal
+from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,31 +22,61 @@ PARQUET = {".parquet", ".pq"}
 
 
 def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSource:
-    """Find the file or folder of a source.
+    """Find the files of a source.
 
     Raises:
-        SourceMissing: it is not there.
-        SourceChanged: it is there and cannot be read.
+        SourceMissing: they are not there.
+        SourceChanged: they are there and cannot be read.
     """
     name, path = source.name, _path_of(source)
+    location = source.location or str(path)
+    files = _files(path)
     if path.is_dir():
-        _refuse_snapshots(name, path)
-        files = literal(str(path / "**" / "*.parquet"))
+        _refuse_own_files(name, path)
+    kinds = {_kind(file) for file in files}
+    if kinds == {"parquet"}:
+        pattern = path / "**" / "*.parquet" if path.is_dir() else path
+        listed = literal(str(pattern)) if not _is_glob(path) else _literals(files)
         # DuckDB resolves links before it checks whether it may read a file.
-        links = (file for file in path.rglob("*.parquet") if file.is_symlink())
-        found = describe(con, name, f"read_parquet({files})", str(path), opens=(path, *links))
-        _check_same_columns(con, name, found, files)
+        links = (file for file in files if file.is_symlink())
+        opens = (path, *links) if not _is_glob(path) else files
+        found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
+        if len(files) > 1:
+            _check_same_columns(con, name, found, listed)
         return found
-    if path.suffix.lower() in PARQUET:
-        relation = f"read_parquet({literal(str(path))})"
-        return describe(con, name, relation, str(path), opens=(path,))
-    if not csv_reader.SUFFIXES.isdisjoint(suffix.lower() for suffix in path.suffixes):
-        return describe(con, name, csv_reader.relation(name, path), str(path), text=True)
+    if kinds == {"csv"}:
+        return describe(con, name, csv_reader.relation(name, files), location, text=True)
     raise SourceChanged(
-        f"The source table {name} cannot be read: the name of {path} is neither that of a Parquet "
-        "file nor that of a CSV file.",
-        fix="Give a file that ends in .parquet or .csv, or a folder of Parquet files.",
+        f"The source table {name} cannot be read: by their names, the files of {location} are "
+        f"{'both Parquet and CSV' if kinds == {'csv', 'parquet'} else 'neither Parquet nor CSV'}.",
+        fix="Give files that end in .parquet or in .csv, and only one of these for a table.",
     )
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """The files of a table, in order; of a folder, its Parquet files, else its CSV files."""
+    if _is_glob(path):
+        return tuple(sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+    if not path.is_dir():
+        return (path,)
+    inside = sorted(path.rglob("*"))
+    parquet = tuple(one for one in inside if one.suffix == ".parquet")
+    return parquet or tuple(one for one in inside if _kind(one) == "csv")
+
+
+def _is_glob(path: Path) -> bool:
+    return has_magic(str(path)) and not path.exists()
+
+
+def _kind(file: Path) -> str | None:
+    if file.suffix.lower() in PARQUET:
+        return "parquet"
+    suffixes = {suffix.lower() for suffix in file.suffixes}
+    return None if csv_reader.SUFFIXES.isdisjoint(suffixes) else "csv"
+
+
+def _literals(files: Sequence[Path]) -> str:
+    return f"[{', '.join(literal(str(file)) for file in files)}]"
 
 
 def find_source(folder: Path, name: str) -> Path | None:
@@ -58,10 +90,10 @@ def _path_of(source: SourceSettings) -> Path:
     found = find_source(given, source.name) if given is not None and given.is_dir() else given
     if found is None and given is not None and not source.shared and _is_one_table(given):
         found = given
-    if found is not None and found.exists():
-        if not found.is_dir() or any(found.rglob("*.parquet")):
+    if found is not None and (found.exists() or _is_glob(found)):
+        if _files(found):
             return found
-        what = f"the folder {found} contains no Parquet file"
+        what = f"{found} has no Parquet or CSV file"
     elif given is not None and given.is_dir():
         what = (
             f"the folder {given} has neither {source.name}.parquet nor {source.name}.csv nor a "
@@ -82,12 +114,14 @@ def _is_one_table(folder: Path) -> bool:
     """Whether a folder holds the files of one table, and not all source tables."""
     if any(find_source(folder, name) is not None for name in TABLES):
         return False
-    return any(folder.rglob("*.parquet"))
+    return bool(_files(folder))
 
 
-def _refuse_snapshots(name: str, folder: Path) -> None:
-    """The plan's snapshots are Parquet too: in the folder of a table they would count as rows."""
-    snapshot = next(folder.rglob(f"*{SNAPSHOTS}/*.parquet"), None)
+def _refuse_own_files(name: str, folder: Path) -> None:
+    """Snapshots and extracts are Parquet too: in the folder of a table they would count as rows."""
+    snapshot = next(
+        (one for own in (SNAPSHOTS, EXTRACTS) for one in folder.rglob(f"*{own}/**/*.parquet")), None
+    )
     if snapshot is not None:
         raise SourceChanged(
             f"The folder {folder} of the source table {name} contains files that the pipeline "

@@ -195,7 +195,7 @@ def test_every_kind_of_missing_place_has_its_own_message(
         db.execute("CREATE TABLE order_lines (a INT)")
     for source, message in (
         (SourceSettings(name="orders", path=tmp_path / "no.csv"), "there is no file or folder"),
-        (SourceSettings(name="orders", path=tmp_path), "contains no Parquet file"),
+        (SourceSettings(name="orders", path=tmp_path), "has no Parquet or CSV file"),
         (SourceSettings(name="orders"), "no place is configured"),
         (
             SourceSettings(name="orders", database=tmp_path / "no.duckdb", relation="o"),

@@ -1,0 +1,291 @@
+"""Tables and queries of databases, as Arrow, by ADBC drivers and Databricks' own connector.
+
+What one run reads from a connection, it reads in one read-only transaction: where the database has
+repeatable reads (Postgres, Redshift), all tables are of one moment.
+
+Sources: ADBC docs, "Driver Manager" and "PostgreSQL Driver" (NUMERIC comes as text); PostgreSQL
+docs, "Transaction Isolation" and "PostgreSQL Error Codes".
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from braze_pipeline.errors import (
+    ConfigurationError,
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceMissing,
+    SourceUnavailable,
+)
+from braze_pipeline.storage.warehouse import quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from braze_pipeline.settings.places import Connection, Database, DatabaseType
+
+_BATCH_ROWS: Final = 100_000
+_NUMERIC_MAX: Final = 38
+_TYPE_HEADER: Final = 4
+"""Postgres adds four to the type modifier, for the header of a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Driver:
+    """How a type of database is reached.
+
+    Attributes:
+        module: What is imported.
+        extra: The extra of this package that installs it.
+        connect: Opens a connection from the module and the URI.
+        begin: What makes the transaction read-only, and its reads repeatable.
+    """
+
+    module: str
+    extra: str
+    connect: Callable[[Any, str], Any]
+    begin: str | None = None
+
+
+def _databricks(module: Any, uri: str) -> Any:  # noqa: ANN401 - a connection of an optional driver
+    """``databricks://token:TOKEN@HOST?http_path=/sql/…``, the form that its tools share."""
+    split = urlsplit(uri)
+    path = parse_qs(split.query).get("http_path", [""])[0]
+    return module.connect(
+        server_hostname=split.hostname, http_path=path, access_token=split.password
+    )
+
+
+_POSTGRES: Final = _Driver(
+    module="adbc_driver_postgresql.dbapi",
+    extra="postgres",
+    connect=lambda module, uri: module.connect(uri),
+    begin="SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+)
+_DRIVERS: Final[Mapping[DatabaseType, _Driver]] = MappingProxyType(
+    {
+        "postgres": _POSTGRES,
+        # Redshift speaks the protocol of Postgres; each of its transactions is serializable.
+        "redshift": _Driver(
+            module=_POSTGRES.module, extra=_POSTGRES.extra, connect=_POSTGRES.connect
+        ),
+        "snowflake": _Driver(
+            module="adbc_driver_snowflake.dbapi",
+            extra="snowflake",
+            connect=lambda module, uri: module.connect(uri),
+        ),
+        "bigquery": _Driver(
+            module="adbc_driver_bigquery.dbapi",
+            extra="bigquery",
+            connect=lambda module, uri: module.connect(db_kwargs={"uri": uri}),
+        ),
+        "databricks": _Driver(module="databricks.sql", extra="databricks", connect=_databricks),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An open transaction; what is read through it is of one moment.
+
+    Attributes:
+        connection: Which database it is.
+        handle: The driver's connection.
+    """
+
+    connection: Connection
+    handle: Any
+
+    @contextmanager
+    def stream(self, name: str, place: Database) -> Iterator[pa.RecordBatchReader]:
+        """The rows of a table or query, batch by batch.
+
+        Raises:
+            SourceMissing: there is no such table or column.
+            SourceDenied: the user of the connection may not read it.
+            SourceChanged: the query cannot be run.
+            SourceUnavailable: the connection was lost.
+        """
+        with reported(name, place), self.handle.cursor() as cursor:
+            cursor.execute(place.sql)
+            yield _reader(cursor)
+
+    def query(self, name: str, place: Database, sql: str) -> list[tuple[Any, ...]]:
+        """A small result; raises as ``stream`` does."""
+        with reported(name, place), self.handle.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+
+@contextmanager
+def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Snapshot]:
+    """Open a database for reading, in one transaction that is never committed.
+
+    Raises:
+        ConfigurationError: the driver is not installed, or the variable with the address is not
+            set.
+        SourceDenied: the credential is wrong.
+        SourceUnavailable: the database cannot be reached.
+    """
+    driver = _DRIVERS[connection.type]
+    module = _imported(connection, driver)
+    uri = environ.get(connection.uri_env, "").strip()
+    if not uri:
+        raise ConfigurationError(
+            f"The environment variable {connection.uri_env}, which holds the address of the "
+            f"connection {connection.name}, is not set.",
+            fix=f"Set {connection.uri_env} to the URI of the database; see docs/sources.md.",
+        )
+    try:
+        handle = driver.connect(module, uri)
+        if driver.begin is not None:
+            with handle.cursor() as cursor:
+                cursor.execute(driver.begin)
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like, with the address in it
+        raise _not_connected(connection, error) from None
+    try:
+        yield Snapshot(connection, handle)
+    finally:
+        with suppress(Exception):
+            handle.close()
+
+
+@contextmanager
+def reported(name: str, place: Database) -> Iterator[None]:
+    """A driver's error as ours: it may quote an address, a password or a value, so it is not shown.
+
+    Only what Postgres says of the statement itself (error class 42: syntax, names, rights) is
+    shown: it names tables and columns, never values.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like
+        raise _unreadable(name, place, error) from None
+
+
+def _imported(connection: Connection, driver: _Driver) -> Any:  # noqa: ANN401 - an optional module
+    try:
+        return importlib.import_module(driver.module)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The connection {connection.name} is of type {connection.type}, and its driver is not "
+            "installed.",
+            fix=f"Install it: pip install 'braze-pipeline[{driver.extra}]'.",
+        ) from error
+
+
+def _reader(cursor: Any) -> pa.RecordBatchReader:  # noqa: ANN401 - a cursor of an optional driver
+    import pyarrow as pa
+
+    if hasattr(cursor, "fetch_record_batch"):
+        reader: pa.RecordBatchReader = cursor.fetch_record_batch()
+        return reader
+    first = cursor.fetchmany_arrow(_BATCH_ROWS)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        table = first
+        while table.num_rows:
+            yield from table.to_batches()
+            table = cursor.fetchmany_arrow(_BATCH_ROWS)
+
+    return pa.RecordBatchReader.from_batches(first.schema, batches())
+
+
+def selected(schema: pa.Schema) -> str:
+    """The select list that gives each column of a stream the type it has in the database.
+
+    Postgres's NUMERIC comes as text: with a precision it becomes that DECIMAL, without one a
+    DOUBLE, as such a value has no bound that DECIMAL could keep.
+    """
+    return ", ".join(
+        f"{quote(field.name)}::{wanted} AS {quote(field.name)}"
+        if (wanted := _numeric(field))
+        else quote(field.name)
+        for field in schema
+    )
+
+
+def _numeric(field: pa.Field) -> str | None:
+    facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    if facts.get("POSTGRESQL:type") != "numeric":
+        return None
+    modifier = int(facts.get("POSTGRESQL:typmod", "-1")) - _TYPE_HEADER
+    precision, scale = modifier >> 16, modifier & 0x7FF
+    if modifier < 0 or precision > _NUMERIC_MAX or scale > precision:
+        return "DOUBLE"
+    return f"DECIMAL({precision}, {scale})"
+
+
+def _not_connected(connection: Connection, error: Exception) -> SourceError:
+    text = str(error).lower()
+    if getattr(error, "sqlstate", None) in {"28000", "28P01"} or any(
+        word in text for word in ("authentication", "password", "unauthorized", "forbidden", "401")
+    ):
+        return SourceDenied(
+            f"The connection {connection.name} ({connection.type}) was refused: the user or the "
+            "credential is wrong.",
+            fix=f"Correct the address in {connection.uri_env}, or the user's right to connect.",
+        )
+    if "database" in text and "does not exist" in text:
+        return SourceMissing(
+            f"The connection {connection.name} ({connection.type}) names a database that does not "
+            "exist.",
+            fix=f"Correct the address in {connection.uri_env}.",
+        )
+    return SourceUnavailable(
+        f"The connection {connection.name} ({connection.type}) cannot be opened "
+        f"({type(error).__name__}).",
+        fix=f"Check that the database is up and reachable from here, and the address in "
+        f"{connection.uri_env}.",
+    )
+
+
+_MISSING: Final = frozenset({"42P01", "42703", "3F000", "3D000"})
+_DENIED: Final = "42501"
+_STATEMENT: Final = "42"
+
+
+def _unreadable(name: str, place: Database, error: Exception) -> SourceError:
+    state = str(getattr(error, "sqlstate", None) or "")
+    said = f": {_first_line(error)}" if state.startswith(_STATEMENT) else ""
+    what = f"The source table {name} cannot be read from {place}"
+    if state in _MISSING:
+        return SourceMissing(
+            f"{what}{said}.",
+            fix=f"Correct `relation:` or `query:` of `sources: {name}:` in defs.yaml.",
+        )
+    if state == _DENIED:
+        return SourceDenied(
+            f"{what}{said}.",
+            fix=f"Grant SELECT on it to the user of the connection {place.connection.name}.",
+        )
+    if state.startswith(_STATEMENT):
+        return SourceChanged(f"{what}{said}.", fix=f"Correct `query:` of `sources: {name}:`.")
+    if state and state[:2] not in {"08", "57", "53"}:
+        return SourceChanged(
+            f"{what}: the database stopped the query (SQLSTATE {state}).",
+            fix="Run the query in the database itself: its own message may quote data, and is not "
+            "shown here.",
+        )
+    return SourceUnavailable(
+        f"{what}: the connection was lost ({type(error).__name__}). Nothing of what was read "
+        "is used.",
+        fix="Run again when the database is reachable.",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What the database says of the statement, without the statement itself."""
+    text = str(error)
+    start = text.find("ERROR:")
+    return text[start + len("ERROR:") :].strip().splitlines()[0].rstrip(".") if start >= 0 else ""

@@ -1,0 +1,240 @@
+"""What a run reads of places that DuckDB does not read by itself, as private files of that run.
+
+Each table is read once, as a stream, and the tables of one database in one snapshot. Every later
+step of the run, and every rerun of it, reads these files. They become visible together, when all
+are complete: what was half read is never used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline import private
+from braze_pipeline.settings import replace
+from braze_pipeline.settings.places import Connection, Database, Files
+from braze_pipeline.sources.remote import databases, lakehouse, object_store
+from braze_pipeline.storage.warehouse import literal, locked, prepare, resource_errors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from braze_pipeline.settings import SourceSettings
+    from braze_pipeline.settings.places import Place
+
+SCHEMA_VERSION: Final = 1
+KEPT: Final = 2
+"""Extracts of so many runs are kept: that of the last run, and that of the one before."""
+_MANIFEST: Final = "extract.json"
+_LOG_EVERY: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract:
+    """What was read of one table.
+
+    Attributes:
+        place: Where from; changed since, it is read again.
+        file: The file or folder with its rows, below the extract's folder.
+        rows: How many; None for files, which were copied unread.
+        bytes: Of Arrow, or of the files.
+        seconds: How long it took.
+    """
+
+    place: str
+    file: str
+    rows: int | None
+    bytes: int
+    seconds: float
+
+    def sentence(self) -> str:
+        """For the log and the UI."""
+        rows = "" if self.rows is None else f"{self.rows:,} rows, "
+        return f"{rows}{self.bytes / 1e6:,.1f} MB read in {self.seconds:,.1f} s from {self.place}"
+
+
+@contextmanager
+def extracted(
+    sources: Sequence[SourceSettings],
+    folder: Path,
+    *,
+    environ: Mapping[str, str],
+    log: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[tuple[SourceSettings, ...], dict[str, Extract]]]:
+    """The sources with every place read into ``folder``, or found there from before.
+
+    While the context is open, nobody removes the files.
+
+    Args:
+        sources: All sources of a template; those that DuckDB reads by itself stay as they are.
+        folder: Where the files of this run belong; other runs' folders lie beside it.
+        environ: The environment, with the addresses of the connections.
+        log: Called with a line about the progress, every few seconds.
+
+    Raises:
+        SourceError: see ``databases``, ``lakehouse`` and ``object_store``.
+        ConfigurationError: a driver or library is not installed, or an address is not set.
+        DiskFull: no room is left beside ``folder``.
+    """
+    placed = {source.name: source.place for source in sources if source.place is not None}
+    if not placed:
+        yield tuple(sources), {}
+        return
+    with ExitStack() as stack:
+        done = _there(folder, placed)
+        if done is not None:
+            stack.enter_context(locked(folder))
+        else:
+            done = _extract(placed, folder, environ, log, stack)
+        _prune(folder)
+        yield tuple(_local(source, folder, done) for source in sources), done
+
+
+def _local(source: SourceSettings, folder: Path, done: Mapping[str, Extract]) -> SourceSettings:
+    if source.place is None:
+        return source
+    file = folder / done[source.name].file
+    return replace(source, path=file, shared=False, place=None, location=str(source.place))
+
+
+def _there(folder: Path, placed: Mapping[str, Place]) -> dict[str, Extract] | None:
+    """What an earlier attempt of the run read, if it is of the same places."""
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        return None
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    if found["schema_version"] != SCHEMA_VERSION:
+        return None
+    done = {name: Extract(**one) for name, one in found["tables"].items()}
+    wanted = {name: repr(place) for name, place in placed.items()}
+    return done if found["identities"] == wanted else None
+
+
+def _extract(
+    placed: Mapping[str, Place],
+    folder: Path,
+    environ: Mapping[str, str],
+    log: Callable[[str], None],
+    stack: ExitStack,
+) -> dict[str, Extract]:
+    """Read every place; the lock on the folder is held until ``stack`` ends."""
+    private.folder(folder.parent)
+    part = folder.with_name(f".{folder.name}.part")
+    for old in (part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    stack.enter_context(locked(private.folder(part)))
+    done = {}
+    with private.new_files(), resource_errors(part), ExitStack() as databases_open:
+        opened: dict[Connection, databases.Snapshot] = {}
+        for name, place in placed.items():
+            if isinstance(place, Database) and place.connection not in opened:
+                opened[place.connection] = databases_open.enter_context(
+                    databases.snapshot(place.connection, environ)
+                )
+            done[name] = _read(name, place, part, opened, log)
+            log(f"{name}: {done[name].sentence()}")
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "identities": {name: repr(place) for name, place in placed.items()},
+            "tables": {name: asdict(one) for name, one in done.items()},
+        }
+        (part / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    part.rename(folder)
+    return done
+
+
+def _read(
+    name: str,
+    place: Place,
+    part: Path,
+    opened: Mapping[Connection, databases.Snapshot],
+    log: Callable[[str], None],
+) -> Extract:
+    into = private.folder(part / name)
+    meter = _Meter(name, place, log)
+    if isinstance(place, Files):
+        file = object_store.copy(name, place, into, report=meter.copied)
+    else:
+        file = into / f"{name}.parquet"
+        rows = (
+            opened[place.connection].stream(name, place)
+            if isinstance(place, Database)
+            else lakehouse.stream(name, place)
+        )
+        with rows as batches:
+            _write(batches, file, meter)
+    return meter.extract(file.relative_to(part))
+
+
+def _write(rows: pa.RecordBatchReader, file: Path, meter: _Meter) -> None:
+    """Write a stream as Parquet, in its own order, with bounded memory."""
+    import duckdb
+    import pyarrow as pa
+
+    counted = pa.RecordBatchReader.from_batches(rows.schema, meter.counted(rows))
+    with duckdb.connect() as con:
+        prepare(con)
+        con.register("__stream", counted)
+        con.execute(
+            f"COPY (SELECT {databases.selected(rows.schema)} FROM __stream) "
+            f"TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+class _Meter:
+    """Counts what is read of one table, and logs how far it is."""
+
+    def __init__(self, name: str, place: Place, log: Callable[[str], None]) -> None:
+        self._name, self._place, self._log = name, place, log
+        self._started = self._logged = time.monotonic()
+        self._rows: int | None = None
+        self._bytes = 0
+
+    def counted(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """Each batch as it is, counted."""
+        self._rows = 0
+        for batch in batches:
+            self._rows += batch.num_rows
+            self._bytes += batch.nbytes
+            self._progress()
+            yield batch
+
+    def copied(self, bytes_: int) -> None:
+        """So many bytes of the files were copied so far."""
+        self._bytes = bytes_
+        self._progress()
+
+    def extract(self, file: Path) -> Extract:
+        """The end of it."""
+        return Extract(
+            place=str(self._place),
+            file=str(file),
+            rows=self._rows,
+            bytes=self._bytes,
+            seconds=round(time.monotonic() - self._started, 3),
+        )
+
+    def _progress(self) -> None:
+        now = time.monotonic()
+        if now - self._logged >= _LOG_EVERY:
+            self._logged = now
+            rows = "" if self._rows is None else f"{self._rows:,} rows, "
+            self._log(f"{self._name}: {rows}{self._bytes / 1e6:,.0f} MB read so far")
+
+
+def _prune(folder: Path) -> None:
+    """Remove the extracts of other runs, but for the newest and those that somebody reads."""
+    others = sorted(
+        (one for one in folder.parent.iterdir() if one != folder and one.is_dir()),
+        key=lambda one: one.stat().st_mtime,
+        reverse=True,
+    )
+    for old in others[KEPT - 1 :]:
+        with suppress(BlockingIOError, FileNotFoundError), locked(old):
+            shutil.rmtree(old)

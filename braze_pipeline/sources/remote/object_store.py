@@ -1,0 +1,210 @@
+"""Files of an object store, copied into a private folder.
+
+They are copied and not streamed as rows, so that the same bytes are read in the same way as local
+files are. Credentials come from the usual chain of each provider in the environment.
+
+Sources: Arrow docs, "Filesystem Interface" (URIs, credentials).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from braze_pipeline.errors import (
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceMissing,
+    SourceUnavailable,
+)
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings.places import Files
+
+SCHEMES: Final = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "https"})
+_AT_ONCE: Final = 4
+_CHUNK: Final = 1 << 22
+_TIMEOUT: Final = (10.0, 60.0)
+_WILDCARDS: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A file to copy: its path in the store, below which folder, and its size."""
+
+    path: str
+    below: PurePosixPath
+    size: int
+
+
+def copy(name: str, place: Files, into: Path, *, report: Callable[[int], None]) -> Path:
+    """Copy what the URL names, and return the file or folder that holds it.
+
+    Args:
+        name: The source table, for messages.
+        place: The URL: a file, a folder, or a glob with ``*``, ``?`` and ``**``.
+        into: An empty folder.
+        report: Called with the bytes copied so far.
+
+    Raises:
+        SourceMissing: there is no such file.
+        SourceDenied: the credentials of the environment do not give the right to read it.
+        SourceUnavailable: the store cannot be reached, or broke off.
+        SourceChanged: a file was replaced while it was read.
+    """
+    with _reported(name, place):
+        if urlsplit(place.url).scheme == "https":
+            return _download(name, place, into, report)
+        return _copy(name, place, into, report)
+
+
+def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+    from pyarrow import fs
+
+    url, _, query = place.url.partition("?") if "?endpoint" in place.url else (place.url, "", "")
+    base = _without_glob(url)
+    store, root = fs.FileSystem.from_uri(f"{base}?{query}" if query else base)
+    files = _found(store, root, url[len(base) :])
+    if not files:
+        raise SourceMissing(
+            f"The source table {name} is not there: {place.url} has no Parquet or CSV file.",
+            fix=f"Correct `sources: {name}: path:` in defs.yaml.",
+        )
+    done = 0
+
+    def one(file: _Remote) -> int:
+        target = into / file.below
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with store.open_input_stream(file.path) as source, target.open("wb") as opened:
+            shutil.copyfileobj(source, opened, _CHUNK)
+        if target.stat().st_size != file.size:
+            raise SourceChanged(
+                f"The source table {name} changed while it was read: {file.path}.",
+                fix="Run again when what writes it is done.",
+            )
+        return file.size
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for size in pool.map(one, files):
+            done += size
+            report(done)
+    return into / files[0].below if len(files) == 1 and files[0].path == root else into
+
+
+def _without_glob(url: str) -> str:
+    """The part of a URL before the first path segment with a wildcard."""
+    parts = url.split("/")
+    first = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return "/".join(parts[:first])
+
+
+def _found(store: Any, root: str, pattern: str) -> list[_Remote]:  # noqa: ANN401 - any file system
+    from pyarrow import fs
+
+    info = store.get_file_info(root)
+    if info.type == fs.FileType.File:
+        return [_Remote(root, PurePosixPath(PurePosixPath(root).name), info.size)]
+    wanted = _regex(pattern.strip("/")) if pattern else re.compile(".*")
+    listed = store.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    files = [
+        _Remote(one.path, PurePosixPath(one.path).relative_to(root), one.size)
+        for one in listed
+        if one.type == fs.FileType.File
+    ]
+    return sorted(
+        (one for one in files if _is_table_file(one.below) and wanted.fullmatch(str(one.below))),
+        key=lambda one: one.path,
+    )
+
+
+def _is_table_file(below: PurePosixPath) -> bool:
+    """Writers of lakes keep files of their own under names that begin with ``_`` or a point."""
+    hidden = any(part.startswith(("_", ".")) for part in below.parts)
+    return not hidden and below.name.lower().endswith(_SUFFIXES)
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return re.compile("".join(_WILDCARDS.get(part, re.escape(part)) for part in parts))
+
+
+def _download(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+    import requests
+
+    target = into / (PurePosixPath(urlsplit(place.url).path).name or name)
+    with requests.get(place.url, stream=True, timeout=_TIMEOUT) as answer:
+        if answer.status_code in {401, 403}:
+            raise SourceDenied(
+                f"The source table {name} cannot be read: {place.url} answered with status "
+                f"{answer.status_code}.",
+                fix="An address of https is read without credentials: use one that is public, or "
+                "the object store's own (s3://, gs://, abfs://).",
+            )
+        if answer.status_code == 404:  # noqa: PLR2004 - an HTTP status
+            raise SourceMissing(
+                f"The source table {name} is not there: {place.url} answered with status 404.",
+                fix=f"Correct `sources: {name}: path:` in defs.yaml.",
+            )
+        answer.raise_for_status()
+        done = 0
+        with target.open("wb") as opened:
+            for chunk in answer.iter_content(_CHUNK):
+                opened.write(chunk)
+                done += len(chunk)
+                report(done)
+        wanted = answer.headers.get("Content-Length")
+        if wanted and "Content-Encoding" not in answer.headers and done != int(wanted):
+            raise _unavailable(name, place, "it broke off")
+    return target
+
+
+@contextmanager
+def _reported(name: str, place: Files) -> Iterator[None]:
+    """A store's error as ours; its own may quote keys."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except ImportError as error:
+        raise _unavailable(name, place, f"{error.name} is not installed") from None
+    except Exception as error:  # noqa: BLE001 - stores raise what they like
+        text = str(error)
+        if any(
+            word in text
+            for word in (
+                "ACCESS_DENIED",
+                "AccessDenied",
+                "INVALID_ACCESS_KEY_ID",
+                "SIGNATURE_DOES_NOT_MATCH",
+                "403",
+                "credentials",
+            )
+        ):
+            raise SourceDenied(
+                f"The source table {name} cannot be read: the credentials of the environment do "
+                f"not open {place.url}.",
+                fix="Set the usual variables of the store (such as AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY), and give that user the right to list and read.",
+            ) from None
+        if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "not found" in text.lower():
+            raise SourceMissing(
+                f"The source table {name} is not there: the bucket of {place.url} does not exist.",
+                fix=f"Correct `sources: {name}: path:` in defs.yaml.",
+            ) from None
+        raise _unavailable(name, place, type(error).__name__) from None
+
+
+def _unavailable(name: str, place: Files, why: str) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"The source table {name} cannot be read: {place.url} cannot be reached ({why}).",
+        fix="Check the address, the network and the region, and run again.",
+    )
