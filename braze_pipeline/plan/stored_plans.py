@@ -192,15 +192,13 @@ def latest(
     run_id: str | None = None,
 ) -> PlanSummary | None:
     """The newest plan of a template, of the given days and run or of any; None if there is none."""
+    of_days = None if days is None else sorted(days)
     row = con.execute(
-        "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
-        "AND (? IS NULL OR days = ?::DATE[]) AND run_id = coalesce(?, run_id) "
-        "ORDER BY created_at DESC, rowid DESC LIMIT 1",
-        [
-            ledger_name(t), t.name,
-            *([None, None] if days is None else [1, sorted(days)]), run_id,
-        ],
-    ).fetchone()  # fmt: skip
+        "SELECT plan_id FROM records.plans WHERE ledger = $ledger AND template = $template "
+        "AND ($days::DATE[] IS NULL OR days = $days::DATE[]) "
+        "AND run_id = coalesce($run_id, run_id) ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        {"ledger": ledger_name(t), "template": t.name, "days": of_days, "run_id": run_id},
+    ).fetchone()
     return None if row is None else load(con, row[0])
 
 
