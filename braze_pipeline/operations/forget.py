@@ -51,10 +51,14 @@ def forget_user(
     removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
     customers = sorted({user_id} | _customers(con, templates, user_id))
     removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))
-    schemas = {"ledger", "records", *(t.db_schema for t in templates)}
+    of_templates = sorted({t.db_schema for t in templates})
     places = con.execute(
         read_sql("operations", "tables_with_people"),
-        {"schemas": sorted(schemas), "columns": [*USER_COLUMNS, *CUSTOMER_COLUMNS]},
+        {
+            "schemas": ["ledger", "records", *of_templates],
+            "templates": of_templates,
+            "columns": [*USER_COLUMNS, *CUSTOMER_COLUMNS],
+        },
     ).fetchall()
     with transaction(con):
         for schema, table, columns in places:

@@ -230,6 +230,10 @@ def _load(plan_id: str, text: str, *, status: str) -> PlanSummary:
             f"{raw['version']}; this one knows version {VERSION}).",
             fix="Use the version of braze_pipeline that made it, or plan again.",
         )
+    for finding in raw["preflight"]["findings"]:
+        # Earlier plans call it ``stops``.
+        if "stops" in finding:
+            finding["blocked"] = finding.pop("stops")
     return _model().validate_python(raw | {"status": status})
 
 

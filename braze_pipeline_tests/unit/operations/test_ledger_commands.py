@@ -161,6 +161,23 @@ def test_a_table_added_later_forgets_users_too(world: Make) -> None:
     assert w.con.execute("SELECT user_id FROM records.added_later").fetchall() == [("b",)]
 
 
+def test_a_column_of_the_brand_with_such_a_name_forgets_nobody_else(world: Make) -> None:
+    """Another table's `user_id` can be any number: here the id of the customer to be forgotten."""
+    names = (attribute("user_id"), attribute("customer_id"))
+    t = template(*names, known="none")
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": {"user_id": "x"}, "b": {"user_id": "a", "customer_id": "a"}})
+    w.con.execute(
+        f"CREATE OR REPLACE TABLE {t.table('customer_attributes')} AS SELECT * FROM (VALUES "
+        "('a', 'x', DATE '2026-01-01'), ('b', 'a', DATE '2026-01-01')) "
+        "AS rows(customer_id, user_id, __as_of)"
+    )
+    forget_user(w.con, w.warehouse, [t], "a")
+    for table, column in (("customer_attributes", "customer_id"), ("profiles", "__user_id")):
+        left = w.con.execute(f"SELECT {column} FROM {t.table(table)}").fetchall()
+        assert left == [("b",)]
+
+
 def test_no_table_names_a_person_in_a_column_that_forget_does_not_know(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Spend": 1.0}})

@@ -59,6 +59,19 @@ def test_a_plan_of_an_older_version_has_the_defaults_of_fields_that_came_later(w
     assert stored_plans.load(w.con, plan.plan_id) == replace(plan, version=1)
 
 
+def test_a_plan_stored_before_findings_were_called_blocked_can_be_read(w: World) -> None:
+    """What Braze would drop stays blocked, even if Braze cannot be asked again."""
+    plan = w.plan(day(2))
+    old = Path(__file__).parents[2] / "old" / "plan_version_1.json"
+    w.con.execute(
+        "UPDATE records.plans SET summary = ? WHERE plan_id = ?", [old.read_text(), plan.plan_id]
+    )
+    found = stored_plans.load(w.con, plan.plan_id).preflight.findings
+    assert [(one.name, one.blocked) for one in found] == [
+        ("L12M Monetary", False), ("L12M Frequency", True)
+    ]  # fmt: skip
+
+
 def test_a_field_that_only_a_later_version_knows_is_no_obstacle(w: World) -> None:
     plan = w.plan(day(2))
     rewrite(w, plan, something_new={"a": [1]})
