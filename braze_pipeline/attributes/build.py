@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from braze_pipeline.attributes import current_state
 from braze_pipeline.audience.build import check_columns
 from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
 from braze_pipeline.profiles import identifier
@@ -99,8 +100,8 @@ def build_attributes(
 
     Raises:
         SourceError: see ``attach_sources`` and ``remote.extract``.
-        ConfigurationError: the SQL cannot be run, reads more than the sources, or lacks a column
-            that the template reads; names the file and the line.
+        ConfigurationError: the SQL cannot be run, reads more than the sources, lacks a column that
+            the template reads, or gives no other day than the newest; names the file and the line.
         MissingRequiredField: the SQL, or the configuration, gives no user identifier.
         ContractBroken: a customer has two rows, or a row has no customer.
         SourceChanged: no order line belongs to any customer: the ids are written differently.
@@ -157,9 +158,11 @@ def compute(
     now: datetime | None = None,
 ) -> AttributesSummary:
     """Make the table ``relation`` of one day's result, on a connection that has the sources."""
-    counts = _count_lines(con, day, now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    counts = _count_lines(con, day, now)
     tables = [source.name for source in t.sources]
-    user_sql.create_table(con, t.attributes_sql, relation, day, tables=tables)
+    if not user_sql.create_table(con, t.attributes_sql, relation, day, tables=tables):
+        current_state.require_newest(t, day, now)
     described = columns(con, relation)
     names = [name for name, _ in described]
     _check_columns(t, names)

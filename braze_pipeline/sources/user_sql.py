@@ -10,10 +10,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources import reach
+from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.warehouse import disk_full, name_key
 from braze_pipeline.user_input import did_you_mean, read_text
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 _FIX = "Fix the SQL: one SELECT over the source tables, in DuckDB's dialect."
+_AS_OF: Final = "as_of"
+_DATED: Final = frozenset(name for name, table in TABLES.items() if table.dated_by)
+"""The source tables whose rows are known to have dates: SQL over them can and must use these."""
 
 
 def create_table(
     con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date, *, tables: Collection[str]
-) -> None:
+) -> bool:
     """Create a table with the result of a SQL file for one day.
+
+    Returns whether the SQL uses ``$as_of``. If not, its rows are those of now.
 
     Args:
         con: A connection with the source tables and nothing else (``sources.sealed``).
@@ -39,23 +45,25 @@ def create_table(
         tables: The source tables that the SQL may read.
 
     Raises:
-        ConfigurationError: the file is not one SELECT, reads anything but the tables, does not use
-            ``$as_of``, or cannot be run.
+        ConfigurationError: the file is not one SELECT, reads anything but the tables, reads dated
+            rows without using ``$as_of``, or cannot be run.
         SourceChanged: a source file turned out to be damaged while it was read.
     """
     import duckdb
 
-    sql = _checked(con, file, tables)
+    sql, dated = _checked(con, file, tables)
+    values = {"as_of": as_of} if dated else {}
     try:
         # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
-        _check_names(file, con.execute(f"DESCRIBE {sql}", {"as_of": as_of}).fetchall())
-        con.execute(f"CREATE TABLE {name} AS {sql}", {"as_of": as_of})
+        _check_names(file, con.execute(f"DESCRIBE {sql}", values).fetchall())
+        con.execute(f"CREATE TABLE {name} AS {sql}", values)
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
     except duckdb.IOException as error:
         raise damaged(error) from error
     except duckdb.Error as error:
         raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
+    return dated
 
 
 def tables_read(con: duckdb.DuckDBPyConnection, file: Path) -> frozenset[str] | None:
@@ -112,7 +120,10 @@ def damaged(error: Exception) -> Exception:
     )
 
 
-def _checked(con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]) -> str:
+def _checked(
+    con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]
+) -> tuple[str, bool]:
+    """The SQL, and whether it uses ``$as_of``."""
     import duckdb
 
     sql = read_text(file)
@@ -127,18 +138,20 @@ def _checked(con: duckdb.DuckDBPyConnection, file: Path, tables: Collection[str]
         )
     _check_reach(con, file, sql, tables)
     parameters = set(statements[0].named_parameters)
-    if "as_of" not in parameters:
+    dated = sorted(_DATED & (tables_read(con, file) or _DATED))
+    if _AS_OF not in parameters and dated:
         raise ConfigurationError(
-            f"{file} does not use $as_of: every day would give the same rows, later data included.",
+            f"{file} reads {', '.join(dated)} and does not use $as_of: every day would give the "
+            "same rows, later data included.",
             fix="Use only rows dated before `$as_of + INTERVAL 1 DAY`.",
         )
-    if len(parameters) > 1:
-        others = ", ".join(f"${one}" for one in sorted(parameters - {"as_of"}))
+    if parameters - {_AS_OF}:
+        others = ", ".join(f"${one}" for one in sorted(parameters - {_AS_OF}))
         raise ConfigurationError(
             f"{file} uses {others}, which have no value.",
             fix="$as_of is the only parameter.",
         )
-    return sql
+    return sql, _AS_OF in parameters
 
 
 def _check_reach(

@@ -12,7 +12,7 @@ import pytest
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
-READY = "SELECT * FROM customer_360 WHERE $as_of IS NOT NULL"
+READY = "SELECT * FROM customer_360"
 
 
 def ready(folder: Path, *, audience: str = "all", sql: str = READY) -> SmallBrand:
@@ -55,6 +55,31 @@ def test_a_ready_table_is_enough_to_send_and_the_audience_is_the_brands_own(
         assert sum(sandbox.profile(user) is not None for user in brand.users()) == sent
 
 
+def test_a_table_without_history_stands_for_the_newest_day_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brand = ready(tmp_path / "brand")
+    brand.enter(monkeypatch)
+    refused = rf"gives the rows of now: .* newest day, {brand.day(0)}, and not for {brand.day(1)}"
+    with pytest.raises(dg.Failure, match=refused):
+        materialize(brand, lambda name: name == "customer_attributes", day=brand.day(1))
+    assert materialize(brand, lambda name: name == "customer_attributes").success
+
+
+def test_a_table_with_a_day_in_each_row_gives_each_day_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brand = ready(tmp_path / "brand", sql=f"{READY} WHERE as_of = $as_of")
+    with duckdb.connect(str(brand.folder / "marts.duckdb")) as con:
+        con.execute("ALTER TABLE customer_360 ADD COLUMN as_of DATE")
+        con.execute("UPDATE customer_360 SET as_of = ?::DATE", [brand.day(1)])
+    brand.enter(monkeypatch)
+    wanted = {"customer_attributes", "braze_audience"}
+    assert materialize(brand, lambda name: name in wanted, day=brand.day(1)).success
+    with pytest.raises(dg.Failure, match=f"no customers of {brand.day(0)}"):
+        materialize(brand, lambda name: name in wanted)
+
+
 def test_the_funnel_shows_each_rule_and_only_those_that_apply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +102,7 @@ def test_a_table_that_the_sql_does_not_read_need_not_be_there(
     brand.enter(monkeypatch)
     assert materialize(brand, lambda name: name == "customer_attributes").success
     (brand.folder / "customer_attributes.sql").write_text(
-        READY.replace("WHERE", "JOIN customers USING (customer_id) WHERE")
+        f"{READY} JOIN customers USING (customer_id)"
     )
     with pytest.raises(dg.Failure, match="source table customers is not there"):
         materialize(brand, lambda name: name == "customer_attributes")

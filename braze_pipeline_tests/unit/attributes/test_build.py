@@ -161,8 +161,11 @@ def test_a_backfill_of_the_past_keeps_its_days_until_its_next_steps_had_them(
         ("SELECT 1,\n2,\nFROM WHERE $as_of", "line 3"),
         ("SELECT * FROM nowhere WHERE $as_of > '2000-01-01'", "uses nowhere (line 1)"),
         ("SELECT *\nFROM custmers WHERE $as_of > '2000-01-01'", "Did you mean 'customers'?"),
-        ("SELECT * FROM customers", "does not use $as_of"),
-        ("SELECT * FROM customers -- $as_of", "does not use $as_of"),
+        ("SELECT * FROM orders", "reads orders and does not use $as_of"),
+        (
+            "SELECT * FROM customers JOIN orders USING (customer_id) -- $as_of",
+            "does not use $as_of",
+        ),
         ("SELECT * FROM customers WHERE $as_of > $since", "uses $since"),
         ("SELECT 1; SELECT $as_of", "not one SELECT statement"),
         ("CREATE TABLE a AS SELECT $as_of AS b", "not one SELECT statement"),
