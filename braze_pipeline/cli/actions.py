@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from braze_pipeline.alerts.action_classes import error_of
 from braze_pipeline.alerts.notify.text import UI_VARIABLE, as_data, days_text, run_link
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.errors import CannotRetry, UsageError
+from braze_pipeline.errors import CannotRetry, ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,10 +171,12 @@ def _ui(session: Session) -> str | None:
 
 def _steps(session: Session, action: Action) -> tuple[str, ...]:
     facts = {"config": str(session.config_file)}
-    for template in session.templates:
-        if template.name == action.template:
-            facts["sql"] = str(template.attributes_sql)
-            facts["api_key_env"] = template.destination.api_key_env
+    # A configuration that cannot be used is when the steps are needed most.
+    with suppress(ConfigurationError):
+        for template in session.templates:
+            if template.name == action.template:
+                facts["sql"] = str(template.attributes_sql)
+                facts["api_key_env"] = template.destination.api_key_env
     return action.steps(facts)
 
 

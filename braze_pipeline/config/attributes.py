@@ -68,9 +68,9 @@ def resolve_attributes(
         personal_columns: Columns that some template over the same SQL sends as personal data.
         lineage: Of the template's SQL; needed only for ``restricted_pii``.
     """
-    identifier_column = part.identifier_column
-    if identifier_column is None:
-        identifier_column = "braze_id" if destination.identifier == "braze_id" else CUSTOMER
+    identifier_column = part.identifier_column or (
+        "braze_id" if destination.identifier == "braze_id" else CUSTOMER
+    )
     attributes: list[AttributeSettings] = []
     dropped: list[str] = []
     withheld: list[str] = []

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, GetJsonSchemaHandler, JsonValue, model_validator
+from pydantic_core import CoreSchema
 
 from braze_pipeline.config.environment import fill
 from braze_pipeline.settings.destination import Identifier, SendOptions, WorkspaceOptions
@@ -36,7 +37,11 @@ TableName = Annotated[
 class DestinationConfig(SendOptions, WorkspaceOptions):
     """One Braze workspace."""
 
-    empty_is_default = frozenset({*WorkspaceOptions.model_fields, *SendOptions.model_fields})
+    empty_is_default = frozenset(
+        {*WorkspaceOptions.model_fields, *SendOptions.model_fields}
+        # Where these are blank, something was meant: the default would be another ledger or key.
+        - {"name", "description", "api_key_env"}
+    )
 
     owners: tuple[Owner, ...] = ()
     """Who is responsible: e-mail addresses, or `team:name`."""
@@ -88,6 +93,19 @@ class TemplateConfig(SendOptions, TemplateOptions):
     """For `kind: campaign`."""
     user_identifier: Identifier | None = None
     """Overrides the destination's."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Without defaults of its own for what the destination decides."""
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name in SendOptions.model_fields:
+            properties[name]["description"] += " Overrides the destination's."
+            for option in (properties[name], *properties[name]["anyOf"]):
+                option.pop("default", None)
+        return schema
 
 
 class PipelineConfig(ProjectSettings):

@@ -41,7 +41,7 @@ def refusal(entry: Json) -> str | None:
     """The sentence with which an entry of ``attributes`` is refused; None for one that is taken."""
     if not isinstance(entry, dict):
         return "each entry must be an object"
-    return _never_sent(entry) or _identity(entry) or _fields(entry)
+    return _identity(entry) or _never_sent(entry) or _fields(entry)
 
 
 def _never_sent(entry: Mapping[str, Json]) -> str | None:
@@ -53,13 +53,15 @@ def _never_sent(entry: Mapping[str, Json]) -> str | None:
 
 
 def _identity(entry: Mapping[str, Json]) -> str | None:
-    given = [name for name in PRIMARY if entry.get(name) is not None]
+    given = [name for name in (*PRIMARY, "user_alias") if entry.get(name) is not None]
     if not given:
         return "'external_id' or 'braze_id' is required"
     if len(given) > 1:
         # The words of a live workspace.
         return "You must specify only one of 'external_id', 'user_alias' or 'braze_id'"
     name = given[0]
+    if name not in PRIMARY:
+        return None
     value = entry[name]
     if not isinstance(value, str) or not value.strip():
         return f"{name!r} must be a non-empty string"

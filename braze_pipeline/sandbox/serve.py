@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from braze_pipeline.errors import ConfigurationError
@@ -60,8 +61,10 @@ def serve(
             fix="Stop the program that uses this port, or pass another --port.",
         ) from error
     try:
-        announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.endpoint}/)")
-        _wait_for_signal()
+        # Before the announcement: whoever reads it may stop the process at once.
+        with _ended_by_signal() as ended:
+            announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.endpoint}/)")
+            ended.wait()
     finally:
         sandbox.stop()
         if state is not None:
@@ -69,10 +72,14 @@ def serve(
     announce("The sandbox has stopped.")
 
 
-def _wait_for_signal() -> None:
+@contextmanager
+def _ended_by_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a request to terminate set."""
     ended = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     previous = [signal.signal(number, lambda *_: ended.set()) for number in signals]
-    ended.wait()
-    for number, handler in zip(signals, previous, strict=True):
-        signal.signal(number, handler)
+    try:
+        yield ended
+    finally:
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)

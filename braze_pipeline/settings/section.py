@@ -108,6 +108,12 @@ class Section(BaseModel):
             for name, text in _texts(base.__module__).get(base.__name__, {}).items():
                 field = cls.model_fields.get(name)
                 properties.get((field and field.alias) or name, {})["description"] = text
+        for name in cls.empty_is_default:
+            described = properties[name].pop("description", "")
+            properties[name] = {
+                "anyOf": [properties[name], {"type": "null"}],
+                "description": described,
+            }
         return schema
 
     @model_validator(mode="before")

@@ -50,6 +50,17 @@ def test_refused_objects_are_named_and_write_nothing(sandbox: Sandbox, post: Pos
     assert (sandbox.profile("2"), sandbox.profile("3")) == ({}, {})
 
 
+def test_an_alias_beside_an_id_is_refused_in_the_words_of_braze(
+    sandbox: Sandbox, post: Post
+) -> None:
+    body = objects("1")
+    body["attributes"][0]["user_alias"] = {"alias_name": "a", "alias_label": "b"}
+    (error,) = post(sandbox, TRACK, body).json()["errors"]
+    assert error["type"] == (
+        "You must specify only one of 'external_id', 'user_alias' or 'braze_id'"
+    )
+
+
 def test_unknown_users_are_silently_ignored(sandbox: Sandbox, post: Post) -> None:
     answer = post(sandbox, TRACK, objects("1", "nobody", tier="gold"))
     assert answer.json() == {"message": "success", "attributes_processed": 2}
