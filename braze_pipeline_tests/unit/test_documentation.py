@@ -13,11 +13,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page.relative_to(ROOT)
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.md"))
+    for page in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("data/*.md"),
+        *ROOT.glob("examples/*/*.md"),
+    )
 )
 
 FOLDERS = (
-    "braze_pipeline|braze_pipeline_tests|benchmarks|deploy|docs|scripts|data|[.]dagster_home|[.]ci"
+    "braze_pipeline|braze_pipeline_tests|benchmarks|deploy|docs|examples|scripts|data"
+    "|[.]dagster_home|[.]ci"
 )
 PATHS = re.compile(rf"`((?:{FOLDERS})/[\w./-]*|[\w.-]+/[\w./-]+[.](?:py|sql|yaml|md))`")
 FILES = re.compile(r"`([\w-]+[.](?:py|sql|md))`")
@@ -34,9 +40,14 @@ def text_of(page: Path) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def missing_paths(text: str) -> list[str]:
+def missing_paths(text: str, folder: Path = ROOT) -> list[str]:
+    """Paths that neither the repository nor the page's own folder has."""
     named = {path for path in PATHS.findall(text) if not WRITTEN_BY_RUNS.match(path)}
-    missing = [path for path in named - RUN_TAGS if not (ROOT / path).exists()]
+    missing = [
+        path
+        for path in named - RUN_TAGS
+        if not (ROOT / path).exists() and not (folder / path).exists()
+    ]
     return sorted(missing + [name for name in FILES.findall(text) if name not in file_names()])
 
 
@@ -44,7 +55,8 @@ def missing_paths(text: str) -> list[str]:
 def file_names() -> set[str]:
     """The names of the project's own files."""
     folders = [
-        ROOT / folder for folder in ("braze_pipeline", "braze_pipeline_tests", "scripts", "docs")
+        ROOT / folder
+        for folder in ("braze_pipeline", "braze_pipeline_tests", "examples", "scripts", "docs")
     ]
     return {path.name for folder in (*folders, ROOT / "data") for path in folder.rglob("*.*")} | {
         path.name for path in ROOT.glob("*.*")
@@ -92,7 +104,8 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_path_and_module_that_a_page_names_exists(page: Path) -> None:
-    assert missing_paths(text_of(page)) + missing_modules(text_of(page)) == []
+    text = text_of(page)
+    assert missing_paths(text, (ROOT / page).parent) + missing_modules(text) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
