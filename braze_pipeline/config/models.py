@@ -15,7 +15,7 @@ from braze_pipeline.config.environment import fill
 from braze_pipeline.settings.destination import Identifier, SendOptions, WorkspaceOptions
 from braze_pipeline.settings.places import ConnectionConfig
 from braze_pipeline.settings.project import ProjectSettings
-from braze_pipeline.settings.section import CHOICE, Expected, Section, Slug
+from braze_pipeline.settings.section import CHOICE, Expected, Section, Slug, at_key
 from braze_pipeline.settings.sources import SourceConfig
 from braze_pipeline.settings.template import AttributeOptions, RecipientGroup, TemplateOptions
 from braze_pipeline.settings.values import ValueType
@@ -125,3 +125,22 @@ class PipelineConfig(ProjectSettings):
     @classmethod
     def _environment(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
         return fill(data)
+
+    @model_validator(mode="after")
+    def _automation_has_sources(self) -> PipelineConfig:
+        if self.automation is None:
+            return self
+        if not any(source.asset_key for source in self.sources.values()):
+            raise at_key(
+                "`automation` needs to know which of your assets write the source tables. Name "
+                "each under `sources:` with `asset_key`.",
+                "automation",
+            )
+        if self.schedule is not None and self.schedule.lag_days:
+            raise at_key(
+                "`lag_days` waits for late data, and with `automation` a run starts when the data "
+                "has arrived. Remove one of the two.",
+                "schedule",
+                "lag_days",
+            )
+        return self

@@ -19,7 +19,7 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.orchestration import checks, column_metadata, metadata, progress
+from braze_pipeline.orchestration import automation, checks, column_metadata, metadata, progress
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -88,6 +88,7 @@ def build_assets(
 ) -> list[dg.AssetsDefinition]:
     """The five assets of a template, in order."""
     keys = TemplateKeys.of(t)
+    when = automation.conditions(t)
     asset = partial(
         dg.asset,
         partitions_def=partitions,
@@ -99,6 +100,7 @@ def build_assets(
 
     @asset(
         key=keys.attributes,
+        automation_condition=when.get(keys.attributes),
         deps=[keys.source(source.name) for source in t.sources],
         kinds={"duckdb", "sql"},
         check_specs=[checks.spec(checks.FRESH_SOURCES, keys.attributes)],
@@ -120,8 +122,10 @@ def build_assets(
                 log=context.log.info,
             )
             for source in built.sources:
+                key = keys.source(source.name)
                 found = metadata.source(source, built.extracts.get(source.name))
-                context.log_event(dg.AssetObservation(keys.source(source.name), metadata=found))
+                tags = automation.version_tags(context.instance, key)
+                context.log_event(dg.AssetObservation(key, metadata=found, tags=tags))
             with database.connect() as con:
                 origins = cached_lineage(con, t, built.sources).origins
             return dg.MaterializeResult(
@@ -131,6 +135,7 @@ def build_assets(
 
     @asset(
         key=keys.audience,
+        automation_condition=when.get(keys.audience),
         deps=[keys.attributes],
         kinds={"duckdb"},
         check_specs=[checks.spec(checks.AUDIENCE, keys.audience)],
@@ -149,6 +154,7 @@ def build_assets(
 
     @asset(
         key=keys.profiles,
+        automation_condition=when.get(keys.profiles),
         deps=[keys.audience, keys.attributes],
         kinds={"duckdb", "pandera"},
         check_specs=[
@@ -179,6 +185,7 @@ def build_assets(
 
     @asset(
         key=keys.plan,
+        automation_condition=when.get(keys.plan),
         deps=[keys.profiles],
         kinds={"duckdb", "parquet"},
         check_specs=checks.guard_specs(t, keys.plan),
@@ -207,6 +214,7 @@ def build_assets(
 
     @asset(
         key=keys.send,
+        automation_condition=when.get(keys.send),
         deps=[keys.plan],
         pool=f"braze_{t.destination.name}",
         kinds={"braze"},

@@ -6,6 +6,11 @@ from datetime import date
 
 import dagster as dg
 
+PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+"""The tags of a run that say which days it is for."""
+
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, ...]:
     """The run's as-of dates, oldest first; several where one run covers a range."""

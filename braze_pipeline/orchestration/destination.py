@@ -14,6 +14,7 @@ import dagster as dg
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.resolve import resolve
+from braze_pipeline.orchestration import automation
 from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WAREHOUSE
@@ -54,7 +55,10 @@ def build_definitions(
         ],
         jobs=[*jobs, *map(rebuild_job, templates)],
         schedules=list(filter(None, schedules)),
-        sensors=build_sensors(templates),
+        sensors=[
+            *build_sensors(templates),
+            *filter(None, map(automation.build_sensor, templates)),
+        ],
         resources={"warehouse": WAREHOUSE, **(resources or {})},
         executor=dg.in_process_executor,
     )

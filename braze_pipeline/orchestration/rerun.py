@@ -7,14 +7,10 @@ import time
 import dagster as dg
 
 from braze_pipeline.errors import CannotRetry
+from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_assets
-from braze_pipeline.orchestration.watch.runs import (
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    facts_of,
-)
+from braze_pipeline.orchestration.watch.runs import facts_of
 from braze_pipeline.settings import TemplateSettings
 
 PARENT_TAG = "dagster/parent_run_id"

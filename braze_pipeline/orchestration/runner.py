@@ -17,15 +17,11 @@ import dagster as dg
 
 from braze_pipeline.errors import UsageError
 from braze_pipeline.orchestration.checks import CONTRACT
+from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.diagnosis import NO_CAUSE_FOUND, Cause, cause_of
-from braze_pipeline.orchestration.watch.runs import (
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    facts_of,
-)
+from braze_pipeline.orchestration.watch.runs import facts_of
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from braze_pipeline.orchestration.automation import done_for
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import ScheduleSettings, TemplateSettings
 
@@ -36,6 +37,8 @@ def build_schedule(
     hour, minute = (int(part) for part in settings.at.split(":"))
     variable = t.destination.api_key_env
     lag = settings.lag_days
+    # Named, so that the run counts as one that made these assets (``automation``).
+    assets = list(TemplateKeys.of(t).all) if t.automation else None
     day_in_words = f"the day {lag} days before yesterday" if lag else "yesterday"
 
     # Dagster takes care of daylight saving: it ticks once per local day, at the next full hour
@@ -62,8 +65,12 @@ def build_schedule(
             return dg.SkipReason(f"{day} is before the first day, {t.start_date} (start_date).")
         if ended(t, context.scheduled_execution_time):
             return dg.SkipReason(f"{day} is after the last day, {t.end_date} (end_date).")
+        if t.automation and (done := done_for(context.instance, t, day)):
+            return dg.SkipReason(done)
         # The run key is the day: a repeated tick starts no second run.
-        return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
+        return dg.RunRequest(
+            run_key=day.isoformat(), partition_key=day.isoformat(), asset_selection=assets
+        )
 
     return braze_schedule
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from braze_pipeline.settings.section import Count, Expected, Section, Share
+from braze_pipeline.settings.section import CHOICE, Count, Expected, Section, Share
 from braze_pipeline.user_input import parse_date
 
 
@@ -78,6 +78,9 @@ class ProjectSettings(Section):
     """How many as-of dates the day tables keep."""
     schedule: ScheduleSettings | None = ScheduleSettings()
     """`null` for no schedule."""
+    automation: Annotated[Literal["on_source_update"], CHOICE] | None = None
+    """`on_source_update`: also run when one of your own assets that a source names (`asset_key`)
+    was written, for the newest day that has ended."""
     alerts: AlertSettings = AlertSettings()
     """When a run that did not fail still needs attention."""
     source_checks: SourceChecks = SourceChecks()

@@ -70,11 +70,13 @@ class Dagster:
         self,
         job: str,
         *,
-        day: str,
+        day: str | None = None,
         assets: Sequence[str] = (),
         location: str = "small",
     ) -> str:
         """Start a run, as the launchpad or the button "Materialize" does."""
+        paths = [{"path": asset.split("/")} for asset in assets]
+        tags = [{"key": "dagster/partition", "value": day}] if day else []
         launched = self.ask(
             _LAUNCH,
             params={
@@ -82,9 +84,9 @@ class Dagster:
                     "repositoryLocationName": location,
                     "repositoryName": "__repository__",
                     "jobName": job,
-                    **({"assetSelection": [{"path": [a]} for a in assets]} if assets else {}),
+                    **({"assetSelection": paths} if paths else {}),
                 },
-                "executionMetadata": {"tags": [{"key": "dagster/partition", "value": day}]},
+                "executionMetadata": {"tags": tags},
             },
         )
         assert launched["__typename"] == "LaunchRunSuccess", launched

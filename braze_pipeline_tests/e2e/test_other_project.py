@@ -173,3 +173,39 @@ def test_a_project_that_installs_the_package_runs_two_destinations_side_by_side(
         assert sandbox.profile("c1") is not None
         assert {"Orders", "Orders Again"} <= set(sandbox.profile("c1") or {})
         assert sandbox.objects_sent("c1") == 3
+
+
+SHOP = """\
+import dagster as dg
+
+
+@dg.asset(key=["shop", "orders"])
+def orders() -> None:
+    pass
+"""
+
+
+def test_a_project_whose_own_asset_feeds_two_destinations_passes_dagsters_checks(
+    tmp_path: Path,
+) -> None:
+    scaffold(tmp_path)
+    package = tmp_path / "acme"
+    (package / "defs" / "shop.py").write_text(SHOP, encoding="utf-8")
+    for name in ("main", "second"):
+        file = package / "defs" / name / "defs.yaml"
+        file.write_text(
+            file.read_text(encoding="utf-8").replace(
+                "  templates:\n",
+                "  sources: {orders: {path: ../../../sources/orders.csv, "
+                "asset_key: [shop, orders]}}\n  automation: on_source_update\n  templates:\n",
+            ),
+            encoding="utf-8",
+        )
+    binaries = Path(sys.executable).parent
+    environ = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PATH": f"{binaries}:/usr/bin:/bin"}
+    for command in (
+        ("dg", "check", "yaml"),
+        ("dg", "check", "defs"),
+        ("dagster", "definitions", "validate", "-m", "acme.definitions"),
+    ):
+        run(tmp_path, str(binaries / command[0]), *command[1:], **environ)

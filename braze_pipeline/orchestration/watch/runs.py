@@ -16,15 +16,12 @@ from dagster import DagsterEventType as Event
 
 from braze_pipeline.alerts import Incident, RecordResult
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
-
-PARTITION_TAG = "dagster/partition"
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 _TYPES = {
     Event.ASSET_MATERIALIZATION_PLANNED,
