@@ -119,7 +119,7 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def forget(session: Session, user: str, yes: bool) -> None:  # noqa: FBT001
-    """Remove a user everywhere: ledger, tables, rejections, snapshots and caches."""
+    """Remove a user everywhere: ledger, tables, rejections, snapshots, caches and extracts."""
     if not yes:
         click.confirm("This cannot be undone. Forget the user?", abort=True)
     with session.existing_warehouse.connect() as con:

@@ -13,6 +13,7 @@ from braze_pipeline.ledger.ledger import count
 from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
@@ -42,12 +43,17 @@ def forget_user(
 
     The places are the ledgers, the day tables of the given templates, the records and the cache of
     normalised values. Snapshots with the user are deleted, and their plans can no longer be sent:
-    hold the locks of all destinations that have a ledger here (``between_sends``).
+    hold the locks of all destinations that have a ledger here (``between_sends``). Extracts of
+    source tables are all deleted: they are copies, of all customers.
     The source tables belong to the brand: a customer who stays there comes back with the next run.
     Removing the user from Braze (``/users/delete``) is not part of this either.
+
+    Raises:
+        DatabaseLocked: a run reads an extract; nothing is removed.
     """
-    ledgers = open_all(con, warehouse)
     removed: Counter[str] = Counter()
+    removed["extracts"] = forget_extracts(warehouse.extracts)
+    ledgers = open_all(con, warehouse)
     removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
     customers = sorted({user_id} | _customers(con, templates, user_id))
     removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))

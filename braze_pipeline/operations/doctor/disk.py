@@ -34,7 +34,9 @@ def disk(warehouse: Warehouse) -> list[Finding]:
         return [failure("disk", refused)]
     free = shutil.disk_usage(folder).free
     size = warehouse.path.stat().st_size if warehouse.path.is_file() else 0
-    saw = f"{_amount(free)} free in {folder}; the database takes {_amount(size)}."
+    saw = f"{_amount(free)} free in {folder}; the database takes {_amount(size)}"
+    copies = sum(one.stat().st_size for one in warehouse.extracts.rglob("*") if one.is_file())
+    saw += f", copies of source tables take {_amount(copies)}." if copies else "."
     if free < MINIMUM:
         full = DiskFull(saw, fix="Free some space: what Braze acknowledges must be recorded.")
         return [failure("disk", full)]

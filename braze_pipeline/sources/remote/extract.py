@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
+from braze_pipeline.errors import DatabaseLocked
 from braze_pipeline.settings import replace
 from braze_pipeline.settings.places import Connection, Database, Files
 from braze_pipeline.sources.remote import databases, lakehouse, object_store
@@ -84,6 +85,7 @@ def extracted(
     """
     placed = {source.name: source.place for source in sources if source.place is not None}
     if not placed:
+        _prune(folder, kept=0)
         yield tuple(sources), {}
         return
     with ExitStack() as stack:
@@ -92,7 +94,7 @@ def extracted(
             stack.enter_context(locked(folder))
         else:
             done = _extract(placed, folder, environ, log, stack)
-        _prune(folder)
+        _prune(folder, kept=KEPT - 1)
         yield tuple(_local(source, folder, done) for source in sources), done
 
 
@@ -228,13 +230,44 @@ class _Meter:
             self._log(f"{self._name}: {rows}{self._bytes / 1e6:,.0f} MB read so far")
 
 
-def _prune(folder: Path) -> None:
+def forget_extracts(extracts: Path) -> int:
+    """Remove the extracts of all templates and runs; how many there were.
+
+    They are copies for reruns, which then read the places again.
+
+    Raises:
+        DatabaseLocked: a run reads one of them; none is removed.
+    """
+    found = sorted(one for one in extracts.glob("*/*") if one.is_dir())
+    with ExitStack() as stack:
+        for one in found:
+            with suppress(FileNotFoundError):
+                _enter_lock(stack, one)
+        for one in found:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(one)
+    return len(found)
+
+
+def _enter_lock(stack: ExitStack, extract: Path) -> None:
+    try:
+        stack.enter_context(locked(extract))
+    except BlockingIOError as error:
+        raise DatabaseLocked(
+            f"A run reads {extract}, a copy of source tables with all customers in it.",
+            fix="Wait until the run has read its sources, then try again. Nothing was removed.",
+        ) from error
+
+
+def _prune(folder: Path, *, kept: int) -> None:
     """Remove the extracts of other runs, but for the newest and those that somebody reads."""
+    if not folder.parent.is_dir():
+        return
     others = sorted(
         (one for one in folder.parent.iterdir() if one != folder and one.is_dir()),
         key=lambda one: one.stat().st_mtime,
         reverse=True,
     )
-    for old in others[KEPT - 1 :]:
+    for old in others[kept:]:
         with suppress(BlockingIOError, FileNotFoundError), locked(old):
             shutil.rmtree(old)

@@ -14,6 +14,7 @@ import pytest
 
 from braze_pipeline.errors import (
     ConfigurationError,
+    DatabaseLocked,
     SourceChanged,
     SourceDenied,
     SourceError,
@@ -22,7 +23,7 @@ from braze_pipeline.errors import (
 )
 from braze_pipeline.settings import SourceSettings
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
-from braze_pipeline.sources.remote.extract import Extract, extracted
+from braze_pipeline.sources.remote.extract import Extract, extracted, forget_extracts
 from braze_pipeline_tests.integration.sources.conftest import Bucket
 from braze_pipeline_tests.postgres import Postgres
 
@@ -323,3 +324,38 @@ def test_an_iceberg_table_gives_its_newest_rows(
         assert sorted(rows_of(files["orders"]), key=str) == [("B", None, ""), (None, 3, None)]
     with pytest.raises(SourceMissing):
         read(tmp_path, {"orders": Iceberg(table="lake.shop.gone")}, run="other")
+
+
+def test_extracts_go_when_the_sources_are_no_longer_elsewhere(
+    tmp_path: Path, database: Postgres
+) -> None:
+    place: dict[str, Place] = {"t": Database(connection=SHOP, query="SELECT 1 AS n")}
+    read(tmp_path, place, environ={"SHOP_URI": database.uri()})
+    folder = tmp_path / "warehouse.extracts"
+    with extracted([SourceSettings(name="t")], folder / "run-2", environ={}):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_forgetting_removes_every_extract_and_none_while_one_is_read(
+    tmp_path: Path, database: Postgres
+) -> None:
+    extracts = tmp_path / "warehouse.extracts"
+    environ = {"SHOP_URI": database.uri()}
+    place = Database(connection=SHOP, query="SELECT 'ada@example.com' AS email")
+    sources = [SourceSettings(name="t", place=place)]
+    for template in ("braze", "braze__second"):
+        with extracted(sources, extracts / template / "run-1", environ=environ):
+            pass
+    (extracts / "braze" / ".run-0.part").mkdir()
+    with (
+        extracted(sources, extracts / "braze" / "run-1", environ=environ),
+        pytest.raises(DatabaseLocked, match="A run reads"),
+    ):
+        forget_extracts(extracts)
+    assert len(list(extracts.rglob("*.parquet"))) == 2
+    assert forget_extracts(extracts) == 3
+    assert [one for one in extracts.rglob("*") if one.is_file()] == []
+    with extracted(sources, extracts / "braze" / "run-1", environ=environ) as (local, _):
+        assert local[0].path is not None
+        assert rows_of(local[0].path) == [("ada@example.com",)]

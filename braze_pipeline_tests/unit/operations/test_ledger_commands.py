@@ -136,8 +136,12 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     w.run(day(2))
     w.profiles(day(3), {**rows, "a": {"email": "ana3@example.com"}})
     pending = w.plan(day(3))
+    extract = w.warehouse.extracts / T.db_schema / "run1" / "customers"
+    extract.mkdir(parents=True)
+    (extract / "customers.parquet").write_text("a,ana@example.com")
     removed = forget_user(w.con, w.warehouse, [T], "a")
-    assert removed["snapshots"] == 3
+    assert (removed["snapshots"], removed["extracts"]) == (3, 1)
+    assert not list(w.warehouse.extracts.rglob("*.parquet"))
     assert ledger_commands.show_user(w.con, w.warehouse, "a") == []
     left = []
     for (table,) in w.con.execute(
