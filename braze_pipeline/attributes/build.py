@@ -21,6 +21,7 @@ from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
 from braze_pipeline.sources.remote.extract import Extract, extracted
+from braze_pipeline.storage import machine
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
@@ -96,7 +97,7 @@ def build_attributes(
             sources.
         run_id: The first run of a chain of reruns: they all read the same extracts.
         environ: The environment, with the addresses of the connections.
-        log: Called with lines about the progress of reading.
+        log: Called with what DuckDB may use, and with lines about the progress of reading.
 
     Raises:
         SourceError: see ``attach_sources`` and ``remote.extract``.
@@ -107,6 +108,7 @@ def build_attributes(
         SourceChanged: no order line belongs to any customer: the ids are written differently.
     """
     identifier.require_configured(t)
+    log(machine.limits(environ).sentence())
     extract = warehouse.extracts / t.db_schema / run_id
     with warehouse.scratch() as scratch:
         with (

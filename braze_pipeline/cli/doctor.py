@@ -19,6 +19,7 @@ from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
 from braze_pipeline.operations.doctor.journal import journal
+from braze_pipeline.operations.doctor.memory import memory
 from braze_pipeline.operations.doctor.zones import zones
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
@@ -34,7 +35,7 @@ _LABELS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of the list.")
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
-    """Check configuration, Braze, key, clock, disk, database and Dagster, and suggest fixes.
+    """Check configuration, Braze, key, clock, machine, database and Dagster, and suggest fixes.
 
     No file is written, and no profile is read or changed: Braze gets three requests that ask for
     nothing. The exit code is the one that a run would end with; warnings leave it at 0.
@@ -66,6 +67,7 @@ def examine(session: Session) -> Iterator[Finding]:
         names = ", ".join(template.name for template in templates)
         yield ok("configuration", f"{session.config_file}: {names}.")
     yield from zones(template.time_zone for template in templates)
+    yield from memory(session.environ)
     try:
         warehouse = session.warehouse
     except PipelineError as error:

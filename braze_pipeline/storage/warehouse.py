@@ -15,15 +15,21 @@ import shutil
 import string
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline import private
-from braze_pipeline.errors import DatabaseLocked, DiskFull, LedgerError, OutOfMemory
-from braze_pipeline.storage import migrations
+from braze_pipeline.errors import (
+    ConfigurationError,
+    DatabaseLocked,
+    DiskFull,
+    LedgerError,
+    OutOfMemory,
+)
+from braze_pipeline.storage import machine, migrations
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
@@ -31,7 +37,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOCK_WAIT_SECONDS = 60.0
-_BESIDE = (".wal", ".tmp")
+_SPILT = ".tmp"
+_BESIDE = (".wal", _SPILT)
 """Files that DuckDB creates beside its own, and leaves there when it is killed."""
 
 SNAPSHOTS = ".snapshots"
@@ -153,8 +160,23 @@ class Warehouse:
             closing(self._open(read_only=read_only)) as connection,
         ):
             if not read_only:
+                self._remove_spilt(connection)
                 migrations.upgrade(connection, self.path)
             yield connection
+
+    def _remove_spilt(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Remove the temporary files of a killed process: DuckDB does so only when it spills again.
+
+        The lock on the database is ours. So they belong to nobody, or to another connection of this
+        process: what is listed first and not known to DuckDB then is left over.
+        """
+        there = list(self.path.with_name(self.path.name + _SPILT).glob("*"))
+        if there:
+            used = con.execute("SELECT path FROM duckdb_temporary_files()").fetchall()
+            names = {Path(path).name for (path,) in used}
+            for file in there:
+                if file.name not in names:
+                    file.unlink(missing_ok=True)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -271,9 +293,29 @@ def _finish(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("SELECT 1").fetchall()
 
 
-def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """The session settings of every connection."""
+def prepare(
+    connection: duckdb.DuckDBPyConnection, environ: Mapping[str, str] | None = None
+) -> None:
+    """The settings of every connection, with the limits of ``machine``.
+
+    Raises:
+        ConfigurationError: the environment sets a limit that DuckDB does not accept.
+    """
+    import duckdb
+
     connection.execute(read_sql("storage", "session"))
+    limits = machine.limits(environ)
+    for setting, value, variable in (
+        ("memory_limit", limits.memory, machine.MEMORY_VARIABLE),
+        ("threads", limits.threads, machine.THREADS_VARIABLE),
+    ):
+        try:
+            connection.execute(f"SET {setting} = {literal(value)}")
+        except duckdb.Error as error:
+            raise ConfigurationError(
+                f"{variable} is {value!r}, which DuckDB does not accept.",
+                fix="Write memory with its unit (4GB), and threads as a number of at least 1.",
+            ) from error
 
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:

@@ -4,6 +4,7 @@
 ``finding``    the result of a check: what it saw, and how to fix it
 ``connection`` the name and the port of a Braze endpoint
 ``access``     whether it answers like Braze, the key, its permissions, the clock
+``memory``     what DuckDB may use of this machine
 ``disk``       free space and permissions where the database is
 ``database``   the files of the database and their schemas
 ``journal``    sends that are not in the ledger yet; the last acknowledgement

@@ -182,6 +182,7 @@ def _write(rows: pa.RecordBatchReader, file: Path, meter: _Meter) -> None:
     counted = pa.RecordBatchReader.from_batches(rows.schema, meter.counted(rows))
     with duckdb.connect() as con:
         prepare(con)
+        con.execute(f"SET temp_directory = {literal(str(file.with_suffix('.spilt')))}")
         con.register("__stream", counted)
         con.execute(
             f"COPY (SELECT {databases.selected(rows.schema)} FROM __stream) "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -30,6 +32,28 @@ def test_out_of_memory_says_how_much_there_was(tmp_path: Path) -> None:
     with warehouse.connect() as con:  # the file is closed, and as it was
         names = con.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         assert ("lists",) not in names
+
+
+def test_what_a_killed_process_spilt_is_removed_when_the_database_is_opened(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    spilt = tmp_path / "warehouse.duckdb.tmp"
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from braze_pipeline.storage.warehouse import Warehouse\n"
+        "with Warehouse(Path(sys.argv[1])).connect() as con:\n"
+        "    con.execute(\"SET memory_limit = '60MB'\")\n"
+        "    con.execute('CREATE TEMP TABLE s AS SELECT md5(i::VARCHAR) FROM range(2000000) r(i)'"
+        "    )\n"
+        "    os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(warehouse.path)], check=True, timeout=60)
+    assert any(spilt.iterdir())
+    with warehouse.connect() as con:
+        assert not any(spilt.iterdir())
+        con.execute("SET memory_limit = '60MB'")
+        con.execute("CREATE TEMP TABLE s AS SELECT md5(i::VARCHAR) m FROM range(2000000) AS r(i)")
+        with warehouse.connect():  # leaves what the first connection spilt
+            assert con.execute("SELECT count(DISTINCT m) FROM s").fetchone() == (2_000_000,)
 
 
 def test_temporary_files_at_their_limit_count_as_a_full_disk(tmp_path: Path) -> None:
