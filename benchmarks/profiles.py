@@ -4,7 +4,8 @@
 
 The rows are messy: phones in national formats, e-mails in capitals, countries as names and codes,
 dates in several formats, and some values of each that cannot be read. The first day reads every
-raw value; on the next day 1 % of the customers have new ones. Each step runs in its own process, so
+raw value; on the second day nothing has changed, and on the third 1 % of the customers have new values.
+Each step runs in its own process, so
 that its peak memory can be measured. The floor is one validation of all mapped rows as a single pandas
 frame, in the same run.
 """
@@ -21,8 +22,9 @@ from typing import Any
 
 from _measure import measure
 
+from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.profiles import build_profiles, staging
+from braze_pipeline.profiles import build_profiles, staging, unchanged
 from braze_pipeline.profiles.schema import build_schema, frame_of
 from braze_pipeline.settings import (
     AttributeSettings,
@@ -31,6 +33,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
     ValueType,
 )
+from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.warehouse import Warehouse, quote
 
 FIRST = date(2026, 1, 1)
@@ -92,29 +95,23 @@ def template() -> TemplateSettings:
         db_schema="bench",
         attributes_sql=Path("customer_attributes.sql"),
         sources=(),
-        audience=AudienceRules(),
+        audience=AudienceRules(rules=()),
         attributes=(*fields, *custom),
         time_zone="Europe/London",
         default_region="GB",
     )
 
 
-def prepare(path: Path, rows: int, day: int) -> dict[str, float]:
-    """The customer attributes of a day; the seed of 1 % of the customers changes each day."""
-    seed = f"(n + CASE WHEN n % 100 = {day} AND {day} > 0 THEN {rows} ELSE 0 END)"
+def prepare(path: Path, rows: int, day: int, changed: int) -> dict[str, float]:
+    """The customer attributes of a day, on which 1 % of the customers have a new seed, or none."""
+    seed = f"(n + CASE WHEN n % 100 < {changed} THEN {rows} ELSE 0 END)"
     columns = {**FIELD_COLUMNS, **{name: sql for name, (_, sql) in CUSTOM_COLUMNS.items()}}
     shown = ", ".join(f"{sql.format(n='n', s=seed)} AS {quote(c)}" for c, sql in columns.items())
     as_of = FIRST + timedelta(days=day)
     with Warehouse(path).connect() as con:
-        con.execute("CREATE SCHEMA IF NOT EXISTS bench")
-        con.execute(
-            f"CREATE OR REPLACE TABLE bench.customer_attributes AS SELECT DATE '{as_of}' AS "
-            f"__as_of, 'c' || n AS customer_id, {shown} FROM range({rows}) AS r(n)"
-        )
-        con.execute(
-            "CREATE OR REPLACE TABLE bench.audience AS SELECT __as_of, customer_id, "
-            "NULL::VARCHAR AS left_out_by, []::VARCHAR[] AS groups FROM bench.customer_attributes"
-        )
+        query = f"SELECT 'c' || n AS customer_id, {shown} FROM range({rows}) AS r(n)"
+        replace_partition(con, template(), "customer_attributes", as_of, query)
+        build_audience(con, template(), as_of)
     return {}
 
 
@@ -130,6 +127,7 @@ def build(path: Path, day: int) -> dict[str, float]:
         "seconds": took,
         "cpu": cpu,
         "new raw": found.new_raw_values,
+        "unchanged": found.unchanged,
         "rejected": found.rejected_values,
     }
 
@@ -138,7 +136,9 @@ def map_only(path: Path, day: int, mapped: Path) -> dict[str, float]:
     """The mapped rows of the day as a Parquet file, for the floor."""
     t, as_of = template(), FIRST + timedelta(days=day)
     with Warehouse(path).connect() as con:
-        columns = staging.plan_columns(t, staging.source_types(con, t))
+        types = staging.source_types(con, t)
+        columns = staging.plan_columns(t, types)
+        unchanged.find(con, t, columns, types, as_of)
         staging.stage(con, t, columns, as_of)
         staging.map_rows(con, columns)
         names = ", ".join(["__user_id", *(quote(c.attribute.name) for c in columns)])
@@ -178,28 +178,33 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        measured("(preparing the first day)", prepare, path, rows, 0)
-        first = measured("first day", build, path, 0)
+        measured("(preparing the first day)", prepare, path, rows, 0, 0)
         mapped = Path(folder) / "mapped.parquet"
+        first = measured("first day", build, path, 0)
         measured("(mapping for the floor)", map_only, path, 0, mapped)
         floor = measured("floor", plain, mapped, 0)
-        again = measured("same day again", build, path, 0)
-        measured("(preparing the next day)", prepare, path, rows, 1)
-        following = measured("next day", build, path, 1)
+        again = measured("first day again", build, path, 0)
+        measured("(preparing the second day)", prepare, path, rows, 1, 0)
+        same = measured("second day", build, path, 1)
+        measured("(preparing the third day)", prepare, path, rows, 2, 1)
+        following = measured("third day", build, path, 2)
     print(f"{rows:,} rows, {len(FIELD_COLUMNS) + len(CUSTOM_COLUMNS)} attributes")
     print(
-        f"{'step':<34}{'seconds':>9}{'cpu s':>8}{'rows/s':>11}{'x floor':>9}{'peak MB':>9}{'new raw':>12}"
+        f"{'step':<38}{'seconds':>9}{'x floor':>9}{'cpu s':>8}{'x floor':>9}{'rows/s':>11}"
+        f"{'peak MB':>9}{'new raw':>11}{'unchanged':>11}"
     )
     for name, step in (
         ("floor: schema over one pandas frame", floor),
         ("first day: all values are new", first),
-        ("same day again: no new values", again),
-        ("next day: 1 % new values", following),
+        ("first day again: all values are known", again),
+        ("next day: nothing changed", same),
+        ("next day: 1 % of the rows changed", following),
     ):
         print(
-            f"{name:<36}{step['seconds']:>9.1f}{step['cpu']:>8.1f}{rows / step['seconds']:>11,.0f}"
-            f"{step['seconds'] / floor['seconds']:>9.2f}{step['peak MB']:>9,.0f}"
-            f"{step.get('new raw', 0):>12,.0f}"
+            f"{name:<38}{step['seconds']:>9.1f}{step['seconds'] / floor['seconds']:>9.2f}"
+            f"{step['cpu']:>8.1f}{step['cpu'] / floor['cpu']:>9.2f}"
+            f"{rows / step['seconds']:>11,.0f}{step['peak MB']:>9,.0f}"
+            f"{step.get('new raw', 0):>11,.0f}{step.get('unchanged', 0):>11,.0f}"
         )
     print(f"rejected values: {first['rejected']:,.0f} on the first day")
 

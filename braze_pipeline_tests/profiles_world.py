@@ -18,9 +18,12 @@ from braze_pipeline.settings import (
     ValueType,
 )
 from braze_pipeline.storage import migrations
-from braze_pipeline.storage.warehouse import prepare, quote
+from braze_pipeline.storage.partitions import replace_partition
+from braze_pipeline.storage.warehouse import literal, prepare, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import duckdb
     import pyarrow as pa
 
@@ -107,6 +110,41 @@ class World:
                 f"UPDATE {audience} SET groups = ? WHERE customer_id = ?", [groups, customer]
             )
 
+    def write(
+        self,
+        t: TemplateSettings,
+        rows: pa.Table | str,
+        day: date = DAY,
+        *,
+        members: Iterable[str] | None = None,
+    ) -> None:
+        """Write a day's customer attributes and audience as the steps before do."""
+        if not isinstance(rows, str):
+            self.con.register("__rows", rows)
+            rows = "SELECT * FROM __rows"
+        replace_partition(self.con, t, "customer_attributes", day, rows)
+        self.write_audience(t, day, members=members)
+
+    def write_audience(
+        self, t: TemplateSettings, day: date = DAY, *, members: Iterable[str] | None = None
+    ) -> None:
+        """Write a day's audience: all customers, or some."""
+        inside = "true" if members is None else f"{CUSTOMER} IN ({_texts(members)})"
+        cases = "".join(
+            f" WHEN {CUSTOMER} = {literal(customer)} THEN [{_texts(groups)}]"
+            for customer, groups in self.groups.items()
+        )
+        groups = f"CASE {cases or 'WHEN false THEN NULL'} ELSE [] END"
+        replace_partition(
+            self.con,
+            t,
+            "audience",
+            day,
+            f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE WHEN NOT ({inside}) THEN 'where' END "
+            f"AS left_out_by, ({groups})::VARCHAR[] AS groups "
+            f"FROM {t.table('customer_attributes')} WHERE __as_of = DATE '{day}'",
+        )
+
     def build(self, t: TemplateSettings, day: date = DAY) -> ProfilesSummary:
         """The profiles of a day."""
         return build_profiles(self.con, t, day, run_id="run", now=NOW)
@@ -133,3 +171,7 @@ class World:
             for customer, name, reason in self.rejections()
             if name == attribute
         }
+
+
+def _texts(values: Iterable[str]) -> str:
+    return ", ".join(map(literal, values)) or "NULL"

@@ -4,7 +4,9 @@
 ``build``         a day from start to end
 ``columns``       from a column's type to an attribute's, in SQL where SQL is enough
 ``numbers``       the SQL for numbers and booleans
-``staging``       the day's audience in temporary tables
+``unchanged``     the rows whose outcome is copied from an earlier day
+``made_from``     what that outcome depends on, besides the row
+``staging``       the rows that are read, in temporary tables
 ``normalise``     readers of messy text: phones, e-mails, countries, dates, words
 ``cache``         raw values that were read once are not read again
 ``rules``         what the values of an attribute must be

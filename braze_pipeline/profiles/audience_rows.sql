@@ -1,4 +1,4 @@
--- One row for each row of the day's audience. The layers compute each expression only once. In all
+-- One row for each row of the day's audience that has to be read. The layers compute each expression only once. In all
 -- but the last, the brand's columns are next to ours, whose names begin with two underscores.
 CREATE OR REPLACE TEMP TABLE {base} AS
 SELECT
@@ -12,8 +12,9 @@ FROM (
         FROM (SELECT * FROM {attributes} WHERE __as_of = $day) AS __attributes
         JOIN (
             SELECT customer_id AS __audience_id, any_value(groups) AS __groups
-            FROM {audience}
+            FROM {audience} AS audience
             WHERE __as_of = $day AND left_out_by IS NULL
+                AND NOT EXISTS (FROM {unchanged} AS u WHERE u.customer_id = audience.customer_id)
             GROUP BY customer_id
         ) AS __audience
         ON __attributes.{customer} IS NOT DISTINCT FROM __audience.__audience_id

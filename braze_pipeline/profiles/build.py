@@ -6,15 +6,15 @@ What belongs here: the order of the steps, and the proof that no customer is los
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
-from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging
+from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging, unchanged
 from braze_pipeline.profiles.profile_store import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import literal, name_key, quote, single_row
+from braze_pipeline.storage.warehouse import name_key, quote, single_row
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.profiles.staging import StagedColumn
+    from braze_pipeline.profiles.unchanged import Unchanged
     from braze_pipeline.settings import TemplateSettings
 
 
@@ -34,6 +35,7 @@ class ProfilesSummary:
         rejected_values: Single values that were rejected; their rows were kept without them.
         dropped: Values in consent columns of the template, which are never sent.
         new_raw_values: Raw values that no earlier run had read.
+        unchanged: Rows whose profile or rejection was copied from an earlier day.
         nulls: Values that are null and would be sent as null, by Braze name; suppressed values,
             which Braze keeps, do not count.
     """
@@ -48,6 +50,7 @@ class ProfilesSummary:
     dropped: int
     new_raw_values: int
     nulls: dict[str, int]
+    unchanged: int = field(default=0, compare=False)
 
 
 def build_profiles(
@@ -67,17 +70,22 @@ def build_profiles(
         ContractBroken: the mapping itself does not fit the schema.
         AccountingError: the audience is not profiles plus rejected rows.
     """
-    columns = staging.plan_columns(t, staging.source_types(con, t))
+    types = staging.source_types(con, t)
+    columns = staging.plan_columns(t, types)
+    kept = unchanged.find(con, t, columns, types, as_of)
     staging.stage(con, t, columns, as_of)
     audience = _audience(con, t, as_of)
-    _prove(audience, staged=single_row(con, f"SELECT count(*) FROM {staging.BASE}")[0])
+    staged = single_row(con, f"SELECT count(*) FROM {staging.BASE}")[0]
+    _prove(audience, staged=staged + kept.rows)
     new_raw = staging.read_raw(con, columns, now.date())
     staging.map_rows(con, columns)
     contract.find_failures(con, t, columns, as_of)
-    profile_store.write(con, t, columns, as_of, run_id=run_id, now=now)
+    profile_store.write(
+        con, t, columns, as_of, since=kept.since, made_from=kept.made_from, run_id=run_id, now=now
+    )
     cache.prune(con, now.date())
-    summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw)
-    for table in (staging.MAPPED, contract.FAILURES, profile_store.ROWS):
+    summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw, kept=kept)
+    for table in (staging.UNCHANGED, staging.MAPPED, contract.FAILURES, profile_store.ROWS):
         con.execute(f"DROP TABLE {table}")
     _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary
@@ -142,6 +150,7 @@ def _summarise(
     *,
     audience: int,
     new_raw: int,
+    kept: Unchanged,
 ) -> ProfilesSummary:
     counted = con.execute(
         "SELECT reason, coalesce(attribute, '(whole row)'), row_rejected, count(*) "
@@ -154,26 +163,32 @@ def _summarise(
     for reason, attribute, _, count in counted:
         by_reason[reason] += count
         by_attribute[attribute] += count
-    nulls = "".join(
-        f", count(*) FILTER ({quote(c.attribute.name)} IS NULL "
-        f"AND NOT list_contains(__held, {literal(c.attribute.name)}))"
-        for c in columns
-    )
-    profiles, *null_counts = single_row(
-        con, f"SELECT count(*){nulls} FROM {t.table(TABLE)} WHERE __as_of = ?", [as_of]
+    nulls = "".join(f", count(*) - count({quote(c.attribute.name)})" for c in columns)
+    day = f"FROM {t.table(TABLE)} WHERE __as_of = ?"
+    profiles, *null_counts = single_row(con, f"SELECT count(*){nulls} {day}", [as_of])
+    # A suppressed value is NULL in the table.
+    suppressed = dict(
+        con.execute(
+            f"SELECT name, count(*) FROM (SELECT unnest(__held) AS name {day}) GROUP BY name",
+            [as_of],
+        ).fetchall()
     )
     rejected = f"SELECT count(*) FROM {profile_store.ROWS} WHERE rejected"
     return ProfilesSummary(
         day=as_of,
         audience=audience,
         profiles=profiles,
-        rejected_rows=single_row(con, rejected)[0],
+        rejected_rows=single_row(con, rejected)[0] + kept.rejected,
         rejected_values=sum(count for _, _, row_rejected, count in counted if not row_rejected),
         rejected_by_reason=by_reason,
         rejected_by_attribute=by_attribute,
         dropped=_dropped(con, t, as_of),
         new_raw_values=new_raw,
-        nulls={c.attribute.name: n for c, n in zip(columns, null_counts, strict=True)},
+        nulls={
+            c.attribute.name: count - suppressed.get(c.attribute.name, 0)
+            for c, count in zip(columns, null_counts, strict=True)
+        },
+        unchanged=kept.rows,
     )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FAILURES: Final = "__profiles_failures"
 
+DUPLICATE: Final = "user_id_duplicate"
+"""The reason for rejecting all but one of the rows with one user identifier."""
+
 PAGE: Final = 50_000
 """Rows that are validated at once."""
 
@@ -137,6 +140,6 @@ def _add_repeated_identifiers(
     order = ", ".join(["__customer_id", *(quote(one.attribute.name) for one in columns)])
     query = read_sql(
         "profiles", "repeated_identifiers", found=_FOUND, mapped=MAPPED, whole_row=WHOLE_ROW,
-        order=order,
+        duplicate=literal(DUPLICATE), order=order,
     )  # fmt: skip
     con.execute(query)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.profiles.contract import FAILURES, in_group_sql
 from braze_pipeline.profiles.reasons import message
-from braze_pipeline.profiles.staging import MAPPED, StagedColumn
+from braze_pipeline.profiles.staging import MAPPED, UNCHANGED, StagedColumn
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.partitions import SchemaChange, replace_partition
@@ -37,10 +37,23 @@ def write(
     columns: tuple[StagedColumn, ...],
     as_of: date,
     *,
+    since: date | None,
+    made_from: str | None,
     run_id: str,
     now: datetime,
 ) -> None:
-    """Replace the day's profiles and rejections in one transaction."""
+    """Replace the day's profiles and rejections in one transaction.
+
+    Args:
+        con: A connection without an open transaction.
+        t: The template.
+        columns: Its attributes.
+        as_of: The day.
+        since: The day from which the outcomes of the rows in ``UNCHANGED`` are copied, if any.
+        made_from: See `unchanged`.
+        run_id: The run, for the rejections.
+        now: The current time, for the rejections.
+    """
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE {ROWS} AS
         SELECT __rid, bool_or(rejects_row) AS rejected,
@@ -53,9 +66,16 @@ def write(
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
         )
-        _reject(con, t, as_of, run_id=run_id, now=now)
+        _reject(con, t, as_of, since=since, run_id=run_id, now=now)
 
-    replace_partition(con, t, TABLE, as_of, _profiles_query(con, t, columns), then=then)
+    query = _profiles_query(con, t, columns)
+    if since is not None:
+        query = (
+            f"{query} UNION ALL BY NAME SELECT * EXCLUDE (__as_of) FROM {t.table(TABLE)} "
+            f"WHERE __as_of = DATE '{since}' AND __customer_id IN "
+            f"(SELECT customer_id FROM {UNCHANGED} WHERE NOT rejected)"
+        )
+    replace_partition(con, t, TABLE, as_of, query, made_from=made_from, then=then)
 
 
 def _suppress_new_columns(
@@ -103,9 +123,19 @@ def _reject(
     t: TemplateSettings,
     as_of: date,
     *,
+    since: date | None,
     run_id: str,
     now: datetime,
 ) -> None:
+    values = {
+        "day": as_of, "destination": t.destination.name, "template": t.name, "stage": STAGE,
+        "run_id": run_id, "now": now,
+    }  # fmt: skip
+    if since is not None:
+        copied = read_sql(
+            "profiles", "copied_rejections", table=rejections.TABLE, unchanged=UNCHANGED
+        )
+        con.execute(copied, values | {"since": since})
     codes = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()
     if not codes:
         return
@@ -114,13 +144,7 @@ def _reject(
         "profiles", "rejections", table=rejections.TABLE, failures=FAILURES, mapped=MAPPED,
         words=words,
     )  # fmt: skip
-    con.execute(
-        query,
-        {
-            "day": as_of, "destination": t.destination.name, "template": t.name, "stage": STAGE,
-            "run_id": run_id, "now": now,
-        },
-    )  # fmt: skip
+    con.execute(query, values)
 
 
 def preview(

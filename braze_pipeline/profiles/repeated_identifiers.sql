@@ -1,7 +1,7 @@
 -- Of several rows with one user identifier, all but the first fail.
 INSERT INTO {found}
 -- The highest rank: another fault of the row is reported first.
-SELECT __rid, {whole_row}, 2147483647, 'user_id_duplicate', __user_id
+SELECT __rid, {whole_row}, 2147483647, {duplicate}, __user_id
 FROM (
     SELECT __rid, __user_id,
         -- By the values too, so that every run chooses the same row.

@@ -6,6 +6,7 @@ How a column of values is tested is in `schema`.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import FIELDS
@@ -13,8 +14,6 @@ from braze_pipeline.braze.values import CUSTOM_RULES, TYPE_WORDS, Rule, field_ru
 from braze_pipeline.profiles.normalise import places
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from braze_pipeline.settings import AttributeSettings
 
 
@@ -37,6 +36,16 @@ def rules_of(attribute: AttributeSettings, *, today: date | None = None) -> tupl
         codes = codes_of(attribute.name) or None
         return field_rules(attribute.name, today=today, codes=codes)
     return CUSTOM_RULES[attribute.type]
+
+
+def codes_by_day(attribute: AttributeSettings) -> tuple[str, ...]:
+    """The codes of an attribute's rules that follow the as-of date.
+
+    Such a rule may only loosen from a day to a later one (`unchanged` relies on it): what passed
+    goes on to pass, and only what failed has to be tested again.
+    """
+    some, next_ = (rules_of(attribute, today=date(2000, 1, day)) for day in (1, 2))
+    return tuple(a.code for a, b in zip(some, next_, strict=True) if a != b)
 
 
 def rule_for(attribute: AttributeSettings) -> str:

@@ -1,4 +1,4 @@
-"""The day's audience, mapped to Braze's types in temporary tables.
+"""The rows of the day's audience that are read, mapped to Braze's types in temporary tables.
 
 ``__profiles_base`` has the values that SQL alone can determine, and the raw text of the rest;
 ``__profiles_mapped`` adds the values that the readers made of that text, and replaces it. Its rows
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 BASE: Final = "__profiles_base"
 MAPPED: Final = "__profiles_mapped"
+UNCHANGED: Final = "__profiles_unchanged"
+"""The customers whose rows are not read (``customer_id``), and which of them are ``rejected`` as a
+whole; `unchanged` finds them."""
 USER_ID: Final = "__user_id"
 """The column of the user identifier in these tables."""
 WHOLE_ROW: Final = -1
@@ -134,7 +137,7 @@ def stage(
     columns: tuple[StagedColumn, ...],
     as_of: date,
 ) -> None:
-    """Make ``BASE``: one row for each row of the day's audience."""
+    """Make ``BASE``: one row for each row of the day's audience that is not in ``UNCHANGED``."""
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
     values = [
         f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}, "
@@ -153,6 +156,7 @@ def stage(
         texts=", ".join(["__attributes.*", "__audience.__groups", *texts]),
         attributes=t.table("customer_attributes"),
         audience=t.table("audience"),
+        unchanged=UNCHANGED,
     )
     con.execute(query, {"day": as_of})
 

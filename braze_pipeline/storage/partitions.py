@@ -50,6 +50,7 @@ def replace_partition(
     query: str,
     *,
     now: datetime | None = None,
+    made_from: str | None = None,
     then: Callable[[SchemaChange], None] | None = None,
 ) -> SchemaChange:
     """Replace a day's rows with those of a query, in one transaction, and drop days beyond history.
@@ -61,7 +62,11 @@ def replace_partition(
         as_of: The day.
         query: Returns the rows, without ``__as_of``.
         now: The current time in UTC without a zone; for tests.
+        made_from: Whatever tells what the rows were made from, for whoever makes them.
         then: Called in the same transaction.
+
+    Each writing of a day has a version of its own in ``records.days``. It stands for the rows as
+    they were written, so days that a change of the columns changed lose it.
     """
     written_at = now or datetime.now(UTC).replace(tzinfo=None)
     name = t.table(table)
@@ -75,9 +80,16 @@ def replace_partition(
         )
         con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
         con.execute(
-            "INSERT INTO records.days (table_name, as_of, written_at) VALUES (?, ?, ?)",
-            [name, as_of, written_at],
+            "INSERT INTO records.days (table_name, as_of, written_at, version, made_from) "
+            "VALUES (?, ?, ?, uuid(), ?)",
+            [name, as_of, written_at, made_from],
         )
+        if change != SchemaChange():
+            con.execute(
+                "UPDATE records.days SET version = NULL, made_from = NULL "
+                "WHERE table_name = ? AND as_of <> ?",
+                [name, as_of],
+            )
         _drop_old(con, name, t.history_days, written_at)
         if then is not None:
             then(change)

@@ -28,7 +28,10 @@ LEDGER = DuckDBSchema(
     migrations=(sql("ledger_1.sql"), sql("ledger_2.sql"), ledger_3.migrate),
 )
 
-RECORDS = DuckDBSchema(name="records", migrations=(sql("records_1.sql"), sql("records_2.sql")))
+RECORDS = DuckDBSchema(
+    name="records",
+    migrations=(sql("records_1.sql"), sql("records_2.sql"), sql("records_3.sql")),
+)
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))

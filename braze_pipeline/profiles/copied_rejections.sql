@@ -1,0 +1,10 @@
+-- The rejections of the unchanged rows, as if this run had found them.
+INSERT INTO {table} (
+    as_of, destination, template, stage, customer_id, user_id, attribute, reason,
+    message, masked_value, row_rejected, run_id, rejected_at
+)
+SELECT $day, destination, template, stage, customer_id, user_id, attribute, reason,
+    message, masked_value, row_rejected, $run_id, $now
+FROM {table}
+WHERE as_of = $since AND destination = $destination AND template = $template AND stage = $stage
+    AND customer_id IN (SELECT customer_id FROM {unchanged})

@@ -1,0 +1,88 @@
+"""What the outcome of a row depends on besides the row: the template, and the software.
+
+Where this digest is the same on two days, equal rows have equal outcomes, but for the rules that
+follow the as-of date (``rules.codes_by_day``) and for repeated user identifiers; `unchanged` takes
+care of these two. Too much in the digest costs a full build after a change; too little would send
+outdated values. So it has the code of the whole package rather than version numbers that somebody
+must remember to raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zoneinfo
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.storage.warehouse import name_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from braze_pipeline.profiles.staging import StagedColumn
+    from braze_pipeline.settings import TemplateSettings
+
+LIBRARIES: Final = (
+    "duckdb", "email-validator", "idna", "numpy", "pandas", "pandera", "phonenumbers", "pyarrow",
+    "pycountry", "tzdata",
+)  # fmt: skip
+"""Libraries that decide values; Python itself brings Unicode's tables."""
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_CODE: Final = frozenset({".py", ".sql", ".txt", ".yaml"})
+_BRAND: Final = "defs"
+"""The folder that a brand edits; what counts of it is in the template."""
+
+
+def columns_of_row(t: TemplateSettings, columns: Iterable[StagedColumn]) -> tuple[str, ...]:
+    """The columns of the customer attributes table that a row's outcome depends on, in order."""
+    names = {name_key(t.identifier_column): t.identifier_column}
+    for one in columns:
+        for name in filter(None, (one.attribute.column, one.attribute.region_column)):
+            names.setdefault(name_key(name), name)
+    return tuple(sorted(names.values()))
+
+
+def digest(t: TemplateSettings, columns: tuple[StagedColumn, ...], types: Mapping[str, str]) -> str:
+    """Equal for two builds in which equal rows have equal outcomes."""
+    type_of = {name_key(name): type_ for name, type_ in types.items()}
+    settings = {
+        "destination": [t.destination.name, t.destination.identifier],
+        "template": [t.name, t.identifier_column, t.time_zone, t.default_region],
+        "attributes": [one.attribute.model_dump(mode="json") for one in columns],
+        "groups": [group.model_dump(mode="json") for group in t.groups],
+        "types": {name: type_of[name_key(name)] for name in columns_of_row(t, columns)},
+        "software": _software(),
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _software() -> list[str]:
+    code = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*")):
+        place = path.relative_to(_PACKAGE)
+        if path.suffix in _CODE and place.parts[0] != _BRAND:
+            code.update(f"{place}\0".encode() + path.read_bytes())
+    return [code.hexdigest(), sys.version, _time_zones(), *map(_version, LIBRARIES)]
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {version(library)}"
+    except PackageNotFoundError:  # tzdata, where the system has the time zones
+        return library
+
+
+def _time_zones() -> str:
+    """The release of the system's time zone database; empty where it does not say."""
+    for folder in zoneinfo.TZPATH:
+        release = Path(folder) / "tzdata.zi"
+        if release.is_file():
+            with release.open(encoding="utf-8") as lines:
+                return lines.readline().strip()
+    return ""
