@@ -104,7 +104,7 @@ def test_a_dbt_model_is_built_and_sent_and_then_only_what_changed(
         assert {(sandbox.profile(user) or {})["home_city"] for user in moved} == {FAR}
 
     monkeypatch.chdir(project)
-    shown = CliRunner().invoke(cli, [*sends, "--json"])
+    shown = CliRunner().invoke(cli, [*sends, "--json"], env={"BRAZE_PIPELINE_DATABASE": None})
     second, first = map(json.loads, shown.output.splitlines())
     for send, users in ((first, accepted), (second, moved)):
         assert send["planned_users"] == send["accepted_users"] == len(users)
