@@ -35,8 +35,9 @@ def _source_updated(keys: TemplateKeys) -> When[Any]:
 
     - Not if the run that wrote it also made our assets. This is also what excludes the observations
       that our own runs record on a source.
-    - An update is kept until a run is requested, so it waits while a source is being written, or
-      while a run is under way: that one may have read before the update.
+    - An update is kept until a run is requested, so it waits while a source is being written, while
+      a blocking check of a source's last version failed, or while a run is under way: that one may
+      have read before the update.
     - An update that is seen together with the last request may have come after that run had read,
       so it does not count as done.
     """
@@ -45,9 +46,14 @@ def _source_updated(keys: TemplateKeys) -> When[Any]:
         When.newly_updated() & ~When.executed_with_root_target()
     ).allow(upstream)  # fmt: skip
     being_written = When.any_deps_match(When.in_progress()).allow(upstream)
+    # dbt writes a model before it tests it: a test that failed is a blocking check of the asset.
+    refused = When.any_deps_match(
+        When.any_checks_match(When.check_failed(), blocking_only=True)
+    ).allow(upstream)  # fmt: skip
     under_way = When.in_progress() | When.asset_matches(keys.send, When.in_progress())
     new = When.in_latest_time_window() & updated
-    return new.since(When.newly_requested() & ~updated) & ~being_written & ~under_way
+    kept = new.since(When.newly_requested() & ~updated)
+    return kept & ~being_written & ~refused & ~under_way
 
 
 def build_sensor(t: TemplateSettings) -> dg.SensorDefinition | None:

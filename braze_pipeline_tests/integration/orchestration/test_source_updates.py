@@ -40,6 +40,7 @@ class Upstream:
 
     Attributes:
         during: Called by the step of the named asset.
+        check_passes: The result of a blocking check of each source; None: there is no check.
     """
 
     instance: dg.DagsterInstance
@@ -47,12 +48,16 @@ class Upstream:
     partitions: dg.PartitionsDefinition[str] | None = None
     during: dict[str, Callable[[Any], object]] = field(default_factory=dict)
     observable: bool = False
+    check_passes: bool | None = None
     cursor: Any = None
     now: datetime = NOON
 
     def __post_init__(self) -> None:
         sources = [dg.AssetKey(s.asset_key or ()) for s in self.t.sources]
-        made: list[Any] = [self._asset(key, self.partitions) for key in sources[self.observable :]]
+        made: list[Any] = [
+            self._asset(key, self.partitions, check_specs=self._checks(key))
+            for key in sources[self.observable :]
+        ]
         if self.observable:
             self.version = "1"
 
@@ -87,7 +92,7 @@ class Upstream:
     def _asset(
         self, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str] | None, **more: Any
     ) -> Any:
-        def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
             body = self.during.get(key.path[-1])
             if body is not None:
                 body(context)
@@ -96,9 +101,18 @@ class Upstream:
                 for source in map(TemplateKeys.of(self.t).source, ("orders", "customers")):
                     tags = automation.version_tags(context.instance, source)
                     context.log_event(dg.AssetObservation(source, metadata={"rows": 1}, tags=tags))
-            return dg.MaterializeResult()
+            results = [
+                dg.AssetCheckResult(passed=bool(self.check_passes), check_name=spec.name)
+                for spec in more.get("check_specs", ())
+            ]
+            return dg.MaterializeResult(check_results=results)
 
         return dg.asset(key=key, partitions_def=partitions, **more)(made)
+
+    def _checks(self, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+        if self.check_passes is None:
+            return []
+        return [dg.AssetCheckSpec("complete", asset=key, blocking=True)]
 
     def tick(self) -> dict[str, set[str]]:
         """What the sensor requests now: the assets, by day."""
@@ -202,6 +216,21 @@ def test_a_run_waits_until_no_source_is_being_written(upstream: Upstream) -> Non
     upstream.run("customers")
     assert seen == [{}]
     assert upstream.tick() == ONCE
+
+
+def test_a_source_whose_blocking_check_failed_starts_a_run_once_it_passes(
+    instance: dg.DagsterInstance,
+) -> None:
+    upstream = Upstream(instance, check_passes=False)
+    upstream.run("orders", strict=False)
+    assert [upstream.tick() for _ in range(2)] == [{}, {}]
+    # Another source that is good does not make this one so.
+    upstream.check_passes = True
+    upstream.run("customers")
+    assert upstream.tick() == {}
+    upstream.run("orders")
+    assert upstream.tick() == ONCE
+    assert upstream.tick() == {}
 
 
 @pytest.mark.parametrize("step", ["customer_attributes", "braze_send"])
