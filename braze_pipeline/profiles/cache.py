@@ -14,15 +14,23 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
     import duckdb
+
+    from braze_pipeline.profiles.normalise.by_sql import InSql
 
 TABLE: Final = "records.normalised_values"
 
 PAGE: Final = 20_000
 """Raw values that are read and stored at once."""
+
+MANY: Final = 1_000
+"""From so many new values on, SQL reads those it can: compiling its patterns takes a moment."""
+
+MOST_PARAMS: Final = 20
+"""Countries whose numbers SQL reads: those with the most new numbers."""
 
 KEEP_DAYS: Final = 90
 """An entry is kept for this many days to twice as many, so that not all expire at once."""
@@ -44,10 +52,47 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
     con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, reader.version])
     con.execute(read_sql("profiles", "new_values", pairs=pairs, table=TABLE, kind=literal(kind)))
     (count,) = single_row(con, "SELECT count(*) FROM __new_raw")
-    for start in range(0, count, PAGE):
+    left = count
+    if reader.by_sql is not None and count >= MANY:
+        left = _read_by_sql(con, kind=kind, by_sql=reader.by_sql, today=today)
+    for start in range(0, left, PAGE):
         _read_page(con, kind=kind, start=start, today=today)
     con.execute("DROP TABLE __new_raw")
     return int(count)
+
+
+def _read_by_sql(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    kind: str,
+    by_sql: Callable[[Sequence[str]], InSql],
+    today: date,
+) -> int:
+    """Read what SQL can read; returns how many values are left, numbered from 0 again."""
+    frequent = con.execute(
+        f"SELECT params FROM __new_raw GROUP BY params HAVING count(*) >= {MANY} "
+        f"ORDER BY count(*) DESC, params LIMIT {MOST_PARAMS}"
+    ).fetchall()
+    found = by_sql([params for (params,) in frequent])
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE __read AS "
+        "SELECT params, raw, value, CASE WHEN value IS NULL THEN problem END AS problem FROM ("
+        f"SELECT params, raw, {found.value} AS value, {found.problem} AS problem "
+        f"FROM (SELECT params, raw, {found.text} AS text FROM __new_raw))"
+    )
+    con.execute(
+        f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
+        "SELECT ?, params, raw, ?, value, problem, ? FROM __read "
+        "WHERE value IS NOT NULL OR problem IS NOT NULL",
+        [kind, READERS[kind].version, today],
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE __new_raw AS "
+        "SELECT row_number() OVER () - 1 AS n, params, raw FROM __read "
+        "WHERE value IS NULL AND problem IS NULL"
+    )
+    con.execute("DROP TABLE __read")
+    return int(single_row(con, "SELECT count(*) FROM __new_raw")[0])
 
 
 def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: date) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.profiles.normalise import contact, dates, nested, places, words
+from braze_pipeline.profiles.normalise import by_sql, contact, dates, nested, places, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from braze_pipeline.profiles.normalise.by_sql import InSql
     from braze_pipeline.profiles.normalise.outcome import Outcome
 
 
@@ -29,6 +30,7 @@ class Reader:
         read: From raw text and parameters to an outcome; never raises.
         too_long: The code for text that is too long to be read at all.
         longest: The longest text that is read, in characters.
+        by_sql: How SQL reads the plain values with some of the parameters, with the same outcomes.
     """
 
     name: str
@@ -36,14 +38,15 @@ class Reader:
     read: Callable[[str, str], Outcome]
     too_long: str
     longest: int = 320
+    by_sql: Callable[[Sequence[str]], InSql] | None = None
 
 
 _JSON: Final = 1_000_000
 """Characters of JSON text: white space may make it longer than what may be sent."""
 
 _ALL: Final = (
-    Reader("email", 1, contact.email, "email_unreadable"),
-    Reader("phone", 1, contact.phone, "phone_unreadable"),
+    Reader("email", 1, contact.email, "email_unreadable", by_sql=by_sql.email),
+    Reader("phone", 1, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
     Reader("country", 2, places.country, "country_unreadable"),
     Reader("language", 2, places.language, "language_unreadable"),
     Reader("time_zone", 1, places.time_zone, "time_zone_unreadable"),
