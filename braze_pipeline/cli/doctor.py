@@ -20,6 +20,7 @@ from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
 from braze_pipeline.operations.doctor.journal import journal
 from braze_pipeline.operations.doctor.memory import memory
+from braze_pipeline.operations.doctor.sources import sources
 from braze_pipeline.operations.doctor.zones import zones
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
@@ -35,7 +36,7 @@ _LABELS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of the list.")
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
-    """Check configuration, Braze, key, clock, machine, database and Dagster, and suggest fixes.
+    """Check configuration, sources, Braze, key, clock, machine, database and Dagster.
 
     No file is written, and no profile is read or changed: Braze gets three requests that ask for
     nothing. The exit code is the one that a run would end with; warnings leave it at 0.
@@ -76,6 +77,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from disk(warehouse)
     yield from private_files(warehouse)
     yield from database(warehouse, templates)
+    yield from sources(templates, session.environ)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))
     from braze_pipeline.orchestration.health import dagster

@@ -7,6 +7,7 @@
 ``memory``     what DuckDB may use of this machine
 ``disk``       free space and permissions where the database is
 ``database``   the files of the database and their schemas
+``sources``    the connections and places that the templates read
 ``journal``    sends that are not in the ledger yet; the last acknowledgement
 ``zones``      time zone data
 ============== ==================================================================

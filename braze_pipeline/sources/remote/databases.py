@@ -118,6 +118,14 @@ class Snapshot:
             cursor.execute(place.sql)
             yield _reader(cursor)
 
+    def columns(self, name: str, place: Database) -> int:
+        """How many columns a table or query has, without reading a row; raises as ``stream``."""
+        query = place.sql.rstrip().removesuffix(";")
+        with reported(name, place), self.handle.cursor() as cursor:
+            # Not LIMIT 0, for which BigQuery reads the table.
+            cursor.execute(f"SELECT * FROM (\n{query}\n) AS checked WHERE 1 = 0")
+            return len(_reader(cursor).schema)
+
     def query(self, name: str, place: Database, sql: str) -> list[tuple[Any, ...]]:
         """A small result; raises as ``stream`` does."""
         with reported(name, place), self.handle.cursor() as cursor:

@@ -67,7 +67,20 @@ def copy(name: str, place: Files, into: Path, *, report: Callable[[int], None]) 
         return _copy(name, place, into, report)
 
 
-def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+def probe(name: str, place: Files) -> int:
+    """How many files the URL names, one of which is opened; raises as ``copy``."""
+    with _reported(name, place):
+        if urlsplit(place.url).scheme == "https":
+            with _answer(name, place):
+                return 1
+        store, _, files = _listed(name, place)
+        with store.open_input_stream(files[0].path) as source:
+            source.read(1)
+        return len(files)
+
+
+def _listed(name: str, place: Files) -> tuple[Any, str, list[_Remote]]:
+    """The store, the path that the URL begins with, and the files that it names."""
     from pyarrow import fs
 
     url, _, query = place.url.partition("?") if "?endpoint" in place.url else (place.url, "", "")
@@ -79,6 +92,11 @@ def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) ->
             f"The source table {name} is not there: {place.url} has no Parquet or CSV file.",
             fix=f"Correct `sources: {name}: path:` in defs.yaml.",
         )
+    return store, root, files
+
+
+def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+    store, root, files = _listed(name, place)
     done = 0
 
     def one(file: _Remote) -> int:
@@ -137,10 +155,10 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(_WILDCARDS.get(part, re.escape(part)) for part in parts))
 
 
-def _download(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+@contextmanager
+def _answer(name: str, place: Files) -> Iterator[Any]:
     import requests
 
-    target = into / (PurePosixPath(urlsplit(place.url).path).name or name)
     with requests.get(place.url, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code in {401, 403}:
             raise SourceDenied(
@@ -155,6 +173,12 @@ def _download(name: str, place: Files, into: Path, report: Callable[[int], None]
                 fix=f"Correct `sources: {name}: path:` in defs.yaml.",
             )
         answer.raise_for_status()
+        yield answer
+
+
+def _download(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
+    target = into / (PurePosixPath(urlsplit(place.url).path).name or name)
+    with _answer(name, place) as answer:
         done = 0
         with target.open("wb") as opened:
             for chunk in answer.iter_content(_CHUNK):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import requests
 from pyarrow import fs
 
 from braze_pipeline_tests.postgres import Postgres, postgres
@@ -63,6 +64,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
+    # Its servers share what they store, for the life of the process.
+    requests.post(f"http://127.0.0.1:{port}/moto-api/reset", timeout=10).raise_for_status()
     try:
         fs.S3FileSystem(
             allow_bucket_creation=True, endpoint_override=f"127.0.0.1:{port}", scheme="http"
