@@ -7,7 +7,7 @@ and how the schedule learns that such a run has done its work. See
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -53,7 +53,9 @@ def _source_updated(keys: TemplateKeys) -> When[Any]:
     under_way = When.in_progress() | When.asset_matches(keys.send, When.in_progress())
     new = When.in_latest_time_window() & updated
     kept = new.since(When.newly_requested() & ~updated)
-    return kept & ~being_written & ~refused & ~under_way
+    # One that waited over midnight still counts; one that waited for days has been replaced.
+    recent = When.in_latest_time_window(timedelta(days=2))
+    return recent & kept & ~being_written & ~refused & ~under_way
 
 
 def build_sensor(t: TemplateSettings) -> dg.SensorDefinition | None:

@@ -233,6 +233,20 @@ def test_a_source_whose_blocking_check_failed_starts_a_run_once_it_passes(
     assert upstream.tick() == {}
 
 
+def test_days_on_which_a_check_failed_are_not_made_up_for_later(
+    instance: dg.DagsterInstance,
+) -> None:
+    upstream = Upstream(instance, check_passes=False)
+    for _ in range(3):
+        upstream.run("orders", strict=False)
+        assert upstream.tick() == {}
+        upstream.now += timedelta(days=2)
+    upstream.check_passes = True
+    upstream.run("orders")
+    assert upstream.tick() == {"2026-03-15": CHAIN}
+    assert upstream.tick() == {}
+
+
 @pytest.mark.parametrize("step", ["customer_attributes", "braze_send"])
 def test_a_source_written_during_a_run_starts_another_when_that_one_has_ended(
     upstream: Upstream, step: str
