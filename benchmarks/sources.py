@@ -118,15 +118,15 @@ def main() -> None:
         print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak}))
         return
     with tempfile.TemporaryDirectory() as folder:
-        database(Path(folder), args.rows, args.turns)
+        database(args.rows, args.turns)
         object_store(Path(folder), args.rows, args.turns)
 
 
-def database(folder: Path, rows: int, turns: int) -> None:
+def database(rows: int, turns: int) -> None:
     from braze_pipeline_tests.postgres import postgres
 
     print(f"Postgres: the extract beside the bare stream ({rows:,} order lines)")
-    with postgres(folder / "postgres") as server:
+    with postgres() as server:
         server.run(
             "CREATE TABLE orders AS SELECT n, 'order-' || n / 3 AS order_id, "
             "(n % 1000000)::text AS customer_id, timestamp '2011-01-01' + n * interval '1 second' "

@@ -7,15 +7,19 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 _DEBIAN = "/usr/lib/postgresql"
+_PASSWORD = "s3cret/of%postgres@home:1"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Postgres:
         self, *, user: str = "brand", password: str | None = None, database: str = "brand"
     ) -> str:
         """An address with its credential."""
-        return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+        secret = quote(password or self.password, safe="")
+        return f"postgresql://{user}:{secret}@127.0.0.1:{self.port}/{database}"
 
     def run(self, *statements: str) -> None:
         """Execute statements as the superuser."""
@@ -59,16 +64,25 @@ def _binary(name: str) -> str | None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A server of its own; skipped where there is none, unless the environment asks for it."""
     initdb, server = _binary("initdb"), _binary("postgres")
     if initdb is None or server is None:
         if os.environ.get("BRAZE_PIPELINE_POSTGRES_REQUIRED"):
             pytest.fail("There is no PostgreSQL, and BRAZE_PIPELINE_POSTGRES_REQUIRED is set.")
         pytest.skip("there is no PostgreSQL (Debian's package postgresql)")
-    folder.mkdir(parents=True)
+    # Not below pytest's own folders, which it closes to other users whenever it starts.
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder,
+        _started(Path(folder), initdb, server) as running,
+    ):
+        yield running
+
+
+@contextmanager
+def _started(folder: Path, initdb: str, server: str) -> Iterator[Postgres]:
     password = folder / "password"
-    password.write_text("s3cret-of-postgres")
+    password.write_text(_PASSWORD)
     # The server refuses to run as root.
     user = {}
     if os.getuid() == 0:
@@ -76,9 +90,6 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         user = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
         for one in (folder, password):
             os.chown(one, other.pw_uid, other.pw_gid)
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
     data = folder / "data"
 
     def call(*arguments: Sequence[str] | str) -> None:
@@ -119,8 +130,6 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 
 def _wait(running: Postgres, process: subprocess.Popen[bytes], log: Path) -> None:
-    import time
-
     import adbc_driver_postgresql.dbapi as driver
 
     deadline = time.monotonic() + 60

@@ -15,6 +15,7 @@ from braze_pipeline.settings import TemplateSettings
 
 PARENT_TAG = "dagster/parent_run_id"
 ROOT_TAG = "dagster/root_run_id"
+RESUMED_TAG = "dagster/is_resume_retry"
 _DAY_TAGS = {PARTITION_TAG, RANGE_START_TAG, RANGE_END_TAG}
 
 POLL_SECONDS = 1.0
@@ -82,6 +83,8 @@ def rerun_here(
         if name in _DAY_TAGS or name.startswith("braze_pipeline/")
     }
     tags |= {PARENT_TAG: run.run_id, ROOT_TAG: run.root_run_id or run.run_id}
+    if not whole:
+        tags[RESUMED_TAG] = "true"
     return run_assets(definitions, t, assets, instance=instance, tags=tags)
 
 

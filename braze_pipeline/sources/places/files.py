@@ -11,6 +11,7 @@ from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.sources.places.located import LocatedSource, describe
 from braze_pipeline.sources.typed_tables import TABLES
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, literal
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
         opens = (path, *links) if not _is_glob(path) else files
         found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
         if len(files) > 1:
-            _check_same_columns(con, name, found, listed)
+            _check_same_columns(con, name, found, listed, [str(file) for file in files])
         return found
     if kinds == {"csv"}:
         return describe(con, name, csv_reader.relation(name, files), location, text=True)
@@ -132,9 +133,9 @@ def _refuse_own_files(name: str, folder: Path) -> None:
 
 
 def _check_same_columns(
-    con: duckdb.DuckDBPyConnection, name: str, found: LocatedSource, files: str
+    con: duckdb.DuckDBPyConnection, name: str, found: LocatedSource, files: str, paths: list[str]
 ) -> None:
-    """Every file of a folder has every column: DuckDB would fail in the middle of a query."""
+    """Every file of a folder has every column, with one type: DuckDB would fail or cast them."""
     lacking = con.execute(
         f"WITH file AS (SELECT file_name, list(lower(name)) AS names FROM parquet_schema({files}) "
         "GROUP BY file_name) SELECT c, min(file_name) FROM file, (SELECT unnest($columns) AS c) "
@@ -149,4 +150,11 @@ def _check_same_columns(
             f"The source table {name} has no column '{lacking[0]}' in {lacking[1]}, although other "
             "files of the folder have it.",
             fix="Write all files of a table with the same columns.",
+        )
+    differs = con.execute(read_sql("sources.places", "column_types"), {"files": paths}).fetchone()
+    if differs:
+        raise SourceChanged(
+            f"The source table {name} has the column '{differs[0]}' with different types in "
+            f"{differs[1]} and {differs[2]}.",
+            fix="Write all files of a table with the same types.",
         )

@@ -10,6 +10,7 @@ docs, "Transaction Isolation" and "PostgreSQL Error Codes".
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from braze_pipeline.errors import (
     ConfigurationError,
+    PipelineError,
     SourceChanged,
     SourceDenied,
     SourceError,
     SourceMissing,
     SourceUnavailable,
 )
-from braze_pipeline.storage.warehouse import quote
+from braze_pipeline.sources.remote.parquet import guarded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings.places import Connection, Database, DatabaseType
 
 _BATCH_ROWS: Final = 100_000
-_NUMERIC_MAX: Final = 38
-_TYPE_HEADER: Final = 4
-"""Postgres adds four to the type modifier, for the header of a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +63,25 @@ def _databricks(module: Any, uri: str) -> Any:  # noqa: ANN401 - a connection of
     )
 
 
+_BIGQUERY: Final = "adbc.bigquery.sql."
+
+
+def _bigquery(module: Any, uri: str) -> Any:  # noqa: ANN401 - a connection of an optional driver
+    """``bigquery://PROJECT[/DATASET][?location=EU&credentials_path=FILE]``.
+
+    Its driver knows no URI. Without a file, it takes Google's default credentials.
+    """
+    split = urlsplit(uri)
+    asked = {key: values[0] for key, values in parse_qs(split.query).items()}
+    options = {"project_id": split.hostname, "dataset_id": split.path.strip("/")}
+    options["location"] = asked.get("location")
+    if "credentials_path" in asked:
+        options["auth_type"] = f"{_BIGQUERY}auth_type.json_credential_file"
+        options["auth_credentials"] = asked["credentials_path"]
+    given = {f"{_BIGQUERY}{key}": value for key, value in options.items() if value}
+    return module.connect(db_kwargs=given)
+
+
 _POSTGRES: Final = _Driver(
     module="adbc_driver_postgresql.dbapi",
     extra="postgres",
@@ -85,7 +103,7 @@ _DRIVERS: Final[Mapping[DatabaseType, _Driver]] = MappingProxyType(
         "bigquery": _Driver(
             module="adbc_driver_bigquery.dbapi",
             extra="bigquery",
-            connect=lambda module, uri: module.connect(db_kwargs={"uri": uri}),
+            connect=_bigquery,
         ),
         "databricks": _Driver(module="databricks.sql", extra="databricks", connect=_databricks),
     }
@@ -114,9 +132,25 @@ class Snapshot:
             SourceChanged: the query cannot be run.
             SourceUnavailable: the connection was lost.
         """
-        with reported(name, place), self.handle.cursor() as cursor:
+        with reported(name, place):
+            cursor = self.handle.cursor()
             cursor.execute(place.sql)
-            yield _reader(cursor)
+            rows = _reader(cursor)
+        try:
+            yield guarded(rows, reported(name, place, alive=self._alive))
+        finally:
+            with suppress(Exception):
+                cursor.close()
+
+    def _alive(self) -> bool:
+        """Whether the database still answers; it ends the transaction."""
+        try:
+            self.handle.rollback()
+            with self.handle.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                return bool(cursor.fetchall())
+        except Exception:  # noqa: BLE001 - drivers raise what they like
+            return False
 
     def columns(self, name: str, place: Database) -> int:
         """How many columns a table or query has, without reading a row; raises as ``stream``."""
@@ -167,18 +201,25 @@ def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Sna
 
 
 @contextmanager
-def reported(name: str, place: Database) -> Iterator[None]:
+def reported(
+    name: str, place: Database, *, alive: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """A driver's error as ours: it may quote an address, a password or a value, so it is not shown.
 
     Only what Postgres says of the statement itself (error class 42: syntax, names, rights) is
     shown: it names tables and columns, never values.
+
+    Args:
+        name: The source table.
+        place: Where it is read from.
+        alive: Whether the connection still works. Within a stream, errors come without a code.
     """
     try:
         yield
-    except SourceError:
+    except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like
-        raise _unreadable(name, place, error) from None
+        raise _unreadable(name, place, error, alive) from None
 
 
 def _imported(connection: Connection, driver: _Driver) -> Any:  # noqa: ANN401 - an optional module
@@ -209,40 +250,17 @@ def _reader(cursor: Any) -> pa.RecordBatchReader:  # noqa: ANN401 - a cursor of 
     return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
-def selected(schema: pa.Schema) -> str:
-    """The select list that gives each column of a stream the type it has in the database.
-
-    Postgres's NUMERIC comes as text: with a precision it becomes that DECIMAL, without one a
-    DOUBLE, as such a value has no bound that DECIMAL could keep.
-    """
-    return ", ".join(
-        f"{quote(field.name)}::{wanted} AS {quote(field.name)}"
-        if (wanted := _numeric(field))
-        else quote(field.name)
-        for field in schema
-    )
-
-
-def _numeric(field: pa.Field) -> str | None:
-    facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-    if facts.get("POSTGRESQL:type") != "numeric":
-        return None
-    modifier = int(facts.get("POSTGRESQL:typmod", "-1")) - _TYPE_HEADER
-    precision, scale = modifier >> 16, modifier & 0x7FF
-    if modifier < 0 or precision > _NUMERIC_MAX or scale > precision:
-        return "DOUBLE"
-    return f"DECIMAL({precision}, {scale})"
+_REFUSED: Final = re.compile(r"authentication|password|unauthorized|forbidden|\b401\b")
 
 
 def _not_connected(connection: Connection, error: Exception) -> SourceError:
     text = str(error).lower()
-    if getattr(error, "sqlstate", None) in {"28000", "28P01"} or any(
-        word in text for word in ("authentication", "password", "unauthorized", "forbidden", "401")
-    ):
+    if getattr(error, "sqlstate", None) in {"28000", "28P01"} or _REFUSED.search(text):
         return SourceDenied(
             f"The connection {connection.name} ({connection.type}) was refused: the user or the "
             "credential is wrong.",
-            fix=f"Correct the address in {connection.uri_env}, or the user's right to connect.",
+            fix=f"Correct the address in {connection.uri_env}, or the user's right to connect. "
+            f"{_ENCODED}",
         )
     if "database" in text and "does not exist" in text:
         return SourceMissing(
@@ -254,16 +272,24 @@ def _not_connected(connection: Connection, error: Exception) -> SourceError:
         f"The connection {connection.name} ({connection.type}) cannot be opened "
         f"({type(error).__name__}).",
         fix=f"Check that the database is up and reachable from here, and the address in "
-        f"{connection.uri_env}.",
+        f"{connection.uri_env}. {_ENCODED}",
     )
 
 
+_ENCODED: Final = (
+    "In an address, characters such as @ / : % of a password are percent-encoded (@ is %40)."
+)
 _MISSING: Final = frozenset({"42P01", "42703", "3F000", "3D000"})
 _DENIED: Final = "42501"
+_CANCELED: Final = "57014"
 _STATEMENT: Final = "42"
+_LOST: Final = frozenset({"08", "53", "57"})
+"""Classes of SQLSTATE: the connection failed, resources are short, an operator stepped in."""
 
 
-def _unreadable(name: str, place: Database, error: Exception) -> SourceError:
+def _unreadable(
+    name: str, place: Database, error: Exception, alive: Callable[[], bool]
+) -> SourceError:
     state = str(getattr(error, "sqlstate", None) or "")
     said = f": {_first_line(error)}" if state.startswith(_STATEMENT) else ""
     what = f"The source table {name} cannot be read from {place}"
@@ -279,17 +305,26 @@ def _unreadable(name: str, place: Database, error: Exception) -> SourceError:
         )
     if state.startswith(_STATEMENT):
         return SourceChanged(f"{what}{said}.", fix=f"Correct `query:` of `sources: {name}:`.")
-    if state and state[:2] not in {"08", "57", "53"}:
+    lost = state[:2] in _LOST and state != _CANCELED
+    if not lost if state else _of_the_query(error) or alive():
+        code = f"SQLSTATE {state}" if state else "at a value or a time limit"
         return SourceChanged(
-            f"{what}: the database stopped the query (SQLSTATE {state}).",
+            f"{what}: the database stopped the query ({code}). Nothing of what was read is used.",
             fix="Run the query in the database itself: its own message may quote data, and is not "
-            "shown here.",
+            "shown here. If it takes longer than the user may take (statement_timeout), raise that "
+            "limit or read less with `query:`.",
         )
     return SourceUnavailable(
         f"{what}: the connection was lost ({type(error).__name__}). Nothing of what was read "
         "is used.",
         fix="Run again when the database is reachable.",
     )
+
+
+def _of_the_query(error: Exception) -> bool:
+    """Whether it is the statement's fault, by the names of PEP 249 that all drivers use."""
+    names = {one.__name__ for one in type(error).__mro__}
+    return bool(names & {"ProgrammingError", "DataError", "NotSupportedError"})
 
 
 def _first_line(error: Exception) -> str:

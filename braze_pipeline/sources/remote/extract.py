@@ -1,8 +1,8 @@
 """What a run reads of places that DuckDB does not read by itself, as private files of that run.
 
 Each table is read once, as a stream, and the tables of one database in one snapshot. Every later
-step of the run, and every rerun of it, reads these files. They become visible together, when all
-are complete: what was half read is never used.
+step of the run, and every rerun from failure, reads these files. They become visible together, when
+all are complete: what was half read is removed, and so is an extract that turns out to be unusable.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
-from braze_pipeline.errors import DatabaseLocked
+from braze_pipeline.errors import DatabaseLocked, SourceError
 from braze_pipeline.settings import replace
 from braze_pipeline.settings.places import Connection, Database, Files
-from braze_pipeline.sources.remote import databases, lakehouse, object_store
-from braze_pipeline.storage.warehouse import literal, locked, prepare, resource_errors
+from braze_pipeline.sources.remote import databases, lakehouse, object_store, parquet
+from braze_pipeline.storage.warehouse import locked, resource_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +33,7 @@ SCHEMA_VERSION: Final = 1
 KEPT: Final = 2
 """Extracts of so many runs are kept: that of the last run, and that of the one before."""
 _MANIFEST: Final = "extract.json"
+_PART: Final = ".part"
 _LOG_EVERY: Final = 5.0
 
 
@@ -70,7 +71,8 @@ def extracted(
 ) -> Iterator[tuple[tuple[SourceSettings, ...], dict[str, Extract]]]:
     """The sources with every place read into ``folder``, or found there from before.
 
-    While the context is open, nobody removes the files.
+    While the context is open, nobody removes the files. If it ends with a ``SourceError``, they are
+    removed: the remedy is at the source, so a rerun has to read it again.
 
     Args:
         sources: All sources of a template; those that DuckDB reads by itself stay as they are.
@@ -95,7 +97,11 @@ def extracted(
         else:
             done = _extract(placed, folder, environ, log, stack)
         _prune(folder, kept=KEPT - 1)
-        yield tuple(_local(source, folder, done) for source in sources), done
+        try:
+            yield tuple(_local(source, folder, done) for source in sources), done
+        except SourceError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _local(source: SourceSettings, folder: Path, done: Mapping[str, Extract]) -> SourceSettings:
@@ -127,13 +133,29 @@ def _extract(
 ) -> dict[str, Extract]:
     """Read every place; the lock on the folder is held until ``stack`` ends."""
     private.folder(folder.parent)
-    part = folder.with_name(f".{folder.name}.part")
+    part = folder.with_name(f".{folder.name}{_PART}")
     for old in (part, folder):
         shutil.rmtree(old, ignore_errors=True)
     stack.enter_context(locked(private.folder(part)))
+    try:
+        with private.new_files(), resource_errors(part):
+            done = _read_all(placed, part, environ, log)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)  # a full disk must not stay full
+        raise
+    part.rename(folder)
+    return done
+
+
+def _read_all(
+    placed: Mapping[str, Place],
+    part: Path,
+    environ: Mapping[str, str],
+    log: Callable[[str], None],
+) -> dict[str, Extract]:
     done = {}
-    with private.new_files(), resource_errors(part), ExitStack() as databases_open:
-        opened: dict[Connection, databases.Snapshot] = {}
+    opened: dict[Connection, databases.Snapshot] = {}
+    with ExitStack() as databases_open:
         for name, place in placed.items():
             if isinstance(place, Database) and place.connection not in opened:
                 opened[place.connection] = databases_open.enter_context(
@@ -141,13 +163,12 @@ def _extract(
                 )
             done[name] = _read(name, place, part, opened, log)
             log(f"{name}: {done[name].sentence()}")
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "identities": {name: repr(place) for name, place in placed.items()},
-            "tables": {name: asdict(one) for name, one in done.items()},
-        }
-        (part / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    part.rename(folder)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "identities": {name: repr(place) for name, place in placed.items()},
+        "tables": {name: asdict(one) for name, one in done.items()},
+    }
+    (part / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
     return done
 
 
@@ -170,24 +191,8 @@ def _read(
             else lakehouse.stream(name, place)
         )
         with rows as batches:
-            _write(batches, file, meter)
+            parquet.write(name, place, meter.counted(batches), file)
     return meter.extract(file.relative_to(part))
-
-
-def _write(rows: pa.RecordBatchReader, file: Path, meter: _Meter) -> None:
-    """Write a stream as Parquet, in its own order, with bounded memory."""
-    import duckdb
-    import pyarrow as pa
-
-    counted = pa.RecordBatchReader.from_batches(rows.schema, meter.counted(rows))
-    with duckdb.connect() as con:
-        prepare(con)
-        con.execute(f"SET temp_directory = {literal(str(file.with_suffix('.spilt')))}")
-        con.register("__stream", counted)
-        con.execute(
-            f"COPY (SELECT {databases.selected(rows.schema)} FROM __stream) "
-            f"TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)"
-        )
 
 
 class _Meter:
@@ -199,14 +204,20 @@ class _Meter:
         self._rows: int | None = None
         self._bytes = 0
 
-    def counted(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        """Each batch as it is, counted."""
+    def counted(self, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        """The same rows, counted on the way."""
+        import pyarrow as pa
+
         self._rows = 0
-        for batch in batches:
-            self._rows += batch.num_rows
-            self._bytes += batch.nbytes
-            self._progress()
-            yield batch
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in rows:
+                self._rows = (self._rows or 0) + batch.num_rows
+                self._bytes += batch.nbytes
+                self._progress()
+                yield batch
+
+        return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
     def copied(self, bytes_: int) -> None:
         """So many bytes of the files were copied so far."""
@@ -261,14 +272,19 @@ def _enter_lock(stack: ExitStack, extract: Path) -> None:
 
 
 def _prune(folder: Path, *, kept: int) -> None:
-    """Remove the extracts of other runs, but for the newest and those that somebody reads."""
+    """Remove the extracts of other runs, but for the newest and those that somebody reads.
+
+    What a killed process left half read is removed too.
+    """
     if not folder.parent.is_dir():
         return
-    others = sorted(
-        (one for one in folder.parent.iterdir() if one != folder and one.is_dir()),
+    others = [one for one in folder.parent.iterdir() if one != folder and one.is_dir()]
+    parts = [one for one in others if one.name.endswith(_PART)]
+    whole = sorted(
+        (one for one in others if one not in parts),
         key=lambda one: one.stat().st_mtime,
         reverse=True,
     )
-    for old in others[kept:]:
+    for old in (*parts, *whole[kept:]):
         with suppress(BlockingIOError, FileNotFoundError), locked(old):
             shutil.rmtree(old)

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.errors import (
     ConfigurationError,
+    PipelineError,
     SourceChanged,
-    SourceError,
     SourceMissing,
     SourceUnavailable,
 )
+from braze_pipeline.settings.places import Delta, Iceberg
+from braze_pipeline.sources.remote.parquet import guarded
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from braze_pipeline.settings.places import Delta, Iceberg
 
 
 _MISSING: Final = frozenset(
     {"TableNotFoundError", "NoSuchTableError", "NoSuchNamespaceError", "FileNotFoundError"}
 )
+_UNKNOWN_FEATURE: Final = frozenset({"DeltaProtocolError", "NotImplementedError"})
 
 
 @contextmanager
@@ -39,15 +40,22 @@ def stream(name: str, place: Delta | Iceberg) -> Iterator[pa.RecordBatchReader]:
         SourceChanged: the table uses a feature that the library does not read.
         SourceUnavailable: its files cannot be reached.
     """
+    with _reported(name, place):
+        rows = _iceberg(place.table) if isinstance(place, Iceberg) else _delta(place.url)
+    yield guarded(rows, _reported(name, place))
+
+
+@contextmanager
+def _reported(name: str, place: Delta | Iceberg) -> Iterator[None]:
+    """A library's error as ours; its own may quote keys."""
     try:
-        yield _iceberg(place.table) if hasattr(place, "table") else _delta(place.url)
-    except SourceError:
+        yield
+    except PipelineError:
         raise
     except ImportError as error:
-        extra = "iceberg" if hasattr(place, "table") else "delta"
         raise ConfigurationError(
             f"The source table {name} is a {place}, and its library is not installed.",
-            fix=f"Install it: pip install 'braze-pipeline[{extra}]'.",
+            fix=f"Install it: pip install 'braze-pipeline[{type(place).__name__.lower()}]'.",
         ) from error
     except Exception as error:  # noqa: BLE001 - the libraries raise what they like, with addresses
         raise _unreadable(name, place, error) from None
@@ -75,17 +83,12 @@ def _iceberg(table: str) -> pa.RecordBatchReader:
     return reader
 
 
-def _unreadable(name: str, place: Delta | Iceberg, error: Exception) -> SourceError:
+def _unreadable(name: str, place: Delta | Iceberg, error: Exception) -> PipelineError:
     kind = type(error).__name__
     fix = f"Correct `sources: {name}:` in defs.yaml."
-    if kind in {
-        "TableNotFoundError",
-        "NoSuchTableError",
-        "NoSuchNamespaceError",
-        "FileNotFoundError",
-    }:
+    if kind in _MISSING:
         return SourceMissing(f"The source table {name} is not there: no {place}.", fix=fix)
-    if kind in {"DeltaProtocolError", "NotImplementedError"}:
+    if kind in _UNKNOWN_FEATURE:
         return SourceChanged(
             f"The source table {name} cannot be read: the {place} uses a feature that its library "
             f"does not read ({kind}).",

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from braze_pipeline.errors import (
+    PipelineError,
     SourceChanged,
     SourceDenied,
-    SourceError,
     SourceMissing,
     SourceUnavailable,
 )
+from braze_pipeline.storage.warehouse import resource_errors
 
 if TYPE_CHECKING:
     from braze_pipeline.settings.places import Files
@@ -34,16 +35,25 @@ _AT_ONCE: Final = 4
 _CHUNK: Final = 1 << 22
 _TIMEOUT: Final = (10.0, 60.0)
 _WILDCARDS: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_REFUSED: Final = re.compile(
+    r"\b(ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|PERMISSION_DENIED"
+    r"|UNAUTHENTICATED|AuthorizationFailure|AuthenticationFailed)\b|HTTP status 40[13]\b"
+)
+_NO_BUCKET: Final = re.compile(
+    r"\b(NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound)\b|Bucket '[^']*' not found"
+)
+"""In what the stores' libraries say. It also has the key of the file, which may hold any digits."""
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
 class _Remote:
-    """A file to copy: its path in the store, below which folder, and its size."""
+    """A file to copy: its path in the store and below the folder, its size and when it changed."""
 
     path: str
     below: PurePosixPath
     size: int
+    changed: int
 
 
 def copy(name: str, place: Files, into: Path, *, report: Callable[[int], None]) -> Path:
@@ -61,7 +71,7 @@ def copy(name: str, place: Files, into: Path, *, report: Callable[[int], None]) 
         SourceUnavailable: the store cannot be reached, or broke off.
         SourceChanged: a file was replaced while it was read.
     """
-    with _reported(name, place):
+    with _reported(name, place), resource_errors(into):
         if urlsplit(place.url).scheme == "https":
             return _download(name, place, into, report)
         return _copy(name, place, into, report)
@@ -105,16 +115,15 @@ def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) ->
         with store.open_input_stream(file.path) as source, target.open("wb") as opened:
             shutil.copyfileobj(source, opened, _CHUNK)
         if target.stat().st_size != file.size:
-            raise SourceChanged(
-                f"The source table {name} changed while it was read: {file.path}.",
-                fix="Run again when what writes it is done.",
-            )
+            raise _changed(name, place)
         return file.size
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for size in pool.map(one, files):
             done += size
             report(done)
+    if _listed(name, place)[2] != files:
+        raise _changed(name, place)
     return into / files[0].below if len(files) == 1 and files[0].path == root else into
 
 
@@ -130,11 +139,11 @@ def _found(store: Any, root: str, pattern: str) -> list[_Remote]:  # noqa: ANN40
 
     info = store.get_file_info(root)
     if info.type == fs.FileType.File:
-        return [_Remote(root, PurePosixPath(PurePosixPath(root).name), info.size)]
+        return [_Remote(root, PurePosixPath(PurePosixPath(root).name), info.size, info.mtime_ns)]
     wanted = _regex(pattern.strip("/")) if pattern else re.compile(".*")
     listed = store.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     files = [
-        _Remote(one.path, PurePosixPath(one.path).relative_to(root), one.size)
+        _Remote(one.path, PurePosixPath(one.path).relative_to(root), one.size, one.mtime_ns)
         for one in listed
         if one.type == fs.FileType.File
     ]
@@ -196,30 +205,20 @@ def _reported(name: str, place: Files) -> Iterator[None]:
     """A store's error as ours; its own may quote keys."""
     try:
         yield
-    except SourceError:
+    except PipelineError:
         raise
     except ImportError as error:
         raise _unavailable(name, place, f"{error.name} is not installed") from None
     except Exception as error:  # noqa: BLE001 - stores raise what they like
         text = str(error)
-        if any(
-            word in text
-            for word in (
-                "ACCESS_DENIED",
-                "AccessDenied",
-                "INVALID_ACCESS_KEY_ID",
-                "SIGNATURE_DOES_NOT_MATCH",
-                "403",
-                "credentials",
-            )
-        ):
+        if _REFUSED.search(text):
             raise SourceDenied(
                 f"The source table {name} cannot be read: the credentials of the environment do "
                 f"not open {place.url}.",
                 fix="Set the usual variables of the store (such as AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY), and give that user the right to list and read.",
             ) from None
-        if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "not found" in text.lower():
+        if _NO_BUCKET.search(text):
             raise SourceMissing(
                 f"The source table {name} is not there: the bucket of {place.url} does not exist.",
                 fix=f"Correct `sources: {name}: path:` in defs.yaml.",
@@ -227,8 +226,17 @@ def _reported(name: str, place: Files) -> Iterator[None]:
         raise _unavailable(name, place, type(error).__name__) from None
 
 
+def _changed(name: str, place: Files) -> SourceChanged:
+    return SourceChanged(
+        f"The source table {name} changed while it was read: {place.url}. Nothing of what was read "
+        "is used.",
+        fix="Run again when what writes it is done.",
+    )
+
+
 def _unavailable(name: str, place: Files, why: str) -> SourceUnavailable:
     return SourceUnavailable(
         f"The source table {name} cannot be read: {place.url} cannot be reached ({why}).",
-        fix="Check the address, the network and the region, and run again.",
+        fix="Check the address, the network and the region, and whether temporary credentials have "
+        "expired; then run again.",
     )

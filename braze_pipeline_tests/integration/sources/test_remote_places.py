@@ -24,7 +24,7 @@ from braze_pipeline.errors import (
 from braze_pipeline.settings import SourceSettings
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
 from braze_pipeline.sources.remote.extract import Extract, extracted, forget_extracts
-from braze_pipeline_tests.integration.sources.conftest import Bucket
+from braze_pipeline_tests.object_store import Bucket
 from braze_pipeline_tests.postgres import Postgres
 
 SHOP = Connection(name="shop", type="postgres", uri_env="SHOP_URI")

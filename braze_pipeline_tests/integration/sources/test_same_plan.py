@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from braze_pipeline_tests.integration.sources.conftest import Bucket
+from braze_pipeline_tests.object_store import Bucket
 from braze_pipeline_tests.postgres import Postgres
 from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
