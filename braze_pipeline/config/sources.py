@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Problems
@@ -15,7 +16,8 @@ from braze_pipeline.settings.sources import SourceConfig, SourceOptions, is_remo
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.user_input import did_you_mean
 
-_PLACES = ("path", "delta", "iceberg", "database", "connection")
+PLACES: Final = ("path", "delta", "iceberg", "database", "connection")
+"""The keys of a source that say where it is; one of them is given."""
 
 
 def resolve_sources(
@@ -52,7 +54,7 @@ def resolve_sources(
 
 
 def _check(name: str, source: SourceConfig, problems: Problems) -> None:
-    given = [key for key in _PLACES if getattr(source, key)]
+    given = [key for key in PLACES if getattr(source, key)]
     if len(given) > 1:
         problems.add(f"Give one place, not several: {', '.join(f'`{key}`' for key in given)}.")
     if source.database and not source.relation:

@@ -12,7 +12,10 @@ from braze_pipeline.settings.places import Place
 from braze_pipeline.settings.section import Section
 
 _SECRET = re.compile(
-    r"://[^/\s]*@|(^|[\s;?&])(password|passwd|pwd|token|secret|secret_key|access_key)\s*=",
+    # In Azure's addresses the container stands before the @.
+    r"(?<!abfs)(?<!abfss)://[^/\s]*@|://[^/@\s]*:[^/@\s]*@"
+    r"|(^|[\s;?&])(password|passwd|pwd|token|secret|secret_key|access_key|sig|signature"
+    r"|x-(amz|goog)-(signature|credential|security-token))\s*=",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(

@@ -88,7 +88,7 @@ _POSTGRES: Final = _Driver(
     connect=lambda module, uri: module.connect(uri),
     begin="SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 )
-_DRIVERS: Final[Mapping[DatabaseType, _Driver]] = MappingProxyType(
+DRIVERS: Final[Mapping[DatabaseType, _Driver]] = MappingProxyType(
     {
         "postgres": _POSTGRES,
         # Redshift speaks the protocol of Postgres; each of its transactions is serializable.
@@ -177,7 +177,7 @@ def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Sna
         SourceDenied: the credential is wrong.
         SourceUnavailable: the database cannot be reached.
     """
-    driver = _DRIVERS[connection.type]
+    driver = DRIVERS[connection.type]
     module = _imported(connection, driver)
     uri = environ.get(connection.uri_env, "").strip()
     if not uri:

@@ -30,7 +30,6 @@ from braze_pipeline.storage.warehouse import resource_errors
 if TYPE_CHECKING:
     from braze_pipeline.settings.places import Files
 
-SCHEMES: Final = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "https"})
 _AT_ONCE: Final = 4
 _CHUNK: Final = 1 << 22
 _TIMEOUT: Final = (10.0, 60.0)

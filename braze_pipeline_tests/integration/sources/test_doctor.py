@@ -18,7 +18,7 @@ from braze_pipeline.operations.doctor.finding import Finding, State, exit_code
 from braze_pipeline.operations.doctor.sources import sources
 from braze_pipeline.settings import SourceSettings, TemplateSettings, replace
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
-from braze_pipeline_tests.integration.sources.conftest import Bucket
+from braze_pipeline_tests.object_store import Bucket
 from braze_pipeline_tests.postgres import Postgres
 from braze_pipeline_tests.shop import template
 from braze_pipeline_tests.small_brand import small_brand

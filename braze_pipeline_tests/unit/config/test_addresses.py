@@ -36,6 +36,9 @@ def test_also_where_the_environment_brings_it(tmp_path: Path) -> None:
         "host=db.example.net password = Planted-Pa55word",
         "https://crm:Planted-Pa55word@files.example.net/crm.duckdb",
         "s3://key:Planted-Pa55word@bucket/crm.duckdb",
+        "abfss://shop:Planted-Pa55word@account.dfs.core.windows.net/crm",
+        "https://files.example.net/crm.parquet?sv=2024-01-01&sig=Planted-Pa55word",
+        "https://files.example.net/crm.parquet?X-Amz-Signature=Planted-Pa55word",
     ],
 )
 @pytest.mark.parametrize("key", ["database", "path"])
@@ -49,6 +52,13 @@ def test_an_address_where_a_file_is_wanted_is_refused_and_not_shown(
     assert f"sources.customers.{key}: This is an address" in str(caught.value)
     assert "example" not in str(caught.value)
     assert "Planted" not in str(caught.value)
+
+
+def test_the_container_in_an_address_of_azure_is_no_credential(tmp_path: Path) -> None:
+    address = "abfss://shop@account.dfs.core.windows.net/orders"
+    (t,) = load(tmp_path, document(more=f"sources: {{lines: {{path: '{address}'}}}}"))
+    (place,) = (str(source.place) for source in t.sources if source.name == "lines")
+    assert place == address
 
 
 def test_an_address_in_the_environment_is_not_shown_either(tmp_path: Path) -> None:
