@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -366,3 +366,15 @@ def test_what_a_killed_run_left_is_removed_and_what_another_run_uses_is_not(bran
         assert theirs.is_dir()
         assert ours.is_dir()
         assert ours.stat().st_mode & 0o077 == 0
+
+
+def test_the_first_step_says_once_what_duckdb_may_use(
+    brand: Brand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAZE_PIPELINE_MEMORY", "2GB")
+    brand.sql.write_text(of_customers("1"), encoding="utf-8")
+    said: list[str] = []
+    days = [DAY, DAY + timedelta(days=1)]
+    build_attributes(brand.warehouse, brand.template(), days, log=said.append)
+    limits = [line for line in said if "DuckDB uses up to 2GB of memory" in line]
+    assert len(limits) == 1
