@@ -17,7 +17,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -79,24 +78,31 @@ WAYS: dict[str, Callable[[str, int], int]] = {
 }  # fmt: skip
 
 
-def measured(way: str, where: str, rows: int) -> tuple[float, float]:
-    """Seconds and peak MB of one way, in a process of its own."""
+def peak_mb() -> float:
+    """Of this process alone: ``ru_maxrss`` begins with what the parent had."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def measured(way: str, where: str, rows: int) -> tuple[float, float, float]:
+    """CPU seconds, seconds and peak MB of one way, in a process of its own."""
     call = [sys.executable, __file__, "--way", way, "--where", where, "--rows", str(rows)]
     found = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
     assert found["rows"] == rows, found
-    return found["seconds"], found["peak_mb"]
+    return found["cpu"], found["seconds"], found["peak_mb"]
 
 
 def compare(ours: str, floor: str, places: tuple[str, str], rows: int, turns: int) -> float:
-    """Both by turns; the best of each counts."""
-    best = {ours: (9e9, 0.0), floor: (9e9, 0.0)}
+    """Both by turns; the best of each counts, by CPU time: a busy machine only stretches the clock."""
+    best = {ours: (9e9, 0.0, 0.0), floor: (9e9, 0.0, 0.0)}
     for _ in range(turns):
         for way, where in ((floor, places[1]), (ours, places[0])):
             best[way] = min(best[way], measured(way, where, rows))
-    for way, (seconds, peak) in best.items():
+    for way, (cpu, seconds, peak) in best.items():
         print(
-            f"  {way:8} {rows:>12,} rows {seconds:8.2f} s {rows / seconds:>12,.0f} rows/s "
-            f"{peak:8,.0f} MB at most"
+            f"  {way:8} {rows:>12,} rows {seconds:8.2f} s {cpu:8.2f} s CPU "
+            f"{rows / seconds:>12,.0f} rows/s {peak:8,.0f} MB at most",
+            flush=True,
         )
     ratio = best[ours][0] / best[floor][0]
     print(f"  {ours} / {floor}: {ratio:.2f}")
@@ -111,11 +117,12 @@ def main() -> None:
     parser.add_argument("--where", default="")
     args = parser.parse_args()
     if args.way:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         rows = WAYS[args.way](args.where, args.rows)
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak}))
+        found = {"rows": rows, "seconds": time.perf_counter() - start}
+        found["cpu"] = time.process_time() - busy
+        found["peak_mb"] = peak_mb()
+        print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory() as folder:
         database(args.rows, args.turns)
