@@ -1,0 +1,54 @@
+"""`connections:` and `sources:`: every form of a source loads, and each mistake names its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline_tests.unit.config.test_configuration_errors import document, load
+
+EVERYTHING = """\
+connections:
+  shop: {type: postgres, uri_env: SHOP_URI}
+sources:
+  customers: {connection: shop, relation: crm.customers, columns: {customer_id: id}}
+  orders: {connection: shop, query: "SELECT * FROM orders", asset_key: [shop, orders]}
+  consents: {path: "s3://brand/consents/*.parquet", optional: true}
+  events: {delta: "s3://brand/events"}
+  scores: {iceberg: lake.ml.scores}
+  ready: {database: marts.duckdb, relation: customer_360}
+automation: on_source_update
+"""
+FIRST_LINE = 13
+
+
+def test_every_form_loads(tmp_path: Path) -> None:
+    (t,) = load(tmp_path, document(more=EVERYTHING))
+    assert {s.name for s in t.sources} >= {"customers", "orders", "consents", "events", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "says"),
+    [
+        ("type: postgres", "type: postgress", 1, "Did you mean 'postgres'"),
+        ("uri_env: SHOP_URI", "uri: SHOP_URI", 1, "Unknown key 'uri'"),
+        ("connection: shop, relation: crm", "connection: shopp, relation: crm", 3, "'shop'"),
+        ("relation: crm.customers, ", "", 3, "needs either `relation` or `query`"),
+        ("delta: ", "path: data/, delta: ", 6, "Give one place, not several"),
+        ("relation: customer_360", "optional: true", 8, "needs `relation`"),
+        ("asset_key: [shop, orders]", "asset_key: []", 4, "asset_key"),
+        ("s3://brand", "s3://user:pw@brand", 5, "credentials come from the environment"),
+        ("  scores:", "  my-scores:", 7, "SQL needs no quotes"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    tmp_path: Path, right: str, wrong: str, line: int, says: str
+) -> None:
+    assert right in EVERYTHING
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, document(more=EVERYTHING.replace(right, wrong, 1)))
+    assert f"defs.yaml:{FIRST_LINE + line}:" in raised.value.what
+    assert says in raised.value.what
+    assert "user:pw" not in raised.value.what
