@@ -1,6 +1,7 @@
 -- The rows of a snapshot that a send had accepted: in an acknowledged range, and not refused.
-CREATE OR REPLACE TEMP TABLE {accepted} AS
-SELECT s.* EXCLUDE (__object, __reason, __customer_id), a.ack_no, a.acknowledged_at
+-- A view: each use reads from the snapshot the columns that it needs, and keeps none of them.
+CREATE OR REPLACE TEMP VIEW {accepted} AS
+SELECT s.*, a.ack_no, a.acknowledged_at
 FROM {rows} s
 JOIN {ranges} r
     ON s.__request = r.request_no

@@ -64,6 +64,11 @@ class AttributeColumns:
         return f"newer_{self.no}"
 
     @property
+    def differs(self) -> str:
+        """Diff: the value to send is not the acknowledged one."""
+        return f"differs_{self.no}"
+
+    @property
     def superseded(self) -> str:
         """Diff: it differs, but the ledger is newer."""
         return f"superseded_{self.no}"

@@ -12,7 +12,7 @@ from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from braze_pipeline.ledger.plan_ref import PlanRef, SentAttribute
     from braze_pipeline.storage.journal import Send
@@ -38,17 +38,23 @@ def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> int:
             refused=REFUSED, ack_numbers=_ACK_NUMBERS,
         )
     )  # fmt: skip
-    accepted = count(con, f"SELECT count(*) FROM {ACCEPTED}")
+    accepted, sent = _record_first_sent(ledger, plan)
     if accepted:
-        _merge(ledger, plan, _record_first_sent(ledger, plan), accepted=accepted, done=done)
+        _merge(ledger, plan, sent, accepted=accepted, done=done)
         in_doubt.resolve(ledger, plan, ACCEPTED)
-        con.execute(
-            "DELETE FROM ledger.refused WHERE ledger = ? AND template = ? "
-            f"AND user_id IN (SELECT __user_id FROM {ACCEPTED})",
-            [plan.ledger, plan.template],
-        )
-    con.execute(f"DROP TABLE {ACCEPTED}")
+        _forget_refusals(ledger, plan)
+    con.execute(f"DROP VIEW {ACCEPTED}")
     return accepted
+
+
+def _forget_refusals(ledger: Ledger, plan: PlanRef) -> None:
+    """Objects of users of whom another one was accepted."""
+    key = [plan.ledger, plan.template]
+    of_template = "ledger.refused WHERE ledger = ? AND template = ?"
+    if count(ledger.con, f"SELECT count(*) FROM {of_template}", key):
+        ledger.con.execute(
+            f"DELETE FROM {of_template} AND user_id IN (SELECT __user_id FROM {ACCEPTED})", key
+        )
 
 
 def _number_acks(ledger: Ledger, send: Send, plan: PlanRef) -> None:
@@ -83,7 +89,8 @@ def _merge(
 
     update, insert = values(_in_ledger), values(_nothing)
     if accepted > ledger.count_users() * REBUILD_SHARE:
-        _rebuild(ledger, update)
+        kept = {a.value for a in attributes} | {a.ack for a in attributes}
+        _rebuild(ledger, update, kept=kept)
         return
     ledger.con.execute(
         f"""
@@ -145,15 +152,21 @@ def _values(
     return values
 
 
-def _rebuild(ledger: Ledger, values: dict[str, str]) -> None:
-    """Write the whole table again: rows of ``n`` alone are new users, all of ``l`` is null then."""
-    columns = ", ".join(
-        f"CASE WHEN n.__user_id IS NULL THEN l.{name} ELSE {values[name]} END AS {name}"
-        if name in values
-        else f"l.{name}"
-        for name, _ in warehouse.columns(ledger.con, ledger.users_table)
-        if name != "user_id"
-    )
+def _rebuild(ledger: Ledger, values: dict[str, str], *, kept: Collection[str]) -> None:
+    """Write the whole table again: rows of ``n`` alone are new users, all of ``l`` is null then.
+
+    ``kept``: columns whose expression is the old value where there is no ``n``.
+    """
+
+    def column(name: str) -> str:
+        if name not in values:
+            return f"l.{name}"
+        if name in kept:
+            return f"{values[name]} AS {name}"
+        return f"CASE WHEN n.__user_id IS NULL THEN l.{name} ELSE {values[name]} END AS {name}"
+
+    names = [name for name, _ in warehouse.columns(ledger.con, ledger.users_table)]
+    columns = ", ".join(column(name) for name in names if name != "user_id")
     ledger.con.execute(
         f"""
         CREATE OR REPLACE TABLE {ledger.users_table} AS
@@ -164,11 +177,19 @@ def _rebuild(ledger: Ledger, values: dict[str, str]) -> None:
     )
 
 
-def _record_first_sent(ledger: Ledger, plan: PlanRef) -> list[SentAttribute]:
-    """Record the names that Braze has now; returns the attributes of which anything was sent."""
-    flags = ", ".join(f"bool_or({a.changed})" for a in plan.attributes)
-    row = ledger.con.execute(f"SELECT max(acknowledged_at), {flags} FROM {ACCEPTED}").fetchone()
-    moment, *sent = row or (None,)
+def _record_first_sent(ledger: Ledger, plan: PlanRef) -> tuple[int, list[SentAttribute]]:
+    """Record the names that Braze has now.
+
+    Returns how many users were accepted, and the attributes of which anything was sent.
+    """
+    selected = [
+        "count(*)",
+        "max(acknowledged_at)",
+        *(f"bool_or({a.changed})" for a in plan.attributes),
+    ]
+    accepted, moment, *sent = warehouse.single_row(
+        ledger.con, f"SELECT {', '.join(selected)} FROM {ACCEPTED}"
+    )
     found = [a for a, flag in zip(plan.attributes, sent, strict=True) if flag]
     for a in found:
         ledger.con.execute(
@@ -176,4 +197,4 @@ def _record_first_sent(ledger: Ledger, plan: PlanRef) -> list[SentAttribute]:
             "WHERE ledger = ? AND attribute = ?",
             [moment, a.type, plan.ledger, a.name],
         )
-    return found
+    return accepted, found

@@ -13,13 +13,13 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.braze.existing_attributes import AttributeState
 from braze_pipeline.ledger import endpoint, known_users, watermarks
 from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
+from braze_pipeline.ledger.ledger import CURRENT, Ledger
 from braze_pipeline.ledger.plan_ref import find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
 from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
 from braze_pipeline.plan.preflight import Preflight
-from braze_pipeline.plan.summarise import SUPPRESSED, guard_evidence, summarise
+from braze_pipeline.plan.summarise import guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
@@ -67,10 +67,10 @@ def build_plan(
     ledger = endpoint.claim(con, warehouse, t)
     q = _request(ledger, t, days, now=now, overrides=overrides, preflight=preflight)
     past = diff.ledger_state(q)
-    diff.stage(q, past)
+    query = diff.stage(q, past, usable_bytes=snapshot.usable_bytes(t.destination))
     plan_id = f"{t.name}-{q.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     path = warehouse.snapshot(plan_id)
-    snapshot.write(con, path, t.destination, q.layout.columns, where=_sent(q))
+    snapshot.write(con, path, query, t.destination, q.layout.columns)
     plan = summarise(q, past, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight)
     results = guards.evaluate(t.guards, guard_evidence(q, path, plan))
     results = guards.let_pass(results, overrides.let_through, overrides.reason)
@@ -122,26 +122,10 @@ def _blocked(preflight: Preflight) -> dict[str, BlockedAttribute]:
     }
 
 
-def _sent(q: DiffRequest) -> str:
-    """Which staged rows are sent: not what Braze refused just so before, nor what is too large."""
-    query = read_sql(
-        "plan", "suppressed", suppressed=SUPPRESSED, stage=STAGE,
-        refused=q.ledger.refused(q.t.name),
-        usable_bytes=snapshot.usable_bytes(q.t.destination),
-    )  # fmt: skip
-    q.ledger.con.execute(query)
-    if not count(q.ledger.con, f"SELECT count(*) FROM {SUPPRESSED}"):
-        return "__send"
-    return f"__send AND __user_id NOT IN (SELECT user_id FROM {SUPPRESSED})"
-
-
 def _watermarks(q: DiffRequest, past: LedgerState) -> str:
     """A query for the watermarks that need no acknowledgement."""
     latest = "true" if past.latest(q.newest) else "false"
-    return read_sql(
-        "plan", "pending_watermarks", suppressed=SUPPRESSED, stage=STAGE, latest=latest,
-        current=CURRENT,
-    )  # fmt: skip
+    return read_sql("plan", "pending_watermarks", stage=STAGE, latest=latest, current=CURRENT)
 
 
 def _record_rejections(q: DiffRequest, plan: PlanSummary, *, now: datetime) -> None:
@@ -161,8 +145,7 @@ def _record_rejections(q: DiffRequest, plan: PlanSummary, *, now: datetime) -> N
     con.execute(
         f"{insert} SELECT s.__as_of, ?, ?, 'plan', s.__customer_id, s.__user_id, NULL, "
         "'object_too_large', 'The object is larger than a request to Braze may be.', true, ?, ? "
-        f"FROM {STAGE} s WHERE s.__user_id IN (SELECT user_id FROM {SUPPRESSED} "
-        "WHERE why = 'too_large')",
+        f"FROM {STAGE} s WHERE s.__suppressed = 'too_large'",
         [d, plan.template, plan.run_id, now],
     )
 

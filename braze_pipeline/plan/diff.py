@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 STAGE = "__plan_stage"
+"""The temporary table of all users that need anything, without values: see ``stage``."""
 STILL_IN_AUDIENCE = "__plan_still_in_audience"
 ACK_DAYS = "__plan_ack_days"
 
@@ -113,20 +114,21 @@ def sends_on_leave(q: DiffRequest, past: LedgerState) -> bool:
     return past.latest(q.newest) and any(c.settings.on_leave != "keep" for c in q.layout.columns)
 
 
-def stage(q: DiffRequest, past: LedgerState) -> None:
-    """Fill the temporary table ``STAGE`` with all users that need anything.
+def stage(q: DiffRequest, past: LedgerState, *, usable_bytes: int) -> str:
+    """A query for all users that need anything, to be read once.
 
     Columns: __user_id, __customer_id, __as_of, __present (has a profile), __left, __member,
     __known, __new, __full, __evaluated, __advances, __stale (an attribute is suppressed as older),
-    __send, __reason, __object, then ``changed``, ``new`` and ``old`` of each attribute.
+    __send, __reason, __object, __suppressed (why an object that differs cannot be sent:
+    ``too_large``, above ``usable_bytes``, or ``refused_before``, just so by Braze), and
+    ``changed``, ``new`` and ``old`` of each attribute.
     """
     leaving = sends_on_leave(q, past)
     _still_in_audience(q, leaving=leaving)
     con = q.ledger.con
     if past.newer:
         con.execute(f"CREATE OR REPLACE TEMP TABLE {ACK_DAYS} AS {q.ledger.ack_days()}")
-    query = _stage_sql(q, past, leaving=leaving)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {STAGE} AS {query}")
+    return _stage_sql(q, past, leaving=leaving, usable_bytes=usable_bytes)
 
 
 def profiles(q: DiffRequest) -> str:
@@ -166,12 +168,13 @@ def _still_in_audience(q: DiffRequest, *, leaving: bool) -> None:
     q.ledger.con.execute(f"CREATE OR REPLACE TEMP TABLE {STILL_IN_AUDIENCE} AS {source}")
 
 
-def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
+def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes: int) -> str:
     if not q.layout.columns:
         return read_sql("plan", "nothing_staged")
     layout, columns = q.layout, q.layout.columns
     full, advances = _full(q), _advances(q, past)
-    inner = [name for c in columns for name in (c.profile, c.new, c.old, c.again, c.newer)]
+    inner = [name for c in columns for name in (c.profile, *_marks(past, c))]
+    superseded = [c.superseded for c in columns if past.newer]
     in_doubt = (
         f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
     )
@@ -180,9 +183,8 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
         "staged",
         profiles=profiles(q),
         users=q.ledger.users_table,
-        still_in_audience=STILL_IN_AUDIENCE,
+        still_in_audience=_still_in_audience_join(q) if leaving else "",
         newest=day_sql(q.newest),
-        materialized="" if past.empty else "MATERIALIZED",
         known="true" if q.proof else "l.known IS TRUE",
         full_at=layout.full_at,
         evaluated=layout.evaluated,
@@ -193,15 +195,31 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool) -> str:
         wanted=_any([advances, *_wanted(q, past, full=full, leaving=leaving)]),
         targets=_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in columns)),
         left=_left(q) if leaving else "false",
-        inner=", ".join(inner),
+        differences=", ".join(f"{c.new} IS DISTINCT FROM {c.old} AS {c.differs}" for c in columns),
+        inner=", ".join(["__held", *inner]),
         decisions=_comma(*(_decision(c, past) for c in columns)),
         any_changed=_any(c.changed for c in columns),
-        any_superseded=_any(c.superseded for c in columns) if past.newer else "false",
-        superseded=", ".join(c.superseded for c in columns),
-        any_difference=_any(f"({c.changed} AND {c.new} IS DISTINCT FROM {c.old})" for c in columns),
+        any_superseded=_any(superseded) if past.newer else "false",
+        decided=", ".join([*(c.differs for c in columns), *superseded]),
+        any_difference=_any(f"({c.changed} AND {c.differs})" for c in columns),
         any_value=_any(f"({c.changed} AND {c.new} IS NOT NULL)" for c in columns),
         object=payload.object_sql(q.t.destination, columns),
+        usable_bytes=usable_bytes,
+        refused=q.ledger.refused(q.t.name),
     )
+
+
+def _still_in_audience_join(q: DiffRequest) -> str:
+    return (
+        f"LEFT JOIN {STILL_IN_AUDIENCE} s ON s.user_id = j.__user_id "
+        f"AND (NOT j.__present OR j.__as_of < {day_sql(q.newest)})"
+    )
+
+
+def _marks(past: LedgerState, c: Column) -> list[str]:
+    """The marks beside an attribute's values, without those that are false for every user."""
+    again = [c.again] if past.in_doubt or c.reset_ack is not None else []
+    return [*again, c.newer] if past.newer else again
 
 
 def _full(q: DiffRequest) -> str:
@@ -217,9 +235,13 @@ def _full(q: DiffRequest) -> str:
 
 def _found(q: DiffRequest, past: LedgerState, c: Column) -> str:
     """What profile and ledger have of one attribute."""
-    return (
-        f"{_profile_value(c)} AS {c.profile}, l.{c.value} AS {c.old}, "
-        f"{_again(c, past)} AS {c.again}, {_newer(q, past, c)} AS {c.newer}"
+    sql = {c.again: _again(c, past), c.newer: _newer(q, past, c)}
+    return ", ".join(
+        [
+            f"{_profile_value(c)} AS {c.profile}",
+            f"l.{c.value} AS {c.old}",
+            *(f"{sql[mark]} AS {mark}" for mark in _marks(past, c)),
+        ]
     )
 
 
@@ -323,8 +345,8 @@ def _target(c: Column, *, leaving: bool) -> str:
 
 
 def _decision(c: Column, past: LedgerState) -> str:
-    """The columns ``changed`` and ``superseded`` of an attribute, beside its values."""
-    differs = f"({c.new} IS DISTINCT FROM {c.old} OR {c.again})"
+    """The columns ``changed`` and ``superseded`` of an attribute."""
+    differs = f"({c.differs} OR {c.again})" if c.again in _marks(past, c) else c.differs
     of_profile = differs if c.settings.send_null else f"({c.new} IS NOT NULL AND {differs})"
     wanted = (
         f"(__present AND NOT coalesce(list_contains(__held, {literal(c.name)}), false) "
@@ -332,10 +354,10 @@ def _decision(c: Column, past: LedgerState) -> str:
     )
     if c.settings.on_leave != "keep":
         wanted = f"CASE WHEN __left THEN {differs} ELSE {wanted} END"
-    superseded = f"({wanted}) AND {c.newer}" if past.newer else "false"
+    if not past.newer:
+        return f"{wanted} AS {c.changed}"
     return (
-        f"({wanted}) AND NOT {c.newer} AS {c.changed}, {c.new}, {c.old}, "
-        f"{superseded} AS {c.superseded}"
+        f"({wanted}) AND NOT {c.newer} AS {c.changed}, ({wanted}) AND {c.newer} AS {c.superseded}"
     )
 
 

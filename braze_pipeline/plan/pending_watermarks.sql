@@ -1,7 +1,7 @@
 -- Users whose watermark changes when the plan is carried out, though nothing is sent to them:
 -- those up to date advance to their day. Of the newest day so far, those who are suppressed or have
 -- no profile any more are not up to date, and get no day.
-SELECT __user_id AS user_id, CASE WHEN __present AND NOT suppressed THEN __as_of END AS as_of
-FROM (SELECT *, __user_id IN (SELECT user_id FROM {suppressed}) AS suppressed FROM {stage})
+SELECT __user_id AS user_id, CASE WHEN __present AND __suppressed IS NULL THEN __as_of END AS as_of
+FROM {stage}
 WHERE (__advances AND __present AND NOT __send)
-    OR ({latest} AND __evaluated = {current} AND (suppressed OR (NOT __present AND NOT __send)))
+    OR ({latest} AND __evaluated = {current} AND (__suppressed IS NOT NULL OR (NOT __present AND NOT __send)))

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
-from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.warehouse import arrow_batches, literal
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
 _USER = ("__user_id", "__as_of", "__reason", "__object", "__customer_id", "__member", "__known")
-_ROWS = "__plan_rows"
+_STAGED = (
+    "__user_id", "__customer_id", "__as_of", "__present", "__evaluated", "__advances", "__stale",
+    "__send", "__suppressed",
+)  # fmt: skip
+_ROWS = 20_480
+"""Rows in memory at a time, and in a row group of the file: about 25 MB with 20 attributes."""
 
 
 def usable_bytes(destination: DestinationSettings) -> int:
@@ -37,32 +44,38 @@ def usable_bytes(destination: DestinationSettings) -> int:
 def write(
     con: duckdb.DuckDBPyConnection,
     path: Path,
+    query: str,
     destination: DestinationSettings,
     columns: Sequence[Column],
-    *,
-    where: str,
 ) -> None:
-    """Write the rows of ``STAGE`` for which ``where`` holds."""
+    """Write the rows of ``query`` (see ``diff.stage``) that are sent; all go into ``STAGE``.
+
+    The rows stream through, so that memory does not grow with the plan. ``STAGE`` has no values.
+    """
     private.folder(path.parent)
     values = [name for c in columns for name in (c.changed, c.new, c.old)]
     # Sent in full counts as such only if nothing was suppressed as older.
-    staged = [*_USER, "(__full OR __new) AND NOT __stale AS __full", *values]
-    names = ", ".join([*_USER, "__full", *values])
-    size = destination.objects_per_request
-    draft = path.with_suffix(".draft")
-    source = _numbered_source(con, ", ".join(staged), where)
-    _copy(
-        con,
-        f"SELECT (rowid // {size})::INTEGER AS __request, (rowid % {size})::INTEGER AS __index, "
-        f"{names} FROM {source}",
-        draft,
-    )
-    con.execute(f"DROP TABLE IF EXISTS {_ROWS}")
+    full = "(__full OR __new) AND NOT __stale AS __full"
+    names = [*_USER, "__full", *values]
+    rest = [name for name in _STAGED if name not in _USER]
+    goes = "__send AND __suppressed IS NULL AS __goes"
+    selected = ", ".join([*_USER, full, *values, *rest, goes])
+    draft, staged = path.with_suffix(".draft"), path.with_suffix(".staged")
     limit = usable_bytes(destination)
-    if _oversize(con, draft, limit):
+    try:
+        oversize = _write(
+            con, f"SELECT {selected} FROM ({query})", draft, staged, names,
+            size=destination.objects_per_request, limit=limit,
+        )  # fmt: skip
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {STAGE} AS FROM read_parquet({literal(str(staged))})"
+        )
+    finally:
+        staged.unlink(missing_ok=True)
+    if oversize:
         cut = path.with_suffix(".cut")
         source = f"read_parquet({literal(str(draft))})"
-        _copy(con, read_sql("plan", "cut", source=source, limit=limit, names=names), cut)
+        _copy(con, read_sql("plan", "cut", source=source, limit=limit, names=", ".join(names)), cut)
         draft.unlink()
         cut.replace(draft)
     _sync(draft)
@@ -70,30 +83,89 @@ def write(
     _sync(path.parent)
 
 
-def _numbered_source(con: duckdb.DuckDBPyConnection, selected: str, where: str) -> str:
-    """What to number the rows of: row ids of a table just made are dense.
+def _write(
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    draft: Path,
+    staged: Path,
+    names: Sequence[str],
+    *,
+    size: int,
+    limit: int,
+) -> bool:
+    """Number the rows that go, as they come; whether a request is larger than ``limit`` bytes.
 
-    A window function would number them too, but on one core. Where every staged row goes out, as
-    on a first run, the stage itself will do.
+    Here, where all rows pass one place: DuckDB could number them in a table of its own, which needs
+    memory for the whole plan, or on one core. The order of the join is not the order of a table,
+    and need not be.
     """
-    if not count(con, f"SELECT count(*) FROM {STAGE} WHERE NOT ({where})"):
-        return f"(SELECT rowid, {selected} FROM {STAGE})"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_ROWS} AS SELECT {selected} FROM {STAGE} WHERE {where}"
+    import pyarrow as pa
+
+    with ExitStack() as files, arrow_batches(con, query, rows=_ROWS) as rows:
+        sent = _Requests(size)
+        schema = pa.schema(
+            [
+                pa.field("__request", pa.int32()),
+                pa.field("__index", pa.int32()),
+                *map(rows.schema.field, names),
+            ]
+        )
+        to_draft = files.enter_context(_writer(draft, schema))
+        to_staged = files.enter_context(_writer(staged, pa.schema(map(rows.schema.field, _STAGED))))
+        for batch in rows:
+            to_staged.write_batch(batch.select(_STAGED))
+            goes = batch["__goes"]
+            if goes.true_count:
+                # Filtering copies the rows: on a first night there is nothing to leave out.
+                all_go = goes.true_count == len(batch)
+                going = (batch if all_go else batch.filter(goes)).select(names)
+                place = sent.number(going["__object"])
+                to_draft.write_batch(pa.record_batch([*place, *going.columns], schema=schema))
+    return sent.largest > limit
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Without dictionaries, and statistics of the numbers alone: half the time, and 2 % more bytes.
+
+    Nearly all of the file is objects, no two of which are equal.
+    """
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(
+        private.file(path), schema, use_dictionary=False, write_statistics=["__request"]
     )
-    return _ROWS
+
+
+class _Requests:
+    """Numbers objects into requests of ``size``; ``largest`` is the most bytes any of them has.
+
+    Each object counts with its comma.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rows = 0
+        self._last = 0
+        self.largest = 0
+
+    def number(self, objects: pa.StringArray) -> tuple[pa.Array, pa.Array]:
+        """Request and index of the next objects."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        request, index = np.divmod(np.arange(self._rows, self._rows + len(objects)), self._size)
+        sizes = np.bincount(request - request[0], weights=pc.binary_length(objects).to_numpy() + 1)
+        if index[0]:  # the request began in the objects before
+            sizes[0] += self._last
+        self._rows += len(objects)
+        self._last = int(sizes[-1])
+        self.largest = max(self.largest, int(sizes.max()))
+        return pa.array(request, pa.int32()), pa.array(index, pa.int32())
 
 
 def _copy(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     con.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
-
-
-def _oversize(con: duckdb.DuckDBPyConnection, path: Path, limit: int) -> int:
-    return count(
-        con,
-        f"SELECT count(*) FROM (SELECT __request FROM read_parquet({literal(str(path))}) "
-        f"GROUP BY __request HAVING sum(strlen(__object) + 1) > {limit})",
-    )
 
 
 def _sync(path: Path) -> None:

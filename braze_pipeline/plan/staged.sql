@@ -1,9 +1,7 @@
 -- All users for whom anything has to be done: the one join of profiles and ledger, then what to do.
+-- Nothing is sorted, grouped or kept on the way: the rows stream from the join into the snapshot.
 WITH p AS ({profiles}),
--- Of all users, the few that may need anything. These rows are packed before the many decisions
--- (MATERIALIZED): otherwise the decisions run over batches that are nearly empty. On a first run
--- all rows come out, and packing them would only cost.
-joined AS {materialized} (
+joined AS (
     SELECT
         coalesce(p.__user_id, l.user_id) AS __user_id,
         p.__customer_id,
@@ -32,29 +30,47 @@ targeted AS (
     FROM (
         SELECT j.*, {left} AS __left
         FROM joined j
-        LEFT JOIN {still_in_audience} s
-            ON s.user_id = j.__user_id AND (NOT j.__present OR j.__as_of < {newest})
+        {still_in_audience}
     )
+),
+compared AS (
+    SELECT *, {differences}
+    FROM targeted
 ),
 -- Per attribute: whether it is sent, or would be but for a newer day.
 decided AS (
-    SELECT * EXCLUDE (__held, {inner}),
+    SELECT * EXCLUDE ({inner}),
         {decisions}
         {any_changed} AS __send,
         {any_superseded} AS __stale
-    FROM targeted
-)
+    FROM compared
+),
 -- Per user: why, and the object. Users for whom nothing is sent stay if their watermark advances,
 -- or to be counted as superseded.
-SELECT * EXCLUDE ({superseded}),
+objects AS (
+    SELECT * EXCLUDE ({decided}),
+        CASE
+            WHEN NOT __send THEN NULL
+            WHEN __left THEN 'left audience'
+            WHEN __new THEN 'new user'
+            WHEN __full OR NOT {any_difference} THEN 'resend'
+            WHEN {any_value} THEN 'changed'
+            ELSE 'cleared'
+        END AS __reason,
+        CASE WHEN __send THEN {object} END AS __object
+    FROM decided
+    WHERE __send OR __stale OR __advances
+)
+-- Objects that differ and cannot be sent: too large, or refused by Braze just so before. Few users
+-- were refused, so few objects are digested; an object has its user's identifier, so its digest is
+-- that user's alone.
+SELECT * EXCLUDE (__digest),
     CASE
-        WHEN NOT __send THEN NULL
-        WHEN __left THEN 'left audience'
-        WHEN __new THEN 'new user'
-        WHEN __full OR NOT {any_difference} THEN 'resend'
-        WHEN {any_value} THEN 'changed'
-        ELSE 'cleared'
-    END AS __reason,
-    CASE WHEN __send THEN {object} END AS __object
-FROM decided
-WHERE __send OR __stale OR __advances
+        WHEN strlen(__object) + 1 > {usable_bytes} THEN 'too_large'
+        WHEN __digest IN (SELECT object_md5 FROM ({refused})) THEN 'refused_before'
+    END AS __suppressed
+FROM (
+    SELECT *,
+        CASE WHEN __user_id IN (SELECT user_id FROM ({refused})) THEN md5(__object) END AS __digest
+    FROM objects
+)

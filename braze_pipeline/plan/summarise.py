@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from braze_pipeline.plan.forecast import AttributeCost
     from braze_pipeline.plan.preflight import Preflight
 
-SUPPRESSED = "__plan_suppressed"
-"""Users whose object differs and cannot be sent, and ``why``: a temporary table."""
-
 
 def summarise(
     q: DiffRequest,
@@ -142,7 +139,7 @@ def _check_users(q: DiffRequest, path: Path, *, planned: int, plan_id: str) -> N
 
 def _count_staged(q: DiffRequest) -> tuple[int, int, int]:
     """Users superseded, suppressed with a profile, and leaving."""
-    query = read_sql("plan", "staged_counts", suppressed=SUPPRESSED, stage=STAGE)
+    query = read_sql("plan", "staged_counts", stage=STAGE)
     superseded, suppressed, leaving = q.ledger.con.execute(query).fetchone() or (0, 0, 0)
     return superseded, suppressed, leaving
 

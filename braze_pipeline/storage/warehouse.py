@@ -288,6 +288,23 @@ def arrow(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     return con.sql(query).to_arrow_table()
 
 
+@contextmanager
+def arrow_batches(
+    con: duckdb.DuckDBPyConnection, query: str, *, rows: int
+) -> Iterator[pa.RecordBatchReader]:
+    """The rows of a query in Arrow batches of ``rows``, in order, while the query runs.
+
+    The connection can do nothing else until the last batch is read.
+    """
+    _finish(con)
+    # How far DuckDB computes ahead while a batch is used. With its default, 1 MB, threads wait.
+    con.execute("SET streaming_buffer_size = '32MB'")
+    try:
+        yield con.execute(query).to_arrow_reader(rows)
+    finally:
+        con.execute("RESET streaming_buffer_size")
+
+
 def _finish(con: duckdb.DuckDBPyConnection) -> None:
     """Discard the unread rest of the last result: in DuckDB 2 it blocks all but ``execute``."""
     con.execute("SELECT 1").fetchall()

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from braze_pipeline.plan.snapshot import _Requests
 from braze_pipeline.settings import replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
@@ -52,6 +54,25 @@ def test_no_request_is_over_its_limits_and_every_user_is_in_one_or_rejected(
         assert (plan.planned_users, plan.held_back_users) == (len(sent), len(too_large))
         assert plan.requests == len(requests)
         w.close()
+
+
+@given(
+    sizes=st.lists(st.integers(0, 50), min_size=1, max_size=40),
+    cuts=st.sets(st.integers(1, 39)),
+    objects=st.integers(1, 7),
+)
+def test_requests_are_numbered_and_measured_the_same_however_the_rows_arrive(
+    sizes: list[int], cuts: set[int], objects: int
+) -> None:
+    numbers = _Requests(objects)
+    ends = [*sorted(cut for cut in cuts if cut < len(sizes)), len(sizes)]
+    places: list[tuple[int, int]] = []
+    for begin, end in zip([0, *ends], ends, strict=False):
+        texts = pa.array(["x" * size for size in sizes[begin:end]], pa.string())
+        places += zip(*(part.to_pylist() for part in numbers.number(texts)), strict=True)
+    assert places == [divmod(n, objects) for n in range(len(sizes))]
+    requests = [sizes[n : n + objects] for n in range(0, len(sizes), objects)]
+    assert numbers.largest == max(sum(found) + len(found) for found in requests)
 
 
 def test_the_file_is_in_order_and_appears_whole(world: Make) -> None:
@@ -100,6 +121,9 @@ def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:
     w.con.execute("SET memory_limit = '200MB'")
     plan = w.plan(day(1))
     assert plan.planned_users == 200_000
+    file = pq.read_table(w.warehouse.snapshot(plan.plan_id), columns=["__request", "__index"])
+    places = zip(file["__request"].to_pylist(), file["__index"].to_pylist(), strict=True)
+    assert list(places) == [divmod(n, 75) for n in range(200_000)]
     w.acknowledge(plan)
     assert w.apply_acknowledgements().accepted == 200_000
     assert w.plan(day(1)).planned_users == 0
