@@ -7,15 +7,24 @@ recipient group. Changes of the audience from day to day are found by the plan.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from types import MappingProxyType
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from braze_pipeline.audience.rules import (
+    CHANNELS,
+    EXCLUDED_BY,
+    PREDICTED,
+    RECENCY,
+    VALUE,
+    group_column,
+    judged,
+    rule_names,
+)
 from braze_pipeline.errors import AccountingError, AudienceEmpty, ConfigurationError, NotBuilt
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.sources.dialects import DUCKDB
 from braze_pipeline.sources.reach import condition
 from braze_pipeline.sources.user_sql import reason, require_columns
 from braze_pipeline.storage.partitions import columns_of, replace_partition
@@ -35,15 +44,6 @@ if TYPE_CHECKING:
 
 TABLE = "audience"
 ATTRIBUTES = "customer_attributes"
-VALUE: Final = "lifetime_value"
-PREDICTED: Final = "predicted_clv"
-RECENCY: Final = "l12m_recency"
-CHANNELS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {"email": ("email_opted_in", "email"), "sms": ("sms_opted_in", "phone")}
-)
-"""The columns with opt-in and address for each channel, in the customer attributes table."""
-RECIPIENTS: Final = "recipient_group"
-"""The last rule of a campaign."""
 EMPTY_AUDIENCE_FIX: Final = (
     "Look at the funnel of braze_audience: the first rule that excludes everybody shows which "
     "threshold or source table is wrong; fix it and run the day again in full."
@@ -163,19 +163,19 @@ def build_audience(
             fix="Materialize customer_attributes for this day first; if you did, its SQL gave no "
             "rows.",
         )
-    groups = _groups(con, t, source)
     check_columns(con, t, source)
-    rules = _rules(con, t, source)
-    excluded = " ".join(
-        f"WHEN NOT coalesce({condition}, false) THEN {literal(rule)}"
-        for rule, condition in rules.items()
-    )
+    everyone = judged(t, f"({source})", DUCKDB, partial(_tried, con, source))
+    groups = [
+        f"CASE WHEN {group_column(k)} THEN {literal(group.name)} END"
+        for k, group in enumerate(t.groups)
+    ]
     query = (
-        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, CASE {excluded or 'WHEN false THEN NULL'} END "
-        f"AS left_out_by, __groups AS groups FROM (SELECT *, {groups} AS __groups FROM ({source}))"
+        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, {EXCLUDED_BY} AS left_out_by, "
+        f"list_filter([{', '.join(groups)}]::VARCHAR[], lambda name: name IS NOT NULL) AS groups "
+        f"FROM ({everyone})"
     )
     replace_partition(con, t, TABLE, as_of, query, now=now)
-    return _funnel(con, t, as_of, customers, tuple(rules))
+    return _funnel(con, t, as_of, customers)
 
 
 def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:
@@ -207,59 +207,7 @@ def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: 
         )
 
 
-def _rules(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> dict[str, str]:
-    """Each rule as a condition; NULL does not pass."""
-    rules = {}
-    for rule in t.audience.names:
-        if rule == "high_value":
-            rules[rule] = _high_value(con, t, source)
-        elif rule == "active":
-            # Negative would be an order after the day, which the SQL must not use.
-            rules[rule] = f"({RECENCY} BETWEEN 0 AND {t.audience.active.within_days})"
-        elif rule == "contactable":
-            channels = (CHANNELS[channel] for channel in t.audience.contactable.by)
-            rules[rule] = " OR ".join(
-                f"coalesce({quote(opted_in)} AND trim({quote(address)}::VARCHAR) <> '', false)"
-                for opted_in, address in channels
-            )
-        else:
-            where = t.audience.where or ""
-            rules[rule] = _tried(con, where, source, "audience")
-    if t.kind == "campaign":
-        rules[RECIPIENTS] = "len(__groups) > 0"
-    return rules
-
-
-def _high_value(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
-    """At least one of the thresholds that are set; everyone where none is set."""
-    rules = t.audience.high_value
-    conditions = []
-    if rules.lifetime_value is not None:
-        conditions.append(f"{VALUE} >= {rules.lifetime_value!r}")
-    if rules.top_percent is not None:
-        # Only of those with a positive value: a customer who never bought is not among the best.
-        values = f"SELECT {VALUE} FROM ({source}) WHERE {VALUE} > 0"
-        (buyers,) = single_row(con, f"SELECT count(*) FROM ({values})")
-        best = math.ceil(round(buyers * rules.top_percent / 100, 6))
-        # A customer with the same value as the last of the best is one of them.
-        last = f"({values} ORDER BY 1 DESC LIMIT 1 OFFSET {best - 1})"
-        conditions.append(f"{VALUE} >= {last}" if best else "false")
-    if rules.predicted_value is not None:
-        conditions.append(f"{PREDICTED} >= {rules.predicted_value!r}")
-    return f"({' OR '.join(f'coalesce({one}, false)' for one in conditions) or 'true'})"
-
-
-def _groups(con: duckdb.DuckDBPyConnection, t: TemplateSettings, source: str) -> str:
-    """The recipient groups that a customer belongs to, as a list; NULL counts as false."""
-    listed = [
-        f"CASE WHEN {_tried(con, group.where, source, f'recipient group {group.name!r}')} "
-        f"THEN {literal(group.name)} END"
-        for group in t.groups
-    ]
-    return f"list_filter([{', '.join(listed)}]::VARCHAR[], lambda name: name IS NOT NULL)"
-
-
-def _tried(con: duckdb.DuckDBPyConnection, where: str, source: str, of: str) -> str:
+def _tried(con: duckdb.DuckDBPyConnection, source: str, where: str, of: str) -> str:
     """A condition of the configuration, after it was run once over all rows.
 
     Raises:
@@ -267,9 +215,9 @@ def _tried(con: duckdb.DuckDBPyConnection, where: str, source: str, of: str) -> 
     """
     import duckdb
 
-    holds = f"{condition(where)}::BOOLEAN"
+    holds = condition(where)
     try:
-        single_row(con, f"SELECT count_if({holds}) FROM ({source})")
+        single_row(con, f"SELECT count_if({holds}::BOOLEAN) FROM ({source})")
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         raise ConfigurationError(
             f"The condition of the {of} cannot be run: {reason(error)}",
@@ -284,7 +232,6 @@ def _funnel(
     t: TemplateSettings,
     as_of: date,
     customers: int,
-    rules: tuple[str, ...],
 ) -> Funnel:
     of_day = f"FROM {t.table(TABLE)} WHERE __as_of = DATE '{as_of.isoformat()}'"
     counts: dict[str | None, int] = dict(
@@ -305,7 +252,7 @@ def _funnel(
     return Funnel(
         day=as_of,
         customers=customers,
-        excluded={rule: counts.get(rule, 0) for rule in rules},
+        excluded={rule: counts.get(rule, 0) for rule in rule_names(t)},
         audience=counts.get(None, 0),
         groups={group.name: members.get(group.name, 0) for group in t.groups},
     )

@@ -1,0 +1,198 @@
+"""What differs between the SQL dialects that the brand's SQL may be written in.
+
+What belongs here: facts about dialects, and reading SQL by them: what is one query, where its
+``$as_of`` is, what is one condition. What does not: any query of the pipeline's own.
+
+Sources: the documentation of each database, "Data types", "TRIM", "TRANSLATE" and its setting of
+the session's time zone; DuckDB's ``trim`` removes the characters of Unicode's category Zs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.storage.warehouse import literal
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+    from braze_pipeline.settings.places import Connection
+
+_SPACES: Final = "".join(
+    map(chr, (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000))
+)
+"""Unicode's category Zs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """A dialect of SQL.
+
+    Attributes:
+        name: What sqlglot calls it.
+        text: Its type for text of any length.
+        filled: Whether a text has more than spaces, as SQL around ``{}``.
+        zone: The statement that sets the session's time zone, around ``{}``, a literal; None where
+            there is none.
+    """
+
+    name: str
+    text: str = "VARCHAR"
+    filled: str = f"translate({{}}, '{_SPACES}', '') <> ''"
+    zone: str | None = "SET TIME ZONE {}"
+
+
+DUCKDB: Final = Dialect(name="duckdb", filled="trim({}) <> ''", zone=None)
+_DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
+    {
+        "postgres": Dialect(name="postgres", text="TEXT"),
+        "redshift": Dialect(name="redshift", text="VARCHAR(65535)", zone="SET timezone TO {}"),
+        "snowflake": Dialect(name="snowflake", zone="ALTER SESSION SET TIMEZONE = {}"),
+        "bigquery": Dialect(name="bigquery", text="STRING", zone=None),
+        "databricks": Dialect(name="databricks", text="STRING"),
+    }
+)
+
+
+def dialect_of(connection: Connection | None) -> Dialect:
+    """The dialect of a connection's SQL; DuckDB's without one."""
+    return _DIALECTS[connection.type] if connection else DUCKDB
+
+
+def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> str:
+    """The brand's query with the day in place of ``$as_of``, on the lines that it has in the file.
+
+    It can be put into parentheses, before a line break.
+
+    Args:
+        file: Where it was read, for messages.
+        sql: The text of the file.
+        dialect: How to read it.
+        day: The as-of date.
+
+    Raises:
+        ConfigurationError: it is not one SELECT, or does not use ``$as_of``.
+    """
+    tokens = _tokens(file, sql, dialect)
+    _check_one_query(file, tokens)
+    places = list(_as_of(tokens))
+    if not places:
+        raise ConfigurationError(
+            f"{file} does not use $as_of: every day would give the same rows, later data included.",
+            fix="Use only rows dated up to `$as_of`, which is a DATE.",
+        )
+    end = next((t.start for t in tokens if t.text == ";" and _is(t, "SEMICOLON")), len(sql))
+    parts, at = [], 0
+    for start, stop in places:
+        parts += [sql[at:start], f"DATE '{day.isoformat()}'"]
+        at = stop
+    return "".join([*parts, sql[at:end]])
+
+
+def _is(token: Token, *names: str) -> bool:
+    return token.token_type.name in names
+
+
+def _tokens(file: Path, sql: str, dialect: Dialect) -> list[Token]:
+    from sqlglot.dialects.dialect import Dialect as Sqlglot
+    from sqlglot.errors import TokenError
+
+    try:
+        return list(Sqlglot.get_or_raise(dialect.name).tokenize(sql))
+    except TokenError as error:
+        raise ConfigurationError(
+            f"{file} is not SQL in the dialect of {dialect.name}: a text, a quoted name or a "
+            "comment has no end.",
+            fix="Close it.",
+        ) from error
+
+
+def _check_one_query(file: Path, tokens: list[Token]) -> None:
+    if not tokens or not _is(tokens[0], "SELECT", "WITH"):
+        at = f":{tokens[0].line}" if tokens else ""
+        raise ConfigurationError(
+            f"{file}{at}: not one SELECT statement.",
+            fix="Begin with SELECT or WITH; the pipeline creates the table itself.",
+        )
+    depth = 0
+    ended: Token | None = None
+    for token in tokens:
+        if ended is not None and not _is(token, "SEMICOLON"):
+            raise ConfigurationError(
+                f"{file}:{token.line}: a second statement.",
+                fix="Put preparing steps into WITH: the file is one SELECT.",
+            )
+        if _is(token, "SEMICOLON"):
+            ended = token
+        depth += _is(token, "L_PAREN") - _is(token, "R_PAREN")
+        if depth < 0:
+            raise ConfigurationError(
+                f"{file}:{token.line}: a parenthesis is closed that was never opened.",
+                fix="Remove it, or open it.",
+            )
+    if depth:
+        raise ConfigurationError(
+            f"{file}: a parenthesis is never closed.", fix="Close it, or remove it."
+        )
+
+
+def _as_of(tokens: list[Token]) -> Iterator[tuple[int, int]]:
+    """Where ``$as_of`` begins and ends: one token in some dialects, two in others."""
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+        if _is(token, "VAR") and token.text.lower() == "$as_of":
+            yield token.start, token.end + 1
+        elif (
+            _is(token, "PARAMETER")
+            and token.text == "$"
+            and after is not None
+            and after.text.lower() == "as_of"
+            and after.start == token.end + 1
+        ):
+            yield token.start, after.end + 1
+
+
+def condition_in(dialect: Dialect, where: str) -> str:
+    """A condition of the configuration in a dialect, in parentheses, safe to use in a query.
+
+    Raises:
+        ConfigurationError: it is anything but one expression over the columns of a row.
+    """
+    # With and without parentheses: `a) OR (b` is an expression only in the former.
+    if not all(_one_expression(dialect, text) for text in (where, f"({where}\n)")):
+        raise ConfigurationError(
+            f"`{where.strip()}` is not one SQL condition in the dialect of {dialect.name}.",
+            fix="Write one condition over the columns of the customer attributes table, such as "
+            "`lifetime_value >= 100 AND country = 'GB'`: no second statement and no subquery.",
+        )
+    return f"({where}\n)"
+
+
+def _one_expression(dialect: Dialect, text: str) -> bool:
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        statements = sqlglot.parse(f"SELECT {text}\n", dialect=dialect.name)
+    except sqlglot.errors.SqlglotError:
+        return False
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        return False
+    query = statements[0]
+    others = {name for name, value in query.args.items() if value and name != "expressions"}
+    refused = (exp.Query, exp.Placeholder, exp.Parameter, exp.Star, exp.Alias, exp.Command)
+    return (
+        not others
+        and len(query.expressions) == 1
+        and not any(part is not query and isinstance(part, refused) for part in query.walk())
+    )
+
+
+def zone_statement(dialect: Dialect, zone: str) -> str | None:
+    """What makes midnight in the warehouse midnight in the template's time zone."""
+    return dialect.zone.format(literal(zone)) if dialect.zone else None
