@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from braze_pipeline.attributes.build import AttributesSummary, compute, store
+from braze_pipeline.attributes.build import compute, store
+from braze_pipeline.attributes.result import AttributesSummary
 from braze_pipeline.settings import (
     AudienceRules,
     DestinationSettings,

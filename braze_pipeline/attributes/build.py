@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.attributes import current_state
+from braze_pipeline.attributes.result import (
+    AttributesBuild,
+    AttributesSummary,
+    require_ids,
+    require_names,
+)
+from braze_pipeline.attributes.run_in import build_in_warehouse
 from braze_pipeline.audience.build import check_columns
-from braze_pipeline.errors import ConfigurationError, ContractBroken, SourceChanged
+from braze_pipeline.audience.elsewhere import replace_counts
+from braze_pipeline.errors import SourceChanged
 from braze_pipeline.profiles import identifier
-from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
-from braze_pipeline.sources import BUILT, SourceInfo, result_file, sealed, user_sql
-from braze_pipeline.sources.remote.extract import Extract, extracted
+from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
+from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.storage import machine
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
-    OURS,
     Warehouse,
     columns,
     literal,
@@ -41,37 +46,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import SourceSettings, TemplateSettings
 
 TABLE = "customer_attributes"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttributesSummary:
-    """One day of the customer attributes table.
-
-    Attributes:
-        columns: Name and DuckDB type of each column of the brand's SQL.
-        nulls: Rows without a value, by column.
-        lines: Order lines up to the end of the day; this and the next are None where the SQL does
-            not read ``orders`` together with ``customers``.
-        lines_without_customer: Of these, those without a customer id.
-        lines_of_unknown_customers: Of these, those whose customer is not in ``customers``.
-        lines_incomplete: Order lines without an order, date, quantity or price.
-        lines_after: Order lines after the day, which were not used.
-        newest_order: The day of the newest order in the table, before or after the as-of date;
-            None where there is no order.
-        newest_consent: The day of the newest change of consent, likewise.
-    """
-
-    day: date
-    rows: int
-    columns: tuple[tuple[str, str], ...]
-    nulls: Mapping[str, int]
-    lines: int | None = None
-    lines_without_customer: int | None = None
-    lines_of_unknown_customers: int | None = None
-    lines_incomplete: int | None = None
-    lines_after: int | None = None
-    newest_order: date | None = None
-    newest_consent: date | None = None
 
 
 def build_attributes(
@@ -109,6 +83,10 @@ def build_attributes(
     """
     identifier.require_configured(t)
     log(machine.limits(environ).sentence())
+    if t.run_in is not None:
+        return build_in_warehouse(
+            warehouse, t, days, now=now, run_id=run_id, environ=environ, log=log
+        )
     extract = warehouse.extracts / t.db_schema / run_id
     with warehouse.scratch() as scratch:
         with (
@@ -121,20 +99,6 @@ def build_attributes(
             for day in days:
                 store(con, t, day, result_of(day), now=now)
     return AttributesBuild(sources, summaries, extracts)
-
-
-class AttributesBuild(NamedTuple):
-    """What a build read and made.
-
-    Attributes:
-        sources: The source tables that the SQL reads.
-        summaries: Each day, in order.
-        extracts: What was read from places that DuckDB does not read by itself, by source table.
-    """
-
-    sources: tuple[SourceInfo, ...]
-    summaries: list[AttributesSummary]
-    extracts: Mapping[str, Extract]
 
 
 def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
@@ -167,7 +131,7 @@ def compute(
         current_state.require_newest(t, day, now)
     described = columns(con, relation)
     names = [name for name, _ in described]
-    _check_columns(t, names)
+    require_names(t, names)
     check_columns(con, t, f"FROM {relation}")
     rows, nulls = _check_rows(con, t, names, relation)
     return AttributesSummary(day=day, rows=rows, columns=described, nulls=nulls, **counts)
@@ -183,19 +147,9 @@ def store(
 ) -> None:
     """Replace a day of the customer attributes table with the rows of ``relation``."""
     query = f"SELECT * REPLACE ({CUSTOMER}::VARCHAR AS {CUSTOMER}) FROM {relation}"
-    replace_partition(con, t, TABLE, day, query, now=now)
-
-
-def _check_columns(t: TemplateSettings, names: Sequence[str]) -> None:
-    reserved = sorted(name for name in names if name.startswith(OURS))
-    if reserved:
-        raise ConfigurationError(
-            f"{t.attributes_sql} has columns that begin with two underscores: "
-            f"{', '.join(reserved)}. Such names are reserved for the pipeline.",
-            fix="Rename them (`AS`), or exclude them (`SELECT * EXCLUDE (name)`).",
-        )
-    identifier.require_column(t, names)
-    user_sql.require_columns(t, names, columns_read(t))
+    replace_partition(
+        con, t, TABLE, day, query, now=now, then=lambda _: replace_counts(con, t, day, None)
+    )
 
 
 def _check_rows(
@@ -207,19 +161,7 @@ def _check_rows(
         f"SELECT count(*), count({CUSTOMER}), count(DISTINCT {CUSTOMER}::VARCHAR), {counts} "
         f"FROM {relation}",
     )
-    if rows and not with_id and name_key(t.identifier_column) == name_key(CUSTOMER):
-        raise identifier.no_identifiers(t, rows)
-    if with_id < rows:
-        raise ContractBroken(
-            f"{t.attributes_sql} gives {rows - with_id:,} rows without {CUSTOMER}.",
-            fix="Exclude them with WHERE, or find the join that creates them.",
-        )
-    if distinct < rows:
-        raise ContractBroken(
-            f"{t.attributes_sql} gives {rows - distinct:,} rows too many: some customers have more "
-            "than one.",
-            fix="A join multiplies rows: group the joined table by customer_id first.",
-        )
+    require_ids(t, rows=rows, with_id=with_id, distinct=distinct)
     return rows, {name: rows - count for name, count in zip(names, filled, strict=True)}
 
 

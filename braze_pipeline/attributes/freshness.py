@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.sources.typed_tables import TABLES
 
 if TYPE_CHECKING:
-    from braze_pipeline.attributes.build import AttributesSummary
+    from braze_pipeline.attributes.result import AttributesSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.sources import SourceInfo
 
@@ -75,6 +75,29 @@ def evaluate_sources(
     if checks.max_lost_lines_share is not None and day.lines:
         findings.append(_lost_lines(day, day.lines, checks.max_lost_lines_share))
     return findings
+
+
+def not_known(t: TemplateSettings, sources: Sequence[SourceInfo]) -> str:
+    """What no check looks at where a warehouse runs the SQL: empty where there is nothing."""
+    if t.run_in is None:
+        return ""
+    checks, declared = t.source_checks, {source.name for source in sources}
+    unknown = [
+        f"how new {name} is"
+        for name, days in (
+            ("orders", checks.orders_within_days),
+            ("consents", checks.consents_within_days),
+        )
+        if days is not None and name not in declared
+    ]
+    if checks.max_lost_lines_share is not None:
+        unknown.append("whether order lines are complete")
+    return (
+        f"Not known, as the SQL runs in {t.run_in.name}: {', '.join(unknown)}. Tables that "
+        "`sources:` declares in this connection are counted."
+        if unknown
+        else ""
+    )
 
 
 def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFinding:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.sources.dialects import DUCKDB, dialect_of
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.warehouse import name_key
 from braze_pipeline.user_input import read_text
@@ -69,17 +70,24 @@ def cached_lineage(
     """The lineage of a template's SQL, traced only when something changed since it was stored."""
     sql = read_text(t.attributes_sql)
     columns = {source.name: source.columns for source in sources}
-    inputs = json.dumps([VERSION, version("sqlglot"), sql, columns])
+    dialect = dialect_of(t.run_in).name
+    inputs = json.dumps([VERSION, version("sqlglot"), sql, columns, dialect])
     made_from = hashlib.sha256(inputs.encode()).hexdigest()
     found = _stored(con, t, "AND made_from = ?", made_from)
     if found is None:
-        found = follow(sql, columns)
+        found = follow(sql, columns, dialect=dialect)
         con.execute(
             f"INSERT OR REPLACE INTO {TABLE} (destination, template, made_from, origins) "
             "VALUES (?, ?, ?, ?)",
             [t.destination.name, t.name, made_from, json.dumps({"way": VERSION, **asdict(found)})],
         )
     return found
+
+
+def lineage_of(t: TemplateSettings) -> Lineage:
+    """The lineage of a template's SQL before its sources are read."""
+    columns = DECLARED if t.run_in is None else {}
+    return follow(read_text(t.attributes_sql), columns, dialect=dialect_of(t.run_in).name)
 
 
 def last_lineage(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> Lineage:
@@ -105,35 +113,36 @@ def _stored(
     return Lineage(**pairs, complete=complete)
 
 
-def follow(sql: str, columns: Columns = DECLARED) -> Lineage:
-    """The lineage of SQL; an empty one where the parser cannot read what DuckDB can.
+def follow(sql: str, columns: Columns = DECLARED, *, dialect: str = DUCKDB.name) -> Lineage:
+    """The lineage of SQL; an empty one where the parser cannot read what the database can.
 
     Args:
         sql: The SQL that defines the customer attributes table.
         columns: The columns of the source tables; other columns pass through under their own names.
+        dialect: What the SQL is written in, as sqlglot calls it.
     """
     try:
-        return _follow(sql, columns)
+        return _follow(sql, columns, dialect)
     except Exception:  # noqa: BLE001 - whatever the parser fails on, the run goes on
         return Lineage()
 
 
-def _follow(sql: str, columns: Columns) -> Lineage:
+def _follow(sql: str, columns: Columns, dialect: str) -> Lineage:
     from sqlglot import exp, parse_one
 
     # The parser logs what it cannot resolve, with the SQL; here that is part of the result.
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
-    tree = parse_one(sql, dialect="duckdb")
+    tree = parse_one(sql, dialect=dialect)
     known = {table: {name_key(name) for name, _ in named} for table, named in columns.items()}
-    everything = _leaves_by_column(tree, columns)
+    everything = _leaves_by_column(tree, columns, dialect)
     content = _only_content(tree)
     return Lineage(
         origins={
             name: [(table, column) for table, column in leaves if column in known.get(table, ())]
             for name, leaves in everything.items()
         },
-        content=_leaves_by_column(content, columns),
-        values=_leaves_by_column(_without_conditions(content), columns),
+        content=_leaves_by_column(content, columns, dialect),
+        values=_leaves_by_column(_without_conditions(content), columns, dialect),
         complete="*" not in everything and tree.find(exp.Columns) is None,
     )
 
@@ -181,13 +190,15 @@ def _without_conditions(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-def _leaves_by_column(tree: exp.Expr, columns: Columns) -> dict[str, list[tuple[str, str]]]:
+def _leaves_by_column(
+    tree: exp.Expr, columns: Columns, dialect: str
+) -> dict[str, list[tuple[str, str]]]:
     from sqlglot.lineage import lineage
 
     schema: dict[str, object] = {table: dict(named) for table, named in columns.items()}
     # Unused columns stay in the subqueries: removing them would cost more than all the rest.
     nodes = lineage(
-        None, tree, schema, dialect="duckdb", trim_selects=False, allow_partial_qualification=True
+        None, tree, schema, dialect=dialect, trim_selects=False, allow_partial_qualification=True
     )
     return {name_key(name): sorted(_leaves(node)) for name, node in nodes.items()}
 

@@ -7,11 +7,20 @@ recipient group. Changes of the audience from day to day are found by the plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from braze_pipeline.audience.elsewhere import (
+    GROUPS,
+    CountedElsewhere,
+    counted_elsewhere,
+    excluded_elsewhere,
+    rules_of,
+)
 from braze_pipeline.audience.rules import (
     CHANNELS,
     EXCLUDED_BY,
@@ -108,8 +117,16 @@ def columns_read(rules: AudienceRules) -> dict[str, RequiredType | None]:
     return read
 
 
-def check_columns(con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str) -> None:
+def check_columns(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str, *, empty: bool = False
+) -> None:
     """Make sure that the rules can read what the brand's SQL gives: the query ``rows``.
+
+    Args:
+        con: Where the query can run.
+        t: The template.
+        rows: The query.
+        empty: It has the columns alone: its rows are in a warehouse, which compares types itself.
 
     Raises:
         ConfigurationError: a column is missing, or of a type that its rule cannot compare.
@@ -124,11 +141,12 @@ def check_columns(con: duckdb.DuckDBPyConnection, t: TemplateSettings, rows: str
         if required is None or family(type_) in required.families:
             continue
         # A column of nothing but NULL has whatever type DuckDB gives it.
-        if single_row(con, f"SELECT count({quote(name)}) FROM ({rows})")[0]:
+        if empty or single_row(con, f"SELECT count({quote(name)}) FROM ({rows})")[0]:
+            conversion = "CAST({} AS …)" if empty else required.conversion
             raise ConfigurationError(
                 f"{t.attributes_sql} gives {name} as {type_}, but the audience of the template "
                 f"{t.name!r} needs {required.words} there.",
-                fix=f"Convert it there, such as `{required.conversion.format(name)} AS {name}`.",
+                fix=f"Convert it there, such as `{conversion.format(name)} AS {name}`.",
             )
 
 
@@ -153,6 +171,9 @@ def build_audience(
             group cannot be run.
         AccountingError: the customers are not audience plus excluded.
     """
+    counted = counted_elsewhere(con, t, as_of)
+    if counted is not None or t.run_in is not None:
+        return _take_over(con, t, as_of, counted, now=now)
     source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = DATE '{as_of.isoformat()}'"
     customers = 0
     if columns_of(con, t, ATTRIBUTES):
@@ -195,6 +216,7 @@ def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: 
             "WHERE __as_of = ?",
             [as_of],
         )
+    built += sum(excluded_elsewhere(con, t, [as_of]).values())
     if not built:
         raise NotBuilt(
             f"There is no audience of {as_of} for template {t.name!r}.",
@@ -205,6 +227,33 @@ def require_members(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: 
         raise AudienceEmpty(
             f"Nobody of {built:,} customers is in the audience of {as_of}.", fix=EMPTY_AUDIENCE_FIX
         )
+
+
+def _take_over(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    as_of: date,
+    counted: CountedElsewhere | None,
+    *,
+    now: datetime | None,
+) -> Funnel:
+    """The audience of a day whose rules a warehouse applied: all rows that came from there."""
+    there = columns_of(con, t, ATTRIBUTES)
+    grouped = t.kind != "campaign" or GROUPS in there
+    if counted is None or not there or not grouped or counted.rules != rules_of(t):
+        raise NotBuilt(
+            f"The customer attributes of template {t.name!r} of {as_of} were not made with these "
+            "rules for the audience: with `run_in`, they are applied where the SQL runs.",
+            fix="Materialize customer_attributes for this day, and then the audience.",
+        )
+    groups = GROUPS if GROUPS in there else "[]"
+    query = (
+        f"SELECT {CUSTOMER}::VARCHAR AS customer_id, NULL::VARCHAR AS left_out_by, "
+        f"{groups}::VARCHAR[] AS groups FROM {t.table(ATTRIBUTES)} "
+        f"WHERE __as_of = DATE '{as_of.isoformat()}'"
+    )
+    replace_partition(con, t, TABLE, as_of, query, now=now)
+    return _funnel(con, t, as_of, counted.customers, counted.excluded)
 
 
 def _tried(con: duckdb.DuckDBPyConnection, source: str, where: str, of: str) -> str:
@@ -232,11 +281,14 @@ def _funnel(
     t: TemplateSettings,
     as_of: date,
     customers: int,
+    elsewhere: Mapping[str, int] = MappingProxyType({}),
 ) -> Funnel:
     of_day = f"FROM {t.table(TABLE)} WHERE __as_of = DATE '{as_of.isoformat()}'"
     counts: dict[str | None, int] = dict(
         con.execute(f"SELECT left_out_by, count(*) {of_day} GROUP BY ALL").fetchall()
     )
+    for rule, number in elsewhere.items():
+        counts[rule] = counts.get(rule, 0) + number
     if customers != sum(counts.values()):
         raise AccountingError(
             f"The audience of {as_of} was built from {customers:,} customers, but accounts for "

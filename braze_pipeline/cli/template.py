@@ -11,8 +11,8 @@ import click
 from rich.table import Table
 
 from braze_pipeline.attributes.build import build_attributes
-from braze_pipeline.attributes.freshness import evaluate_sources
-from braze_pipeline.attributes.lineage import follow
+from braze_pipeline.attributes.freshness import evaluate_sources, not_known
+from braze_pipeline.attributes.lineage import lineage_of
 from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience, require_members
 from braze_pipeline.braze.fields import FIELDS
@@ -25,7 +25,6 @@ from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline.user_input import read_text
 
 
 @click.group()
@@ -38,7 +37,7 @@ def template() -> None:
 def describe(session: Session) -> None:
     """Show the mapping: column, Braze name, type, personal data, billable, rule."""
     for chosen in session.chosen_templates:
-        t = decide_personal(chosen, follow(read_text(chosen.attributes_sql)))
+        t = decide_personal(chosen, lineage_of(chosen))
         identifier = t.destination.identifier
         table = Table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
@@ -122,5 +121,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
             for finding in evaluate_sources(t, built.sources, built.summaries[-1]):
                 if not finding.passed:
                     console.warn(f"Warning: {finding.sentence()}")
+            if unknown := not_known(t, built.sources):
+                console.show(f"{t.name}: {unknown}")
             require_members(con, t, day)
             require_profiles(con, t, day)

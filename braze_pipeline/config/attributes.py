@@ -25,8 +25,10 @@ from braze_pipeline.settings import (
     ValueType,
     replace,
 )
+from braze_pipeline.settings.places import Connection
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.template import AttributeOptions
+from braze_pipeline.sources.dialects import condition_in, dialect_of
 from braze_pipeline.sources.reach import condition
 from braze_pipeline.user_input import did_you_mean
 
@@ -214,10 +216,23 @@ def _check(name: str, item: AttributeConfig, problems: Problems) -> None:
         )
 
 
+def checked_condition(where: str, run_in: Connection | None) -> None:
+    """Refuse what is not one condition in the dialect of whoever runs it.
+
+    Raises:
+        ConfigurationError: see ``reach.condition`` and ``dialects.condition_in``.
+    """
+    if run_in is None:
+        condition(where)
+    else:
+        condition_in(dialect_of(run_in), where)
+
+
 def resolve_groups(
     part: TemplateConfig,
     destination: DestinationSettings,
     resolved: Resolved,
+    run_in: Connection | None,
     problems: Problems,
 ) -> tuple[RecipientGroup, ...]:
     """The recipient groups of a campaign; none for an orchestration."""
@@ -232,7 +247,7 @@ def resolve_groups(
     for index, group in enumerate(part.recipient_groups):
         here = problems.at(index, "attributes")
         try:
-            condition(group.where)
+            checked_condition(group.where, run_in)
         except ConfigurationError as error:
             problems.at(index, "where").add_error(error)
         listed = [name for name in group.attributes if name != destination.identifier]

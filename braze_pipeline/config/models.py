@@ -85,6 +85,9 @@ class TemplateConfig(SendOptions, TemplateOptions):
 
     attributes_sql: str = "customer_attributes.sql"
     """The SQL file that defines the customer attributes table, relative to this file."""
+    run_in: str | None = None
+    """A database under `connections:` that runs `attributes_sql` in its own dialect, and applies
+    the rules of the audience: only the audience's rows and the numbers of the others leave it."""
     identifier_column: str | None = None
     """Column with the user identifier (default: customer_id, or braze_id)."""
     attributes: list[AttributeConfig]

@@ -13,13 +13,14 @@ from zoneinfo import available_timezones
 from braze_pipeline.attributes.lineage import Lineage, follow
 from braze_pipeline.braze import instances
 from braze_pipeline.config.attributes import (
+    checked_condition,
     personal_columns,
     resolve_attributes,
     resolve_groups,
 )
 from braze_pipeline.config.models import DestinationConfig, PipelineConfig, TemplateConfig
 from braze_pipeline.config.problems import Place, Problems, refuse
-from braze_pipeline.config.sources import resolve_sources
+from braze_pipeline.config.sources import connection_named, no_connection, resolve_sources
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.normalise import places
 from braze_pipeline.settings import (
@@ -29,10 +30,11 @@ from braze_pipeline.settings import (
     replace,
 )
 from braze_pipeline.settings.destination import SendOptions, WorkspaceOptions
+from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.template import TemplateOptions
-from braze_pipeline.sources.reach import condition
+from braze_pipeline.sources.dialects import dialect_of
 from braze_pipeline.user_input import did_you_mean, read_text
 from braze_pipeline.wordlists import meanings
 
@@ -142,7 +144,8 @@ def _template(
     part = config.templates[index]
     if part.name in {other.name for other in config.templates[:index]}:
         problems.at("name").add(f"Two templates are named {part.name!r}.")
-    _check_audience(part, problems.at("audience"))
+    run_in = _connection(part, config, problems.at("run_in"))
+    _check_audience(part, run_in, problems.at("audience"))
     _check_region(part.default_region, problems.at("default_region"))
     destination = _overridden(destination, part, config.destination, problems)
     sql = folder / part.attributes_sql
@@ -159,7 +162,7 @@ def _template(
         problems,
         zone=config.time_zone if config.time_zone in available_timezones() else "UTC",
         personal_columns=personal,
-        lineage=follow(text) if part.restricted_pii else Lineage(),
+        lineage=follow(text, dialect=dialect_of(run_in).name) if part.restricted_pii else Lineage(),
     )
     # Tables and assets of the first template, and of the destination `braze`, have plain names.
     own = () if index == 0 else (part.name,)
@@ -172,11 +175,37 @@ def _template(
         key_prefix=own if destination.name == "braze" else (destination.name, *own),
         attributes_sql=sql,
         folder=folder,
-        sources=tuple(s for s in sources if s.name in config.sources or _mentions(text, s.name)),
+        run_in=run_in,
+        sources=tuple(s for s in sources if _is_read(s, config, text, run_in)),
         personal_columns=personal,
-        groups=resolve_groups(part, destination, resolved, problems.at("recipient_groups")),
+        groups=resolve_groups(part, destination, resolved, run_in, problems.at("recipient_groups")),
         owners=config.destination.owners,
     )
+
+
+def _connection(
+    part: TemplateConfig, config: PipelineConfig, problems: Problems
+) -> Connection | None:
+    """Where the template's SQL runs, if not in DuckDB."""
+    if part.run_in is None:
+        return None
+    found = connection_named(part.run_in, config)
+    if found is None:
+        problems.add(no_connection(part.run_in, config))
+    return found
+
+
+def _is_read(
+    source: SourceSettings, config: PipelineConfig, sql: str, run_in: Connection | None
+) -> bool:
+    """Whether a template's SQL may read a source.
+
+    A warehouse sees its own tables alone, under its own names: which of the sources these are, only
+    their connection says.
+    """
+    if run_in is not None:
+        return isinstance(source.place, Database) and source.place.connection == run_in
+    return source.name in config.sources or _mentions(sql, source.name)
 
 
 def _mentions(sql: str, table: str) -> bool:
@@ -225,11 +254,11 @@ def _check_region(region: str | None, problems: Problems) -> None:
         )
 
 
-def _check_audience(part: TemplateConfig, problems: Problems) -> None:
+def _check_audience(part: TemplateConfig, run_in: Connection | None, problems: Problems) -> None:
     rules = part.audience.high_value
     if part.audience.where:
         try:
-            condition(part.audience.where)
+            checked_condition(part.audience.where, run_in)
         except ConfigurationError as error:
             problems.at("where").add_error(error)
     nothing = rules.lifetime_value is rules.top_percent is rules.predicted_value is None

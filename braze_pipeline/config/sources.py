@@ -89,12 +89,22 @@ def _place(
         local = source.iceberg.endswith(".json") and not is_remote(source.iceberg)
         return Iceberg(table=str(folder / source.iceberg) if local else source.iceberg)
     if source.connection:
-        found = config.connections.get(source.connection)
-        if found is not None:
-            connection = Connection(name=source.connection, **dict(found))
+        connection = connection_named(source.connection, config)
+        if connection is not None:
             return Database(connection=connection, relation=source.relation, query=source.query)
-        problems.at("connection").add(
-            f"There is no connection {source.connection!r} under `connections:`."
-            f"{did_you_mean(source.connection, config.connections)}"
-        )
+        problems.at("connection").add(no_connection(source.connection, config))
     return None
+
+
+def connection_named(name: str, config: PipelineConfig) -> Connection | None:
+    """A connection of the file; None where it has none of this name."""
+    found = config.connections.get(name)
+    return Connection(name=name, **dict(found)) if found is not None else None
+
+
+def no_connection(name: str, config: PipelineConfig) -> str:
+    """What is wrong with a name that no connection has."""
+    return (
+        f"There is no connection {name!r} under `connections:`."
+        f"{did_you_mean(name, config.connections)}"
+    )

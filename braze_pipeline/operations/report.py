@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from braze_pipeline.audience.elsewhere import excluded_elsewhere
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings.template import RULES
 from braze_pipeline.storage.partitions import columns_of
@@ -95,6 +96,8 @@ def report(
         for rule, count in _of_days(con, t, "audience", "left_out_by, count(*)", days)
     }
     audience = excluded.pop(None, 0)
+    for rule, count in excluded_elsewhere(con, t, days).items():
+        excluded[rule] = excluded.get(rule, 0) + count
     profiles = _of_days(con, t, "profiles", "NULL, count(*)", days)
     rejected_values, rejected_rows = single_row(
         con,

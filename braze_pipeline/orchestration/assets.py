@@ -105,7 +105,7 @@ def build_assets(
         key=keys.attributes,
         automation_condition=when.get(keys.attributes),
         deps=[keys.source(source.name) for source in t.sources],
-        kinds={"duckdb", "sql"},
+        kinds={t.run_in.type if t.run_in else "duckdb", "sql"},
         check_specs=[checks.spec(checks.FRESH_SOURCES, keys.attributes)],
         description=(
             "One row per customer and as-of date, as defined by the SQL file next to `defs.yaml`."
@@ -126,13 +126,14 @@ def build_assets(
             )
             for source in built.sources:
                 key = keys.source(source.name)
-                found = metadata.source(source, built.extracts.get(source.name))
+                read = None if t.run_in else built.extracts.get(source.name)
+                found = metadata.source(source, read)
                 tags = automation.version_tags(context.instance, key)
                 context.log_event(dg.AssetObservation(key, metadata=found, tags=tags))
             with database.connect() as con:
                 origins = cached_lineage(con, t, built.sources).origins
             return dg.MaterializeResult(
-                metadata=metadata.attributes(t, built.sources, built.summaries, origins),
+                metadata=metadata.attributes(t, built, origins),
                 check_results=[checks.source_result(t, built.sources, built.summaries[-1])],
             )
 

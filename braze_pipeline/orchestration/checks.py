@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from braze_pipeline.attributes.freshness import evaluate_sources
+from braze_pipeline.attributes.freshness import evaluate_sources, not_known
 from braze_pipeline.audience.build import EMPTY_AUDIENCE_FIX
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.plan import guards
 from braze_pipeline.profiles.identifier import NO_IDENTIFIER, missing_identifier_summary
 
 if TYPE_CHECKING:
-    from braze_pipeline.attributes.build import AttributesSummary
+    from braze_pipeline.attributes.result import AttributesSummary
     from braze_pipeline.audience.build import Funnel
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
@@ -162,11 +162,16 @@ def source_result(
     """
     findings = evaluate_sources(t, sources, newest)
     problems = [finding.sentence() for finding in findings if not finding.passed]
+    unknown = not_known(t, sources)
+    fine = (
+        ""
+        if unknown
+        else f"The source tables are as new and as complete as {newest.day} needs them."
+    )
     return _result(
         FRESH_SOURCES,
         passed=not problems,
-        description=" ".join(problems)
-        or f"The source tables are as new and as complete as {newest.day} needs them.",
+        description=" ".join([*(problems or [fine]), unknown]).strip(),
         metadata={
             f"{finding.source}: {finding.what}": f"{finding.saw}; allowed: {finding.allowed}"
             for finding in findings

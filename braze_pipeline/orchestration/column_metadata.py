@@ -17,8 +17,8 @@ from braze_pipeline.sources.typed_tables import contract_of
 from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
-    from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
+    from braze_pipeline.attributes.result import AttributesSummary
     from braze_pipeline.plan.stored_plans import PlanColumn
     from braze_pipeline.settings import TemplateSettings
 

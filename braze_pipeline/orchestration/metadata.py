@@ -15,8 +15,8 @@ from braze_pipeline.orchestration import charts, column_metadata
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
-    from braze_pipeline.attributes.build import AttributesSummary
     from braze_pipeline.attributes.lineage import Origins
+    from braze_pipeline.attributes.result import AttributesBuild
     from braze_pipeline.audience.build import Funnel
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
@@ -59,14 +59,9 @@ def source(found: SourceInfo, extract: Extract | None = None) -> Metadata:
     return read
 
 
-def attributes(
-    t: TemplateSettings,
-    sources: Sequence[SourceInfo],
-    summaries: Sequence[AttributesSummary],
-    origins: Origins,
-) -> Metadata:
+def attributes(t: TemplateSettings, built: AttributesBuild, origins: Origins) -> Metadata:
     """Rows, columns, and what was read."""
-    newest = summaries[-1]
+    newest = built.summaries[-1]
     lines = {
         "order lines": newest.lines,
         "order lines without a customer": newest.lines_without_customer,
@@ -77,11 +72,29 @@ def attributes(
     return {
         ROWS: newest.rows,
         **column_metadata.attributes(t, newest, origins),
-        "days": len(summaries),
+        "days": len(built.summaries),
+        **_left_the_warehouse(t, built),
         **{name: count for name, count in lines.items() if count is not None},
         "sources": table(
             ("table", "rows", "newest", "read from"),
-            [(s.name, s.rows, s.newest or "", s.location) for s in sources],
+            [(s.name, s.rows, s.newest or "", s.location) for s in built.sources],
+        ),
+    }
+
+
+def _left_the_warehouse(t: TemplateSettings, built: AttributesBuild) -> Metadata:
+    """With `run_in`: what came from there, by day."""
+    if t.run_in is None:
+        return {}
+    days = [built.extracts[summary.day.isoformat()] for summary in built.summaries]
+    return {
+        "computed in": f"{t.run_in.name} ({t.run_in.type})",
+        "left the warehouse": table(
+            ("day", "rows of the audience", "bytes", "seconds"),
+            [
+                (summary.day, summary.rows, extract.bytes, extract.seconds)
+                for summary, extract in zip(built.summaries, days, strict=True)
+            ],
         ),
     }
 

@@ -150,6 +150,7 @@ def account(
         "days": list(plan.days),
         "destination": t.destination.name,
         "template": t.name,
+        "attributes": t.table("customer_attributes"),
         "plan_id": plan.plan_id,
     }
     (counts,) = named_rows(con, query, run)

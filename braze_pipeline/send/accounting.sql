@@ -2,10 +2,19 @@
 WITH days AS (
     SELECT unnest($days::DATE[]) AS day
 ),
+-- Days whose rules a warehouse applied: what it counted, before the rules and by each of them.
+elsewhere AS (
+    SELECT
+        coalesce(sum(customers) FILTER (excluded_by IS NULL), 0)::BIGINT AS customers,
+        coalesce(sum(customers) FILTER (excluded_by IS NOT NULL), 0)::BIGINT AS left_out,
+        list(DISTINCT as_of) AS days
+    FROM records.counted_elsewhere
+    WHERE table_name = $attributes AND as_of IN (FROM days)
+),
 audience AS (
     SELECT
         count(*) FILTER (left_out_by IS NULL) AS audience,
-        count(*) FILTER (left_out_by IS NOT NULL) AS left_out
+        count(*) FILTER (left_out_by IS NOT NULL) + (SELECT left_out FROM elsewhere) AS left_out
     FROM {audience}
     WHERE __as_of IN (FROM days)
 ),
@@ -37,7 +46,11 @@ attributes AS (
     FROM objects
 )
 SELECT
-    (SELECT count(*) FROM {customer_attributes} WHERE __as_of IN (FROM days)) AS customers,
+    (
+        SELECT count(*) FROM {customer_attributes}
+        WHERE __as_of IN (FROM days)
+            AND NOT coalesce(list_contains((SELECT days FROM elsewhere), __as_of), false)
+    ) + (SELECT customers FROM elsewhere) AS customers,
     audience.*,
     (SELECT count(*) FROM {profiles} WHERE __as_of IN (FROM days)) AS profiles,
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -61,15 +62,25 @@ class Iceberg(Section):
 
 
 class Database(Section):
-    """A table, view or query of a database; one of ``relation`` and ``query`` is set."""
+    """A table, view or query of a database; one of ``relation`` and ``query`` is set.
+
+    Attributes:
+        setup: A statement that is executed before the query.
+        file: The brand's SQL file that the query begins with, on the same lines, for messages.
+        part: What else is tried with it (`the condition of the audience`), likewise.
+    """
 
     connection: Connection
     relation: str | None = None
     query: str | None = None
+    setup: str | None = None
+    file: Path | None = None
+    part: str = ""
 
     def __str__(self) -> str:
         """For messages."""
-        return f"{self.relation or 'a query'} in the connection {self.connection.name}"
+        named = self.file.name if self.file else "a query"
+        return f"{self.relation or named} in the connection {self.connection.name}"
 
     @property
     def sql(self) -> str:

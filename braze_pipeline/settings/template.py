@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from braze_pipeline.settings.destination import DestinationSettings
+from braze_pipeline.settings.places import Connection
 from braze_pipeline.settings.project import ProjectSettings, ScheduleSettings
 from braze_pipeline.settings.section import CHOICE, Count, Section, Share, Slug
 from braze_pipeline.settings.sources import SourceSettings
@@ -172,6 +173,7 @@ class TemplateSettings(TemplateOptions, ProjectSettings):
         db_schema: DuckDB schema that contains this template's tables.
         key_prefix: Prefix of its asset keys; empty for the first template.
         attributes_sql: The SQL file that defines the customer attributes table.
+        run_in: The warehouse that runs the SQL and the audience's rules; None: DuckDB does.
         folder: The folder of its ``defs.yaml``.
         identifier_column: The column with the value of ``destination.identifier``.
         missing_identifier: Where and why the configuration would send no identifier; empty if it
@@ -191,6 +193,7 @@ class TemplateSettings(TemplateOptions, ProjectSettings):
     sources: tuple[SourceSettings, ...]
     attributes: tuple[AttributeSettings, ...]
     folder: Path = Path()
+    run_in: Connection | None = None
     identifier_column: str = CUSTOMER
     missing_identifier: str = ""
     key_prefix: tuple[str, ...] = ()

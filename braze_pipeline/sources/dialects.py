@@ -65,10 +65,11 @@ def dialect_of(connection: Connection | None) -> Dialect:
     return _DIALECTS[connection.type] if connection else DUCKDB
 
 
-def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> str:
+def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> tuple[str, bool]:
     """The brand's query with the day in place of ``$as_of``, on the lines that it has in the file.
 
-    It can be put into parentheses, before a line break.
+    It can be put into parentheses, before a line break. The second value is whether it uses
+    ``$as_of``; if not, its rows are those of now.
 
     Args:
         file: Where it was read, for messages.
@@ -77,22 +78,16 @@ def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> str:
         day: The as-of date.
 
     Raises:
-        ConfigurationError: it is not one SELECT, or does not use ``$as_of``.
+        ConfigurationError: it is not one SELECT; names the file and the line.
     """
     tokens = _tokens(file, sql, dialect)
-    _check_one_query(file, tokens)
-    places = list(_as_of(tokens))
-    if not places:
-        raise ConfigurationError(
-            f"{file} does not use $as_of: every day would give the same rows, later data included.",
-            fix="Use only rows dated up to `$as_of`, which is a DATE.",
-        )
+    _check_one_query(file, sql, tokens)
     end = next((t.start for t in tokens if t.text == ";" and _is(t, "SEMICOLON")), len(sql))
     parts, at = [], 0
-    for start, stop in places:
+    for start, stop in _as_of(tokens):
         parts += [sql[at:start], f"DATE '{day.isoformat()}'"]
         at = stop
-    return "".join([*parts, sql[at:end]])
+    return "".join([*parts, sql[at:end]]), at > 0
 
 
 def _is(token: Token, *names: str) -> bool:
@@ -113,11 +108,14 @@ def _tokens(file: Path, sql: str, dialect: Dialect) -> list[Token]:
         ) from error
 
 
-def _check_one_query(file: Path, tokens: list[Token]) -> None:
+def _check_one_query(file: Path, sql: str, tokens: list[Token]) -> None:
+    def at(token: Token) -> str:
+        # The line that a token knows counts those of some comments twice.
+        return f"{file}:{sql.count(chr(10), 0, token.start) + 1}"
+
     if not tokens or not _is(tokens[0], "SELECT", "WITH"):
-        at = f":{tokens[0].line}" if tokens else ""
         raise ConfigurationError(
-            f"{file}{at}: not one SELECT statement.",
+            f"{at(tokens[0]) if tokens else file}: not one SELECT statement.",
             fix="Begin with SELECT or WITH; the pipeline creates the table itself.",
         )
     depth = 0
@@ -125,7 +123,7 @@ def _check_one_query(file: Path, tokens: list[Token]) -> None:
     for token in tokens:
         if ended is not None and not _is(token, "SEMICOLON"):
             raise ConfigurationError(
-                f"{file}:{token.line}: a second statement.",
+                f"{at(token)}: a second statement.",
                 fix="Put preparing steps into WITH: the file is one SELECT.",
             )
         if _is(token, "SEMICOLON"):
@@ -133,7 +131,7 @@ def _check_one_query(file: Path, tokens: list[Token]) -> None:
         depth += _is(token, "L_PAREN") - _is(token, "R_PAREN")
         if depth < 0:
             raise ConfigurationError(
-                f"{file}:{token.line}: a parenthesis is closed that was never opened.",
+                f"{at(token)}: a parenthesis is closed that was never opened.",
                 fix="Remove it, or open it.",
             )
     if depth:

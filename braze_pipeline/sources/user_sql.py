@@ -7,7 +7,7 @@ about data quote the data, so these are shown masked. What the SQL may reach is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,7 +55,8 @@ def create_table(
     values = {"as_of": as_of} if dated else {}
     try:
         # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
-        _check_names(file, con.execute(f"DESCRIBE {sql}", values).fetchall())
+        described = con.execute(f"DESCRIBE {sql}", values).fetchall()
+        check_names(file, [str(name) for name, *_ in described])
         con.execute(f"CREATE TABLE {name} AS {sql}", values)
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
@@ -96,10 +97,14 @@ def require_columns(t: TemplateSettings, names: Iterable[str], readers: Mapping[
             )
 
 
-def _check_names(file: Path, described: Sequence[tuple[str, ...]]) -> None:
-    """DuckDB would silently rename the second of two columns with one name to ``name_1``."""
+def check_names(file: Path, names: Iterable[str]) -> None:
+    """Refuse two columns with one name: DuckDB would silently rename the second to ``name_1``.
+
+    Raises:
+        ConfigurationError: names both.
+    """
     first: dict[str, str] = {}
-    for name, *_ in described:
+    for name in names:
         if name_key(name) in first:
             raise ConfigurationError(
                 f"{file} gives two columns that SQL cannot tell apart: {first[name_key(name)]} and "

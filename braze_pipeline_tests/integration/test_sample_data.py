@@ -14,7 +14,7 @@ import phonenumbers
 import pytest
 from click.testing import CliRunner
 
-from braze_pipeline.attributes.build import AttributesSummary
+from braze_pipeline.attributes.result import AttributesSummary
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.settings import AudienceRules, HighValue, SourceSettings
 from braze_pipeline.sources import SourceInfo, attach_sources

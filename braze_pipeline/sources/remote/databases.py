@@ -30,6 +30,8 @@ from braze_pipeline.errors import (
 from braze_pipeline.sources.remote.parquet import guarded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from braze_pipeline.settings.places import Connection, Database, DatabaseType
@@ -134,6 +136,8 @@ class Snapshot:
         """
         with reported(name, place):
             cursor = self.handle.cursor()
+            if place.setup:
+                cursor.execute(place.setup)
             cursor.execute(place.sql)
             rows = _reader(cursor)
         try:
@@ -282,6 +286,7 @@ _ENCODED: Final = (
 _MISSING: Final = frozenset({"42P01", "42703", "3F000", "3D000"})
 _DENIED: Final = "42501"
 _CANCELED: Final = "57014"
+_NO_COLUMN: Final = "42703"
 _STATEMENT: Final = "42"
 _LOST: Final = frozenset({"08", "53", "57"})
 """Classes of SQLSTATE: the connection failed, resources are short, an operator stepped in."""
@@ -289,10 +294,15 @@ _LOST: Final = frozenset({"08", "53", "57"})
 
 def _unreadable(
     name: str, place: Database, error: Exception, alive: Callable[[], bool]
-) -> SourceError:
+) -> PipelineError:
     state = str(getattr(error, "sqlstate", None) or "")
     said = f": {_first_line(error)}" if state.startswith(_STATEMENT) else ""
+    if place.file is not None and said:
+        return _not_run(place, place.file, state, f"{said}{_line(place, error)}")
     what = f"The source table {name} cannot be read from {place}"
+    if place.file is not None:
+        refused = place.part.capitalize() or place.file
+        what = f"{refused} cannot be run in the connection {place.connection.name}"
     if state in _MISSING:
         return SourceMissing(
             f"{what}{said}.",
@@ -325,6 +335,32 @@ def _of_the_query(error: Exception) -> bool:
     """Whether it is the statement's fault, by the names of PEP 249 that all drivers use."""
     names = {one.__name__ for one in type(error).__mro__}
     return bool(names & {"ProgrammingError", "DataError", "NotSupportedError"})
+
+
+def _not_run(place: Database, file: Path, state: str, said: str) -> PipelineError:
+    """The database refuses the brand's SQL, or what the pipeline tries with it."""
+    where = f"the connection {place.connection.name} ({place.connection.type})"
+    if place.part:
+        return ConfigurationError(
+            f"{place.part.capitalize()} cannot be run in {where}{said}.",
+            fix=f"Fix it in defs.yaml or in {file}: it reads the columns that this SQL gives, in "
+            "the dialect of the database.",
+        )
+    what = f"{file} cannot be run in {where}{said}."
+    if state == _DENIED:
+        return SourceDenied(what, fix="Grant SELECT on it to the user of the connection.")
+    if state in _MISSING and state != _NO_COLUMN:
+        return SourceMissing(what, fix="Correct the name in the SQL, or make the table.")
+    return ConfigurationError(what, fix="Fix the SQL: one SELECT in the dialect of the database.")
+
+
+def _line(place: Database, error: Exception) -> str:
+    """The line of the file that Postgres points at."""
+    details = dict(getattr(error, "details", None) or ())
+    position = details.get(b"PG_DIAG_STATEMENT_POSITION", b"")
+    if place.part or not position.isdigit():
+        return ""
+    return f" (line {place.sql[: int(position) - 1].count(chr(10)) + 1})"
 
 
 def _first_line(error: Exception) -> str:

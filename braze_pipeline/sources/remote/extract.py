@@ -68,6 +68,7 @@ def extracted(
     *,
     environ: Mapping[str, str],
     log: Callable[[str], None] = lambda _: None,
+    first: Callable[[databases.Snapshot], None] = lambda _: None,
 ) -> Iterator[tuple[tuple[SourceSettings, ...], dict[str, Extract]]]:
     """The sources with every place read into ``folder``, or found there from before.
 
@@ -79,6 +80,7 @@ def extracted(
         folder: Where the files of this run belong; other runs' folders lie beside it.
         environ: The environment, with the addresses of the connections.
         log: Called with a line about the progress, every few seconds.
+        first: Called with the snapshot of each database, before anything is read through it.
 
     Raises:
         SourceError: see ``databases``, ``lakehouse`` and ``object_store``.
@@ -95,7 +97,7 @@ def extracted(
         if done is not None:
             stack.enter_context(locked(folder))
         else:
-            done = _extract(placed, folder, environ, log, stack)
+            done = _extract(placed, folder, environ, log, first, stack)
         _prune(folder, kept=KEPT - 1)
         try:
             yield tuple(_local(source, folder, done) for source in sources), done
@@ -129,6 +131,7 @@ def _extract(
     folder: Path,
     environ: Mapping[str, str],
     log: Callable[[str], None],
+    first: Callable[[databases.Snapshot], None],
     stack: ExitStack,
 ) -> dict[str, Extract]:
     """Read every place; the lock on the folder is held until ``stack`` ends."""
@@ -139,7 +142,7 @@ def _extract(
     stack.enter_context(locked(private.folder(part)))
     try:
         with private.new_files(), resource_errors(part):
-            done = _read_all(placed, part, environ, log)
+            done = _read_all(placed, part, environ, log, first)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)  # a full disk must not stay full
         raise
@@ -152,6 +155,7 @@ def _read_all(
     part: Path,
     environ: Mapping[str, str],
     log: Callable[[str], None],
+    first: Callable[[databases.Snapshot], None],
 ) -> dict[str, Extract]:
     done = {}
     opened: dict[Connection, databases.Snapshot] = {}
@@ -161,6 +165,7 @@ def _read_all(
                 opened[place.connection] = databases_open.enter_context(
                     databases.snapshot(place.connection, environ)
                 )
+                first(opened[place.connection])
             done[name] = _read(name, place, part, opened, log)
             log(f"{name}: {done[name].sentence()}")
     manifest = {

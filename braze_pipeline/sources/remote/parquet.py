@@ -51,7 +51,7 @@ def write(name: str, place: Place, rows: pa.RecordBatchReader, file: Path) -> No
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _kept(name, place, rows.schema)
+    schema = kept(name, place, rows.schema)
     try:
         writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -82,8 +82,12 @@ def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting, rows.schema)
 
 
-def _kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
-    """The schema of the file: the types that the columns have where they come from."""
+def kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
+    """The schema of the file: the types that the columns have where they come from.
+
+    Raises:
+        SourceChanged: two columns have one name, or a column has no type that can be kept.
+    """
     import pyarrow as pa
 
     names = [field.name.lower() for field in schema]

@@ -30,7 +30,7 @@ LEDGER = DuckDBSchema(
 
 RECORDS = DuckDBSchema(
     name="records",
-    migrations=(sql("records_1.sql"), sql("records_2.sql"), sql("records_3.sql")),
+    migrations=tuple(sql(f"records_{number}.sql") for number in range(1, 5)),
 )
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 

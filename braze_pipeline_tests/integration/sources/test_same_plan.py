@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
@@ -12,8 +13,9 @@ import pytest
 
 from braze_pipeline_tests.object_store import Bucket
 from braze_pipeline_tests.postgres import Postgres
-from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
+from braze_pipeline_tests.small_brand import PROJECT, SmallBrand, materialize, small_brand
 
+SQL = PROJECT / "braze_pipeline" / "defs" / "braze" / "customer_attributes.postgres.sql"
 TABLES = ("customers", "orders", "consents")
 
 
@@ -76,6 +78,27 @@ def postgres(brand: SmallBrand, database: Postgres, monkeypatch: pytest.MonkeyPa
     return "\n".join(f"{name}: {{connection: shop, relation: shop_{name}}}" for name in TABLES)
 
 
+def run_in_postgres(brand: SmallBrand, database: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Nothing of the tables is read: that they are declared is for the check of their age."""
+    database.run("DROP SCHEMA IF EXISTS small CASCADE", "CREATE SCHEMA small")
+    for name in TABLES:
+        database.load(name, table(brand, name))
+        database.run(f"ALTER TABLE {name} SET SCHEMA small")
+    database.run(
+        "ALTER TABLE small.customers ADD COLUMN language TEXT",
+        "CREATE TABLE small.predictions (customer_id TEXT, predicted_on DATE, predicted_clv FLOAT)",
+    )
+    monkeypatch.setenv("BRAND_URI", f"{database.uri()}?options=-csearch_path%3Dsmall")
+    shutil.copy(SQL, brand.folder)
+    text = brand.config.read_text()
+    brand.config.write_text(
+        text.replace(
+            "name: loyal", f"name: loyal\n      run_in: brand\n      attributes_sql: {SQL.name}"
+        )
+    )
+    return "\n".join(f"{name}: {{connection: brand, relation: small.{name}}}" for name in TABLES)
+
+
 def planned(brand: SmallBrand, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     brand.enter(monkeypatch)
     assert materialize(brand, lambda name: name != "braze_send").success
@@ -95,6 +118,7 @@ def places(
         "delta": delta,
         "iceberg": lambda brand: iceberg(brand, monkeypatch),
         "postgres": lambda brand: postgres(brand, database, monkeypatch),
+        "run_in": lambda brand: run_in_postgres(brand, database, monkeypatch),
     }
 
 
@@ -108,7 +132,10 @@ def test_the_same_rows_give_the_same_plan_wherever_they_are(
         brand = small_brand(tmp_path / place)
         sources = configure(brand)
         if sources:
-            added = "  connections: {shop: {type: postgres, uri_env: SHOP_URI}}\n  sources:\n"
+            added = (
+                "  connections:\n    shop: {type: postgres, uri_env: SHOP_URI}\n"
+                "    brand: {type: postgres, uri_env: BRAND_URI}\n  sources:\n"
+            )
             text = brand.config.read_text()
             brand.config.write_text(
                 text.replace("  templates:", f"{added}{indent(sources, '    ')}\n  templates:")

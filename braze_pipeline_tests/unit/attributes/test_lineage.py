@@ -94,9 +94,9 @@ def test_it_is_followed_again_only_where_something_changed(
 ) -> None:
     followed: list[str] = []
 
-    def counted(sql: str, columns: Columns) -> Lineage:
+    def counted(sql: str, columns: Columns, *, dialect: str) -> Lineage:
         followed.append(sql)
-        return follow(sql, columns)
+        return follow(sql, columns, dialect=dialect)
 
     monkeypatch.setattr(lineage, "follow", counted)
     file = tmp_path / "mine.sql"
