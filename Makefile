@@ -4,29 +4,42 @@ PORT ?= 3000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DBT := examples/dbt
+DBT_READY := $(DBT)/.venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test hunt ui check bench lock clean
+.PHONY: help demo test hunt example ui check bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 # If there is no python3.11 on the path, python3 is used if it is recent enough (pip reports if not).
 $(READY): requirements.lock pyproject.toml
-	@$$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(READY)
+	@$(call install,$(VENV),requirements.lock)
+
+$(DBT_READY): $(DBT)/requirements.lock pyproject.toml
+	@$(call install,$(DBT)/.venv,$(DBT)/requirements.lock)
+
+# $(call install,VENV,LOCK): an environment with what a lock names, and this checkout.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+define install
+$$(command -v $(PYTHON) || command -v python3) -m venv $(1) \
+	&& $(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2) \
+	&& $(1)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . \
+	&& touch $(1)/.ready
+endef
 
 demo: $(READY) ## run the whole pipeline on the data in data/, against a stand-in for Braze
 	@$(BIN)/braze-pipeline demo
 
 # Files in alphabetical order: the end-to-end tests take longest, so they come first.
-test: $(READY) ## run all tests
+test: $(READY) $(DBT_READY) ## run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 hunt: $(READY) ## run the property tests with new random examples, to find what the fixed ones miss
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt
+
+example: $(DBT_READY) ## install what examples/dbt needs
 
 ui: $(READY) ## start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000 (or PORT=…)
 	@$(BIN)/braze-pipeline ui --port $(PORT)
@@ -43,10 +56,12 @@ bench: $(READY) ## run the benchmarks; results are ratios to a floor measured in
 	@for f in benchmarks/[a-z]*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
 # Keep the extras in the lock: without them pip 23, which comes with Python 3.11, rejects the hashes.
-lock: $(READY) ## rebuild requirements.lock, with names, versions and hashes
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --universal \
-	    --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-strip-extras \
-	    -o requirements.lock
+lock: $(READY) ## rebuild the locks, with names, versions and hashes
+	@$(COMPILE) pyproject.toml --extra dev -o requirements.lock
+	@$(COMPILE) pyproject.toml $(DBT)/requirements.in -o $(DBT)/requirements.lock
+
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+    --no-emit-index-url --no-emit-find-links --no-strip-extras
 
 clean: ## remove the environment and everything that runs wrote
-	@rm -rf $(VENV) data/warehouse.* data/warehouse-sandbox.*
+	@rm -rf $(VENV) $(DBT)/.venv data/warehouse.* data/warehouse-sandbox.*
