@@ -185,6 +185,7 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
         users=q.ledger.users_table,
         still_in_audience=_still_in_audience_join(q) if leaving else "",
         newest=day_sql(q.newest),
+        materialized="" if past.empty else "MATERIALIZED",
         known="true" if q.proof else "l.known IS TRUE",
         full_at=layout.full_at,
         evaluated=layout.evaluated,

@@ -1,7 +1,10 @@
 -- All users for whom anything has to be done: the one join of profiles and ledger, then what to do.
--- Nothing is sorted, grouped or kept on the way: the rows stream from the join into the snapshot.
+-- The rows stream from here into the snapshot.
 WITH p AS ({profiles}),
-joined AS (
+-- Of all users, the few that may need anything. These rows are packed before the many decisions
+-- (MATERIALIZED): otherwise the decisions run over batches that are nearly empty. On a first run
+-- all rows come out, and packing them would only cost.
+joined AS {materialized} (
     SELECT
         coalesce(p.__user_id, l.user_id) AS __user_id,
         p.__customer_id,
