@@ -43,7 +43,7 @@ def resolve_sources(
         elsewhere = place is not None or source.database is not None
         yield SourceSettings(
             **values_of(source, SourceOptions)
-            | {"optional": source.optional or name == "predictions"},
+            | {"optional": source.optional or (name == "predictions" and not source.connection)},
             name=name,
             # Without a place of its own, a table is looked for as `NAME.*` in the common folder.
             path=own if own or elsewhere else sources_folder(folder, environ),
@@ -69,6 +69,11 @@ def _check(name: str, source: SourceConfig, problems: Problems) -> None:
         problems.at("optional").add(
             f"{name} cannot be optional: without it, its columns are not known. Only "
             f"{', '.join(TABLES)} can."
+        )
+    if source.connection and source.optional:
+        problems.at("optional").add(
+            "A table of a database cannot be optional: after a missing table, no other can be read "
+            "in the same snapshot. Remove the source until the table exists."
         )
     if name not in TABLES and source.columns:
         problems.at("columns").add(

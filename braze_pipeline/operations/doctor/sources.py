@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def sources(templates: Sequence[TemplateSettings], environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Check each connection, and each place that the SQL of a template reads, once.
+    """Check each connection that is used, and each place that the SQL of a template reads, once.
 
     Args:
         templates: All of the project.
@@ -34,11 +34,9 @@ def sources(templates: Sequence[TemplateSettings], environ: Mapping[str, str]) -
         for source in sources_read(t)
         if source.place is not None
     }
-    connections = {
-        repr(place.connection): place.connection
-        for _, place in read.values()
-        if isinstance(place, Database)
-    }
+    used = [place.connection for _, place in read.values() if isinstance(place, Database)]
+    used += [t.run_in for t in templates if t.run_in is not None]
+    connections = {repr(connection): connection for connection in used}
     opened = set()
     for identity, connection in connections.items():
         found = _connection(connection, environ)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
-from braze_pipeline.errors import DatabaseLocked, SourceError
+from braze_pipeline.errors import DatabaseLocked, SourceError, SourceMissing
 from braze_pipeline.settings import replace
 from braze_pipeline.settings.places import Connection, Database, Files
 from braze_pipeline.sources.remote import databases, lakehouse, object_store, parquet
@@ -97,7 +97,8 @@ def extracted(
         if done is not None:
             stack.enter_context(locked(folder))
         else:
-            done = _extract(placed, folder, environ, log, first, stack)
+            optional = frozenset(source.name for source in sources if source.optional)
+            done = _extract(placed, optional, folder, environ, log, first, stack)
         _prune(folder, kept=KEPT - 1)
         try:
             yield tuple(_local(source, folder, done) for source in sources), done
@@ -128,6 +129,7 @@ def _there(folder: Path, placed: Mapping[str, Place]) -> dict[str, Extract] | No
 
 def _extract(
     placed: Mapping[str, Place],
+    optional: Collection[str],
     folder: Path,
     environ: Mapping[str, str],
     log: Callable[[str], None],
@@ -142,7 +144,7 @@ def _extract(
     stack.enter_context(locked(private.folder(part)))
     try:
         with private.new_files(), resource_errors(part):
-            done = _read_all(placed, part, environ, log, first)
+            done = _read_all(placed, optional, part, environ, log, first)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)  # a full disk must not stay full
         raise
@@ -152,6 +154,7 @@ def _extract(
 
 def _read_all(
     placed: Mapping[str, Place],
+    optional: Collection[str],
     part: Path,
     environ: Mapping[str, str],
     log: Callable[[str], None],
@@ -166,7 +169,13 @@ def _read_all(
                     databases.snapshot(place.connection, environ)
                 )
                 first(opened[place.connection])
-            done[name] = _read(name, place, part, opened, log)
+            try:
+                done[name] = _read(name, place, part, opened, log)
+            except SourceMissing:
+                if name not in optional:
+                    raise
+                # An empty folder: whoever looks for the table finds that it is not there.
+                done[name] = Extract(place=str(place), file=name, rows=0, bytes=0, seconds=0.0)
             log(f"{name}: {done[name].sentence()}")
     manifest = {
         "schema_version": SCHEMA_VERSION,

@@ -52,6 +52,14 @@ def tables(database: Postgres) -> Postgres:
     return database
 
 
+def test_the_connection_that_only_runs_the_sql_is_checked(tmp_path: Path, tables: Postgres) -> None:
+    t = replace(reading(tmp_path), run_in=SHOP)
+    found = check(t, {"SHOP_URI": tables.uri()})["connection shop"]
+    assert found.state is State.OK
+    wrong = check(t, {"SHOP_URI": tables.uri(password="wrong")})["connection shop"]
+    assert wrong.state is not State.OK
+
+
 def test_each_connection_and_each_place_is_checked_once(
     tmp_path: Path, tables: Postgres, bucket: Bucket
 ) -> None:

@@ -23,6 +23,7 @@ from braze_pipeline.errors import (
 )
 from braze_pipeline.settings import SourceSettings
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
+from braze_pipeline.sources import attach_sources
 from braze_pipeline.sources.remote.extract import Extract, extracted, forget_extracts
 from braze_pipeline_tests.object_store import Bucket
 from braze_pipeline_tests.postgres import Postgres
@@ -274,6 +275,24 @@ def test_a_missing_object_or_bucket_is_named(tmp_path: Path, bucket: Bucket, url
     with pytest.raises(SourceMissing) as raised:
         read(tmp_path, {"orders": Files(url=url)})
     assert url in raised.value.what
+
+
+def test_an_optional_table_may_be_missing_in_a_store_and_a_rerun_knows_it(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    bucket.put("shop/customers.csv", b"customer_id\n1\n")
+    sources = [
+        SourceSettings(name="customers", place=Files(url="s3://brand/shop/customers.csv")),
+        SourceSettings(name="predictions", place=Files(url="s3://brand/ml/"), optional=True),
+    ]
+    for _ in range(2):
+        with (
+            duckdb.connect() as con,
+            extracted(sources, tmp_path / "x" / "run", environ=os.environ) as (local, _),
+        ):
+            (found,) = attach_sources(con, local[1:], time_zone="UTC")
+            assert (found.name, found.rows) == ("predictions", 0)
+            bucket.put("ml/late.csv", b"customer_id,predicted_on,predicted_clv\n1,2026-01-01,2\n")
 
 
 def test_a_store_that_is_away_is_named_without_its_keys(

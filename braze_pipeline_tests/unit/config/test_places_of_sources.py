@@ -39,6 +39,7 @@ def test_every_form_loads(tmp_path: Path) -> None:
         ("delta: ", "path: data/, delta: ", 6, "Give one place, not several"),
         ("relation: customer_360", "optional: true", 8, "needs `relation`"),
         ("asset_key: [shop, orders]", "asset_key: []", 4, "asset_key"),
+        ("relation: crm.customers, ", "relation: c, optional: true, ", 3, "cannot be optional"),
         ("s3://brand", "s3://user:pw@brand", 5, "credentials come from the environment"),
         ("  scores:", "  my-scores:", 7, "SQL needs no quotes"),
     ],
