@@ -47,8 +47,6 @@ def sealed(
     with resource_errors(scratch), duckdb.connect() as con:
         prepare(con)
         con.execute(f"SET temp_directory = {literal(str(scratch / 'spilt'))}")
-        # Results are read once and deleted: compressing them took as long as joining them.
-        con.execute("SET force_compression = 'uncompressed'")
         con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT}")
         infos = attach_sources(con, sources, time_zone=time_zone)
         _seal(con, infos)

@@ -29,16 +29,15 @@ lines AS NOT MATERIALIZED (
 ),
 
 -- One row per invoice, dated by its first line. It is a purchase when the customer owes money for
--- it and it is not a cancellation; cancellations are separate invoices that begin with C. Sums of
--- one invoice are kept narrow, because sums over wider decimals take twice as long.
+-- it and it is not a cancellation; cancellations are separate invoices that begin with C.
 invoices AS (
     SELECT
         customer_id,
         min(ordered_at)::DATE AS day,
-        sum(amount)::DECIMAL(18, 2) AS net,
+        sum(amount) AS net,
         sum(amount) > 0 AND NOT starts_with(order_id, 'C') AS is_purchase,
-        (sum(amount) FILTER (is_product AND quantity > 0))::DECIMAL(18, 2) AS bought,
-        (-sum(amount) FILTER (is_product AND quantity < 0))::DECIMAL(18, 2) AS returned
+        sum(amount) FILTER (is_product AND quantity > 0) AS bought,
+        -sum(amount) FILTER (is_product AND quantity < 0) AS returned
     FROM lines
     GROUP BY customer_id, order_id
 ),
@@ -74,36 +73,21 @@ borders AS (
     WHERE lifetime_orders > 0
 ),
 
--- The same rows with scores, for those who ever bought. A score is 1 plus the number of borders
--- that the customer is above: 5-5-5 is the best.
-scored AS (
+-- A score is 1 plus the number of borders that the customer is above: 5-5-5 is the best.
+scores AS (
     SELECT
-        totals.*,
-        CASE
-            WHEN lifetime_orders > 0
-                THEN concat_ws(
-                    '-',
-                    1 + len(list_filter(recency, lambda border: last_order_date > border)),
-                    1 + len(list_filter(frequency, lambda border: lifetime_orders > border)),
-                    1 + len(list_filter(monetary, lambda border: lifetime_value > border))
-                )
-        END AS rfm_score,
-        CASE
-            WHEN lifetime_orders > 0
-                THEN ['Bronze', 'Silver', 'Gold', 'Platinum'][
-                    1 + len(list_filter(tier, lambda border: lifetime_value > border))
-                ]
+        customer_id,
+        1 + len(list_filter(recency, lambda border: last_order_date > border)) AS recency_score,
+        1 + len(list_filter(frequency, lambda border: lifetime_orders > border)) AS frequency_score,
+        1 + len(list_filter(monetary, lambda border: lifetime_value > border)) AS monetary_score,
+        CASE len(list_filter(tier, lambda border: lifetime_value > border))
+            WHEN 3 THEN 'Platinum'
+            WHEN 2 THEN 'Gold'
+            WHEN 1 THEN 'Silver'
+            ELSE 'Bronze'
         END AS value_tier
     FROM totals, borders
-),
-
--- Product names in the order of the alphabet. Names are compared where it matters, here, once;
--- millions of rows are then counted and ranked by number, which takes less time and memory. Lines
--- after the day may be among these: they leave gaps in the numbers, but no trace in their order.
-names AS (
-    SELECT product_name, row_number() OVER (ORDER BY product_name)::INTEGER AS product
-    FROM (SELECT DISTINCT trim(product_name) AS product_name FROM orders)
-    WHERE product_name <> ''
+    WHERE lifetime_orders > 0
 ),
 
 -- How often and how much of each product a customer bought. Products are grouped by name, because
@@ -111,13 +95,12 @@ names AS (
 products AS (
     SELECT
         customer_id,
-        product,
+        product_name,
         count(*) AS times,
         sum(quantity) AS pieces
     FROM lines
-    INNER JOIN names USING (product_name)
-    WHERE is_product AND amount > 0
-    GROUP BY customer_id, product
+    WHERE is_product AND amount > 0 AND product_name <> ''
+    GROUP BY customer_id, product_name
 ),
 
 -- The five products bought most often, then in the largest number, then by name. They are picked
@@ -138,26 +121,25 @@ favourites AS (
     FROM (
         SELECT
             customer_id,
-            product,
+            product_name,
             row_number() OVER (
-                PARTITION BY customer_id ORDER BY times DESC, pieces DESC, product
+                PARTITION BY customer_id ORDER BY times DESC, pieces DESC, product_name
             ) AS place
         FROM products
     )
-    INNER JOIN names USING (product)
     WHERE place <= 5
     GROUP BY customer_id
 ),
 
--- The last change decides about consent: when it was given last, and when it was withdrawn last. A
--- change without a value counts as a withdrawal.
+-- The last change decides about consent. Of two changes at the same time the withdrawal counts, and
+-- a change without a value counts as a withdrawal.
 consent AS (
     SELECT
         customer_id,
-        max(changed_at) FILTER (channel = 'email' AND opted_in) AS email_given,
-        max(changed_at) FILTER (channel = 'email' AND opted_in IS NOT true) AS email_withdrawn,
-        max(changed_at) FILTER (channel = 'sms' AND opted_in) AS sms_given,
-        max(changed_at) FILTER (channel = 'sms' AND opted_in IS NOT true) AS sms_withdrawn
+        max_by(coalesce(opted_in, false), (changed_at, opted_in IS NOT true))
+            FILTER (channel = 'email') AS email_opted_in,
+        max_by(coalesce(opted_in, false), (changed_at, opted_in IS NOT true))
+            FILTER (channel = 'sms') AS sms_opted_in
     FROM consents
     WHERE changed_at < $as_of + INTERVAL 1 DAY
     GROUP BY customer_id
@@ -202,8 +184,8 @@ SELECT
     t.last_order_date,
     coalesce(t.lifetime_orders, 0) = 1 AS one_and_done,
     coalesce(t.second_order_date - t.first_order_date <= 90, false) AS early_repeat_purchaser,
-    t.value_tier,
-    t.rfm_score,
+    s.value_tier,
+    s.recency_score || '-' || s.frequency_score || '-' || s.monetary_score AS rfm_score,
     -- returned value as a share of bought value; at most 1, also when the data lacks the purchase
     CASE WHEN t.bought > 0 THEN least(t.returned / t.bought, 1)::DOUBLE END AS return_rate,
     f.favourite_products,
@@ -211,12 +193,12 @@ SELECT
         AS days_between_orders,
     c.loyalty_status,
     p.predicted_clv,
-    -- who may be contacted; read by the audience, never sent. Of two changes at the same time, the
-    -- withdrawal counts.
-    coalesce(k.email_given > k.email_withdrawn, k.email_given IS NOT NULL) AS email_opted_in,
-    coalesce(k.sms_given > k.sms_withdrawn, k.sms_given IS NOT NULL) AS sms_opted_in
+    -- who may be contacted; read by the audience, never sent
+    coalesce(k.email_opted_in, false) AS email_opted_in,
+    coalesce(k.sms_opted_in, false) AS sms_opted_in
 FROM customers AS c
-LEFT JOIN scored AS t USING (customer_id)
+LEFT JOIN totals AS t USING (customer_id)
+LEFT JOIN scores AS s USING (customer_id)
 LEFT JOIN favourites AS f USING (customer_id)
 LEFT JOIN consent AS k USING (customer_id)
 LEFT JOIN prediction AS p USING (customer_id)
