@@ -1,8 +1,8 @@
 """How much memory and how many threads DuckDB may use: what this machine or container really has.
 
 DuckDB's own defaults are 80 % of the memory and every core, of each of the databases that a process
-has open. It reads the limit of the process's own cgroup, but not those of the groups above it, not
-``memory.high``, and not the cores that the process is bound to (tried with DuckDB 1.5).
+has open. It reads the limit of the process's own cgroup, but not those of the groups above it, and
+not the cores that the process is bound to (tried with DuckDB 1.5).
 """
 
 from __future__ import annotations
