@@ -202,6 +202,7 @@ def test_days_written_before_an_upgrade_are_not_copied_from(world: World) -> Non
     assert days(world, t, [ANNA]) == [0]
     world.con.execute("ALTER TABLE records.days DROP COLUMN version")
     world.con.execute("ALTER TABLE records.days DROP COLUMN made_from")
+    world.con.execute("DROP TABLE records.counted_elsewhere")
     world.con.execute("UPDATE records.meta SET schema_version = 2")
     after = World(world.con)
     for day, rows in ((NEXT, 0), (LAST, 1)):
