@@ -48,7 +48,7 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class DuckdbLimits:
     """What DuckDB may use.
 
     Attributes:
@@ -70,7 +70,7 @@ class Limits:
         )
 
 
-def limits(environ: Mapping[str, str] | None = None, *, root: Path = Path("/")) -> Limits:
+def limits(environ: Mapping[str, str] | None = None, *, root: Path = Path("/")) -> DuckdbLimits:
     """The limits of every DuckDB that the pipeline opens.
 
     Args:
@@ -84,7 +84,7 @@ def limits(environ: Mapping[str, str] | None = None, *, root: Path = Path("/")) 
         environ.get(name, "").strip() for name in (MEMORY_VARIABLE, THREADS_VARIABLE)
     )
     whose = "this container's" if found.contained else "this machine's"
-    return Limits(
+    return DuckdbLimits(
         memory=memory or _size(found.memory * SHARE),
         threads=threads or str(found.cores),
         reasons=(

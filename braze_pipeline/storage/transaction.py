@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 
-class Connection(Protocol):
+class SqlConnection(Protocol):
     """What DuckDB's and SQLite's connections have in common."""
 
     def execute(self, query: str, parameters: Any = ..., /) -> Any:  # noqa: ANN401 - two libraries
@@ -15,7 +15,7 @@ class Connection(Protocol):
 
 
 @contextmanager
-def transaction(con: Connection, *, begin: str = "BEGIN") -> Iterator[None]:
+def transaction(con: SqlConnection, *, begin: str = "BEGIN") -> Iterator[None]:
     """Everything in the block is written, or nothing."""
     con.execute(begin)
     try:

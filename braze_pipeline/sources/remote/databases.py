@@ -164,12 +164,6 @@ class Snapshot:
             cursor.execute(f"SELECT * FROM (\n{query}\n) AS checked WHERE 1 = 0")
             return len(_reader(cursor).schema)
 
-    def query(self, name: str, place: Database, sql: str) -> list[tuple[Any, ...]]:
-        """A small result; raises as ``stream`` does."""
-        with reported(name, place), self.handle.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
-
 
 @contextmanager
 def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Snapshot]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from braze_pipeline.storage.migrations import ledger_3
 from braze_pipeline.storage.migrations.runner import DuckDBSchema, SQLiteSchema, sql
-from braze_pipeline.storage.transaction import Connection
+from braze_pipeline.storage.transaction import SqlConnection
 
 LEDGER = DuckDBSchema(
     name="ledger",
@@ -41,7 +41,7 @@ DATABASE = (LEDGER, RECORDS)
 """The schemas of the DuckDB file."""
 
 
-def upgrade(con: Connection, where: Path | str) -> None:
+def upgrade(con: SqlConnection, where: Path | str) -> None:
     """Upgrade the DuckDB file ``where`` to the schemas of this version.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.storage.migrations.runner import sql
 
 if TYPE_CHECKING:
-    from braze_pipeline.storage.transaction import Connection
+    from braze_pipeline.storage.transaction import SqlConnection
 
 VERSION = 3
 TABLES = {
@@ -26,7 +26,7 @@ def column(old: str) -> str:
     return f"{_COLUMNS[code[1]]}_{code[2]}" if code else old
 
 
-def migrate(con: Connection) -> None:
+def migrate(con: SqlConnection) -> None:
     """Rename them all; the rows stay where they are."""
     sql("ledger_3.sql")(con)
     for table, old in con.execute(

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from braze_pipeline.errors import NewerVersion
-from braze_pipeline.storage.transaction import Connection, transaction
+from braze_pipeline.storage.transaction import SqlConnection, transaction
 
-Migration = Callable[[Connection], None]
+Migration = Callable[[SqlConnection], None]
 
 
 def sql(name: str) -> Migration:
     """A migration that is a SQL file beside this one."""
 
-    def migrate(con: Connection) -> None:
+    def migrate(con: SqlConnection) -> None:
         for statement in _statements(Path(__file__).with_name(name).read_text(encoding="utf-8")):
             con.execute(statement)
 
@@ -45,14 +45,14 @@ class Schema(ABC):
         return len(self.migrations)
 
     @abstractmethod
-    def stored_version(self, con: Connection) -> int:
+    def stored_version(self, con: SqlConnection) -> int:
         """The version of a database; 0 if it has no such tables, or they have no version yet."""
 
     @abstractmethod
-    def _write(self, con: Connection, version: int) -> None:
+    def _write(self, con: SqlConnection, version: int) -> None:
         """Store the version, in the transaction of its migration."""
 
-    def refuse_newer(self, con: Connection, where: Path | str) -> int:
+    def refuse_newer(self, con: SqlConnection, where: Path | str) -> int:
         """The version of the file ``where``.
 
         Raises:
@@ -67,7 +67,7 @@ class Schema(ABC):
             )
         return found
 
-    def upgrade(self, con: Connection, where: Path | str) -> None:
+    def upgrade(self, con: SqlConnection, where: Path | str) -> None:
         """Apply the missing migrations.
 
         Args:
@@ -89,7 +89,7 @@ class DuckDBSchema(Schema):
 
     begin = "BEGIN"
 
-    def stored_version(self, con: Connection) -> int:
+    def stored_version(self, con: SqlConnection) -> int:
         """See ``Schema.stored_version``."""
         there = con.execute(
             "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
@@ -99,7 +99,7 @@ class DuckDBSchema(Schema):
         row = there and con.execute(f"SELECT max(schema_version) FROM {self.name}.meta").fetchone()
         return int(row[0] or 0) if row else 0
 
-    def _write(self, con: Connection, version: int) -> None:
+    def _write(self, con: SqlConnection, version: int) -> None:
         con.execute(
             f"CREATE TABLE IF NOT EXISTS {self.name}.meta (schema_version INTEGER NOT NULL)"
         )
@@ -112,11 +112,11 @@ class SQLiteSchema(Schema):
 
     begin = "BEGIN IMMEDIATE"
 
-    def stored_version(self, con: Connection) -> int:
+    def stored_version(self, con: SqlConnection) -> int:
         """See ``Schema.stored_version``."""
         return int(con.execute("PRAGMA user_version").fetchone()[0])
 
-    def _write(self, con: Connection, version: int) -> None:
+    def _write(self, con: SqlConnection, version: int) -> None:
         con.execute(f"PRAGMA user_version = {version}")
 
 

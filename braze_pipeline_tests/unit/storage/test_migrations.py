@@ -16,7 +16,7 @@ from braze_pipeline.errors import NewerVersion
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL
 from braze_pipeline.storage.migrations.runner import DuckDBSchema, Schema
-from braze_pipeline.storage.transaction import Connection
+from braze_pipeline.storage.transaction import SqlConnection
 from braze_pipeline.storage.warehouse import Warehouse
 
 ALL = (*DATABASE, JOURNAL, ACTIONS)
@@ -29,7 +29,7 @@ def schema(request: pytest.FixtureRequest) -> Schema:
 
 
 @pytest.fixture
-def con(schema: Schema, tmp_path: Path) -> Iterator[Connection]:
+def con(schema: Schema, tmp_path: Path) -> Iterator[SqlConnection]:
     """A file with nothing in it, of the schema's kind."""
     file = tmp_path / "file"
     if isinstance(schema, DuckDBSchema):
@@ -40,7 +40,7 @@ def con(schema: Schema, tmp_path: Path) -> Iterator[Connection]:
             yield small
 
 
-def tables(schema: Schema, con: Connection) -> set[str]:
+def tables(schema: Schema, con: SqlConnection) -> set[str]:
     query = (
         f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{schema.name}'"
         if isinstance(schema, DuckDBSchema)
@@ -49,7 +49,7 @@ def tables(schema: Schema, con: Connection) -> set[str]:
     return {name for (name,) in con.execute(query).fetchall()}
 
 
-def test_an_upgrade_is_done_once(schema: Schema, con: Connection) -> None:
+def test_an_upgrade_is_done_once(schema: Schema, con: SqlConnection) -> None:
     schema.upgrade(con, "file")
     assert schema.stored_version(con) == schema.version > 0
     assert tables(schema, con)
@@ -57,16 +57,16 @@ def test_an_upgrade_is_done_once(schema: Schema, con: Connection) -> None:
 
 
 def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_state(
-    schema: Schema, con: Connection
+    schema: Schema, con: SqlConnection
 ) -> None:
     schema.upgrade(con, "file")
     before = tables(schema, con)
     prefix = f"{schema.name}." if isinstance(schema, DuckDBSchema) else ""
 
-    def second(con: Connection) -> None:
+    def second(con: SqlConnection) -> None:
         con.execute(f"CREATE TABLE {prefix}second (a INTEGER)")
 
-    def breaks(con: Connection) -> None:
+    def breaks(con: SqlConnection) -> None:
         con.execute(f"CREATE TABLE {prefix}third (a INTEGER)")
         con.execute(f"DROP TABLE {prefix}second")
         raise ZeroDivisionError
@@ -78,7 +78,7 @@ def test_a_crash_in_the_middle_of_a_migration_leaves_the_old_state(
     assert tables(schema, con) - before == {"second"}
 
 
-def test_a_newer_version_is_refused_by_name_and_number(schema: Schema, con: Connection) -> None:
+def test_a_newer_version_is_refused_by_name_and_number(schema: Schema, con: SqlConnection) -> None:
     newer = replace(schema, migrations=(*schema.migrations, lambda con: None))
     newer.upgrade(con, "file")
     before = tables(schema, con)

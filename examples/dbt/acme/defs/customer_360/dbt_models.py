@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
 PROJECT = DbtProject(Path(__file__).parents[3] / "dbt")
-# Under `dg` this parses the dbt project anew, so that Dagster sees its models as they are now.
+# Under `dg` this parses the dbt project again, so that Dagster sees its models as they are now.
 PROJECT.prepare_if_dev()
 
 JOB = dg.define_asset_job(
