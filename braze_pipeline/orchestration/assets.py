@@ -20,6 +20,7 @@ from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration import automation, checks, column_metadata, metadata, progress
+from braze_pipeline.orchestration.attempts import first_attempt
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -29,9 +30,6 @@ from braze_pipeline.orchestration.schedule import freshness
 from braze_pipeline.profiles import build_profiles, preview, require_profiles
 from braze_pipeline.settings import TemplateSettings
 
-PARENT_TAG = "dagster/parent_run_id"
-RESUMED_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
-"""Set on a run that resumes another from failure, instead of repeating it."""
 WRITERS = "duckdb"
 """The pool of all steps that write the DuckDB file; one runs at a time."""
 
@@ -121,7 +119,7 @@ def build_assets(
                 database,
                 t,
                 days_of(context),
-                run_id=_first_attempt(context),
+                run_id=first_attempt(context.instance, context.run),
                 log=context.log.info,
             )
             for source in built.sources:
@@ -269,17 +267,6 @@ def _shown_if_it_fails(
     except PipelineError:
         context.log_event(dg.AssetObservation(key, metadata=shown))
         raise
-
-
-def _first_attempt(context: dg.AssetExecutionContext) -> str:
-    """The run that this one resumes, whose extracts it reads; a rerun of all steps reads again."""
-    run = context.run
-    while any(run.tags.get(tag) == "true" for tag in RESUMED_TAGS):
-        parent = context.instance.get_run_by_id(run.tags.get(PARENT_TAG, ""))
-        if parent is None:
-            break
-        run = parent
-    return run.run_id
 
 
 def _warn(context: dg.AssetExecutionContext, warning: str | None) -> None:

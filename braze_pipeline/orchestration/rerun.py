@@ -7,15 +7,13 @@ import time
 import dagster as dg
 
 from braze_pipeline.errors import CannotRetry
+from braze_pipeline.orchestration.attempts import PARENT_TAG, RESUMED_TAG, ROOT_TAG
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_assets
 from braze_pipeline.orchestration.watch.runs import facts_of
 from braze_pipeline.settings import TemplateSettings
 
-PARENT_TAG = "dagster/parent_run_id"
-ROOT_TAG = "dagster/root_run_id"
-RESUMED_TAG = "dagster/is_resume_retry"
 _DAY_TAGS = {PARTITION_TAG, RANGE_START_TAG, RANGE_END_TAG}
 
 POLL_SECONDS = 1.0
