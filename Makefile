@@ -32,9 +32,10 @@ endef
 demo: $(READY) ## run the whole pipeline on the data in data/, against a stand-in for Braze
 	@$(BIN)/braze-pipeline demo
 
-# Files in alphabetical order: the end-to-end tests take longest, so they come first.
+# Files in alphabetical order: the end-to-end tests take longest, so they come first. They wait for
+# Dagster's daemon part of the time: three at once keep two cores busy.
 test: $(READY) $(DBT_READY) ## run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 hunt: $(READY) ## run the property tests with new random examples, to find what the fixed ones miss
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt

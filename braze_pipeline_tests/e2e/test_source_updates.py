@@ -78,15 +78,15 @@ class Place:
         (state,) = (one for one in instance.all_instigator_state() if one.name == SENSOR)
         return list(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=500))
 
-    def wait_for_ticks(self, number: int) -> None:
-        """Wait until the sensor has begun and ended so many further ticks."""
+    def wait_for_tick(self) -> None:
+        """Wait until the sensor has begun and ended one further tick."""
         begun = time.time()
 
         def passed() -> bool:
             done = [one for one in self.ticks() if one.status is not TickStatus.STARTED]
-            return len([one for one in done if one.timestamp > begun]) >= number
+            return any(one.timestamp > begun for one in done)
 
-        wait_for(passed, f"{number} ticks")
+        wait_for(passed, "a tick")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_writing_the_sources_sends_once_in_one_run_and_its_records_start_no_othe
     # The run recorded its observations on the sources' keys.
     observed = place.dagster.instance.fetch_observations(dg.AssetKey(["shop", "orders"]), limit=9)
     assert [one.run_id for one in observed.records] == [run.run_id]
-    place.wait_for_ticks(3)
+    place.wait_for_tick()
     assert len(place.started()) == 1
 
 
@@ -142,5 +142,5 @@ def test_a_run_that_fails_is_started_once(place: Place) -> None:
     place.write("orders")
     failed = place.wait_for_run(3)
     assert failed.status is dg.DagsterRunStatus.FAILURE
-    place.wait_for_ticks(3)
+    place.wait_for_tick()
     assert len(place.started()) == 3
