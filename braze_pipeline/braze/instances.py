@@ -82,6 +82,11 @@ def other_host_warning(endpoint: str) -> str:
     )
 
 
+def on_this_machine(endpoint: str) -> bool:
+    """Whether an endpoint is a sandbox's: only this machine can reach it."""
+    return _is_loopback((urlsplit(endpoint).hostname or "").rstrip("."))
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

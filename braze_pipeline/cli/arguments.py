@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import click
 
+from braze_pipeline.attributes.current_state import newest_day
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CredentialsMissing, UsageError
 from braze_pipeline.user_input import parse_date
 
 
 class Day(click.ParamType[date]):
-    """A day in the form YYYY-MM-DD."""
+    """A day in the form YYYY-MM-DD, or `newest`: the last one that has ended."""
 
     name = "YYYY-MM-DD"
 
@@ -24,14 +25,16 @@ class Day(click.ParamType[date]):
         Raises:
             UsageError: it is not a valid date.
         """
-        del ctx
+        session = ctx.find_object(Session) if ctx else None
+        if value == "newest" and session is not None:
+            return newest_day(session.template, datetime.now(UTC))
         try:
             return parse_date(str(value))
         except ValueError as error:
             option = f"{param.opts[0]} " if param else ""
             raise UsageError(
                 f"{option}{value!r} is not a valid date.",
-                fix="Write it as YYYY-MM-DD, such as 2011-12-09.",
+                fix="Write it as YYYY-MM-DD, such as 2011-12-09, or `newest`.",
             ) from error
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.load import COMPONENT, load_configs
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.project import DATABASE_VARIABLE, database_path, project_of
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.errors import NotBuilt, UsageError
+from braze_pipeline.errors import ConfigurationError, NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 
@@ -133,6 +134,41 @@ class Session:
     def dagster_home(self) -> Path:
         """The folder of Dagster's instance; it may not exist yet."""
         return Path(self.environ.get("DAGSTER_HOME") or self.project / ".dagster_home").resolve()
+
+
+def project_config(folder: Path) -> Path | None:
+    """The ``defs.yaml`` of the Dagster project that a folder belongs to; None if there is none.
+
+    Raises:
+        UsageError: the project has several Braze destinations, in files of their own.
+        ConfigurationError: its ``pyproject.toml`` cannot be read.
+    """
+    project = project_of(folder)
+    if project is None or not (project / "pyproject.toml").is_file():
+        return None
+    try:
+        tools = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{project / 'pyproject.toml'} is not valid TOML: {error}.", fix="Fix that line."
+        ) from error
+    module = tools.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
+    if not isinstance(module, str):
+        return None
+    below = Path(*module.split("."), "defs")
+    files = [
+        file
+        for root in (project, project / "src")
+        for file in sorted((root / below).rglob("defs.yaml"))
+        if f".{COMPONENT}" in file.read_text(encoding="utf-8")
+    ]
+    if len(files) > 1:
+        listed = ", ".join(str(file.relative_to(project)) for file in files)
+        raise UsageError(
+            f"The project {project} has several files with a Braze destination.",
+            fix=f"Pass one of them with --config: {listed}.",
+        )
+    return files[0] if files else None
 
 
 def session(config_file: Path | None, template_name: str | None) -> Session:

@@ -21,6 +21,7 @@ from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, 
 from braze_pipeline.operations.doctor.journal import journal
 from braze_pipeline.operations.doctor.memory import memory
 from braze_pipeline.operations.doctor.sources import sources
+from braze_pipeline.operations.doctor.trial import trial
 from braze_pipeline.operations.doctor.zones import zones
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
@@ -90,6 +91,13 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     ages = [template.schedule.max_age_hours for template in templates if template.schedule]
     max_age = max(ages, default=None)
     yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
+    given = {
+        key
+        for config, _ in session.configs
+        if config.destination.name == destination.name
+        for key in config.destination.model_fields_set
+    }
+    yield from trial(destination, session.environ, database=session.warehouse.path, given=given)
     reached = reach(destination)
     yield from reached
     has_key = bool(session.environ.get(destination.api_key_env, "").strip())

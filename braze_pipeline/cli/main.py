@@ -17,9 +17,10 @@ import click
 from braze_pipeline import __version__, private
 from braze_pipeline.cli.actions import actions
 from braze_pipeline.cli.console import guarded
-from braze_pipeline.cli.context import session
+from braze_pipeline.cli.context import project_config, session
 from braze_pipeline.cli.demo import demo
 from braze_pipeline.cli.doctor import doctor
+from braze_pipeline.cli.init import init
 from braze_pipeline.cli.ledger import ledger
 from braze_pipeline.cli.plan import plan, retry_rejected
 from braze_pipeline.cli.records import rejections, sends
@@ -28,23 +29,30 @@ from braze_pipeline.cli.sandbox import sandbox
 from braze_pipeline.cli.template import template
 from braze_pipeline.cli.ui import ui
 
+_WITHOUT_PROJECT = frozenset({"demo", "init", "sandbox"})
+"""Commands that work without a configuration, or on the sample's."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="braze-pipeline")
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The defs.yaml to use (default: the one in braze_pipeline/defs/braze).",
+    help="The defs.yaml to use (default: that of the project in the working directory, or the "
+    "sample's).",
 )
 @click.option("--template", "template_name", help="The data template to use (default: the first).")
 @click.pass_context
 def cli(context: click.Context, config: Path | None, template_name: str | None) -> None:
     """Keeps customer attributes in Braze up to date."""
+    if config is None and context.invoked_subcommand not in _WITHOUT_PROJECT:
+        config = project_config(Path.cwd())
     context.obj = session(config, template_name)
 
 
 for command in (
     demo,
+    init,
     run,
     plan,
     retry_rejected,

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--as-of", "as_of", required=True, type=Day(), help="The as-of date.")
+@click.option(
+    "--as-of",
+    "as_of",
+    default="newest",
+    show_default="newest, the last day that has ended",
+    type=Day(),
+    help="The as-of date.",
+)
 @click.option("--until", type=Day(), help="Last day of a range; only its newest state is sent.")
 @click.option("--dry-run", is_flag=True, help="Stop at the plan: nothing is sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")

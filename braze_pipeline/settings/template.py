@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from braze_pipeline.settings.destination import DestinationSettings
 from braze_pipeline.settings.places import Connection
@@ -57,6 +58,15 @@ class AudienceRules(Section):
     contactable: Contactable = Contactable()
     where: str | None = None
     """A rule of your own: a SQL condition over the customer attributes table."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """With the word `all`, which stands for everybody."""
+        return {
+            "anyOf": [super().__get_pydantic_json_schema__(core_schema, handler), {"const": "all"}]
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,121 @@
+"""The text of ``defs.yaml`` and of the SQL file, with a comment wherever a person must decide."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from braze_pipeline.operations.scaffold.proposal import Proposal, of_kind
+from braze_pipeline.operations.scaffold.table import Table
+
+
+class _Text(string.Template):
+    """A file with ``%names``; SQL has a use for the dollar sign."""
+
+    delimiter = "%"
+
+
+def text(template: str, **parts: object) -> str:
+    """A file of the folder ``templates``, with its ``%names`` filled in."""
+    return _Text(_template(template)).substitute(parts)
+
+
+@cache
+def _template(name: str) -> str:
+    folder = files("braze_pipeline.operations.scaffold").joinpath("templates")
+    return folder.joinpath(f"{name}.txt").read_text("utf-8")
+
+
+def defs_yaml(
+    table: Table, proposals: Sequence[Proposal], *, name: str, instance: str, start: date
+) -> str:
+    """The ``defs.yaml`` of a destination."""
+    return text(
+        "defs.yaml",
+        name=name,
+        instance=instance,
+        start=start.isoformat(),
+        table=table.name,
+        place=_mapping(table.place),
+        connections="".join(_connections(table)),
+        consent="".join(_consent(proposals)),
+        region="".join(_region(proposals)),
+        attributes="".join(f"        {line}\n" for line in _attributes(proposals)).rstrip("\n"),
+    )
+
+
+def sql(table: Table, proposals: Sequence[Proposal]) -> str:
+    """The ``customer_attributes.sql`` that goes with it."""
+    return text("customer_attributes.sql", table=table.name, columns="\n".join(_select(proposals)))
+
+
+def _connections(table: Table) -> Iterator[str]:
+    if table.connections:
+        yield "\n  connections:\n"
+    for name, connection in table.connections.items():
+        yield f"    {name}: {_mapping(connection)}\n"
+
+
+def _consent(proposals: Sequence[Proposal]) -> Iterator[str]:
+    columns = [one.alias for one in of_kind(proposals, "consent")]
+    if columns:
+        yield "      # Braze owns consent, so these columns are never sent: "
+        yield f"{', '.join(columns)}. They can\n      # decide who is in the audience, such as "
+        yield f"where: \"{columns[0]} = 'true'\".\n"
+
+
+def _region(proposals: Sequence[Proposal]) -> Iterator[str]:
+    fields = {one.name for one in of_kind(proposals, "field")}
+    if "phone" in fields:
+        yield "      # To decide: the country of phone numbers without a country code"
+        yield ", for customers without a country.\n" if "country" in fields else ".\n"
+        yield "      # default_region: GB\n"
+
+
+def _attributes(proposals: Sequence[Proposal]) -> Iterator[str]:
+    for kind, title in (
+        ("field", "Profile fields: Braze's own names, types and rules."),
+        ("custom", "Custom attributes: your own names. Braze keeps the first type it sees."),
+    ):
+        chosen = [one for one in proposals if one.kind == kind]
+        if chosen:
+            yield f"# {title}"
+        for one in chosen:
+            yield from (f"# To decide: {what}" for what in one.decide)
+            line = f"- {_mapping(_keys(one))}"
+            yield f"{line}  # {' '.join(one.notes)}" if one.notes else line
+    for one in of_kind(proposals, "not sent"):
+        yield f"# Not sent: {one.alias} ({' '.join(one.notes)})."
+
+
+def _keys(one: Proposal) -> dict[str, object]:
+    named = {} if one.name == one.alias else {"as": one.name}
+    return {"column": one.alias, **named, **one.options}
+
+
+def _select(proposals: Sequence[Proposal]) -> Iterator[str]:
+    for number, one in enumerate(proposals, 1):
+        if one.kind == "identifier":
+            yield from (f"    -- To decide: {what}" for what in one.decide)
+        comma = "," if number < len(proposals) else ""
+        named = "" if one.expression == one.alias else f" AS {one.alias}"
+        yield f"    {one.expression}{named}{comma}"
+
+
+def _mapping(items: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in items.items()) + "}"
+
+
+def _scalar(value: object) -> str:
+    """A value as YAML in braces, quoted only where it must be."""
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[^\W\d_]([\w ./-]*\w)?", value) and yaml.safe_load(value) == value
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
