@@ -28,6 +28,7 @@ class SourceFinding:
         what: What was checked.
         saw: What was found.
         allowed: What is expected.
+        number, unit: What was found, as a number of what.
     """
 
     source: str
@@ -35,6 +36,8 @@ class SourceFinding:
     saw: str
     allowed: str
     passed: bool
+    number: float
+    unit: str
 
     def sentence(self) -> str:
         """The finding in one line."""
@@ -59,6 +62,8 @@ def evaluate_sources(
             saw=f"{source.rows:,} rows",
             allowed="at least 1",
             passed=source.rows > 0,
+            number=source.rows,
+            unit="row count",
         )
         for source in sources
         if source.name in TABLES and source.name not in optional
@@ -109,6 +114,8 @@ def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFind
         saw=f"{seen}, {age:,} days before {as_of}" if age > 0 else seen,
         allowed=f"{days:,} days before the as-of date",
         passed=age <= days,
+        number=age,
+        unit="age in days",
     )
 
 
@@ -126,4 +133,6 @@ def _lost_lines(day: AttributesSummary, lines: int, limit: float) -> SourceFindi
         ),
         allowed=f"{limit:.0%}",
         passed=lost <= limit * lines,
+        number=lost / lines,
+        unit="share of lost lines",
     )

@@ -19,7 +19,14 @@ from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.orchestration import automation, checks, column_metadata, metadata, progress
+from braze_pipeline.orchestration import (
+    automation,
+    checks,
+    column_metadata,
+    metadata,
+    progress,
+    run_tags,
+)
 from braze_pipeline.orchestration.attempts import first_attempt
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
@@ -29,6 +36,7 @@ from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
 from braze_pipeline.profiles import build_profiles, preview, require_profiles
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.warehouse import Warehouse
 
 WRITERS = "duckdb"
 """The pool of all steps that write the DuckDB file; one runs at a time."""
@@ -114,6 +122,7 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         with typed_failures(context):
+            run_tags.clear(context)
             database = warehouse.warehouse(t)
             built = build_attributes(
                 database,
@@ -198,10 +207,12 @@ def build_assets(
     ) -> dg.MaterializeResult:
         with typed_failures(context):
             _warn(context, other_host_warning(t.destination.endpoint))
-            from braze_pipeline.plan.step import plan_days  # noqa: PLC0415 - only a run needs it
+            from braze_pipeline.plan.sample import plan_sample  # noqa: PLC0415 - only a run needs it
+            from braze_pipeline.plan.step import plan_days  # noqa: PLC0415
 
+            database = warehouse.warehouse(t)
             plan = plan_days(
-                warehouse.warehouse(t),
+                database,
                 t,
                 days_of(context),
                 run_id=context.run.run_id,
@@ -210,9 +221,12 @@ def build_assets(
                 overrides=overrides_of(context.run.tags),
                 log=progress.logger(context.log.info),
             )
+            run_tags.show_plan(context, t, plan)
             results = checks.guard_results(plan)
             checks.log_what_stops(context, results)
-            return dg.MaterializeResult(metadata=metadata.plan(t, plan), check_results=results)
+            return dg.MaterializeResult(
+                metadata=metadata.plan(t, plan, plan_sample(database, plan)), check_results=results
+            )
 
     @asset(
         key=keys.send,
@@ -228,33 +242,39 @@ def build_assets(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
         with typed_failures(context):
-            from braze_pipeline.send.step import send_days  # noqa: PLC0415 - only a run needs it
-
-            outcome = send_days(
-                warehouse.warehouse(t),
-                t,
-                days_of(context),
-                run_id=context.run.run_id,
-                environ=os.environ,
-                log=progress.logger(context.log.info),
-                **progress.progress_options(),
-            )
-            context.log.info("%s: %s", span(days_of(context)), outcome.sentence())
-            for key, found in (
-                (keys.ledger, metadata.ledger(t, outcome)),
-                (keys.rejections, metadata.rejections(outcome)),
-            ):
-                context.log_event(dg.AssetMaterialization(key, metadata=found))
-            shown = metadata.send(outcome)
-            if outcome.error is not None:
-                # What Braze acknowledged is in the ledger; the step still failed.
-                with _shown_if_it_fails(context, keys.send, shown):
-                    raise outcome.error
-            return dg.MaterializeResult(
-                metadata=shown, check_results=checks.send_results(t, outcome)
-            )
+            return _sent(context, warehouse.warehouse(t), t)
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
+
+
+def _sent(
+    context: dg.AssetExecutionContext, database: Warehouse, t: TemplateSettings
+) -> dg.MaterializeResult:
+    from braze_pipeline.send.step import send_days  # noqa: PLC0415 - only a run needs it
+
+    keys, days = TemplateKeys.of(t), days_of(context)
+    outcome = send_days(
+        database,
+        t,
+        days,
+        run_id=context.run.run_id,
+        environ=os.environ,
+        log=progress.logger(context.log.info),
+        **progress.progress_options(),
+    )
+    run_tags.show_send(context, t, outcome)
+    context.log.info("%s: %s", span(days), outcome.sentence())
+    for key, found in (
+        (keys.ledger, metadata.ledger(t, outcome)),
+        (keys.rejections, metadata.rejections(outcome)),
+    ):
+        context.log_event(dg.AssetMaterialization(key, metadata=found))
+    shown = metadata.send(outcome)
+    if outcome.error is not None:
+        # What Braze acknowledged is in the ledger; the step still failed.
+        with _shown_if_it_fails(context, keys.send, shown):
+            raise outcome.error
+    return dg.MaterializeResult(metadata=shown, check_results=checks.send_results(t, outcome))
 
 
 @contextmanager

@@ -116,6 +116,7 @@ def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
             metadata={
                 "saw": guard.saw,
                 "allowed": guard.allowed,
+                **guard.figures,
                 **({} if guard.passed else _ways_through(guard.name, plan)),
             },
         )
@@ -148,7 +149,8 @@ def log_what_stops(context: dg.AssetExecutionContext, results: list[dg.AssetChec
         more = [
             f"{name}: {found.value}"
             for name, found in result.metadata.items()
-            if name not in {"saw", "allowed"}  # in the description already
+            # What it saw and what is allowed is in the description already.
+            if name not in {"saw", "allowed"} and not isinstance(found.value, float)
         ]
         context.log.error("%s. %s", result.check_name, "\n".join([result.description or "", *more]))
 
@@ -173,8 +175,11 @@ def source_result(
         passed=not problems,
         description=" ".join([*(problems or [fine]), unknown]).strip(),
         metadata={
-            f"{finding.source}: {finding.what}": f"{finding.saw}; allowed: {finding.allowed}"
-            for finding in findings
+            **{
+                f"{finding.source}: {finding.what}": f"{finding.saw}; allowed: {finding.allowed}"
+                for finding in findings
+            },
+            **{f"{finding.source}: {finding.unit}": finding.number for finding in findings},
         },
     )
 
@@ -196,6 +201,8 @@ def audience_result(funnels: Sequence[Funnel]) -> dg.AssetCheckResult:
         metadata={
             "saw": newest.audience,
             "allowed": "at least 1",
+            "customers": newest.customers,
+            "share of customers": newest.audience / newest.customers if newest.customers else 0.0,
             "days without anybody": sum(not funnel.audience for funnel in funnels),
             **{f"left out by {rule}": number for rule, number in newest.excluded.items()},
             **({} if newest.audience else {"what to do": EMPTY_AUDIENCE_FIX}),
@@ -207,6 +214,7 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
     """Passes when nothing was rejected; otherwise a warning, since the rest is good."""
     values = sum(summary.rejected_values for summary in summaries)
     rows = sum(summary.rejected_rows for summary in summaries)
+    audience = sum(summary.audience for summary in summaries)
     return _result(
         CONTRACT,
         passed=values == 0 and rows == 0,
@@ -214,7 +222,12 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
             f"{values:,} values and {rows:,} rows did not pass. They are not sent; the rejections "
             "give the reasons. Everything in the profiles satisfies the contract."
         ),
-        metadata={"rejected_values": values, "rejected_rows": rows},
+        metadata={
+            "rejected_values": values,
+            "rejected_rows": rows,
+            "audience": audience,
+            "rejected share": rows / audience if audience else 0.0,
+        },
     )
 
 
@@ -253,6 +266,10 @@ def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetChec
                 READ_BACK,
                 passed=compared is None or compared.agrees,
                 description=compared.sentence() if compared else nothing,
+                metadata={
+                    "users compared": compared.compared if compared else 0,
+                    "attributes that differ": len(compared.differences) if compared else 0,
+                },
             )
         )
     return results

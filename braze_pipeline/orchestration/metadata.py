@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.attributes.result import AttributesBuild
     from braze_pipeline.audience.build import Funnel
+    from braze_pipeline.plan.sample import SampleRow
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.send.step import SendOutcome
@@ -167,15 +168,21 @@ def dropped_warning(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -
     )
 
 
-def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
-    """What would change in Braze, and its cost by attribute."""
+def plan(t: TemplateSettings, plan: PlanSummary, sample: Sequence[SampleRow] = ()) -> Metadata:
+    """What would change in Braze, with some masked examples, and its cost by attribute."""
     forecast = plan.forecast
     found: Metadata = {
         ROWS: plan.planned_users,
         **column_metadata.plan(t),
         **_cost(t, plan),
+        "sample of the changes (masked)": table(
+            (t.destination.identifier, "attribute", "change", "old", "new"),
+            [(row.user, row.attribute, row.change, row.old, row.new) for row in sample],
+        ),
         PLAN: plan.plan_id,
         "status": plan.status,
+        "audience": plan.audience,
+        **_shares(plan),
         "planned attributes": plan.planned_attributes,
         "unchanged users": plan.unchanged_users,
         "superseded users": plan.superseded_users,
@@ -190,9 +197,17 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
         "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
         "compared with Braze": "\n\n".join(plan.preflight.lines()),
         "cost by attribute": table(
-            ("attribute", "type", "users", "nulls among them", "data points", "full resend"),
+            (
+                "attribute",
+                "type",
+                "users",
+                "first values among them",
+                "nulls among them",
+                "data points",
+                "full resend",
+            ),
             [
-                (c.name, c.type, c.users, c.nulls, c.data_points, c.full_data_points)
+                (c.name, c.type, c.users, c.first, c.nulls, c.data_points, c.full_data_points)
                 for c in sorted(forecast.by_attribute, key=lambda c: -c.data_points)
             ],
         ),
@@ -210,6 +225,12 @@ def plan(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     if forecast.money is not None:
         found[f"price ({forecast.currency})"] = round(forecast.money, 2)
     return found
+
+
+def _shares(plan: PlanSummary) -> Metadata:
+    """Shares between 0 and 1: numbers, so that the UI plots them."""
+    shares = {"changed share": plan.changed_share, "rejected share": plan.rejected_share}
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
@@ -246,6 +267,10 @@ def send(outcome: SendOutcome) -> Metadata:
         ACCEPTED_USERS: outcome.account.accepted,
         REJECTED_USERS: outcome.account.rejected,
         "not attempted users": outcome.account.not_attempted,
+        "planned users": outcome.account.planned,
+        "unchanged users": outcome.account.unchanged,
+        "accepted attributes": outcome.account.accepted_attributes,
+        "data points of the plan": outcome.plan.data_points,
         PLAN: outcome.plan.plan_id,
         "requests": result.requests,
         "bytes": result.bytes,

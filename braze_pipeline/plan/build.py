@@ -72,9 +72,15 @@ def build_plan(
     path = warehouse.snapshot(plan_id)
     snapshot.write(con, path, query, t.destination, q.layout.columns)
     plan = summarise(q, past, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight)
-    results = guards.evaluate(t.guards, guard_evidence(q, path, plan))
-    results = guards.let_pass(results, overrides.let_through, overrides.reason)
-    plan = replace(plan, force_stale=overrides.force_stale, guards=results)
+    evidence = guard_evidence(q, path, plan)
+    results = guards.evaluate(t.guards, evidence)
+    plan = replace(
+        plan,
+        force_stale=overrides.force_stale,
+        guards=guards.let_pass(results, overrides.let_through, overrides.reason),
+        changed_share=evidence.changed_share,
+        rejected_share=evidence.rejected_share,
+    )
     plan = replace(plan, status="held" if plan.stopped_by else "ready")
     with transaction(con):
         stored_plans.store(con, plan, template_no=q.layout.template_no)

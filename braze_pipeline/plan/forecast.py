@@ -31,7 +31,8 @@ class AttributeCost:
     """What one attribute costs in a plan.
 
     Attributes:
-        users: Users for whom it is sent, ``nulls`` of them to clear it.
+        users: Users for whom it is sent, ``nulls`` of them to clear it, ``first`` of them a value
+            where Braze has acknowledged none.
         data_points: Billable data points of that.
         full_users: Users with a value: how many a full resend would send it for.
         full_data_points: Billable data points of that.
@@ -46,6 +47,7 @@ class AttributeCost:
     full_users: int
     full_data_points: int
     new: bool
+    first: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +112,9 @@ def forecast(
     )
     costs = [
         AttributeCost(
-            name=c.name, type=c.settings.type.value, new=c.first_time, users=sent[3 * i],
-            nulls=sent[3 * i + 1], data_points=sent[3 * i + 2], full_users=full[2 * i],
-            full_data_points=full[2 * i + 1],
+            name=c.name, type=c.settings.type.value, new=c.first_time, users=sent[4 * i],
+            nulls=sent[4 * i + 1], data_points=sent[4 * i + 2], first=sent[4 * i + 3],
+            full_users=full[2 * i], full_data_points=full[2 * i + 1],
         )
         for i, c in enumerate(columns)
     ]  # fmt: skip
@@ -175,9 +177,15 @@ def _counts(
     return [int(value or 0) for value in row or ()]
 
 
-def _sent(c: Column) -> tuple[str, str, str]:
+def _sent(c: Column) -> tuple[str, str, str, str]:
     sent, cleared = f"count_if({c.changed})", f"count_if({c.changed} AND {c.new} IS NULL)"
-    return sent, cleared, _points(c, sent, f"CASE WHEN {c.changed} THEN {c.new} END", cleared)
+    first = f"count_if({c.changed} AND {c.old} IS NULL AND {c.new} IS NOT NULL)"
+    return (
+        sent,
+        cleared,
+        _points(c, sent, f"CASE WHEN {c.changed} THEN {c.new} END", cleared),
+        first,
+    )
 
 
 def _full(c: Column) -> tuple[str, str]:

@@ -6,8 +6,8 @@ A guard is data: what it found, what is allowed, whether it passed. The template
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class GuardResult:
         saw: What it found, as text with figures (never a customer's value).
         allowed: What is allowed.
         let_through: The reason given for letting this plan pass; None if nobody did.
+        figures: What it found, as numbers by name; shares are between 0 and 1.
     """
 
     name: str
@@ -40,6 +41,7 @@ class GuardResult:
     saw: str
     allowed: str
     let_through: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def stops(self) -> bool:
@@ -69,6 +71,21 @@ class Evidence:
     new_attributes: Sequence[str]
     first_send: bool
     forecast: Forecast
+
+    @property
+    def rejected(self) -> int:
+        """Customers of the audience that have no profile."""
+        return max(0, self.audience - self.profiles)
+
+    @property
+    def changed_share(self) -> float:
+        """Of the users sent before, the share that would change."""
+        return _part(self.changed, self.in_ledger)
+
+    @property
+    def rejected_share(self) -> float:
+        """Of the audience, the share that has no profile."""
+        return _part(self.rejected, self.audience)
 
 
 def evaluate(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
@@ -108,7 +125,8 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         share = e.audience / last if last else float("inf")
         saw = f"{e.audience:,} customers after {last:,} in the last run"
         passed = low <= share and (high is None or share <= high)
-    yield GuardResult(name=AUDIENCE_SIZE, passed=passed, saw=saw, allowed=allowed)
+    figures = {"audience": e.audience, **({} if last is None else {"audience before": last})}
+    yield GuardResult(name=AUDIENCE_SIZE, passed=passed, saw=saw, allowed=allowed, figures=figures)
 
 
 def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -137,12 +155,13 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         passed=not over,
         saw=saw,
         allowed=f"a rise of at most {g.max_null_share_rise * 100:.0f} points per attribute",
+        figures={} if worst is None else {"largest rise": worst[1]},
     )
 
 
 def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    rejected, what = max(0, e.audience - e.profiles), "rows rejected"
-    yield from _share(REJECTED_SHARE, rejected, e.audience, what, g.max_rejected_share, g.min_users)
+    what, limit = "rows rejected", g.max_rejected_share
+    yield from _share(REJECTED_SHARE, e.rejected, e.audience, what, limit, g.min_users)
 
 
 def _share(
@@ -151,7 +170,7 @@ def _share(
     """A guard on a share; it passes where there are too few users to evaluate one."""
     if limit is None:
         return
-    share = part / whole if whole else 0.0
+    share = _part(part, whole)
     few = whole < min_users
     yield GuardResult(
         name=name,
@@ -159,7 +178,12 @@ def _share(
         saw=f"{part:,} of {whole:,} {what} ({share:.0%})"
         + (": too few to evaluate" if few else ""),
         allowed=f"at most {limit:.0%}",
+        figures={what: part, f"{name.removesuffix('_share')} share": share},
     )
+
+
+def _part(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -171,6 +195,7 @@ def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
             saw=f"{number} new names"
             + (" (the first send of this destination: not evaluated)" if e.first_send else ""),
             allowed=f"at most {g.max_new_attributes}",
+            figures={"new names": number},
         )
     for name, ceiling, found in (
         (DATA_POINTS, g.max_data_points, e.forecast.data_points),
@@ -182,4 +207,5 @@ def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
                 passed=found <= ceiling,
                 saw=f"{found:,} {name.replace('_', ' ')} forecast",
                 allowed=f"at most {ceiling:,}",
+                figures={name.replace("_", " "): found},
             )

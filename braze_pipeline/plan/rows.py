@@ -42,8 +42,21 @@ def rows_sql(warehouse: Warehouse, plan: PlanSummary) -> str:
     Raises:
         NotBuilt: the snapshot is gone.
     """
+    return attributes_sql(plan, source_of(warehouse, plan))
+
+
+def source_of(warehouse: Warehouse, plan: PlanSummary) -> str:
+    """The plan's snapshot, to select from: one row per user.
+
+    Raises:
+        NotBuilt: it is gone.
+    """
     file = f"read_parquet({literal(str(snapshot_of(warehouse, plan.plan_id)))})"
-    source = snapshot_rows(file, plan.columns, version=plan.version)
+    return snapshot_rows(file, plan.columns, version=plan.version)
+
+
+def attributes_sql(plan: PlanSummary, source: str) -> str:
+    """The query of ``rows_sql`` over some rows of the snapshot."""
     parts = [_attribute(c, source) for c in plan.columns]
     return " UNION ALL ".join(parts) if parts else _NO_ROWS
 

@@ -115,6 +115,10 @@ class PlanSummary:
     preflight: Preflight
     """What Braze has under the template's names."""
     guards: tuple[GuardResult, ...] = ()
+    changed_share: float | None = None
+    """Of the users sent before, the share that changes; None in plans that did not keep it."""
+    rejected_share: float | None = None
+    """Of the newest day's audience, the share without a profile; None as above."""
     force_stale: str | None = None
     """The reason given for overriding the stale guard."""
     columns: tuple[PlanColumn, ...] = field(default=(), repr=False)
