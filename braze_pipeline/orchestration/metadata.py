@@ -149,6 +149,7 @@ def profiles(
         ROWS: newest.profiles,
         REJECTED_ROWS: newest.rejected_rows,
         "rejected values": newest.rejected_values,
+        "unchanged rows": newest.unchanged,
         "raw values seen for the first time": newest.new_raw_values,
         "consent columns never sent": ", ".join(t.dropped) or "none in the template",
         "rejected by reason": _counts("reason", "values", newest.rejected_by_reason),

@@ -74,24 +74,28 @@ def _read_by_sql(
         f"ORDER BY count(*) DESC, params LIMIT {MOST_PARAMS}"
     ).fetchall()
     found = by_sql([params for (params,) in frequent])
+    # Not in one statement: it would compute the value again for the problem.
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE __read AS "
-        "SELECT params, raw, value, CASE WHEN value IS NULL THEN problem END AS problem FROM ("
-        f"SELECT params, raw, {found.value} AS value, {found.problem} AS problem "
-        f"FROM (SELECT params, raw, {found.text} AS text FROM __new_raw))"
+        f"CREATE OR REPLACE TEMP TABLE __read AS SELECT params, raw, text, {found.value} AS value "
+        f"FROM (SELECT params, raw, {found.text} AS text FROM __new_raw)"
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE __left AS SELECT params, raw, {found.problem} AS problem "
+        "FROM __read WHERE value IS NULL"
     )
     con.execute(
         f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
-        "SELECT ?, params, raw, ?, value, problem, ? FROM __read "
-        "WHERE value IS NOT NULL OR problem IS NOT NULL",
-        [kind, READERS[kind].version, today],
+        "SELECT $kind, params, raw, $version, value, problem, $today FROM ("
+        "SELECT params, raw, value, NULL AS problem FROM __read WHERE value IS NOT NULL UNION ALL "
+        "SELECT params, raw, NULL, problem FROM __left WHERE problem IS NOT NULL)",
+        {"kind": kind, "version": READERS[kind].version, "today": today},
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE __new_raw AS "
-        "SELECT row_number() OVER () - 1 AS n, params, raw FROM __read "
-        "WHERE value IS NULL AND problem IS NULL"
+        "SELECT row_number() OVER () - 1 AS n, params, raw FROM __left WHERE problem IS NULL"
     )
     con.execute("DROP TABLE __read")
+    con.execute("DROP TABLE __left")
     return int(single_row(con, "SELECT count(*) FROM __new_raw")[0])
 
 

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import AttributeSettings
 
-_WHITE = literal(" \t\n\r\f\v\u00a0\u3000\ufeff")
+_WHITE = " \t\n\r\f\v\u00a0\u3000\ufeff"
 _FIRST_DAY, _LAST_DAY = f"{limits.MIN_YEAR:04}-01-01", f"{limits.MAX_YEAR}-12-31"
 _DAYS: Final = f"DATE '{_FIRST_DAY}' AND DATE '{_LAST_DAY}'"
 _MOMENTS: Final = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59.999999'"
+_INNER_MOMENTS: Final = (
+    f"TIMESTAMP '{limits.MIN_YEAR:04}-01-03' AND TIMESTAMP '{limits.MAX_YEAR}-12-29'"
+)
 _SPACES: Final = r"[\s\v\x{85}\x{feff}\p{Z}]+"
 
 
@@ -92,7 +95,7 @@ class Source:
         """The expression for that text, of nested values."""
         if self.family in {"list", "struct"}:
             return f"to_json({self.column})::VARCHAR"
-        return f"nullif(nullif(trim({self.column}::VARCHAR, {_WHITE}), ''), 'null')"
+        return f"nullif({_trimmed(f'{self.column}::VARCHAR', self.family)}, 'null')"
 
 
 def map_column(source: Source) -> ColumnMapping:
@@ -107,7 +110,22 @@ def map_column(source: Source) -> ColumnMapping:
 
 def text(column: str, type_: str) -> str:
     """A column as text without outer white space; blank text is no value."""
-    return f"nullif(trim({_plain_text(column, type_)}, {_WHITE}), '')"
+    return _trimmed(_plain_text(column, type_), family(type_))
+
+
+def _trimmed(text: str, family: str) -> str:
+    """A text without outer white space; NULL if nothing is left.
+
+    `trim` goes through all of a text, which most texts need not be. Of the ASCII characters, white
+    space is below all that can be seen. What is no text yet would be converted for each test.
+    """
+    trimmed = f"nullif(trim({text}, {literal(_WHITE)}), '')"
+    if family != "text":
+        return trimmed
+    outside = [f"{text} < '!'"]
+    outside += [f"starts_with({text}, {literal(one)})" for one in _WHITE if not one.isascii()]
+    outside += [f"ends_with({text}, {literal(one)})" for one in _WHITE]
+    return f"CASE WHEN {' OR '.join(outside)} THEN {trimmed} ELSE {text} END"
 
 
 def _plain_text(column: str, type_: str) -> str:
@@ -211,7 +229,9 @@ def _time(source: Source) -> ColumnMapping:
             moment = utc.format(column)
         case _:
             return _time_text(source)
-    outside = f"NOT (isfinite({column}) AND ({moment}) BETWEEN {_MOMENTS})"
+    # A conversion takes most of the time; no time zone is as far as two days from UTC.
+    inside = f"({column}::TIMESTAMP BETWEEN {_INNER_MOMENTS} OR ({moment}) BETWEEN {_MOMENTS})"
+    outside = f"NOT (isfinite({column}) AND {inside})"
     # Braze's formats have milliseconds.
     rounded = f"date_trunc('millisecond', {moment})"
     return _in_sql(checked(column, rounded, {"time_out_of_range": outside}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 
@@ -48,6 +49,10 @@ def numbers_of(region: str, chance: random.Random) -> set[str]:
             for begin in ("", "0", prefix, code, "+" + code, "00" + code, "+00" + code,
                           f"+{code} (0)", "(+" + code + ")", "011", "1", "8"):  # fmt: skip
                 found.add(chance.choice(SPELLINGS)(begin + number).strip())
+    for size in range(1, 19):
+        for begin in ("", "0", prefix, code):
+            number = "".join(chance.choice("0123456789") for _ in range(size))
+            found.add(chance.choice(SPELLINGS)(begin + number).strip())
     return found
 
 
@@ -64,6 +69,7 @@ def read(pairs: list[tuple[str, str]], found: by_sql.InSql) -> list[tuple[str, s
 def test_numbers_of_every_country_are_read_as_the_library_reads_them() -> None:
     chance = random.Random(7)
     known, wrong, read_by_sql = 0, [], set()
+    problems: Counter[str | None] = Counter()
     regions = sorted(phonenumbers.SUPPORTED_REGIONS)
     for start in range(0, len(regions), 25):
         some = regions[start : start + 25]
@@ -75,14 +81,17 @@ def test_numbers_of_every_country_are_read_as_the_library_reads_them() -> None:
             }
             | {("", raw) for region in some for raw in numbers_of(region, chance)}
         )
-        for params, raw, value, _ in read(pairs, by_sql.phone(["", *some])):
-            if value is not None:
+        for params, raw, value, problem in read(pairs, by_sql.phone(["", *some])):
+            if value is not None or problem is not None:
                 known += 1
                 read_by_sql.add(params)
-                if contact.phone(raw, params).value != value:
-                    wrong.append((params, raw, value))
+                problems[problem] += value is None
+                if contact.phone(raw, params) != (value, None if value else problem):
+                    wrong.append((params, raw, value, problem))
     assert wrong == []
     assert known > 10_000
+    assert problems["phone_wrong_length"] > 1_000
+    assert problems["phone_not_assigned"] > 1_000
     assert {"", "GB", "DE", "FR", "IT", "ES", "US", "IN", "NL", "PL", "SE"} <= read_by_sql
 
 
