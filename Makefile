@@ -4,6 +4,7 @@ PORT ?= 3000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNTIME := $(VENV)/.runtime
 DBT := examples/dbt
 DBT_READY := $(DBT)/.venv/.ready
 
@@ -14,22 +15,28 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 # If there is no python3.11 on the path, python3 is used if it is recent enough (pip reports if not).
+# What runs needs the runtime alone; what checks adds the development tools to the same environment.
 $(READY): requirements.lock pyproject.toml
 	@$(call install,$(VENV),requirements.lock)
+	@touch $(RUNTIME) $(READY)
+
+$(RUNTIME): requirements-runtime.lock pyproject.toml
+	@$(call install,$(VENV),requirements-runtime.lock)
+	@touch $(RUNTIME)
 
 $(DBT_READY): $(DBT)/requirements.lock pyproject.toml
 	@$(call install,$(DBT)/.venv,$(DBT)/requirements.lock)
+	@touch $(DBT_READY)
 
 # $(call install,VENV,LOCK): an environment with what a lock names, and this checkout.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
 $$(command -v $(PYTHON) || command -v python3) -m venv $(1) \
 	&& $(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2) \
-	&& $(1)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . \
-	&& touch $(1)/.ready
+	&& $(1)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 endef
 
-demo: $(READY) ## run the whole pipeline on the data in data/, against a stand-in for Braze
+demo: $(RUNTIME) ## run the whole pipeline on the data in data/, against a stand-in for Braze
 	@$(BIN)/braze-pipeline demo
 
 # Files in alphabetical order: the end-to-end tests take longest, so they come first. They wait for
@@ -42,7 +49,7 @@ hunt: $(READY) ## run the property tests with new random examples, to find what 
 
 example: $(DBT_READY) ## install what examples/dbt needs
 
-ui: $(READY) ## start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000 (or PORT=…)
+ui: $(RUNTIME) ## start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000 (or PORT=…)
 	@$(BIN)/braze-pipeline ui --port $(PORT)
 
 check: $(READY) ## check lint, types, import rules, lines of code and definitions
@@ -59,6 +66,7 @@ bench: $(READY) ## run the benchmarks; results are ratios to a floor measured in
 # Keep the extras in the lock: without them pip 23, which comes with Python 3.11, rejects the hashes.
 lock: $(READY) ## rebuild the locks, with names, versions and hashes
 	@$(COMPILE) pyproject.toml --extra dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra build -c requirements.lock -o requirements-runtime.lock
 	@$(COMPILE) pyproject.toml $(DBT)/requirements.in -o $(DBT)/requirements.lock
 
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
