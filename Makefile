@@ -7,12 +7,14 @@ READY := $(VENV)/.ready
 RUNTIME := $(VENV)/.runtime
 DBT := examples/dbt
 DBT_READY := $(DBT)/.venv/.ready
+# The peers of the benchmark of scale need older versions than the development tools do.
+PEERS_READY := benchmarks/.venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test hunt example ui check bench lock clean
+.PHONY: help demo test hunt example ui check bench bench-scale lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # If there is no python3.11 on the path, python3 is used if it is recent enough (pip reports if not).
 # What runs needs the runtime alone; what checks adds the development tools to the same environment.
@@ -27,6 +29,9 @@ $(RUNTIME): requirements-runtime.lock pyproject.toml
 $(DBT_READY): $(DBT)/requirements.lock pyproject.toml
 	@$(call install,$(DBT)/.venv,$(DBT)/requirements.lock)
 	@touch $(DBT_READY)
+
+$(PEERS_READY): benchmarks/requirements.lock pyproject.toml
+	@$(call install,benchmarks/.venv,benchmarks/requirements.lock)
 
 # $(call install,VENV,LOCK): an environment with what a lock names, and this checkout.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
@@ -63,14 +68,21 @@ check: $(READY) ## check lint, types, import rules, lines of code and definition
 bench: $(READY) ## run the benchmarks; results are ratios to a floor measured in the same run
 	@for f in benchmarks/[a-z]*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
+# N and PEERS are numbers of customers, also several: N="100000 1000000". OUT is a Markdown file to fill.
+N ?= 100000
+bench-scale: $(PEERS_READY) ## three nights at N customers, and the same with other tools at PEERS
+	@benchmarks/.venv/bin/python benchmarks/scale.py --customers $(N) --peers $(PEERS) \
+	    $(if $(BENCH_FOLDER),--folder $(BENCH_FOLDER)) $(if $(OUT),--markdown $(OUT))
+
 # Keep the extras in the lock: without them pip 23, which comes with Python 3.11, rejects the hashes.
 lock: $(READY) ## rebuild the locks, with names, versions and hashes
 	@$(COMPILE) pyproject.toml --extra dev -o requirements.lock
 	@$(COMPILE) pyproject.toml --extra build -c requirements.lock -o requirements-runtime.lock
 	@$(COMPILE) pyproject.toml $(DBT)/requirements.in -o $(DBT)/requirements.lock
+	@$(COMPILE) pyproject.toml --extra bench -o benchmarks/requirements.lock
 
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-strip-extras
 
 clean: ## remove the environment and everything that runs wrote
-	@rm -rf $(VENV) $(DBT)/.venv data/warehouse.* data/warehouse-sandbox.*
+	@rm -rf $(VENV) $(DBT)/.venv benchmarks/.venv data/warehouse.* data/warehouse-sandbox.*

@@ -6,15 +6,20 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
 class Cost(NamedTuple):
-    """Wall-clock and CPU seconds, and the process's peak memory in MB."""
+    """Wall-clock and CPU seconds, and the process's peak memory and what it wrote to disk in MB.
+
+    What it wrote is known on Linux only, and is 0 elsewhere.
+    """
 
     clock: float
     cpu: float
     peak: float
+    written: float = 0.0
 
 
 def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[Cost, dict[str, Any]]:
@@ -25,7 +30,10 @@ def measure(label: str, work: Callable[..., Any], *arguments: Any) -> tuple[Cost
     )
     child.start()
     theirs.close()
-    cost, found = ours.recv()
+    try:
+        cost, found = ours.recv()
+    except EOFError:
+        raise SystemExit(f"{label} failed: see above.") from None
     child.join()
     shown = {key: value for key, value in found.items() if not key.endswith("_id")}
     print(
@@ -41,7 +49,25 @@ def _child(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any,
     import pyarrow as pa  # noqa: F401
 
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    written = _written()
     found = work(*arguments)
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    pipe.send((Cost(seconds, cpu, after.ru_maxrss / 1024), found))
+    cost = Cost(seconds, cpu, _peak(), (_written() - written) / 1e6)
+    pipe.send((cost, found))
+
+
+def _peak() -> float:
+    """In MB. On Linux not ru_maxrss: a new process starts with its parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _written() -> int:
+    """Bytes that this process gave the system to write to disk: proc(5), `write_bytes`."""
+    counters = Path("/proc/self/io")
+    if not counters.exists():
+        return 0
+    return int(counters.read_text(encoding="ascii").split("\nwrite_bytes:")[1].split()[0])

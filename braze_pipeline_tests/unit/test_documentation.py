@@ -140,3 +140,52 @@ def test_a_wrong_path_a_wrong_module_and_a_wrong_link_are_found() -> None:
         Path("README.md"),
         "[a](docs/ledger.md) [b](docs/nothing.md) [c](docs/ledger.md#nowhere) [d](#settings)",
     ) == ["docs/nothing.md", "docs/ledger.md#nowhere"]
+
+
+CONSOLE = re.compile(r"^```console$(.*?)^```", re.MULTILINE | re.DOTALL)
+MAKE = re.compile(r"^ *make +(.+)$", re.MULTILINE)
+BENCHMARK = re.compile(r"^.*?\bpython (benchmarks/\S+\.py)(.*)$", re.MULTILINE)
+
+
+def unknown_commands(text: str) -> list[str]:
+    """Targets and variables that the Makefile lacks, and options that a benchmark lacks."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = []
+    for line in MAKE.findall(text):
+        target, *variables = re.findall(r"\S+?=\"[^\"]*\"|\S+", line.partition("#")[0])
+        if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE):
+            found.append(f"make {target}")
+        names = [one.partition("=")[0] for one in variables]
+        found += [f"{target} {name}" for name in names if f"$({name})" not in makefile]
+    for file, options in BENCHMARK.findall(text):
+        path = ROOT / file
+        source = path.read_text(encoding="utf-8") if path.exists() else ""
+        found += [
+            f"{file} {option}"
+            for option in re.findall(r"--[\w-]+", options.partition("#")[0])
+            if f'"{option}"' not in source
+        ]
+        found += [] if source else [file]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_make_target_and_benchmark_that_a_page_shows_exists(page: Path) -> None:
+    assert unknown_commands("\n".join(CONSOLE.findall(text_of(page)))) == []
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    assert unknown_commands("make bench-scale N=1 SIZE=2\nmake bench-skale") == [
+        "bench-scale SIZE",
+        "make bench-skale",
+    ]
+    assert unknown_commands("python benchmarks/scale.py --peers 1 --users 2") == [
+        "benchmarks/scale.py --users"
+    ]
+
+
+def test_the_benchmark_of_scale_can_fill_its_page() -> None:
+    report = (ROOT / "benchmarks/_report.py").read_text(encoding="utf-8")
+    page = text_of(Path("docs/performance.md"))
+    marks = re.findall(r'"(<!-- measured: \w+ -->)"', report)
+    assert [page.count(mark) for mark in marks] == [1, 1]
