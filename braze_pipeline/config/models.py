@@ -115,6 +115,7 @@ class PipelineConfig(ProjectSettings):
     """A Braze destination with its data templates."""
 
     destination: DestinationConfig
+    """The Braze workspace that is sent to."""
     connections: dict[Slug, ConnectionConfig] = Field(default_factory=dict)
     """Databases that source tables are read from, each under a name of your own."""
     sources: dict[TableName, SourceConfig] = Field(default_factory=dict)

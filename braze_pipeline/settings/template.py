@@ -54,8 +54,11 @@ class AudienceRules(Section):
     rules: tuple[Rule, ...] = RULES
     """Which rules apply; by default high value AND active AND contactable."""
     high_value: HighValue = HighValue()
+    """What makes a customer high value."""
     active: Active = Active()
+    """What makes a customer active."""
     contactable: Contactable = Contactable()
+    """What makes a customer contactable."""
     where: str | None = None
     """A rule of your own: a SQL condition over the customer attributes table."""
 
