@@ -7,11 +7,13 @@ READY := $(VENV)/.ready
 RUNTIME := $(VENV)/.runtime
 DBT := examples/dbt
 DBT_READY := $(DBT)/.venv/.ready
+SPARK := examples/spark
+SPARK_READY := $(SPARK)/.venv/.ready
 # The peers of the benchmark of scale need older versions than the development tools do.
 PEERS_READY := benchmarks/.venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test hunt example ui check bench bench-scale lock clean
+.PHONY: help demo test hunt example spark ui check bench bench-scale lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +35,11 @@ $(DBT_READY): $(DBT)/requirements.lock pyproject.toml
 $(PEERS_READY): benchmarks/requirements.lock pyproject.toml
 	@$(call install,benchmarks/.venv,benchmarks/requirements.lock)
 
+# Spark alone: 500 MB, and the pipeline needs only its client, which is in requirements.lock.
+$(SPARK_READY): $(SPARK)/requirements.lock
+	@$$(command -v $(PYTHON) || command -v python3) -m venv $(SPARK)/.venv \
+	&& $(SPARK)/.venv/bin/python $(PIP_INSTALL) --require-hashes -r $< && touch $@
+
 # $(call install,VENV,LOCK): an environment with what a lock names, and this checkout.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 define install
@@ -53,6 +60,8 @@ hunt: $(READY) ## run the property tests with new random examples, to find what 
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=hunt
 
 example: $(DBT_READY) ## install what examples/dbt needs
+
+spark: $(SPARK_READY) ## install a Spark for the tests of clusters; it needs Java 17
 
 ui: $(RUNTIME) ## start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1:3000 (or PORT=…)
 	@$(BIN)/braze-pipeline ui --port $(PORT)
@@ -80,9 +89,10 @@ lock: $(READY) ## rebuild the locks, with names, versions and hashes
 	@$(COMPILE) pyproject.toml --extra build -c requirements.lock -o requirements-runtime.lock
 	@$(COMPILE) pyproject.toml $(DBT)/requirements.in -o $(DBT)/requirements.lock
 	@$(COMPILE) pyproject.toml --extra bench -o benchmarks/requirements.lock
+	@$(COMPILE) $(SPARK)/requirements.in -o $(SPARK)/requirements.lock
 
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-strip-extras
 
 clean: ## remove the environment and everything that runs wrote
-	@rm -rf $(VENV) $(DBT)/.venv benchmarks/.venv data/warehouse.* data/warehouse-sandbox.*
+	@rm -rf $(VENV) $(DBT)/.venv $(SPARK)/.venv benchmarks/.venv data/warehouse.* data/warehouse-sandbox.*

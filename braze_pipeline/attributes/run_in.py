@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 TABLE: Final = "customer_attributes"
 MEMBER: Final = "__member"
 """NULL in the row that has the counts where nobody is in the audience."""
-_COUNTS: Final = ("__customers", "__with_id", "__distinct")
+_COUNTS: Final = ("__customers", "__with_id", "__distinct", "__members")
 _UNKNOWN: Final = (0, None)
 _NEWEST: Final = "__newest"
 """The extract with rows and newest date of each declared source."""
@@ -117,21 +117,21 @@ def build_in_warehouse(
     return AttributesBuild(sources, summaries, extracts)
 
 
-def composed(t: TemplateSettings, query: str, connection: Connection) -> str:
+def _composed(t: TemplateSettings, query: str, part: str = "") -> Database:
     """The one query of a day: the audience's rows, each with the counts of all customers.
 
     There is always one row, so that the counts arrive where nobody is in the audience. The brand's
     SQL begins on the first line, so that the database's line numbers are those of the file.
     """
-    dialect = dialect_of(connection)
+    dialect = dialect_of(t.run_in)
     excluded = "".join(
         f", count(CASE WHEN {EXCLUDED_BY} = {literal(rule)} THEN 1 END) AS {_excluded_column(k)}"
         for k, rule in enumerate(rule_names(t))
     )
-    return read_sql(
+    text = read_sql(
         "attributes",
         "run_in",
-        query=query,
+        attributes="" if dialect.repeats else f"__attributes AS ({query}\n),\n",
         judged=judged(t, "__attributes", dialect, lambda where, _: condition_in(dialect, where)),
         customer=CUSTOMER,
         text=dialect.text,
@@ -139,6 +139,7 @@ def composed(t: TemplateSettings, query: str, connection: Connection) -> str:
         excluded_by=EXCLUDED_BY,
         member=MEMBER,
     )
+    return _place(t, text, part, base=query if dialect.repeats else None)
 
 
 def _excluded_column(number: int) -> str:
@@ -156,11 +157,12 @@ def _query(t: TemplateSettings, day: date) -> tuple[str, bool]:
     return query_for(t.attributes_sql, text, dialect_of(t.run_in), day)
 
 
-def _place(t: TemplateSettings, query: str, part: str = "") -> Database:
+def _place(t: TemplateSettings, query: str, part: str = "", base: str | None = None) -> Database:
     connection = _connection(t)
     return Database(
         connection=connection,
         query=query,
+        base=base,
         setup=zone_statement(dialect_of(connection), t.time_zone),
         file=t.attributes_sql,
         part=part,
@@ -171,30 +173,23 @@ def _day_source(t: TemplateSettings, day: date, now: datetime) -> SourceSettings
     query, dated = _query(t, day)
     if not dated:
         current_state.require_newest(t, day, now)
-    place = _place(t, composed(t, query, _connection(t)))
-    return SourceSettings(name=day.isoformat(), place=place)
+    return SourceSettings(name=day.isoformat(), place=_composed(t, query))
 
 
 def _try(t: TemplateSettings, day: date, snapshot: databases.Snapshot) -> None:
     """Have the database parse the SQL and then each condition, before it computes anything."""
     query, _ = _query(t, day)
-    place = _place(t, f"SELECT * FROM ({query}\n) AS a LIMIT 0")
-    with snapshot.stream(TABLE, place) as rows:
-        schema = rows.schema
+    schema = snapshot.schema(TABLE, _place(t, query))
     user_sql.check_names(t.attributes_sql, schema.names)
     require_names(t, schema.names)
     _check_types(t, schema)
     dialect = dialect_of(t.run_in)
     for of, where in conditions_of(t).items():
         tried = f"CAST({condition_in(dialect, where)} AS BOOLEAN)"
-        one = f"SELECT {tried} AS a FROM ({query}\n) AS a LIMIT 0"
-        with snapshot.stream(TABLE, _place(t, one, f"the condition of the {of}")):
-            pass
+        one = f"SELECT {tried} AS a FROM ({query}\n) AS a"
+        snapshot.schema(TABLE, _place(t, one, f"the condition of the {of}"))
     # Names that were written in quotes, in another case, are found here too.
-    whole = composed(t, query, _connection(t))
-    rules = _place(t, f"SELECT * FROM ({whole}\n) AS a LIMIT 0", "the rules of the audience")
-    with snapshot.stream(TABLE, rules):
-        pass
+    snapshot.schema(TABLE, _composed(t, query, "the rules of the audience"))
 
 
 def _check_types(t: TemplateSettings, schema: Any) -> None:  # noqa: ANN401 - Arrow is optional here
@@ -229,15 +224,15 @@ def _take_over(
     require_names(t, names)
     filled = ", ".join(f"count({quote(name)}) FILTER ({MEMBER} IS NOT NULL)" for name in names)
     counts = ", ".join(f"any_value({name})" for name in (*_COUNTS, *excluded_columns))
-    members, customers, with_id, distinct, *others = single_row(
+    members, customers, with_id, distinct, counted, *others = single_row(
         con, f"SELECT count({MEMBER}), {counts}, {filled} FROM {rows}"
     )
     require_ids(t, rows=customers, with_id=with_id, distinct=distinct)
     excluded = dict(zip(rules, others[: len(rules)], strict=True))
-    if customers != members + sum(excluded.values()):
+    if counted != members or customers != members + sum(excluded.values()):
         raise AccountingError(
-            f"The warehouse counted {customers:,} customers of {day}, but {members:,} rows arrived "
-            f"and {sum(excluded.values()):,} were excluded.",
+            f"The warehouse counted {customers:,} customers of {day}, {counted:,} of them in the "
+            f"audience, but {members:,} rows arrived and {sum(excluded.values()):,} were excluded.",
             fix="Make the SQL deterministic: the database evaluated it more than once, with "
             "different results.",
         )

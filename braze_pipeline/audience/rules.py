@@ -117,8 +117,10 @@ def _least_of_the_best(percent: float, rows: str) -> str:
     Whole numbers alone are multiplied, so that every database rounds alike.
     """
     share = Fraction(repr(percent)) / 100
+    # Spark's rank is an INT, too small for the product.
     return (
-        f"SELECT min({VALUE}) FROM (SELECT {VALUE}, rank() OVER (ORDER BY {VALUE} DESC) AS place, "
+        f"SELECT min({VALUE}) FROM (SELECT {VALUE}, "
+        f"CAST(rank() OVER (ORDER BY {VALUE} DESC) AS BIGINT) AS place, "
         f"count(*) OVER () AS buyers FROM {rows} AS b WHERE {VALUE} > 0) AS c "
         f"WHERE (place - 1) * {share.denominator} < buyers * {share.numerator}"
     )

@@ -104,7 +104,10 @@ def _place(
 def connection_named(name: str, config: PipelineConfig) -> Connection | None:
     """A connection of the file; None where it has none of this name."""
     found = config.connections.get(name)
-    return Connection(name=name, **dict(found)) if found is not None else None
+    if found is None:
+        return None
+    # What was not given has to stay so: a connection refuses keys of another type.
+    return Connection(name=name, **{key: getattr(found, key) for key in found.model_fields_set})
 
 
 def no_connection(name: str, config: PipelineConfig) -> str:

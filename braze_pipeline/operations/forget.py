@@ -13,6 +13,8 @@ from braze_pipeline.ledger.ledger import count
 from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.settings.places import Database
+from braze_pipeline.sources.remote import spark
 from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
@@ -44,21 +46,28 @@ def forget_user(
     The places are the ledgers, the day tables of the given templates, the records and the cache of
     normalised values. Snapshots with the user are deleted, and their plans can no longer be sent:
     hold the locks of all destinations that have a ledger here (``between_sends``). Extracts of
-    source tables are all deleted: they are copies, of all customers.
+    source tables are all deleted: they are copies, of all customers. So is what a killed run left
+    at the ``location`` of a Spark connection.
     The source tables belong to the brand: a customer who stays there comes back with the next run.
     Removing the user from Braze (``/users/delete``) is not part of this either.
 
     Raises:
         DatabaseLocked: a run reads an extract; nothing is removed.
+        SourceError: the location of a Spark connection cannot be reached.
     """
     removed: Counter[str] = Counter()
     removed["extracts"] = forget_extracts(warehouse.extracts)
+    places = [source.place for t in templates for source in t.sources]
+    connections = [place.connection for place in places if isinstance(place, Database)]
+    connections += [t.run_in for t in templates if t.run_in is not None]
+    for connection in {one.name: one for one in connections if one.location}.values():
+        removed["extracts"] += spark.remove_left_over(connection)
     ledgers = open_all(con, warehouse)
     removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
     customers = sorted({user_id} | _customers(con, templates, user_id))
     removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))
     of_templates = sorted({t.db_schema for t in templates})
-    places = con.execute(
+    cleaned = con.execute(
         read_sql("operations", "tables_with_people"),
         {
             "schemas": ["ledger", "records", *of_templates],
@@ -67,7 +76,7 @@ def forget_user(
         },
     ).fetchall()
     with transaction(con):
-        for schema, table, columns in places:
+        for schema, table, columns in cleaned:
             names_them = " OR ".join(
                 f"list_contains(?::VARCHAR[], {quote(column)}::VARCHAR)" for column in columns
             )

@@ -40,12 +40,14 @@ class Dialect:
         filled: Whether a text has more than spaces, as SQL around ``{}``.
         zone: The statement that sets the session's time zone, around ``{}``, a literal; None where
             there is none.
+        repeats: Whether a query in WITH is computed as often as it is read.
     """
 
     name: str
     text: str = "VARCHAR"
     filled: str = f"translate({{}}, '{_SPACES}', '') <> ''"
     zone: str | None = "SET TIME ZONE {}"
+    repeats: bool = False
 
 
 DUCKDB: Final = Dialect(name="duckdb", filled="trim({}) <> ''", zone=None)
@@ -56,6 +58,7 @@ _DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
         "snowflake": Dialect(name="snowflake", zone="ALTER SESSION SET TIMEZONE = {}"),
         "bigquery": Dialect(name="bigquery", text="STRING", zone=None),
         "databricks": Dialect(name="databricks", text="STRING"),
+        "spark": Dialect(name="spark", text="STRING", repeats=True),
     }
 )
 

@@ -14,7 +14,7 @@ from braze_pipeline.attributes.build import sources_read
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok
 from braze_pipeline.settings.places import Connection, Database, Files
-from braze_pipeline.sources.remote import databases, lakehouse, object_store
+from braze_pipeline.sources.remote import lakehouse, object_store, snapshots
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -52,8 +52,8 @@ def sources(templates: Sequence[TemplateSettings], environ: Mapping[str, str]) -
 def _connection(connection: Connection, environ: Mapping[str, str]) -> Finding:
     name = f"connection {connection.name}"
     try:
-        with databases.snapshot(connection, environ):
-            return ok(name, f"The {connection.type} database in {connection.uri_env} opens.")
+        with snapshots.snapshot(connection, environ):
+            return ok(name, f"The {connection.type} database in {connection.address} opens.")
     except PipelineError as error:
         return failure(name, error)
 
@@ -71,8 +71,8 @@ def _seen(source: str, place: Place, environ: Mapping[str, str]) -> str:
         return _count(object_store.probe(source, place), "file")
     if isinstance(place, Database):
         # One that fails spoils the transaction for the next.
-        with databases.snapshot(place.connection, environ) as snapshot:
-            columns = snapshot.columns(source, place)
+        with snapshots.snapshot(place.connection, environ) as snapshot:
+            columns = len(snapshot.schema(source, place))
     else:
         with lakehouse.stream(source, place) as rows:
             columns = len(rows.schema)

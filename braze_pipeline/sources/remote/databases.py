@@ -27,6 +27,7 @@ from braze_pipeline.errors import (
     SourceMissing,
     SourceUnavailable,
 )
+from braze_pipeline.settings.section import replace
 from braze_pipeline.sources.remote.parquet import guarded
 
 if TYPE_CHECKING:
@@ -156,13 +157,17 @@ class Snapshot:
         except Exception:  # noqa: BLE001 - drivers raise what they like
             return False
 
-    def columns(self, name: str, place: Database) -> int:
-        """How many columns a table or query has, without reading a row; raises as ``stream``."""
+    def schema(self, name: str, place: Database) -> pa.Schema:
+        """The columns of a table or query, without reading a row; raises as ``stream``."""
         query = place.sql.rstrip().removesuffix(";")
+        # On the first line, so that the database's line numbers are those of the query. Not
+        # LIMIT 0, for which BigQuery reads the table.
+        place = replace(place, query=f"SELECT * FROM ({query}\n) AS checked WHERE 1 = 0")
         with reported(name, place), self.handle.cursor() as cursor:
-            # Not LIMIT 0, for which BigQuery reads the table.
-            cursor.execute(f"SELECT * FROM (\n{query}\n) AS checked WHERE 1 = 0")
-            return len(_reader(cursor).schema)
+            if place.setup:
+                cursor.execute(place.setup)
+            cursor.execute(place.sql)
+            return _reader(cursor).schema
 
 
 @contextmanager
@@ -177,7 +182,7 @@ def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Sna
     """
     driver = DRIVERS[connection.type]
     module = _imported(connection, driver)
-    uri = environ.get(connection.uri_env, "").strip()
+    uri = environ.get(connection.uri_env or "", "").strip()
     if not uri:
         raise ConfigurationError(
             f"The environment variable {connection.uri_env}, which holds the address of the "
@@ -277,7 +282,7 @@ def _not_connected(connection: Connection, error: Exception) -> SourceError:
 _ENCODED: Final = (
     "In an address, characters such as @ / : % of a password are percent-encoded (@ is %40)."
 )
-_MISSING: Final = frozenset({"42P01", "42703", "3F000", "3D000"})
+_MISSING: Final = frozenset({"42P01", "42703", "3F000", "3D000", "42K03", "42704"})
 _DENIED: Final = "42501"
 _CANCELED: Final = "57014"
 _NO_COLUMN: Final = "42703"
@@ -289,7 +294,7 @@ _LOST: Final = frozenset({"08", "53", "57"})
 def _unreadable(
     name: str, place: Database, error: Exception, alive: Callable[[], bool]
 ) -> PipelineError:
-    state = str(getattr(error, "sqlstate", None) or "")
+    state = _state(error)
     said = f": {_first_line(error)}" if state.startswith(_STATEMENT) else ""
     if place.file is not None and said:
         return _not_run(place, place.file, state, f"{said}{_line(place, error)}")
@@ -325,6 +330,16 @@ def _unreadable(
     )
 
 
+def _state(error: Exception) -> str:
+    """The SQLSTATE; what Spark says while it runs a query may quote values, so it has none here."""
+    if hasattr(error, "getSqlState"):
+        kinds = {one.__name__ for one in type(error).__mro__}
+        state = str(error.getSqlState() or "")
+        of_statement = kinds & {"AnalysisException", "ParseException"}
+        return "" if state.startswith(_STATEMENT) and not of_statement else state
+    return str(getattr(error, "sqlstate", None) or "")
+
+
 def _of_the_query(error: Exception) -> bool:
     """Whether it is the statement's fault, by the names of PEP 249 that all drivers use."""
     names = {one.__name__ for one in type(error).__mro__}
@@ -349,7 +364,10 @@ def _not_run(place: Database, file: Path, state: str, said: str) -> PipelineErro
 
 
 def _line(place: Database, error: Exception) -> str:
-    """The line of the file that Postgres points at."""
+    """The line of the file that Postgres or Spark points at."""
+    spark = re.search(r"\bline (\d+),? pos", str(error))
+    if spark and not place.part:
+        return f" (line {spark[1]})"
     details = dict(getattr(error, "details", None) or ())
     position = details.get(b"PG_DIAG_STATEMENT_POSITION", b"")
     if place.part or not position.isdigit():
@@ -360,5 +378,8 @@ def _line(place: Database, error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     """What the database says of the statement, without the statement itself."""
     text = str(error)
+    spark = re.search(r"(\[[A-Z_.]+\] .*?)\.? (?:SQLSTATE|Verify|Did you)", text)
+    if spark:
+        return spark[1]
     start = text.find("ERROR:")
     return text[start + len("ERROR:") :].strip().splitlines()[0].rstrip(".") if start >= 0 else ""

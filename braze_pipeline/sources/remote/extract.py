@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline import private
 from braze_pipeline.errors import DatabaseLocked, SourceError, SourceMissing
 from braze_pipeline.settings import replace
-from braze_pipeline.settings.places import Connection, Database, Files
-from braze_pipeline.sources.remote import databases, lakehouse, object_store, parquet
+from braze_pipeline.settings.places import Database, Files
+from braze_pipeline.sources.remote import databases, lakehouse, object_store, parquet, snapshots
 from braze_pipeline.storage.warehouse import locked, resource_errors
 
 if TYPE_CHECKING:
@@ -161,14 +161,14 @@ def _read_all(
     first: Callable[[databases.Snapshot], None],
 ) -> dict[str, Extract]:
     done = {}
-    opened: dict[Connection, databases.Snapshot] = {}
+    opened: dict[str, databases.Snapshot] = {}
     with ExitStack() as databases_open:
         for name, place in placed.items():
-            if isinstance(place, Database) and place.connection not in opened:
-                opened[place.connection] = databases_open.enter_context(
-                    databases.snapshot(place.connection, environ)
+            if isinstance(place, Database) and place.connection.name not in opened:
+                opened[place.connection.name] = databases_open.enter_context(
+                    snapshots.snapshot(place.connection, environ)
                 )
-                first(opened[place.connection])
+                first(opened[place.connection.name])
             try:
                 done[name] = _read(name, place, part, opened, log)
             except SourceMissing:
@@ -190,7 +190,7 @@ def _read(
     name: str,
     place: Place,
     part: Path,
-    opened: Mapping[Connection, databases.Snapshot],
+    opened: Mapping[str, databases.Snapshot],
     log: Callable[[str], None],
 ) -> Extract:
     into = private.folder(part / name)
@@ -200,7 +200,7 @@ def _read(
     else:
         file = into / f"{name}.parquet"
         rows = (
-            opened[place.connection].stream(name, place)
+            opened[place.connection.name].stream(name, place)
             if isinstance(place, Database)
             else lakehouse.stream(name, place)
         )

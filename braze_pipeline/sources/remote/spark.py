@@ -1,0 +1,391 @@
+"""Tables and queries of a Spark cluster, by Spark Connect.
+
+The cluster writes a result as Parquet below the connection's location, into a folder of its own,
+and it is read from there: rows do not pass through Spark's driver. A result counts when Spark has
+marked it as complete, and when as many rows are in its files as Spark counted on the way. It is
+deleted as soon as it is read.
+
+Spark has no snapshot of several queries: each reads the files that its tables have when it starts.
+
+Sources: Spark's documentation, "Spark Connect Overview", "Error Conditions", and "Configuration";
+`Spark's FileOutputCommitter` (``_SUCCESS``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from braze_pipeline.errors import (
+    ConfigurationError,
+    PipelineError,
+    SourceChanged,
+    SourceDenied,
+    SourceMissing,
+    SourceUnavailable,
+)
+from braze_pipeline.sources.remote import spark_server
+from braze_pipeline.sources.remote.databases import Snapshot, reported
+from braze_pipeline.sources.remote.parquet import guarded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from braze_pipeline.settings.places import Connection, Database
+
+FOLDER: Final = "braze_pipeline"
+"""What the pipeline writes below a location; everything in it is its own."""
+SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # A value that cannot be converted stops the query, instead of becoming NULL.
+        "spark.sql.ansi.enabled": "true",
+        # With it, the optimizer takes minutes over SQL with many conditions.
+        "spark.sql.constraintPropagation.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # The files are for their owner alone.
+        "fs.permissions.umask-mode": "077",
+    }
+)
+"""Of each session; a connection's ``conf`` can change them."""
+_VIEW: Final = "__attributes"
+_RETRIES: Final = 6
+"""About a minute: a connection that was lost for so long ends the query."""
+_LEFT_OVER: Final = 24 * 3600.0
+"""A result that old was left by a process that was killed, whatever its query may take."""
+_AGAIN: Final = 2.0
+_LOST: Final = re.compile(
+    r"ExecutorLost|Executor.*(lost|heartbeat)|[Ww]orker (lost|decommission)|FetchFailed"
+    r"|All masters are unresponsive|Master removed our application|SparkContext was shut down"
+    r"|stopped SparkContext|UNAVAILABLE|DEADLINE_EXCEEDED|RETRIES_EXCEEDED|INVALID_HANDLE"
+    r"|OutOfMemoryError|No space left on device"
+)
+"""In what Spark says when the fault is the cluster's, and not that of the query."""
+_DENIED: Final = re.compile(r"UNAUTHENTICATED|PERMISSION_DENIED|AccessControlException")
+
+
+@dataclass(frozen=True)
+class SparkSnapshot(Snapshot):
+    """A session of a cluster.
+
+    Attributes:
+        started: Set when the cluster has run a first task for it.
+    """
+
+    started: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def stream(self, name: str, place: Database) -> Iterator[pa.RecordBatchReader]:
+        """See ``Snapshot.stream``; also raises ``SourceUnavailable`` where the cluster is full."""
+        store, root = _store(self.connection)
+        below = f"{FOLDER}/{name}/{uuid4().hex}"
+        with ExitStack() as stack:
+            stack.callback(_delete, store, f"{root}/{below}")
+            with self._reported(name, place), self._frame(place) as frame:
+                self._wait_for_resources()
+                count = self._write(frame, below)
+            with _located(self.connection):
+                rows = _complete(self.connection, store, f"{root}/{below}", count)
+            yield guarded(rows, _located(self.connection))
+
+    def schema(self, name: str, place: Database) -> pa.Schema:
+        """See ``Snapshot.schema``: Spark only analyses the query."""
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        with self._reported(name, place), self._frame(place, keep=False) as frame:
+            schema: pa.Schema = to_arrow_schema(frame.schema, timezone="UTC")
+            return schema
+
+    @contextmanager
+    def _frame(self, place: Database, *, keep: bool = True) -> Iterator[Any]:
+        """The rows of a query. What it reads as ``__attributes`` is kept, to be run once."""
+        if place.setup:
+            self.handle.sql(place.setup)
+        if place.base is None:
+            yield self.handle.sql(place.sql)
+            return
+        base = self.handle.sql(place.base)
+        base.createOrReplaceTempView(_VIEW)
+        try:
+            if keep:
+                base.persist()
+            yield self.handle.sql(place.sql)
+        finally:
+            with suppress(Exception):
+                base.unpersist()
+
+    def _write(self, frame: Any, below: str) -> int:  # noqa: ANN401 - a frame of an optional library
+        """Have the cluster write the rows; how many it counted on the way."""
+        from pyspark.sql.connect import functions
+        from pyspark.sql.connect.observation import Observation
+
+        counted = Observation()
+        rows = frame.observe(counted, functions.count(functions.lit(1)).alias("rows"))
+        place = f"{_for_spark(self.connection)}/{below}"
+        late = SourceUnavailable(
+            f"The connection {self.connection.name} (spark): a query ran for more than "
+            f"{self.connection.query_seconds:,.0f} s and was cancelled. Nothing of it is used.",
+            fix="Run again when the cluster has more room, or raise `query_seconds`.",
+        )
+        with self._within(self.connection.query_seconds, late):
+            rows.write.mode("error").parquet(place)
+        return int(counted.get["rows"])
+
+    def _wait_for_resources(self) -> None:
+        """A first task: a cluster that is full lets a query wait for ever."""
+        if self.started.is_set():
+            return
+        late = SourceUnavailable(
+            f"The cluster of the connection {self.connection.name} (spark) ran no task within "
+            f"{self.connection.resources_seconds:,.0f} s: it is full, or has no worker that fits "
+            "what the application asks for.",
+            fix="Check the cluster's executors and what others run there, and run again; "
+            "`resources_seconds` says how long to wait.",
+        )
+        with self._within(self.connection.resources_seconds, late):
+            self.handle.sql("SELECT count(*) FROM range(1)").collect()
+        self.started.set()
+
+    @contextmanager
+    def _within(self, seconds: float, late: PipelineError) -> Iterator[None]:
+        """Cancel what the session runs after so many seconds, and raise ``late``."""
+        done, over = threading.Event(), threading.Event()
+
+        def cancel() -> None:
+            wait = seconds
+            # Again and again: a query that is just being sent cannot be cancelled yet.
+            while not done.wait(wait):
+                over.set()
+                wait = _AGAIN
+                with suppress(Exception):
+                    self.handle.interruptAll()
+
+        watch = threading.Thread(target=cancel, daemon=True)
+        watch.start()
+        try:
+            yield
+        except Exception:
+            if over.is_set():
+                raise late from None
+            raise
+        finally:
+            done.set()
+            watch.join()
+
+    @contextmanager
+    def _reported(self, name: str, place: Database) -> Iterator[None]:
+        """Spark's error as ours: it may quote values, keys and addresses, so it is not shown."""
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__} {error}"
+            what = f"The query of {name} cannot be run in the connection {self.connection.name}"
+            if _DENIED.search(said):
+                raise SourceDenied(
+                    f"{what} (spark): it was refused.",
+                    fix="Check the credential, and the rights of its user and of the cluster on "
+                    "the tables and on `location`.",
+                ) from None
+            if _LOST.search(said):
+                raise SourceUnavailable(
+                    f"{what} (spark): workers or the connection were lost, or ran out of memory or "
+                    "disk, more often than Spark retries. Nothing of it is used.",
+                    fix="Look at the cluster's workers, and run again.",
+                ) from None
+            with reported(name, place, alive=lambda: True):
+                raise error from None
+
+
+@contextmanager
+def session(connection: Connection, environ: Mapping[str, str]) -> Iterator[SparkSnapshot]:
+    """Open a session; with ``master``, of a Spark Connect server that is started for it.
+
+    Raises:
+        ConfigurationError: the library or Spark is not installed, or the variable with the address
+            is not set.
+        SourceDenied: the credential is wrong.
+        SourceUnavailable: the cluster cannot be reached.
+    """
+    _require_library(connection)
+    with ExitStack() as stack:
+        if connection.master is not None:
+            address = stack.enter_context(spark_server.running(connection, environ))
+        else:
+            address = connection.remote or environ.get(connection.uri_env or "", "").strip()
+        if not address:
+            raise ConfigurationError(
+                f"The environment variable {connection.uri_env}, which holds the address of the "
+                f"connection {connection.name}, is not set.",
+                fix=f"Set {connection.uri_env} to the address of a Spark Connect server, such as "
+                "sc://HOST:443/;use_ssl=true;token=TOKEN.",
+            )
+        handle = _opened(connection, address)
+        stack.callback(_closed, handle)
+        remove_left_over(connection, older_than=_LEFT_OVER)
+        yield SparkSnapshot(connection, handle)
+
+
+def _require_library(connection: Connection) -> None:
+    # Its logger writes what Spark says of a query, values included, to standard error.
+    for logger in ("SQLQueryContextLogger", "pyspark"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
+    # It warns about pandas 3 wherever it loads a part; only Spark's SQL and Parquet are used here.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    try:
+        importlib.import_module("pyspark.sql.connect.session")
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The connection {connection.name} is of type spark, and its library is not installed.",
+            fix="Install it: pip install 'braze-pipeline[spark]'.",
+        ) from error
+
+
+def _opened(connection: Connection, address: str) -> Any:  # noqa: ANN401 - of an optional library
+    import grpc
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession
+
+    try:
+        builder = DefaultChannelBuilder(address)
+        channel = builder.toChannel()
+        try:
+            grpc.channel_ready_future(channel).result(timeout=connection.connect_seconds)
+        finally:
+            channel.close()
+        handle = SparkSession(connection=builder)
+        handle.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+        own = {} if connection.master else connection.conf
+        for key, value in {**SETTINGS, **own}.items():
+            handle.conf.set(key, value)
+    except Exception as error:  # noqa: BLE001 - the library raises what it likes
+        where = f"The connection {connection.name} (spark)"
+        if _DENIED.search(str(error)):
+            raise SourceDenied(
+                f"{where} was refused: the token is wrong or missing.",
+                fix=f"Correct the address in {connection.address}.",
+            ) from None
+        raise SourceUnavailable(
+            f"{where} cannot be opened within {connection.connect_seconds:,.0f} s "
+            f"({type(error).__name__}).",
+            fix=f"Check that a Spark Connect server of version 4 answers at {connection.address}, "
+            "and that `conf` has settings of a session only.",
+        ) from None
+    return handle
+
+
+def _closed(handle: Any) -> None:  # noqa: ANN401 - of an optional library
+    """The server then cancels what still runs."""
+    with suppress(Exception):
+        handle.stop()
+
+
+def _store(connection: Connection) -> tuple[Any, str]:
+    """The location's file system, as it is seen from here, and the path in it."""
+    from pyarrow import fs
+
+    location = (connection.location or "").rstrip("/")
+    with _located(connection):
+        if location.startswith("/"):
+            return fs.LocalFileSystem(), location
+        found: tuple[Any, str] = fs.FileSystem.from_uri(location.replace("s3a://", "s3://", 1))
+        return found
+
+
+def _for_spark(connection: Connection) -> str:
+    location = (connection.location or "").rstrip("/")
+    return f"file://{location}" if location.startswith("/") else location
+
+
+@contextmanager
+def _located(connection: Connection) -> Iterator[None]:
+    """A store's error as ours; its own may quote keys."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except PermissionError:
+        raise SourceDenied(
+            f"`location` of the connection {connection.name} cannot be read: "
+            f"{connection.location}.",
+            fix="Let the cluster and the pipeline run as the same user, or give both the right to "
+            "read, write and delete there.",
+        ) from None
+    except Exception as error:  # noqa: BLE001 - stores raise what they like
+        raise SourceUnavailable(
+            f"`location` of the connection {connection.name} cannot be read "
+            f"({type(error).__name__}): {connection.location}.",
+            fix="Check the address and the credentials in the environment, and run again.",
+        ) from None
+
+
+def _complete(
+    connection: Connection,
+    store: Any,  # noqa: ANN401 - any file system
+    folder: str,
+    count: int,
+) -> pa.RecordBatchReader:
+    """The rows of a result that is there as a whole."""
+    from pyarrow import dataset, fs
+
+    listed = store.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+    if not any(one.base_name == "_SUCCESS" for one in listed):
+        raise SourceMissing(
+            f"Spark wrote a result to `location` of the connection {connection.name}, and it is "
+            f"not there: {connection.location} has no file _SUCCESS of it.",
+            fix="The cluster and this machine must see the same folder under this name, and Spark "
+            "must mark what is complete (mapreduce.fileoutputcommitter.marksuccessfuljobs).",
+        )
+    files = [one.path for one in listed if one.base_name.endswith(".parquet")]
+    rows = dataset.dataset(files, format="parquet", filesystem=store)
+    found = rows.count_rows()
+    if found != count:
+        raise SourceChanged(
+            f"Spark counted {count:,} rows of a result, and {found:,} are in its files at "
+            f"`location` of the connection {connection.name}. Nothing of it is used.",
+            fix="Run again. If it happens again, look for something else that deletes or writes "
+            "files there.",
+        )
+    reader: pa.RecordBatchReader = rows.scanner().to_reader()
+    return reader
+
+
+def _delete(store: Any, folder: str) -> None:  # noqa: ANN401 - any file system
+    with suppress(FileNotFoundError):
+        store.delete_dir(folder)
+
+
+def remove_left_over(connection: Connection, *, older_than: float = 0) -> int:
+    """Delete results that a killed process left at the location; how many there were.
+
+    Raises:
+        SourceError: the location cannot be reached, or nothing may be deleted there.
+    """
+    from pyarrow import fs
+
+    store, root = _store(connection)
+    newest: dict[str, float] = {}
+    with _located(connection):
+        own = f"{root}/{FOLDER}"
+        for one in store.get_file_info(fs.FileSelector(own, recursive=True, allow_not_found=True)):
+            parts = one.path.removeprefix(f"{own}/").split("/")
+            if len(parts) > 1:
+                result = f"{own}/{parts[0]}/{parts[1]}"
+                changed = (one.mtime_ns or 0) / 1e9
+                newest[result] = max(changed, newest.get(result, 0.0))
+        old = [result for result, at in newest.items() if at <= time.time() - older_than]
+        for result in old:
+            _delete(store, result)
+    return len(old)
