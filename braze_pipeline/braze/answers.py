@@ -195,7 +195,16 @@ def seconds_until_reset(headers: Mapping[str, str], *, now: datetime) -> float |
 
 def remaining_requests(headers: Mapping[str, str]) -> int | None:
     """Requests left in the window; None if the header is absent or empty."""
-    value = _number(headers.get("x-ratelimit-remaining", ""))
+    return _count(headers, "x-ratelimit-remaining")
+
+
+def limit_of_requests(headers: Mapping[str, str]) -> int | None:
+    """Requests that a window has; None if the header is absent or empty."""
+    return _count(headers, "x-ratelimit-limit")
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    value = _number(headers.get(name, ""))
     return None if value is None else int(value)
 
 

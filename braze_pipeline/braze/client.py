@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
 
 TRACK: Final = "/users/track"
+BULK: Final = "/users/track/bulk"
 EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
@@ -91,7 +92,7 @@ class BrazeClient:
         # HTTPS_PROXY and NO_PROXY, but no netrc.
         self._proxies = dict(requests.utils.get_environ_proxies(destination.endpoint))
         self._verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._track = self._prepared("POST", TRACK)
+        self._track = {path: self._prepared("POST", path) for path in (TRACK, BULK)}
 
     def __repr__(self) -> str:
         return f"BrazeClient({self._destination.endpoint})"
@@ -100,13 +101,13 @@ class BrazeClient:
         """Close all connections."""
         self._adapter.close()
 
-    def track(self, body: bytes) -> Answer:
-        """POST a body to ``/users/track``, unchanged.
+    def track(self, body: bytes, path: str = TRACK) -> Answer:
+        """POST a body to ``/users/track`` or ``/users/track/bulk``, unchanged.
 
         Raises:
             NoAnswer: no complete response came.
         """
-        request = self._track.copy()
+        request = self._track[path].copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
         return self._send(request, MAX_TRACK_ANSWER_BYTES)

@@ -25,9 +25,6 @@ INSTANCES: Final = MappingProxyType(
 )
 """Instance name to REST endpoint, with no trailing slash."""
 
-DOMAINS: Final = ("braze.com", "braze.eu")
-"""The domains of all of Braze's REST endpoints."""
-
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -72,13 +69,13 @@ def is_unencrypted(url: str) -> bool:
 
 
 def other_host_warning(endpoint: str) -> str:
-    """A warning if an endpoint is neither Braze's nor on this machine; else empty."""
+    """A warning if an endpoint is neither a known instance nor on this machine; else empty."""
     host = (urlsplit(endpoint).hostname or "").rstrip(".")
-    if _is_loopback(host) or host.endswith(tuple(f".{domain}" for domain in DOMAINS)):
+    if _is_loopback(host) or f"https://{host}" in INSTANCES.values():
         return ""
     return (
-        f"{host} is not one of Braze's hosts ({', '.join(f'*.{domain}' for domain in DOMAINS)}): "
-        "the API key and personal data are sent there."
+        f"{host} is not the host of a Braze instance that this version knows: the API key and "
+        "personal data are sent there."
     )
 
 
@@ -131,7 +128,7 @@ def validate_endpoint(url: str, *, named: str, allow_other_host: bool) -> str:
     if warning and not allow_other_host:
         raise ConfigurationError(
             f"{named}: {warning}",
-            fix="Correct the address. If it is your own proxy or test server, add "
-            "`allow_other_host: true` under `destination`.",
+            fix="Correct the address. If it is a newer instance, your own proxy or a test server, "
+            "add `allow_other_host: true` under `destination`.",
         )
     return normal

@@ -13,6 +13,15 @@ MAX_OBJECTS: Final = 75
 MAX_BODY_BYTES: Final = 4_000_000
 """Bytes of one request's body (docs, "API limits", payload size: 4 MB)."""
 
+MAX_BULK_OBJECTS: Final = 1000
+"""Objects in one ``/users/track/bulk`` request (docs, "Create and update users in bulk")."""
+
+MAX_BULK_BODY_BYTES: Final = 2_000_000
+"""Bytes of one ``/users/track/bulk`` request's body (same page: 2 MB)."""
+
+MAX_BULK_OBJECTS_OF_A_USER: Final = 100
+"""Objects of one user in one ``/users/track/bulk`` request (same page)."""
+
 MAX_STRING: Final = 255
 """Characters of a string value, also inside a nested value (docs, "Custom attributes")."""
 

@@ -1,9 +1,12 @@
-"""How fast requests may be sent: the destination's limits, and Braze's own requests to wait.
+"""How fast requests may be sent: the limits of the contract, what Braze says of them, and its own
+requests to wait.
 
-One limiter for all workers. When Braze throttles, all of them wait and none fails.
+One limiter for all workers of a send. Senders that share a limit (destinations of one company, or
+a rerun in the same hour) also share a ``Budget``: each takes a few requests at a time from it.
+When Braze throttles, all workers wait and none fails.
 
 Source: Braze docs, "API rate limits": 3,000 requests in 3 s where pricing has data points; others
-by contract, with an hourly limit that is reset on the clock hour.
+by contract, for the whole company, with an hourly limit that is reset on the clock hour.
 """
 
 from __future__ import annotations
@@ -12,52 +15,197 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from braze_pipeline.settings import RateLimit
 
-_BURST_SHARE: Final = 50
-"""The bucket holds one fiftieth of the window's requests, so that the rate stays smooth."""
+T = TypeVar("T")
+
+_LEASES: Final = 100
+"""A window's requests are taken in about this many portions, so that the rate stays smooth."""
+
+_HOURS_KEPT: Final = 3
+"""Of these the counts are kept: a clock that is set back must not empty them."""
 
 HOUR: Final = 3600.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A limit as portions: at most ``lease`` requests, every ``spacing`` seconds.
+
+    A portion may begin ``slack`` seconds late, as a worker does that wakes up late, and is used
+    within ``use`` seconds. The spacing is so long that any window keeps the limit all the same.
+
+    Attributes:
+        window: Length of the window, in seconds.
+        hourly: Requests in a clock hour under the contract; None if there is no such limit.
+        share: How much of the limits is used; the rest is for other systems.
+    """
+
+    lease: int
+    spacing: float
+    slack: float
+    use: float
+    window: float
+    hourly: int | None
+    share: float
+
+    @classmethod
+    def of(cls, limit: RateLimit) -> Pace:
+        """The pace that keeps a limit, less what is reserved for others."""
+        requests = _share(limit.requests, limit.share)
+        lease = max(1, requests // _LEASES)
+        slack = limit.seconds / _LEASES
+        use = 0.0 if lease == 1 else slack
+        return cls(
+            lease=lease,
+            spacing=(limit.seconds + slack + use) / (requests // lease),
+            slack=slack,
+            use=use,
+            window=limit.seconds,
+            hourly=limit.requests_per_hour,
+            share=limit.share,
+        )
+
+    @property
+    def per_second(self) -> float:
+        """The long-term rate within an hour."""
+        return self.lease / self.spacing
+
+    def seconds(self, requests: int) -> float:
+        """How long so many requests take at least, from the start of an hour."""
+        if self.hourly is None or not requests:
+            return requests / self.per_second
+        hours, last = divmod(requests - 1, _share(self.hourly, self.share))
+        return hours * HOUR + (last + 1) / self.per_second
+
+
+@dataclass
+class HourUse:
+    """What was used of an hourly limit.
+
+    Attributes:
+        ours: Requests that our senders took.
+        others: Requests of other systems, as far as Braze's answers show.
+        limit: The limit that Braze names; None if it has named none.
+    """
+
+    ours: int = 0
+    others: int = 0
+    limit: int | None = None
+
+
+@dataclass
+class Budget:
+    """What the senders of one limit have used of it.
+
+    Attributes:
+        next_at: When the next portion may begin, by this machine's monotonic clock.
+        hours: Use by clock hour, in hours since the epoch.
+    """
+
+    next_at: float = float("-inf")
+    hours: dict[int, HourUse] = field(default_factory=dict)
+
+    def lease(self, pace: Pace, *, monotonic: float, wall: float) -> tuple[int, float]:
+        """Take a portion: how many requests, or else 0 and the seconds until the next attempt."""
+        hour = int(wall // HOUR)
+        left = self._left(pace, hour)
+        if left < 1:
+            return 0, (hour + 1) * HOUR - wall
+        if self.next_at > monotonic + 2 * pace.window:
+            # The clock began again (a restart), or the window was longer: wait for one window.
+            self.next_at = monotonic + pace.window
+        if self.next_at > monotonic:
+            return 0, self.next_at - monotonic
+        taken = min(pace.lease, left)
+        self.next_at = max(self.next_at, monotonic - pace.slack) + pace.spacing
+        self._of(hour).ours += taken
+        return taken, 0.0
+
+    def give_back(self, hour: int, requests: int) -> None:
+        """Requests of a portion that were not sent."""
+        self._of(hour).ours -= requests
+
+    def note(self, *, limit: int, remaining: int, unsent: int, wall: float) -> None:
+        """What an answer says of the hour; ``unsent`` requests of ours were taken, not sent."""
+        use = self._of(int(wall // HOUR))
+        use.limit = limit
+        use.others = max(use.others, limit - remaining - (use.ours - unsent))
+
+    def _left(self, pace: Pace, hour: int) -> int:
+        if pace.hourly is None:
+            return pace.lease
+        use = self._of(hour)
+        limit = pace.hourly if use.limit is None else min(pace.hourly, use.limit)
+        return _share(limit, pace.share) - use.ours - use.others
+
+    def _of(self, hour: int) -> HourUse:
+        found = self.hours.setdefault(hour, HourUse())
+        for old in sorted(self.hours)[:-_HOURS_KEPT]:
+            if old != hour:
+                del self.hours[old]
+        return found
+
+
+def _share(requests: int, share: float) -> int:
+    return max(1, int(requests * share))
+
+
+class BudgetStore(Protocol):
+    """Where a budget is kept."""
+
+    def update(self, change: Callable[[Budget], T]) -> T:
+        """Change the budget while nobody else does; returns what ``change`` returns."""
+
+
+class OwnBudget:
+    """A budget that no other process shares."""
+
+    def __init__(self) -> None:
+        self._budget = Budget()
+
+    def update(self, change: Callable[[Budget], T]) -> T:
+        """See ``BudgetStore.update``; the limiter's lock is held."""
+        return change(self._budget)
 
 
 @dataclass
 class RateLimiter:
     """Lets requests pass one at a time, as fast as the limits allow.
 
-    At most ``limit.requests`` pass in any window of ``limit.seconds``, and at most
-    ``limit.requests_per_hour`` in any clock hour.
+    Over all senders that share the budget, at most ``limit.requests`` pass in any window of
+    ``limit.seconds``, and at most ``limit.requests_per_hour`` in any clock hour, of both only the
+    share that ``limit.use_at_most`` names.
 
     Attributes:
         monotonic: The clock for the rate, in seconds.
         wall: The clock for the clock hours, in seconds since the epoch.
+        budget: What is shared with other senders.
         throttled_seconds: Seconds that Braze asked to wait, in total.
     """
 
     limit: RateLimit
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    budget: BudgetStore = field(default_factory=OwnBudget)
     throttled_seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _tokens: float = field(init=False)
-    _filled_at: float = field(init=False)
+    _unsent: int = 0
+    _until: float = 0.0
+    _hour: int = 0
     _paused_until: float = 0.0
-    _hour: int = -1
-    _in_hour: int = 0
+    _next_at: float = 0.0
+    _noted_at: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self._capacity = float(max(1, self.limit.requests // _BURST_SHARE))
-        # The tokens in the bucket at the start of a window come on top of those added in it.
-        self._per_second = (self.limit.requests - self._capacity + 1) / self.limit.seconds
-        self._tokens = self._capacity
-        self._filled_at = self.monotonic()
+        self._pace = Pace.of(self.limit)
 
     @property
     def per_second(self) -> float:
-        """The long-term rate, in requests per second."""
-        hourly = self.limit.requests_per_hour
-        return min(self._per_second, hourly / HOUR) if hourly else self._per_second
+        """The long-term rate within an hour, in requests per second."""
+        return self._pace.per_second
 
     def try_acquire(self) -> float:
         """Pass if possible: 0.0, or else the seconds until the next attempt makes sense."""
@@ -65,17 +213,18 @@ class RateLimiter:
             now = self.monotonic()
             if now < self._paused_until:
                 return self._paused_until - now
-            hourly = self._hour_wait()
-            if hourly > 0:
-                return hourly
-            self._tokens = min(
-                self._capacity, self._tokens + (now - self._filled_at) * self._per_second
-            )
-            self._filled_at = now
-            if self._tokens < 1:
-                return (1 - self._tokens) / self._per_second
-            self._tokens -= 1
-            self._in_hour += 1
+            wall = self.wall()
+            if self._unsent and (now > self._until or int(wall // HOUR) != self._hour):
+                self._give_back()
+            if not self._unsent:
+                self._unsent, wait = self.budget.update(
+                    lambda budget: budget.lease(self._pace, monotonic=now, wall=wall)
+                )
+                if not self._unsent:
+                    self._next_at = now + wait
+                    return wait
+                self._until, self._hour = now + self._pace.use, int(wall // HOUR)
+            self._unsent -= 1
             return 0.0
 
     def acquire(self, stop: threading.Event) -> bool:
@@ -88,6 +237,33 @@ class RateLimiter:
                 break
         return False
 
+    def note(self, *, limit: int | None, remaining: int | None) -> None:
+        """What an answer says of its limit; of use if that is the hour's, and once a second.
+
+        The headers do not say which limit they are about: it is the hour's if their number is
+        nearer to the hourly limit of the contract than to its burst limit.
+        """
+        hourly = self._pace.hourly
+        if hourly is None or limit is None or remaining is None:
+            return
+        if limit * limit <= self.limit.requests * hourly:
+            return
+        with self._lock:
+            now = self.monotonic()
+            if now < self._noted_at + 1:
+                return
+            self._noted_at = now
+            unsent, wall = self._unsent, self.wall()
+            self.budget.update(
+                lambda b: b.note(limit=limit, remaining=remaining, unsent=unsent, wall=wall)
+            )
+
+    def close(self) -> None:
+        """Give back what was taken and not sent."""
+        with self._lock:
+            if self._unsent:
+                self._give_back()
+
     def pause(self, seconds: float) -> None:
         """Let no request pass for some seconds, because Braze asked to wait."""
         with self._lock:
@@ -99,15 +275,11 @@ class RateLimiter:
 
     @property
     def paused(self) -> bool:
-        """Whether requests are paused right now."""
-        return self.monotonic() < self._paused_until
+        """Whether requests wait right now: for Braze, or for the next hour."""
+        now = self.monotonic()
+        return now < self._paused_until or now + 2 * self._pace.window < self._next_at
 
-    def _hour_wait(self) -> float:
-        hourly = self.limit.requests_per_hour
-        if hourly is None:
-            return 0.0
-        now = self.wall()
-        hour = int(now // HOUR)
-        if hour != self._hour:
-            self._hour, self._in_hour = hour, 0
-        return 0.0 if self._in_hour < hourly else (hour + 1) * HOUR - now
+    def _give_back(self) -> None:
+        hour, unsent = self._hour, self._unsent
+        self._unsent = 0
+        self.budget.update(lambda budget: budget.give_back(hour, unsent))

@@ -13,8 +13,9 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT, access
+from braze_pipeline.operations.doctor.access import ATTRIBUTES, BULK, EXPORT, TRACK, access
 from braze_pipeline.operations.doctor.connection import reach
+from braze_pipeline.operations.doctor.contract import contract
 from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
@@ -91,13 +92,8 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     ages = [template.schedule.max_age_hours for template in templates if template.schedule]
     max_age = max(ages, default=None)
     yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
-    given = {
-        key
-        for config, _ in session.configs
-        if config.destination.name == destination.name
-        for key in config.destination.model_fields_set
-    }
-    yield from trial(destination, session.environ, database=session.warehouse.path, given=given)
+    yield from trial(destination, session.environ, database=session.warehouse.path)
+    yield contract(destination)
     reached = reach(destination)
     yield from reached
     has_key = bool(session.environ.get(destination.api_key_env, "").strip())
@@ -110,7 +106,11 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
             used.add(EXPORT)
         if settings.preflight != "off":
             used.add(ATTRIBUTES)
-    yield from access(destination, session.environ, used=used)
+        if settings.sends_to != "track":
+            used.add(BULK)
+    needs_bulk = any(template.destination.sends_to == "bulk" for template in templates)
+    required = {TRACK, BULK} if needs_bulk else {TRACK}
+    yield from access(destination, session.environ, used=used, required=required)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, GetJsonSchemaHandler, JsonValue, model_validator
 from pydantic_core import CoreSchema
 
+from braze_pipeline.config.contract import check_contract
 from braze_pipeline.config.environment import fill
-from braze_pipeline.settings.destination import Identifier, SendOptions, WorkspaceOptions
+from braze_pipeline.settings.destination import Identifier, SendOptions, SendsTo, WorkspaceOptions
 from braze_pipeline.settings.places import ConnectionConfig
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import CHOICE, Expected, Section, Slug, at_key
@@ -38,7 +39,7 @@ class DestinationConfig(SendOptions, WorkspaceOptions):
     """One Braze workspace."""
 
     empty_is_default = frozenset(
-        {*WorkspaceOptions.model_fields, *SendOptions.model_fields}
+        {*WorkspaceOptions.model_fields, *SendOptions.model_fields, "endpoint"}
         # Where these are blank, something was meant: the default would be another ledger or key.
         - {"name", "description", "api_key_env"}
     )
@@ -48,10 +49,19 @@ class DestinationConfig(SendOptions, WorkspaceOptions):
     rest_endpoint: str | None = None
     """The REST endpoint itself, if the instance is not in the package's list."""
     allow_other_host: bool = False
-    """Allow sending the API key to a host that is neither Braze's (`*.braze.com`, `*.braze.eu`)
-    nor this machine: your own proxy or test server."""
+    """Allow sending the API key to a host that is neither a known Braze instance's nor this
+    machine: a newer instance, your own proxy or a test server."""
     user_identifier: Identifier | None = None
     """`external_id` (recommended) or `braze_id`."""
+    endpoint: SendsTo = "track"
+    """`track` (`/users/track`), `bulk` (`/users/track/bulk`, 1,000 users a request, permission
+    users.track.bulk) or `auto`: bulk where the key may and a large plan takes less time."""
+
+    @model_validator(mode="after")
+    def _limits_of_the_contract(self) -> DestinationConfig:
+        written = self.rate_limit if "rate_limit" in self.model_fields_set else None
+        check_contract(self.contract, written, self.pricing)
+        return self
 
 
 class OnLeave(Section):
@@ -81,7 +91,7 @@ class AttributeConfig(AttributeOptions):
 class TemplateConfig(SendOptions, TemplateOptions):
     """One data template: what goes to the destination."""
 
-    empty_is_default = frozenset(SendOptions.model_fields)
+    empty_is_default = frozenset({*SendOptions.model_fields, "endpoint"})
 
     attributes_sql: str = "customer_attributes.sql"
     """The SQL file that defines the customer attributes table, relative to this file."""
@@ -95,6 +105,8 @@ class TemplateConfig(SendOptions, TemplateOptions):
     recipient_groups: tuple[RecipientGroup, ...] = ()
     """For `kind: campaign`."""
     user_identifier: Identifier | None = None
+    """Overrides the destination's."""
+    endpoint: SendsTo | None = None
     """Overrides the destination's."""
 
     @classmethod

@@ -18,6 +18,7 @@ from braze_pipeline.config.attributes import (
     resolve_attributes,
     resolve_groups,
 )
+from braze_pipeline.config.contract import with_contract
 from braze_pipeline.config.models import DestinationConfig, PipelineConfig, TemplateConfig
 from braze_pipeline.config.problems import Place, Problems, refuse
 from braze_pipeline.config.sources import connection_named, no_connection, resolve_sources
@@ -232,7 +233,19 @@ def _overridden(
         for name, value in values_of(part, SendOptions).items()
         if name in part.model_fields_set
     }
-    return replace(destination, identifier=identifier or "external_id", **overrides)
+    written = part.model_fields_set | base.model_fields_set
+    own_limit = overrides.get("rate_limit")
+    if base.contract == "mau" and own_limit is not None and not own_limit.requests_per_hour:
+        problems.at("rate_limit").add(
+            "`requests_per_hour` is missing: under `contract: mau` there is an hourly limit."
+        )
+    destination = replace(
+        destination,
+        identifier=identifier or "external_id",
+        sends_to=part.endpoint or base.endpoint,
+        **overrides,
+    )
+    return with_contract(destination, limit_given="rate_limit" in written)
 
 
 def _read_sql(file: Path, problems: Problems) -> str:

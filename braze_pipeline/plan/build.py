@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.braze.existing_attributes import AttributeState
+from braze_pipeline.braze.track_endpoints import endpoints_for_plan, usable_bytes
 from braze_pipeline.ledger import endpoint, known_users, watermarks
 from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger
@@ -18,6 +19,7 @@ from braze_pipeline.ledger.plan_ref import find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
 from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
+from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
@@ -50,12 +52,13 @@ def build_plan(
     now: datetime,
     overrides: Overrides = NO_OVERRIDES,
     preflight: Preflight | None = None,
+    bulk_permitted: bool = False,
 ) -> PlanSummary:
     """Compare the days' profiles with the ledger, and store what would have to be sent.
 
     The journal is applied first. Of a user with profiles of several days only the newest counts.
     ``now`` is the wall clock: it decides which users are unconfirmed for too long. ``preflight``
-    is what Braze has under our names.
+    is what Braze has under our names, ``bulk_permitted`` whether the key may send in bulk.
 
     Raises:
         AccountingError: the counts do not add up, or the profiles name a user twice.
@@ -67,15 +70,19 @@ def build_plan(
     ledger = endpoint.claim(con, warehouse, t)
     q = _request(ledger, t, days, now=now, overrides=overrides, preflight=preflight)
     past = diff.ledger_state(q)
-    query = diff.stage(q, past, usable_bytes=snapshot.usable_bytes(t.destination))
+    query = diff.stage(q, past, usable_bytes=usable_bytes(t.destination) - FRAME_BYTES)
     plan_id = f"{t.name}-{q.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     path = warehouse.snapshot(plan_id)
-    snapshot.write(con, path, query, t.destination, q.layout.columns)
-    plan = summarise(q, past, path, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight)
+    endpoints = endpoints_for_plan(t.destination, bulk_permitted=bulk_permitted)
+    made_for = snapshot.write(con, path, query, endpoints, q.layout.columns)
+    plan = summarise(
+        q, past, path, made_for, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight
+    )
     evidence = guard_evidence(q, path, plan)
     results = guards.evaluate(t.guards, evidence)
     plan = replace(
         plan,
+        bulk_permitted=bulk_permitted,
         force_stale=overrides.force_stale,
         guards=guards.let_pass(results, overrides.let_through, overrides.reason),
         changed_share=evidence.changed_share,

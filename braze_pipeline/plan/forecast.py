@@ -1,7 +1,7 @@
 """What a plan costs to carry out: requests, bytes, minutes and data points, by attribute.
 
 Data points follow Braze docs, "Data points (Legacy)" (see ``braze.data_points``); minutes follow
-"API rate limits".
+"API rate limits" (see ``braze.rate_limiter.Pace``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from braze_pipeline.braze.track_endpoints import TrackEndpoint
     from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
@@ -66,7 +67,7 @@ class Forecast:
     """What a plan costs, compared with a full resend and with recent runs.
 
     Attributes:
-        minutes: At the destination's rate limit, burst or hourly, whichever is slower.
+        minutes: At the rate limits of the endpoint, burst and hourly.
         money: In ``currency``; None if no price is configured.
         hourly_share: Requests as a share of the hourly limit; None if there is none.
         full_*: The same for sending every profile with all its values.
@@ -94,13 +95,17 @@ class Forecast:
 def forecast(
     con: duckdb.DuckDBPyConnection,
     destination: DestinationSettings,
+    endpoint: TrackEndpoint,
     columns: Sequence[Column],
     *,
     snapshot: Path,
     profiles: str,
     history: History,
 ) -> Forecast:
-    """Count the snapshot, and what a full resend of ``profiles`` (a query) would be."""
+    """Count the snapshot, and what a full resend of ``profiles`` (a query) would be.
+
+    ``endpoint`` is the one that the snapshot's requests are made for.
+    """
     users, size, requests, *sent = _counts(
         con,
         ["count(*)", "coalesce(sum(strlen(__object)), 0)", "coalesce(max(__request) + 1, 0)"],
@@ -120,15 +125,15 @@ def forecast(
     ]  # fmt: skip
     costs.sort(key=lambda cost: (-cost.data_points, -cost.users))
     total = sum(cost.data_points for cost in costs)
-    full_requests = -(-full_users // destination.objects_per_request)
-    price, hourly = destination.pricing.price_per_1000, destination.rate_limit.requests_per_hour
+    full_requests = -(-full_users // endpoint.objects)
+    price, hourly = destination.pricing.price_per_1000, endpoint.limit.requests_per_hour
     billed = destination.pricing.model == "data_points"
     return Forecast(
         users=users,
         attributes=sum(cost.users for cost in costs),
         requests=requests,
         bytes=size + (users - requests) + requests * FRAME_BYTES,
-        minutes=minutes(destination, requests),
+        minutes=endpoint.minutes(requests),
         data_points=total,
         money=total / 1000 * price if billed and price is not None else None,
         currency=destination.pricing.currency,
@@ -136,20 +141,11 @@ def forecast(
         full_users=full_users,
         full_attributes=sum(cost.full_users for cost in costs),
         full_requests=full_requests,
-        full_minutes=minutes(destination, full_requests),
+        full_minutes=endpoint.minutes(full_requests),
         full_data_points=sum(cost.full_data_points for cost in costs),
         history=history,
         by_attribute=tuple(costs),
     )
-
-
-def minutes(destination: DestinationSettings, requests: int) -> float:
-    """How many minutes a number of requests takes at the destination's rate limits."""
-    limit = destination.rate_limit
-    seconds = requests / limit.requests * limit.seconds
-    if limit.requests_per_hour:
-        seconds = max(seconds, requests / limit.requests_per_hour * 3600)
-    return seconds / 60
 
 
 def past(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> History:

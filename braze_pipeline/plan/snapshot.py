@@ -1,19 +1,21 @@
 """The plan's rows, numbered into requests, as an immutable Parquet file.
 
-The limits hold by construction: rows are numbered in runs of ``objects_per_request``; a run that
-is too large in bytes is cut so that each part fits, and an object that fits no request never gets
-here. A reader sees the whole file or none: it is written under another name, synced and renamed.
+The limits hold by construction: rows are numbered in runs of as many objects as the endpoint takes
+in a request; a run that is too large in bytes is cut so that each part fits, and an object that
+fits no request never gets here. A reader sees the whole file or none: it is written under another
+name, synced and renamed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline import private
+from braze_pipeline.braze.track_endpoints import LARGE_PLAN, TrackEndpoint
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.sql_files import read_sql
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from braze_pipeline.ledger.layout import Column
-    from braze_pipeline.settings import DestinationSettings
+
+    _Place = tuple[pa.Array, pa.Array]
 
 _USER = ("__user_id", "__as_of", "__reason", "__object", "__customer_id", "__member", "__known")
 _STAGED = (
@@ -36,21 +39,26 @@ _ROWS = 20_480
 """Rows in memory at a time, and in a row group of the file: about 25 MB with 20 attributes."""
 
 
-def usable_bytes(destination: DestinationSettings) -> int:
-    """The bytes of a request body that objects and their commas may take."""
-    return destination.max_body_bytes - FRAME_BYTES
-
-
 def write(
     con: duckdb.DuckDBPyConnection,
     path: Path,
     query: str,
-    destination: DestinationSettings,
+    endpoints: tuple[TrackEndpoint, TrackEndpoint],
     columns: Sequence[Column],
-) -> None:
+) -> TrackEndpoint:
     """Write the rows of ``query`` (see ``diff.stage``) that are sent; all go into ``STAGE``.
 
     The rows stream through, so that memory does not grow with the plan. ``STAGE`` has no values.
+
+    Args:
+        con: The database.
+        path: The file to write.
+        query: The rows.
+        endpoints: The endpoint of a small plan and of a large one (``endpoints_for_plan``).
+        columns: The attributes.
+
+    Returns:
+        The endpoint that the requests are made for.
     """
     private.folder(path.parent)
     values = [name for c in columns for name in (c.changed, c.new, c.old)]
@@ -61,18 +69,15 @@ def write(
     goes = "__send AND __suppressed IS NULL AS __goes"
     selected = ", ".join([*_USER, full, *values, *rest, goes])
     draft, staged = path.with_suffix(".draft"), path.with_suffix(".staged")
-    limit = usable_bytes(destination)
     try:
-        oversize = _write(
-            con, f"SELECT {selected} FROM ({query})", draft, staged, names,
-            size=destination.objects_per_request, limit=limit,
-        )  # fmt: skip
+        sent = _write(con, f"SELECT {selected} FROM ({query})", draft, staged, names, endpoints)
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE {STAGE} AS FROM read_parquet({literal(str(staged))})"
         )
     finally:
         staged.unlink(missing_ok=True)
-    if oversize:
+    limit = sent.endpoint.body_bytes - FRAME_BYTES
+    if sent.largest > limit:
         cut = path.with_suffix(".cut")
         source = f"read_parquet({literal(str(draft))})"
         _copy(con, read_sql("plan", "cut", source=source, limit=limit, names=", ".join(names)), cut)
@@ -81,6 +86,7 @@ def write(
     _sync(draft)
     draft.replace(path)
     _sync(path.parent)
+    return sent.endpoint
 
 
 def _write(
@@ -89,11 +95,9 @@ def _write(
     draft: Path,
     staged: Path,
     names: Sequence[str],
-    *,
-    size: int,
-    limit: int,
-) -> bool:
-    """Number the rows that go, as they come; whether a request is larger than ``limit`` bytes.
+    endpoints: tuple[TrackEndpoint, TrackEndpoint],
+) -> _Requests:
+    """Number the rows that go, as they come.
 
     Here, where all rows pass one place: DuckDB could number them in a table of its own, which needs
     memory for the whole plan, or on one core. The order of the join is not the order of a table,
@@ -102,7 +106,7 @@ def _write(
     import pyarrow as pa
 
     with ExitStack() as files, arrow_batches(con, query, rows=_ROWS) as rows:
-        sent = _Requests(size)
+        sent = _Requests(endpoints, large=LARGE_PLAN)
         schema = pa.schema(
             [
                 pa.field("__request", pa.int32()),
@@ -119,9 +123,13 @@ def _write(
                 # Filtering copies the rows: on a first night there is nothing to leave out.
                 all_go = goes.true_count == len(batch)
                 going = (batch if all_go else batch.filter(goes)).select(names)
-                place = sent.number(going["__object"])
-                to_draft.write_batch(pa.record_batch([*place, *going.columns], schema=schema))
-    return sent.largest > limit
+                for place, rows_of_it in sent.number(going):
+                    to_draft.write_batch(
+                        pa.record_batch([*place, *rows_of_it.columns], schema=schema)
+                    )
+        for place, rows_of_it in sent.end():
+            to_draft.write_batch(pa.record_batch([*place, *rows_of_it.columns], schema=schema))
+    return sent
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -137,24 +145,44 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 class _Requests:
-    """Numbers objects into requests of ``size``; ``largest`` is the most bytes any of them has.
+    """Numbers objects into requests; ``largest`` is the most bytes any of them has.
 
-    Each object counts with its comma.
+    Each object counts with its comma. The first rows wait until it is known whether the plan is
+    large, which decides the endpoint.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, endpoints: tuple[TrackEndpoint, TrackEndpoint], *, large: int) -> None:
+        self.endpoint, self._for_large = endpoints
+        self._waiting: list[pa.RecordBatch] = []
+        self._wait_for = large if self.endpoint != self._for_large else 0
         self._rows = 0
         self._last = 0
         self.largest = 0
 
-    def number(self, objects: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-        """Request and index of the next objects."""
+    def number(self, rows: pa.RecordBatch) -> Iterator[tuple[_Place, pa.RecordBatch]]:
+        """Request and index of the next rows, and of those that waited."""
+        if not self._wait_for:
+            yield self._place(rows["__object"]), rows
+            return
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= self._wait_for:
+            self.endpoint = self._for_large
+            yield from self.end()
+
+    def end(self) -> Iterator[tuple[_Place, pa.RecordBatch]]:
+        """The rows that still wait."""
+        self._wait_for = 0
+        for rows in self._waiting:
+            yield self._place(rows["__object"]), rows
+        self._waiting = []
+
+    def _place(self, objects: pa.StringArray) -> _Place:
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        request, index = np.divmod(np.arange(self._rows, self._rows + len(objects)), self._size)
+        size = self.endpoint.objects
+        request, index = np.divmod(np.arange(self._rows, self._rows + len(objects)), size)
         sizes = np.bincount(request - request[0], weights=pc.binary_length(objects).to_numpy() + 1)
         if index[0]:  # the request began in the objects before
             sizes[0] += self._last

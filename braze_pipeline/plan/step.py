@@ -13,6 +13,7 @@ from braze_pipeline.audience.build import require_members
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.plan import preflight, stored_plans
 from braze_pipeline.plan.build import build_plan
+from braze_pipeline.plan.bulk_access import bulk_permitted
 from braze_pipeline.plan.lookup import look_up_users
 from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.profiles import require_profiles
@@ -52,6 +53,7 @@ def plan_days(
     compared = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
     for line in compared.lines():
         log(line)
+    in_bulk = bulk_permitted(t.destination, environ=environ, log=log)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, log=log)
     with warehouse.connect() as con:
@@ -64,4 +66,5 @@ def plan_days(
             now=now,
             overrides=overrides,
             preflight=compared,
+            bulk_permitted=in_bulk,
         )

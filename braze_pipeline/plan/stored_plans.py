@@ -20,6 +20,7 @@ from braze_pipeline.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.plan.guards import GuardResult
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.settings import ValueType
+from braze_pipeline.settings.destination import TrackName
 
 if TYPE_CHECKING:
     import duckdb
@@ -114,6 +115,10 @@ class PlanSummary:
     forecast: Forecast
     preflight: Preflight
     """What Braze has under the template's names."""
+    endpoint: TrackName = "track"
+    """The endpoint that the snapshot's requests are made for."""
+    bulk_permitted: bool = False
+    """Braze said that the key may send in bulk; it is only asked where that would gain time."""
     guards: tuple[GuardResult, ...] = ()
     changed_share: float | None = None
     """Of the users sent before, the share that changes; None in plans that did not keep it."""

@@ -19,6 +19,7 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
+    from braze_pipeline.braze.track_endpoints import TrackEndpoint
     from braze_pipeline.plan.diff import DiffRequest, LedgerState
     from braze_pipeline.plan.forecast import AttributeCost
     from braze_pipeline.plan.preflight import Preflight
@@ -28,6 +29,7 @@ def summarise(
     q: DiffRequest,
     past: LedgerState,
     path: Path,
+    made_for: TrackEndpoint,
     *,
     plan_id: str,
     run_id: str,
@@ -36,12 +38,14 @@ def summarise(
 ) -> PlanSummary:
     """Count a plan whose snapshot is at ``path``; its guards and its status come later.
 
+    ``made_for`` is the endpoint that its requests are made for.
+
     Raises:
         AccountingError: a user has two rows.
     """
     con, t, layout, ledger = q.ledger.con, q.t, q.layout, q.ledger
     costs = forecast.forecast(
-        con, t.destination, layout.columns, snapshot=path, profiles=diff.profiles(q),
+        con, t.destination, made_for, layout.columns, snapshot=path, profiles=diff.profiles(q),
         history=forecast.past(con, ledger.name, t.name),
     )  # fmt: skip
     _check_users(q, path, planned=costs.users, plan_id=plan_id)
@@ -89,6 +93,7 @@ def summarise(
         retired_attributes=layout.retired,
         first_send=not ledger.has_acknowledgements(),
         forecast=costs,
+        endpoint=made_for.name,
         columns=tuple(PlanColumn.of(column) for column in layout.columns),
     )
 

@@ -3,25 +3,29 @@
 What belongs here: what is checked, in which order, and each endpoint's response. What does not:
 sockets and delays (``server``), what is written (``workspace``).
 
-Sources: Braze docs, "Create and update users", "Export users by identifier", "Export custom
-attributes", "Errors and responses".
+Sources: Braze docs, "Create and update users", "Create and update users in bulk", "Export users by
+identifier", "Export custom attributes", "Errors and responses".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeGuard
 from urllib.parse import parse_qs
 
-from braze_pipeline.braze.client import ATTRIBUTES, EXPORT, TRACK
+from braze_pipeline.braze.client import ATTRIBUTES, BULK, EXPORT, TRACK
 from braze_pipeline.braze.limits import (
     CUSTOM_ATTRIBUTES_PAGE,
     EXPORT_IDS,
     MAX_ARRAY,
     MAX_BODY_BYTES,
+    MAX_BULK_BODY_BYTES,
+    MAX_BULK_OBJECTS,
+    MAX_BULK_OBJECTS_OF_A_USER,
     MAX_OBJECTS,
 )
 from braze_pipeline.sandbox import responses
@@ -37,6 +41,7 @@ from braze_pipeline.settings import Json
 
 ENDPOINTS: Final[Mapping[tuple[str, str], str]] = {
     ("POST", TRACK): "users.track",
+    ("POST", BULK): "users.track.bulk",
     ("POST", EXPORT): "users.export.ids",
     ("GET", ATTRIBUTES): "custom_attributes.get",
 }
@@ -80,7 +85,7 @@ class Request:
 
     def users(self) -> Iterator[str]:
         """The users of its objects."""
-        document = self.document if self.path == TRACK else None
+        document = self.document if self.path in (TRACK, BULK) else None
         entries = document.get("attributes") if isinstance(document, dict) else None
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict):
@@ -116,7 +121,7 @@ class Endpoints:
         refused = self._not_admitted(request)
         if refused is not None:
             return refused
-        passes, headers = self.throttle.check(request.path)
+        passes, headers = self.throttle.check(request.path, request.key or "")
         if passes:
             response = self._work(request, fault, record)
         else:
@@ -157,6 +162,8 @@ class Endpoints:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             return message(415, "Unsupported Media Type")
+        if request.path == BULK and len(request.body) > MAX_BULK_BODY_BYTES:
+            return message(400, "Request body exceeds the size limit")
         if len(request.body) > MAX_BODY_BYTES:
             return message(413, "Request body exceeds the size limit")
         document = request.document
@@ -165,17 +172,25 @@ class Endpoints:
             return json_response(400, {"error": text})
         if request.path == EXPORT:
             return self._export(document)
-        return self._track(document, fault, record)
+        most = MAX_BULK_OBJECTS if request.path == BULK else MAX_OBJECTS
+        if request.path == BULK and _too_often(request.users()):
+            return message(400, responses.TOO_MANY)
+        return self._track(document, fault, record, most=most)
 
     def _track(
-        self, document: Mapping[str, Json], fault: Fault | None, record: RequestRecord
+        self,
+        document: Mapping[str, Json],
+        fault: Fault | None,
+        record: RequestRecord,
+        *,
+        most: int,
     ) -> Response:
         entries = document.get("attributes")
         if document.keys() - {"attributes"}:
             return message(400, "The sandbox takes 'attributes' alone; this pipeline sends no more")
         if not isinstance(entries, list) or not entries:
             return message(400, responses.NO_VALID_DATA)
-        if len(entries) > MAX_OBJECTS:
+        if len(entries) > most:
             return message(400, responses.TOO_MANY)
         refuse = refused_by(fault, len(entries))
         if fault is not None and fault.kind is FaultKind.REFUSED_ALL:
@@ -243,6 +258,11 @@ class Endpoints:
         if links:
             response.headers["Link"] = ",".join(links)
         return response
+
+
+def _too_often(users: Iterable[str]) -> bool:
+    """Whether a request to bulk has too many objects of one user."""
+    return max(Counter(users).values(), default=0) > MAX_BULK_OBJECTS_OF_A_USER
 
 
 def _fatal(named: list[Any]) -> Response:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from braze_pipeline.braze.client import TRACK
+from braze_pipeline.braze.client import BULK, TRACK
 
 
 class FaultKind(StrEnum):
@@ -103,7 +103,7 @@ class Faults:
     Any thread may add to a script or clear it; only the server's thread takes from it.
 
     Attributes:
-        plan: Faults drawn for ``/users/track``, None for none.
+        plan: Faults drawn for ``/users/track`` and ``/users/track/bulk``, None for none.
     """
 
     plan: FaultPlan | None = None
@@ -125,4 +125,4 @@ class Faults:
         if script:
             return script.popleft()
         plan = self.plan
-        return plan.draw() if plan is not None and path == TRACK else None
+        return plan.draw() if plan is not None and path in (TRACK, BULK) else None

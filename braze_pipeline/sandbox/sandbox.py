@@ -56,7 +56,7 @@ class Sandbox(SandboxState):
             assume_all: Whether every id counts as an existing user.
             limits: Request limits; None for Braze's documented ones.
             latency: Seconds before every response.
-            fault_plan: Faults drawn for ``/users/track``.
+            fault_plan: Faults drawn for ``/users/track`` and ``/users/track/bulk``.
             record: A file that gets every request as a JSON line, without the API key.
             port: 0 for a free port.
         """

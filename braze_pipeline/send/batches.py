@@ -56,6 +56,11 @@ class Batch:
         values = self.values.slice(first, count)
         return Batch(self.request_no, self.first + first, values, b",".join(values.to_pylist()))
 
+    def parts(self, count: int) -> Iterator[Batch]:
+        """The batch in parts of ``count`` objects; the last may have fewer."""
+        for first in range(0, len(self), count):
+            yield self.part(first, min(count, len(self) - first))
+
     def halves(self) -> tuple[Batch, Batch]:
         """The batch in two parts; it must have at least two objects."""
         middle = len(self) // 2

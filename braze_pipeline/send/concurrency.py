@@ -23,7 +23,11 @@ class ConcurrencyController:
     """The wanted number of requests in flight."""
 
     def __init__(
-        self, *, per_second: float, most: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        per_second: Callable[[], float],
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._per_second = per_second
         self._most = most
@@ -44,7 +48,7 @@ class ConcurrencyController:
         with self._lock:
             self._next_window()
             latency = min(self._shortest, self._shortest_before)
-        needed = _FIRST if latency == inf else ceil(self._per_second * latency * _MARGIN)
+        needed = _FIRST if latency == inf else ceil(self._per_second() * latency * _MARGIN)
         return min(self._most, max(_LEAST, needed))
 
     def _next_window(self) -> None:

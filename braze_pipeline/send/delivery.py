@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from braze_pipeline.braze.answers import (
     ResponseAction,
     ResponseOutcome,
+    limit_of_requests,
     remaining_requests,
     seconds_until_reset,
 )
@@ -29,9 +30,10 @@ from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.rate_limiter import RateLimiter
+    from braze_pipeline.braze.track_endpoints import TrackEndpoint
     from braze_pipeline.send.concurrency import ConcurrencyController
     from braze_pipeline.send.result import SendMetrics
+    from braze_pipeline.send.route import Route
     from braze_pipeline.settings import DestinationSettings
 
 _NEVER_REACHED_SECONDS: Final = 20.0
@@ -43,6 +45,10 @@ _MAX_REFUSED_IN_A_ROW: Final = 300
 
 class Halted(Exception):
     """The send is ending; this request got no answer."""
+
+
+class _FellBack(Exception):
+    """This request must be sent again, to another endpoint."""
 
 
 class GivenUp(Exception):
@@ -59,7 +65,7 @@ class Delivery:
     """
 
     _client: BrazeClient
-    _limiter: RateLimiter
+    _route: Route
     _metrics: SendMetrics
     _concurrency: ConcurrencyController
     _destination: DestinationSettings
@@ -78,12 +84,25 @@ class Delivery:
             Halted: the send is ending.
             GivenUp: Braze kept failing for this batch.
         """
+        if len(batch) > self._route.endpoint.objects:
+            for part in batch.parts(self._route.endpoint.objects):
+                yield from self.deliver(part)
+            return
         refused: dict[int, str] = {}
         remaining = list(range(len(batch)))
         attempts = 0
         status = 0
         while remaining:
-            outcome, status, tries = self._send(batch.body_of(remaining), len(remaining))
+            try:
+                outcome, status, tries = self._send(batch.body_of(remaining), len(remaining))
+            except _FellBack:
+                if refused:
+                    yield from self._split(
+                        batch, remaining, refused, status=status, attempt=attempts
+                    )
+                else:
+                    yield from self.deliver(batch)
+                return
             attempts += tries
             if outcome.action is ResponseAction.SPLIT and len(remaining) > 1:
                 self._metrics.add_retry(outcome.cause)
@@ -146,40 +165,49 @@ class Delivery:
         failing_since: float | None = None
         unauthorized = False
         while True:
-            if not self._limiter.acquire(self.halt):
+            endpoint, limiter = self._route.endpoint, self._route.limiter
+            if objects > endpoint.objects:  # another worker's request fell back
+                raise _FellBack
+            if not limiter.acquire(self.halt):
                 raise Halted
             attempts += 1
-            outcome, status = self._send_once(body, objects)
+            outcome, status = self._send_once(body, objects, endpoint)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return outcome, status, attempts
             self._metrics.add_retry(outcome.cause)
+            if self._route.fell_back(endpoint, outcome):
+                raise _FellBack
             if outcome.action is ResponseAction.THROTTLED:
                 self._throttled(outcome, attempts)
             elif outcome.action is ResponseAction.UNAUTHORIZED and not unauthorized:
                 unauthorized = True
-                self._limiter.pause(RETRY_401_SECONDS)
+                limiter.pause(RETRY_401_SECONDS)
             elif outcome.action is ResponseAction.RETRY:
                 failing_since = failing_since or time.monotonic()
                 self._failing(outcome, failing_since, attempts)
             else:
                 self._give_up_all(outcome)
 
-    def _send_once(self, body: bytes, objects: int) -> tuple[ResponseOutcome, int]:
+    def _send_once(
+        self, body: bytes, objects: int, endpoint: TrackEndpoint
+    ) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
-            answer = self._client.track(body)
+            answer = self._client.track(body, endpoint.path)
         except NoAnswer as error:
             self._metrics.add_request(seconds=time.monotonic() - started, size=len(body))
             return ResponseOutcome(ResponseAction.RETRY, cause=error.cause), 0
         seconds = time.monotonic() - started
         self._metrics.add_request(seconds=seconds, size=len(body))
         self._concurrency.add_latency(seconds)
-        if remaining_requests(answer.headers) == 0 and answer.status != 429:
+        remaining = remaining_requests(answer.headers)
+        self._route.limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
+        if remaining == 0 and answer.status != 429:
             # The window is used up: everybody waits for the next one, before Braze has to refuse.
             wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
-                self._limiter.pause(min(wait, HOUR))
+                self._route.limiter.pause(min(wait, HOUR))
         return self._client.classify(answer, objects=objects), answer.status
 
     def _healthy(self) -> None:
@@ -196,7 +224,7 @@ class Delivery:
         if now - since > self._destination.max_throttle_seconds:
             self._give_up_all(outcome)
         wait = outcome.wait if outcome.wait is not None else backoff(attempts)
-        self._limiter.pause(min(wait, HOUR))
+        self._route.limiter.pause(min(wait, HOUR))
 
     def _failing(self, outcome: ResponseOutcome, own_since: float, attempts: int) -> None:
         """Wait before the next try, or give up this request or the whole send."""
@@ -215,7 +243,7 @@ class Delivery:
             raise Halted
 
     def _give_up_all(self, outcome: ResponseOutcome) -> NoReturn:
-        self.stop(self._client.failed(outcome))
+        self.stop(self._client.failed(outcome, permission=self._route.endpoint.permission))
         raise Halted
 
     def _count_refused(self, refused: Mapping[int, str], objects: int) -> None:

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.braze.rate_limiter import RateLimiter
 from braze_pipeline.errors import PipelineError, SendInterrupted
 from braze_pipeline.send.batches import Batch, batches, users_in
 from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline.send.delivery import Delivery, GivenUp, Halted
 from braze_pipeline.send.result import SendMetrics, SendProgress, SendResult
+from braze_pipeline.send.route import Route
 from braze_pipeline.storage.journal import JournalProgress, Status, Writer, progress
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.redaction import Secret
     from braze_pipeline.settings import DestinationSettings
+    from braze_pipeline.settings.destination import TrackName
     from braze_pipeline.storage.journal import Journal
 
 DRAIN_SECONDS: Final = 10.0
@@ -43,6 +44,8 @@ class SendJob:
 
     Attributes:
         snapshot: The plan's Parquet file.
+        endpoint: The endpoint that its requests are made for.
+        limits: The file of rate limits that all senders share; None to count alone.
     """
 
     snapshot: Path
@@ -50,6 +53,8 @@ class SendJob:
     template: str
     run_id: str
     destination: DestinationSettings
+    endpoint: TrackName = "track"
+    limits: Path | None = None
 
 
 def send_plan(
@@ -59,6 +64,7 @@ def send_plan(
     journal: Journal,
     stop: threading.Event | None = None,
     on_progress: Callable[[SendProgress], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     every: float = 5.0,
 ) -> SendResult:
     """Send what has no answer yet. The caller holds the destination's lock (``sending``).
@@ -68,6 +74,7 @@ def send_plan(
         secret: The API key; may be None if nothing is left to send.
         journal: Where answers are recorded.
         stop: Set it to stop cleanly within seconds.
+        log: Called with a sentence if the send falls back from bulk.
         on_progress: Called in this thread about every ``every`` seconds, and at the end.
         every: See ``on_progress``.
 
@@ -77,7 +84,7 @@ def send_plan(
 
     Raises:
         NotBuilt: the snapshot cannot be read.
-        LedgerError: the journal cannot be read.
+        LedgerError: the journal cannot be read, or the file of rate limits cannot be used.
         BaseException: an interrupt is passed on, after requests in flight have ended.
     """
     earlier = progress(journal.path, job.plan_id)
@@ -96,8 +103,9 @@ def send_plan(
             rejected_users=earlier.refused,
             not_attempted_users=left,
         )
+    route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
     run = _Run(
-        job.destination, secret, Writer(journal, send_id), earlier,
+        job.destination, secret, route, Writer(journal, send_id), earlier,
         total=total, stop=stop or threading.Event(), on_progress=on_progress, every=every,
     )  # fmt: skip
     status: Status = "stopped"
@@ -118,6 +126,7 @@ class _Run:
 
     destination: DestinationSettings
     secret: Secret
+    route: Route
     writer: Writer
     earlier: JournalProgress
     total: int
@@ -128,13 +137,12 @@ class _Run:
     def __post_init__(self) -> None:
         self._max_in_flight = self.destination.max_in_flight
         self._client = BrazeClient(self.destination, self.secret, pool=self._max_in_flight)
-        self._limiter = RateLimiter(self.destination.rate_limit)
         self._metrics = SendMetrics()
         self._concurrency = ConcurrencyController(
-            per_second=self._limiter.per_second, most=self._max_in_flight
+            per_second=lambda: self.route.limiter.per_second, most=self._max_in_flight
         )
         self._delivery = Delivery(
-            self._client, self._limiter, self._metrics, self._concurrency, self.destination
+            self._client, self.route, self._metrics, self._concurrency, self.destination
         )
         self.writer.on_error = self._delivery.halt.set
         self._batches: Iterator[Batch] = iter(())
@@ -174,7 +182,7 @@ class _Run:
             bytes=self._metrics.bytes,
             users_sent=self.writer.answered,
             seconds=time.monotonic() - self._started,
-            throttled_seconds=self._limiter.throttled_seconds,
+            throttled_seconds=self.route.throttled_seconds,
             latency_p50=self._metrics.percentile(0.50),
             latency_p95=self._metrics.percentile(0.95),
             latency_p99=self._metrics.percentile(0.99),
@@ -233,7 +241,7 @@ class _Run:
                 total=self.total,
                 users_per_second=pace,
                 seconds_left=(self.total - done) / pace if pace else None,
-                throttled=self._limiter.paused,
+                throttled=self.route.limiter.paused,
                 in_flight=self._in_flight,
             )
         )
@@ -278,6 +286,8 @@ class _Run:
         except GivenUp:
             with self._lock:
                 self._given_up += 1
+        except PipelineError as error:
+            self._delivery.stop(error)
         except Exception as error:  # noqa: BLE001 - a worker must never fail silently
             # Without the exception's text, which could contain a customer's values.
             self._delivery.stop(
@@ -298,4 +308,5 @@ class _Run:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.writer.close()
         self._client.close()
+        self.route.close()
         self._report()

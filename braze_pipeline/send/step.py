@@ -114,6 +114,8 @@ def send_days(
             template=t.name,
             run_id=run_id,
             destination=destination,
+            endpoint=plan.endpoint,
+            limits=warehouse.limits_path,
         )
         result = send_plan(
             job,
@@ -121,6 +123,7 @@ def send_days(
             journal=Journal(warehouse.journal_path),
             stop=stop,
             on_progress=on_progress or (lambda progress: log(progress.sentence())),
+            log=log,
             every=every,
         )
         result = replace(result, stopped_by=result.stopped_by or all_refused(plan, result))
@@ -186,6 +189,7 @@ def _plan_or_replan(
                     let_through=tuple(passed), reason=next(iter(passed.values()), None)
                 ),
                 preflight=outdated.preflight,
+                bulk_permitted=outdated.bulk_permitted,
             )
         log(
             "Another run changed the ledger first: planned again, with "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ VariableName = Annotated[
     Expected("Expected the name of an environment variable, never the API key itself."),
 ]
 Identifier = Annotated[Literal["external_id", "braze_id"], CHOICE]
+TrackName = Literal["track", "bulk"]
+SendsTo = Annotated[Literal["track", "bulk", "auto"], CHOICE]
+Contract = Annotated[Literal["data_points", "mau", "custom"], CHOICE]
 
 
 class RateLimit(Section):
@@ -29,6 +32,43 @@ class RateLimit(Section):
     """Length of the window."""
     requests_per_hour: PositiveInt | None = None
     """Requests in a clock hour, for contracts priced by monthly active users. Default: no limit."""
+    use_at_most: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of these limits that is used; the rest is kept for your other systems. Default: 0.8
+    under `contract: mau`, whose limits the whole company shares; otherwise 1."""
+
+    @property
+    def share(self) -> float:
+        """The share that is used."""
+        return 1.0 if self.use_at_most is None else self.use_at_most
+
+
+UNKNOWN_LIMIT: Final = RateLimit(requests=150, seconds=3.0)
+"""Where nobody says what the contract allows: the lowest rate that Braze documents (50 requests a
+second, for ``/users/track/bulk``)."""
+
+
+class BulkRateLimit(RateLimit):
+    """How fast requests to `/users/track/bulk` may go out.
+
+    Source: Braze docs, "Create and update users in bulk": 50 requests a second; newer contracts
+    have limits by second and by hour.
+    """
+
+    requests: PositiveInt = 50
+    """Requests in any window of `seconds`."""
+    seconds: Seconds = 1.0
+    """Length of the window."""
+
+
+class BulkOptions(Section):
+    """Requests to `/users/track/bulk`, where `endpoint` is `bulk` or `auto`."""
+
+    objects_per_request: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """Users per request, at most 1,000."""
+    max_body_bytes: Annotated[int, Field(ge=1000, le=2_000_000)] = 2_000_000
+    """Bytes per request, at most 2 MB."""
+    rate_limit: BulkRateLimit = BulkRateLimit()
+    """The rate limit of `/users/track/bulk` in your contract."""
 
 
 class Pricing(Section):
@@ -69,6 +109,8 @@ class SendOptions(Section):
     """Users per request, at most 75 (Braze docs, "Create and update users")."""
     max_body_bytes: Annotated[int, Field(ge=1000, le=4_000_000)] = 4_000_000
     """Bytes per request, at most 4 MB (Braze docs, "API limits")."""
+    bulk: BulkOptions = BulkOptions()
+    """Requests to `/users/track/bulk`, where `endpoint` is `bulk` or `auto`."""
     read_back_users: Annotated[int, Field(ge=0, le=50)] = 0
     """Users to read back from Braze and compare after a send (needs the permission
     users.export.ids). 0 for none."""
@@ -83,6 +125,15 @@ class WorkspaceOptions(Section):
     """Shown in the UI."""
     instance: str | None = None
     """The Braze instance, such as `US-01` or `EU-02`."""
+    contract: Contract | None = None
+    """What your contract with Braze limits and bills: `data_points` (older contracts: 3,000
+    requests in 3 seconds), `mau` (monthly active users: `rate_limit` needs `requests`, `seconds`
+    and `requests_per_hour` from the dashboard) or `custom` (give `rate_limit` and `pricing`).
+    Without it and without `rate_limit`, a real Braze gets at most 50 requests a second."""
+    company: Slug | None = None
+    """Destinations with the same name here share one rate limit. Default: under `contract: mau`
+    all destinations of this database share one, as Braze counts by company; otherwise each has its
+    own."""
     api_key_env: VariableName = "BRAZE_API_KEY"
     """The NAME of the environment variable that contains the API key."""
     pricing: Pricing = Pricing()
@@ -114,7 +165,16 @@ class DestinationSettings(SendOptions, WorkspaceOptions):
     Attributes:
         endpoint: REST endpoint with no trailing slash.
         identifier: The primary identifier that every object carries.
+        sends_to: The endpoint that takes the requests; ``auto`` lets each plan decide.
     """
 
     endpoint: str
     identifier: Identifier = "external_id"
+    sends_to: SendsTo = "track"
+
+    @property
+    def limited_with(self) -> str:
+        """The name under which requests count: who has the same name shares the limits."""
+        if self.company is not None or self.contract == "mau":
+            return f"company {self.company or 'of this database'}"
+        return f"workspace {self.name}"

@@ -134,6 +134,11 @@ class Warehouse:
         """The workflow actions (SQLite, so that the daemon never waits for DuckDB's lock)."""
         return self.path.with_suffix(".actions.sqlite")
 
+    @property
+    def limits_path(self) -> Path:
+        """What was used of Braze's rate limits (SQLite)."""
+        return self.path.with_suffix(".limits.sqlite")
+
     def lock_path(self, destination: str) -> Path:
         """The file that is locked during a send to this destination."""
         return self.path.with_suffix(f".{destination}.lock")

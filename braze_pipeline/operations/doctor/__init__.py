@@ -3,6 +3,7 @@
 ============== ==================================================================
 ``finding``    the result of a check: what it saw, and how to fix it
 ``connection`` the name and the port of a Braze endpoint
+``contract``   the limits that a send keeps
 ``access``     whether it answers like Braze, the key, its permissions, the clock
 ``memory``     what DuckDB may use of this machine
 ``disk``       free space and permissions where the database is

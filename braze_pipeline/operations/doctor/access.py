@@ -5,12 +5,13 @@ changes and reads nothing:
 
 - ``POST /users/track`` with ``{}``. It has no objects, so Braze has nothing to write or create. A
   key with the permission gets a 400 ("Valid data must be provided"), one without it a 401 or 403.
-  It counts as one request against the endpoint's rate limit.
+  It counts as one request against the endpoint's rate limit. ``POST /users/track/bulk`` likewise;
+  a company without that endpoint, which is a limited beta, gets a 404.
 - ``POST /users/export/ids`` without a user: likewise a 400, and no profile is read.
 - ``GET /custom_attributes``: names of attributes, no values.
 
-Sources: Braze docs, "Create and update users", "Export users by identifier", "Export custom
-attributes", "Errors and responses".
+Sources: Braze docs, "Create and update users", "Create and update users in bulk", "Export users by
+identifier", "Export custom attributes", "Errors and responses".
 """
 
 from __future__ import annotations
@@ -32,17 +33,20 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
 
 TRACK: Final = "users.track"
+BULK: Final = "users.track.bulk"
 EXPORT: Final = "users.export.ids"
 ATTRIBUTES: Final = "custom_attributes.get"
 
 PURPOSES: Final[Mapping[str, str]] = {
     TRACK: "sending",
+    BULK: "sending large plans in bulk (`endpoint`)",
     EXPORT: "`known_users: lookup` and `read_back_users`",
     ATTRIBUTES: "comparing names and types with Braze before a plan (`preflight`)",
 }
 
 _REQUESTS: Final[Mapping[str, tuple[str, str, object]]] = {
     TRACK: ("POST", http.TRACK, {}),
+    BULK: ("POST", http.BULK, {}),
     EXPORT: ("POST", http.EXPORT, {"fields_to_export": ["external_id"]}),
     ATTRIBUTES: ("GET", http.ATTRIBUTES, None),
 }
@@ -60,6 +64,7 @@ def access(
     environ: Mapping[str, str],
     *,
     used: Collection[str],
+    required: Collection[str] = (TRACK,),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Finding]:
     """Check the answer, the key, its permissions and the clock.
@@ -67,7 +72,8 @@ def access(
     Args:
         destination: The endpoint.
         environ: Where the key is.
-        used: The permissions besides ``users.track`` that the configuration needs.
+        used: The permissions that the configuration uses; a run continues without them.
+        required: The permissions that no run can send without.
         now: This machine's clock, with a time zone.
     """
     try:
@@ -76,7 +82,7 @@ def access(
     except PipelineError as error:
         return [failure(f"{destination.name}: key", error)]
     try:
-        return _try_permissions(client, destination, used, now)
+        return _try_permissions(client, destination, used, required, now)
     finally:
         client.close()
 
@@ -85,11 +91,14 @@ def _try_permissions(
     client: BrazeClient,
     destination: DestinationSettings,
     used: Collection[str],
+    required: Collection[str],
     now: Callable[[], datetime],
 ) -> list[Finding]:
     outcomes: dict[str, ResponseOutcome] = {}
     found: list[Finding] = []
-    for permission in PURPOSES:
+    # Bulk is a limited beta: who does not use it is not asked about it.
+    asked = [one for one in PURPOSES if one != BULK or one in used]
+    for permission in asked:
         before = now()
         try:
             answer = client.ask(*_REQUESTS[permission])
@@ -106,8 +115,8 @@ def _try_permissions(
                 return found
     key = _key(client, destination, outcomes)
     permissions = [
-        _permission(client, destination, permission, outcomes[permission], used)
-        for permission in PURPOSES
+        _permission(client, destination, permission, outcomes[permission], used, required)
+        for permission in asked
         if key.state is not State.FAIL
     ]
     return [found[0], key, *permissions, found[1]]
@@ -166,13 +175,19 @@ def _permission(
     permission: str,
     outcome: ResponseOutcome,
     used: Collection[str],
+    required: Collection[str],
 ) -> Finding:
     name = f"{destination.name}: {permission}"
     purpose = PURPOSES[permission]
     if outcome.action in _BUSY:
         return warning(name, *_NO_ANSWER_NOW)
-    if outcome.action is ResponseAction.NOT_BRAZE:
-        error: PipelineError = client.failed(outcome, permission=permission)
+    if permission == BULK and outcome.cause == "404":
+        error: PipelineError = MissingPermission(
+            f"Braze does not have {http.BULK} for this company: it is a limited beta.",
+            fix="Ask Braze for access, or set `endpoint: track`.",
+        )
+    elif outcome.action is ResponseAction.NOT_BRAZE:
+        error = client.failed(outcome, permission=permission)
     elif outcome.action in _REFUSED:
         error = MissingPermission(
             f"The key in {destination.api_key_env} does not have the `{permission}` permission.",
@@ -182,7 +197,7 @@ def _permission(
         )
     else:
         return ok(name, f"The key has this permission, for {purpose}.")
-    if permission == TRACK:
+    if permission in required:
         return failure(name, error)
     if permission in used:
         return warning(name, f"{error.what} A run continues without {purpose}.", error.fix)

@@ -14,7 +14,7 @@ from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError,
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_name
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
-from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER
+from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, LIMITS
 from braze_pipeline.storage.migrations.runner import Schema
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -
         *_duckdb(warehouse, templates),
         _sqlite(warehouse.journal_path, JOURNAL),
         _sqlite(warehouse.actions_path, ACTIONS),
+        _sqlite(warehouse.limits_path, LIMITS),
     ]
 
 

@@ -1,10 +1,11 @@
-"""Stored data has a version: four schemas, their migrations, and one runner for all of them.
+"""Stored data has a version: five schemas, their migrations, and one runner for all of them.
 
 ============ ================================================================================
 ``ledger``   in the DuckDB file: what Braze acknowledged
 ``records``  in the DuckDB file: days, plans, rejections, outcomes, caches
 ``journal``  the SQLite file beside it: what Braze answers during a send
 ``actions``  the SQLite file beside it: workflow actions and their notifications
+``limits``   the SQLite file beside it: what was used of Braze's rate limits
 ============ ================================================================================
 
 A schema's version is the number of migrations that were applied. Append a migration; never edit a
@@ -36,6 +37,7 @@ RECORDS = DuckDBSchema(
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))
 ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"),))
+LIMITS = SQLiteSchema(name="limits", migrations=(sql("limits_1.sql"),))
 
 DATABASE = (LEDGER, RECORDS)
 """The schemas of the DuckDB file."""

@@ -17,10 +17,12 @@ from click.testing import CliRunner, Result
 
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
-from braze_pipeline.operations.doctor.access import ATTRIBUTES, EXPORT, TRACK, access
+from braze_pipeline.operations.doctor.access import ATTRIBUTES, BULK, EXPORT, TRACK, access
+from braze_pipeline.operations.doctor.contract import contract
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
-from braze_pipeline.settings import DestinationSettings
+from braze_pipeline.settings import DestinationSettings, RateLimit
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline.storage import migrations
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 
@@ -83,7 +85,7 @@ def test_with_everything_in_order_doctor_reports_ready_to_send(
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.stdout
-    assert "Ready to send. 2 of 23 checks reported warnings." in result.stdout
+    assert "Ready to send. 2 of 25 checks reported warnings." in result.stdout
     assert "daemon: None has run on this instance yet" in result.stdout
 
 
@@ -184,7 +186,14 @@ def test_a_closed_port_ends_with_4(tmp_path: Path) -> None:
 
 
 def test_an_invalid_host_name_ends_with_4(tmp_path: Path) -> None:
-    result = run(session("https://rest..braze.com", tmp_path, BRAZE_API_KEY=KEY), "--json")
+    folder = tmp_path / "brand"
+    shutil.copytree(DEFAULT_CONFIG.parent, folder)
+    config = folder / "defs.yaml"
+    text = config.read_text(encoding="utf-8")
+    allowed = text.replace("    name: braze\n", "    name: braze\n    allow_other_host: true\n")
+    config.write_text(allowed, encoding="utf-8")
+    place = session("https://rest..braze.com", tmp_path, config=config, BRAZE_API_KEY=KEY)
+    result = run(place, "--json")
     assert result.exit_code == 4
     assert findings(result)["braze: name"]["state"] == "fail"
 
@@ -204,7 +213,53 @@ def test_a_host_outside_braze_is_a_warning_if_the_configuration_allows_it(tmp_pa
     result = run(session("https://braze.invalid", tmp_path, config=config), "--json")
     found = findings(result)["braze: host"]
     assert found["state"] == "warn"
-    assert "braze.invalid is not one of Braze's hosts" in str(found["saw"])
+    assert "braze.invalid is not the host of a Braze instance" in str(found["saw"])
+
+
+def test_the_contract_and_what_follows_from_it_are_shown(sandbox: Sandbox) -> None:
+    known = contract(destination(sandbox, contract="data_points"))
+    assert known.state is State.OK
+    assert (
+        "/users/track: 3,000 requests in 3 s; 1,000,000 users take about 0.2 minutes" in known.saw
+    )
+    unknown = contract(destination(sandbox, rate_limit=UNKNOWN_LIMIT))
+    assert unknown.state is State.WARN
+    assert "150 requests in 3 s; 1,000,000 users take about 4.5 minutes" in unknown.saw
+    hourly = RateLimit(requests=1000, seconds=3.0, requests_per_hour=5000, use_at_most=0.8)
+    auto = contract(destination(sandbox, contract="mau", rate_limit=hourly, sends_to="auto"))
+    assert "and 5,000 an hour, of which 80% is used" in auto.saw
+    assert (
+        "/users/track/bulk: 50 requests in 1 s; 1,000,000 users take about 0.3 minutes" in auto.saw
+    )
+
+
+@pytest.mark.parametrize(
+    ("sends_to", "permitted", "state"),
+    [
+        ("track", False, None),
+        ("auto", True, State.OK),
+        ("auto", False, State.WARN),
+        ("bulk", True, State.OK),
+        ("bulk", False, State.FAIL),
+    ],
+)
+def test_the_permission_for_bulk_is_asked_where_it_is_used(
+    sends_to: str, permitted: bool, state: State | None
+) -> None:
+    keys = {KEY: {TRACK, BULK} if permitted else {TRACK}}
+    with Sandbox(api_key=keys) as sandbox:
+        found = states(
+            access(
+                destination(sandbox),
+                {"BRAZE_API_KEY": KEY},
+                used=set() if sends_to == "track" else {BULK},
+                required={TRACK, BULK} if sends_to == "bulk" else {TRACK},
+            )
+        )
+        assert found.get(BULK) is state
+        asked = [one.path for one in sandbox.requests]
+        assert ("/users/track/bulk" in asked) is (sends_to != "track")
+        assert sandbox.profiles() == {}
 
 
 def test_a_port_without_tls_is_not_braze(sandbox: Sandbox, tmp_path: Path) -> None:

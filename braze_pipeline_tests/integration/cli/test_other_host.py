@@ -13,7 +13,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import run
 from braze_pipeline_tests.small_brand import small_brand
 
-WARNING = "braze.invalid is not one of Braze's hosts"
+WARNING = "braze.invalid is not the host of a Braze instance"
 
 
 def test_a_run_warns_of_a_host_that_is_not_brazes(

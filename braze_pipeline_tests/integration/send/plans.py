@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,8 +53,8 @@ def destination(endpoint: str, **changes: object) -> DestinationSettings:
     return DestinationSettings(**settings)  # type: ignore[arg-type]
 
 
-def job(snapshot: Path, to: DestinationSettings) -> SendJob:
+def job(snapshot: Path, to: DestinationSettings, **more: Any) -> SendJob:
     """The send of a snapshot; the plan has the file's name."""
     return SendJob(
-        snapshot=snapshot, plan_id=snapshot.stem, template="t", run_id="run", destination=to
+        snapshot=snapshot, plan_id=snapshot.stem, template="t", run_id="run", destination=to, **more
     )

@@ -24,9 +24,10 @@ from braze_pipeline.errors import NotBuilt, PlanOutdated
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
-from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Sandbox
+from braze_pipeline.sandbox import SANDBOX_API_KEY, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType
+from braze_pipeline.settings.destination import BulkOptions, BulkRateLimit
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.integration.send.plans import destination
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -77,7 +78,11 @@ FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["duckdb", "pyarrow.parquet", "pyarrow.compute", __name__])
 
 
-def brand(endpoint: str) -> TemplateSettings:
+def brand(endpoint: str, seed: int) -> TemplateSettings:
+    """Even seeds send to one of the two endpoints of Braze, odd ones to the other."""
+    bulk = BulkOptions(
+        objects_per_request=OBJECTS, rate_limit=BulkRateLimit(requests=100_000, seconds=1.0)
+    )
     return template(
         attribute("Tier"),
         attribute("Spend", ValueType.FLOAT),
@@ -87,6 +92,8 @@ def brand(endpoint: str) -> TemplateSettings:
             objects_per_request=OBJECTS,
             max_in_flight=IN_FLIGHT,
             preflight="off",
+            sends_to="bulk" if seed % 2 else "track",
+            bulk=bulk,
         ),
     )
 
@@ -95,12 +102,12 @@ def profile(number: int, seed: int) -> dict[str, Any]:
     return {"Tier": f"tier {(number * 7 + seed) % 5}", "Spend": number + seed / 8}
 
 
-def child(folder: Path, endpoint: str, as_of: date, from_failure: bool) -> None:
+def child(folder: Path, endpoint: str, seed: int, as_of: date, from_failure: bool) -> None:
     """Plan and send a day as a run does; leave the outcome beside the database.
 
     ``from_failure`` sends the plan that is there, as a rerun from failure does.
     """
-    t, warehouse = brand(endpoint), Warehouse(folder / "w.duckdb")
+    t, warehouse = brand(endpoint, seed), Warehouse(folder / "w.duckdb")
     environ = {"BRAZE_API_KEY": SANDBOX_API_KEY}
     logged: list[str] = []
 
@@ -131,7 +138,7 @@ class Campaign:
     """One seed and mix."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, seed: int) -> None:
-        self.folder, self.sandbox = folder, sandbox
+        self.folder, self.sandbox, self.seed = folder, sandbox, seed
         self.random = random.Random(seed)
         self.kills = 0
 
@@ -139,7 +146,7 @@ class Campaign:
         (self.folder / "outcome.json").unlink(missing_ok=True)
         resume = not fresh and self.random.random() < 0.5
         process = FORK.Process(
-            target=child, args=(self.folder, self.sandbox.endpoint, as_of, resume)
+            target=child, args=(self.folder, self.sandbox.endpoint, self.seed, as_of, resume)
         )
         process.start()
         return process
@@ -169,7 +176,7 @@ class Campaign:
 
     def release_refused(self) -> int:
         with Warehouse(self.folder / "w.duckdb").connect() as con:
-            t = brand(self.sandbox.endpoint)
+            t = brand(self.sandbox.endpoint, self.seed)
             return ledger_of(con, t).release_refused(t.name)
 
     def ledger(self) -> dict[str, dict[str, Any]]:
@@ -187,8 +194,9 @@ def test_faults_and_kills_never_lose_repeat_or_mix_up_anything(
 ) -> None:
     target = {f"u{n:05d}": profile(n, seed) for n in range(USERS)}
     plan = FaultPlan(seed=seed, mix=MIXES[mix], seconds=FAULT_SECONDS)
-    with Sandbox(users=list(target), latency=LATENCY, fault_plan=plan) as sandbox:
-        world = World(tmp_path, brand(sandbox.endpoint))
+    limits = Limits(bulk_requests=100_000)
+    with Sandbox(users=list(target), latency=LATENCY, fault_plan=plan, limits=limits) as sandbox:
+        world = World(tmp_path, brand(sandbox.endpoint, seed))
         world.profiles(day(1), target)
         world.close()
         campaign = Campaign(tmp_path, sandbox, seed)
@@ -205,6 +213,8 @@ def test_faults_and_kills_never_lose_repeat_or_mix_up_anything(
         refused = target.keys() - ledger.keys()
         assert bool(refused) == (mix == "refusals")
         assert not sandbox.overlaps
+        path = "/users/track/bulk" if seed % 2 else "/users/track"
+        assert {request.path for request in sandbox.requests} == {path}
         if mix in ("no faults", "throttled"):
             extra = sum(sandbox.objects_sent(user) for user in target) - USERS
             assert extra <= campaign.kills * IN_FLIGHT * OBJECTS

@@ -17,7 +17,7 @@ def test_a_host_that_is_not_brazes_has_to_be_allowed(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
     assert f"defs.yaml:{line_of(text, 'rest_endpoint')}: " in str(caught.value)
-    assert "braze.example.net is not one of Braze's hosts" in str(caught.value)
+    assert "braze.example.net is not the host of a Braze instance" in str(caught.value)
     assert "`allow_other_host: true`" in str(caught.value)
     (t,) = load(tmp_path, document(destination=ELSEWHERE + "allow_other_host: true\n"))
     assert t.destination.endpoint == "https://braze.example.net"

@@ -67,15 +67,16 @@ def test_the_forecast_has_time_money_and_the_share_of_the_hour(world: Make) -> N
     t = smaller_requests(template(attribute("Tier")), 1)
     d = replace(
         t.destination,
-        rate_limit=RateLimit(requests=2, seconds=3.0, requests_per_hour=100),
+        rate_limit=RateLimit(requests=2, seconds=3.0, requests_per_hour=4),
         pricing=Pricing(price_per_1000=5.0, currency="EUR"),
     )
     w = world(replace(t, destination=d))
     w.profiles(day(1), {f"u{n}": {"Tier": "x"} for n in range(10)})
     f = w.run(day(1)).forecast
     assert (f.users, f.attributes, f.requests, f.money, f.currency) == (10, 10, 10, 0.05, "EUR")
-    assert f.minutes == pytest.approx(6.0)
-    assert f.hourly_share == pytest.approx(0.1)
+    # Four at once, and again after each of two hours; the last two take three seconds.
+    assert f.minutes == pytest.approx(120 + 3 / 60, rel=0.001)
+    assert f.hourly_share == pytest.approx(2.5)
     w.profiles(day(2), {f"u{n}": {"Tier": "y" if n < 2 else "x"} for n in range(10)})
     f = w.plan(day(2)).forecast
     assert (f.requests, f.full_requests, f.full_users, f.full_attributes) == (2, 10, 10, 10)

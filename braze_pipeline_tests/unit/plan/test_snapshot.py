@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.plan.snapshot import _Requests
 from braze_pipeline.settings import replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
@@ -59,17 +60,35 @@ def test_no_request_is_over_its_limits_and_every_user_is_in_one_or_rejected(
 @given(
     sizes=st.lists(st.integers(0, 50), min_size=1, max_size=40),
     cuts=st.sets(st.integers(1, 39)),
-    objects=st.integers(1, 7),
+    small=st.integers(1, 7),
+    large=st.integers(1, 7),
+    large_from=st.integers(1, 50),
 )
 def test_requests_are_numbered_and_measured_the_same_however_the_rows_arrive(
-    sizes: list[int], cuts: set[int], objects: int
+    sizes: list[int], cuts: set[int], small: int, large: int, large_from: int
 ) -> None:
-    numbers = _Requests(objects)
+    destination = T.destination
+    of_small, of_large = (
+        track_endpoint(replace(destination, objects_per_request=objects), "track")
+        for objects in (small, large)
+    )
+    numbers = _Requests((of_small, of_large), large=large_from)
     ends = [*sorted(cut for cut in cuts if cut < len(sizes)), len(sizes)]
     places: list[tuple[int, int]] = []
+    texts: list[str] = []
+
+    def write(numbered: Iterable[tuple[tuple[pa.Array, pa.Array], pa.RecordBatch]]) -> None:
+        for place, rows in numbered:
+            places.extend(zip(*(part.to_pylist() for part in place), strict=True))
+            texts.extend(rows["__object"].to_pylist())
+
     for begin, end in zip([0, *ends], ends, strict=False):
-        texts = pa.array(["x" * size for size in sizes[begin:end]], pa.string())
-        places += zip(*(part.to_pylist() for part in numbers.number(texts)), strict=True)
+        given = pa.array(["x" * size for size in sizes[begin:end]], pa.string())
+        write(numbers.number(pa.record_batch({"__object": given})))
+    write(numbers.end())
+    objects = large if small == large or len(sizes) >= large_from else small
+    assert numbers.endpoint.objects == objects
+    assert [len(text) for text in texts] == sizes
     assert places == [divmod(n, objects) for n in range(len(sizes))]
     requests = [sizes[n : n + objects] for n in range(0, len(sizes), objects)]
     assert numbers.largest == max(sum(found) + len(found) for found in requests)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.braze.rate_limiter import RateLimiter
 from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline.send.delivery import Delivery
 from braze_pipeline.send.result import SendMetrics
+from braze_pipeline.send.route import Route
 from braze_pipeline_tests.integration.send.plans import SECRET, destination
 
 
@@ -25,10 +25,10 @@ class _Interleaved(int):
 
 def test_an_acceptance_ends_a_row_of_refusals_though_a_refusal_is_counted_at_that_moment() -> None:
     settings = destination("http://127.0.0.1:1")
-    limiter = RateLimiter(settings.rate_limit)
+    route = Route(settings, "track", limits=None, log=lambda _: None)
     client = BrazeClient(settings, SECRET, pool=1)
-    concurrency = ConcurrencyController(per_second=1.0, most=1)
-    delivery = Delivery(client, limiter, SendMetrics(), concurrency, settings)
+    concurrency = ConcurrencyController(per_second=lambda: 1.0, most=1)
+    delivery = Delivery(client, route, SendMetrics(), concurrency, settings)
     try:
         refused = _Interleaved(1)
         refused.other = threading.Thread(target=delivery._count_refused, args=({}, 1))

@@ -14,12 +14,12 @@ import pytest
 from braze_pipeline.alerts import ActionStore
 from braze_pipeline.errors import NewerVersion
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL
+from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LIMITS
 from braze_pipeline.storage.migrations.runner import DuckDBSchema, Schema
 from braze_pipeline.storage.transaction import SqlConnection
 from braze_pipeline.storage.warehouse import Warehouse
 
-ALL = (*DATABASE, JOURNAL, ACTIONS)
+ALL = (*DATABASE, JOURNAL, ACTIONS, LIMITS)
 
 
 @pytest.fixture(params=ALL, ids=lambda schema: schema.name)

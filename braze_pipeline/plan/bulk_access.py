@@ -1,0 +1,40 @@
+"""Whether the key may send in bulk, asked once before a plan, without writing anything.
+
+``POST /users/track/bulk`` with ``{}`` has no objects: a key with the permission gets a 400, one
+without it a 401 or 403, and a company without the endpoint, which is a limited beta, a 404.
+
+Source: Braze docs, "Create and update users in bulk", "Errors and responses".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from braze_pipeline.braze.client import BULK, BrazeClient, NoAnswer
+from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.track_endpoints import bulk_gains
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import DestinationSettings
+
+_BAD_REQUEST = 400
+
+
+def bulk_permitted(
+    d: DestinationSettings, *, environ: Mapping[str, str], log: Callable[[str], None]
+) -> bool:
+    """Ask Braze, where ``endpoint: auto`` would gain by it. This never fails a plan."""
+    if d.sends_to != "auto" or not bulk_gains(d) or not environ.get(d.api_key_env, "").strip():
+        return False
+    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
+    try:
+        status: int | str = client.ask("POST", BULK, {}).status
+    except NoAnswer as error:
+        status = error.cause
+    finally:
+        client.close()
+    if status == _BAD_REQUEST:
+        return True
+    log(f"{BULK} cannot be used (status {status}): the plan is made for /users/track.")
+    return False

@@ -1,0 +1,94 @@
+"""The endpoint that a send uses now, and its rate limit; from bulk it can fall back, once.
+
+A plan is made for one endpoint. Where ``endpoint: auto`` chose bulk and Braze does not take it
+after all, the rest goes to ``/users/track``, cut into smaller requests.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome
+from braze_pipeline.braze.rate_limiter import BudgetStore, OwnBudget, RateLimiter
+from braze_pipeline.braze.track_endpoints import TrackEndpoint, track_endpoint
+from braze_pipeline.send.budget import SharedBudget
+from braze_pipeline.storage.limits import LimitsFile
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import DestinationSettings
+    from braze_pipeline.settings.destination import TrackName
+
+_NOT_TAKEN = frozenset({ResponseAction.FORBIDDEN, ResponseAction.NOT_BRAZE})
+
+
+class Route:
+    """The endpoint and the limiter of a send; safe to use from many threads.
+
+    Attributes:
+        endpoint: The endpoint of the next request.
+        limiter: Its rate limiter.
+    """
+
+    def __init__(
+        self,
+        destination: DestinationSettings,
+        name: TrackName,
+        *,
+        limits: Path | None,
+        log: Callable[[str], None],
+    ) -> None:
+        """Begin with the endpoint that the plan was made for.
+
+        Args:
+            destination: The limits, and whether the send may fall back.
+            name: The plan's endpoint.
+            limits: The file in which all senders on this machine count; None to count alone.
+            log: Gets a sentence if the send falls back.
+
+        Raises:
+            LedgerError, DiskFull: the file of rate limits cannot be used.
+        """
+        self._destination = destination
+        self._file = None if limits is None else LimitsFile(limits)
+        self._log = log
+        self._lock = threading.Lock()
+        self._waited = 0.0
+        self._go_to(name)
+
+    def _go_to(self, name: TrackName) -> None:
+        endpoint = track_endpoint(self._destination, name)
+        budget: BudgetStore = OwnBudget()
+        if self._file is not None:
+            budget = SharedBudget(self._file, f"{self._destination.limited_with}: {name}")
+        self.limiter = RateLimiter(endpoint.limit, budget=budget)
+        self.endpoint = endpoint
+
+    @property
+    def throttled_seconds(self) -> float:
+        """Seconds that Braze asked to wait, in total."""
+        return self._waited + self.limiter.throttled_seconds
+
+    def fell_back(self, used: TrackEndpoint, outcome: ResponseOutcome) -> bool:
+        """Whether a request to ``used`` with this outcome is to be sent again, to another one."""
+        may = self._destination.sends_to == "auto" and outcome.action in _NOT_TAKEN
+        if not may or used.name != "bulk":
+            return False
+        with self._lock:
+            if self.endpoint.name == "bulk":
+                self._log(
+                    f"Braze does not take {used.path} (status {outcome.cause}): the rest is sent "
+                    "to /users/track."
+                )
+                self._waited += self.limiter.throttled_seconds
+                self.limiter.close()
+                self._go_to("track")
+        return True
+
+    def close(self) -> None:
+        """Give back what was not sent of the limit."""
+        self.limiter.close()
+        if self._file is not None:
+            self._file.close()

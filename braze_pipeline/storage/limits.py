@@ -1,0 +1,82 @@
+"""What was used of Braze's rate limits: one SQLite file beside the database, for all senders.
+
+A rerun in the same hour and another destination of the same company go on from it. It holds counts
+of the last hours, nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from braze_pipeline import private
+from braze_pipeline.errors import LedgerError, PipelineError
+from braze_pipeline.storage.migrations import LIMITS
+from braze_pipeline.storage.transaction import transaction
+from braze_pipeline.storage.warehouse import disk_full
+
+
+class LimitsFile:
+    """A text for each limit, changed by one process and one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or create it.
+
+        Raises:
+            LedgerError: the file cannot be used.
+            NewerVersion: a newer version of the package wrote it.
+            DiskFull: the disk is full.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        private.file(path)
+        with _named_errors(path):
+            self._con = sqlite3.connect(
+                path, timeout=30.0, isolation_level=None, check_same_thread=False
+            )
+            self._con.execute("PRAGMA journal_mode = WAL")
+            # A crash of the machine may cost the last counts: then Braze answers 429 earlier.
+            self._con.execute("PRAGMA synchronous = NORMAL")
+            LIMITS.upgrade(self._con, path)
+
+    def update(self, name: str, change: Callable[[str | None], str]) -> None:
+        """Replace the text of a limit by what ``change`` makes of it (None: there is none yet).
+
+        Raises:
+            LedgerError: the file cannot be used.
+            DiskFull: the disk is full.
+        """
+        with (
+            self._lock,
+            _named_errors(self._path),
+            transaction(self._con, begin="BEGIN IMMEDIATE"),
+        ):
+            row = self._con.execute("SELECT used FROM limits WHERE name = ?", [name]).fetchone()
+            self._con.execute(
+                "INSERT INTO limits (name, used) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET used = excluded.used",
+                [name, change(row and row[0])],
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._con.close()
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _error(error, path) from error
+
+
+def _error(error: Exception, path: Path) -> PipelineError:
+    return disk_full(error, path) or LedgerError(
+        f"The file of rate limits {path} cannot be used: {type(error).__name__}.",
+        fix="Check its folder's permissions and that the file is on a local disk. If it is "
+        "damaged, delete it: it only counts the requests of the last hours.",
+    )
