@@ -1,6 +1,6 @@
 """How fast a plan is sent: users per second, compared with the raw speed of the same client.
 
-    python benchmarks/send.py [--users 600000] [--latency 0 50 100]
+    python benchmarks/send.py [--users 600000] [--latency 0 50 100] [--endpoints track bulk]
 
 A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
 the same client with as many threads, without ledger, journal, limits or outcomes. Both take turns in the
@@ -26,14 +26,14 @@ import pyarrow.parquet as pq
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
+from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.send import SendJob, send_plan
 from braze_pipeline.send.batches import batches
-from braze_pipeline.settings import DestinationSettings, RateLimit, replace
+from braze_pipeline.settings import DestinationSettings, RateLimit
+from braze_pipeline.settings.destination import BulkOptions, BulkRateLimit, TrackName
 from braze_pipeline.storage.journal import Journal
 
-SIZE = 75
 TURNS = 3
-BRAZE_LIMIT = 75_000
 SECRET = Secret("benchmark-key")
 
 
@@ -68,7 +68,27 @@ def serve(latency: float, port: multiprocessing.Queue) -> None:
     asyncio.run(run())
 
 
-def snapshot(path: Path, users: int) -> None:
+def braze(address: str, name: TrackName, *, limited: bool) -> DestinationSettings:
+    """A destination with Braze's documented limits, or with none that counts."""
+    track, bulk = RateLimit(), BulkRateLimit()
+    if not limited:
+        track, bulk = RateLimit(requests=30_000), BulkRateLimit(requests=10_000)
+    return DestinationSettings(
+        name="braze",
+        endpoint=address,
+        sends_to=name,
+        rate_limit=track,
+        bulk=BulkOptions(rate_limit=bulk),
+    )
+
+
+def users_per_second(destination: DestinationSettings, name: TrackName) -> float:
+    """What the endpoint's limit allows."""
+    endpoint = track_endpoint(destination, name)
+    return endpoint.objects * endpoint.limit.requests / endpoint.limit.seconds
+
+
+def snapshot(path: Path, users: int, size: int) -> None:
     """A plan with fourteen attributes per user, about 330 bytes each."""
     with pq.ParquetWriter(
         path,
@@ -87,15 +107,17 @@ def snapshot(path: Path, users: int) -> None:
             writer.write_table(
                 pa.table(
                     {
-                        "__request": pa.array([n // SIZE for n in ids], pa.int32()),
-                        "__index": pa.array([n % SIZE for n in ids], pa.int32()),
+                        "__request": pa.array([n // size for n in ids], pa.int32()),
+                        "__index": pa.array([n % size for n in ids], pa.int32()),
                         "__object": objects,
                     }
                 )
             )
 
 
-def floor(path: Path, destination: DestinationSettings, threads: int) -> tuple[float, float]:
+def floor(
+    path: Path, destination: DestinationSettings, name: TrackName, threads: int
+) -> tuple[float, float]:
     """Clock and CPU seconds for sending the same bodies, and nothing else."""
     bodies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     for batch in batches(path, {}):
@@ -103,10 +125,11 @@ def floor(path: Path, destination: DestinationSettings, threads: int) -> tuple[f
     for _ in range(threads):
         bodies.put(None)
     client = BrazeClient(destination, SECRET, pool=threads)
+    to = track_endpoint(destination, name).path
 
     def work() -> None:
         while (body := bodies.get()) is not None:
-            client.track(body)
+            client.track(body, to)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     started, cpu = time.perf_counter(), time.process_time()
@@ -130,6 +153,8 @@ def carry_out(
             template="t",
             run_id="benchmark",
             destination=destination,
+            endpoint="bulk" if destination.sends_to == "bulk" else "track",
+            limits=folder / f"{name}.limits.sqlite",
         ),
         secret=SECRET,
         journal=Journal(folder / f"{name}.sqlite"),
@@ -140,22 +165,20 @@ def carry_out(
     return users / result.seconds, 1000 * cpu / result.requests
 
 
-def measure(folder: Path, users: int, latency: float) -> None:
+def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
     port: multiprocessing.Queue = multiprocessing.Queue()
     server = multiprocessing.Process(target=serve, args=(latency, port), daemon=True)
     server.start()
-    limited = DestinationSettings(
-        name="braze",
-        endpoint=f"http://127.0.0.1:{port.get(timeout=30)}",
-        rate_limit=RateLimit(requests=3000, seconds=3.0),
-    )
-    free = replace(limited, rate_limit=RateLimit(requests=30_000, seconds=3.0))
+    address = f"http://127.0.0.1:{port.get(timeout=30)}"
+    limited, free = (braze(address, name, limited=limit) for limit in (True, False))
+    size = track_endpoint(limited, name).objects
     path = folder / "plan.parquet"
-    snapshot(path, users)
-    threads = 8 if latency == 0 else max(8, round(1000 * latency * 1.5))
+    snapshot(path, users, size)
+    most = users_per_second(limited, name)
+    threads = 8 if latency == 0 else max(8, round(most / size * latency * 1.5))
     raw, raw_cpu, free_rate, free_cpu = math.inf, math.inf, 0.0, math.inf
     for turn in range(TURNS):
-        seconds, cpu = floor(path, limited, threads)
+        seconds, cpu = floor(path, limited, name, threads)
         raw, raw_cpu = min(raw, seconds), min(raw_cpu, cpu)
         found, cpu = carry_out(folder, path, free, f"free {turn}", users)
         free_rate, free_cpu = max(free_rate, found), min(free_cpu, cpu)
@@ -163,14 +186,15 @@ def measure(folder: Path, users: int, latency: float) -> None:
     server.terminate()
     server.join()
     print(
-        f"latency {latency * 1000:4.0f} ms: floor {users / raw:8,.0f} users/s; without a rate limit "
-        f"{free_rate:8,.0f} ({free_rate * raw / users:.2f} of the floor); at Braze's limit "
-        f"{rate:8,.0f} ({rate / BRAZE_LIMIT:.0%} of {BRAZE_LIMIT:,}); CPU {free_cpu:.2f} ms per "
-        f"request (floor {1000 * raw_cpu * SIZE / users:.2f})"
+        f"{name} at {latency * 1000:4.0f} ms: floor {users / raw:8,.0f} users/s; without a rate "
+        f"limit {free_rate:8,.0f} ({free_rate * raw / users:.2f} of the floor); at Braze's limit "
+        f"{rate:8,.0f} ({rate / most:.0%} of {most:,.0f}); CPU {free_cpu:.2f} ms per request "
+        f"(floor {1000 * raw_cpu * size / users:.2f})",
+        flush=True,
     )
 
 
-def peak_of(users: int) -> float:
+def peak_of(users: int, name: TrackName) -> float:
     """Peak memory in MB of a process that only sends a plan."""
     fresh = multiprocessing.get_context("spawn")
     port, peaks = fresh.Queue(), fresh.Queue()
@@ -178,8 +202,9 @@ def peak_of(users: int) -> float:
     server.start()
     endpoint = f"http://127.0.0.1:{port.get(timeout=30)}"
     with tempfile.TemporaryDirectory() as folder:
-        snapshot(Path(folder) / "plan.parquet", users)
-        sender = fresh.Process(target=_send_alone, args=(Path(folder), endpoint, users, peaks))
+        free = braze(endpoint, name, limited=False)
+        snapshot(Path(folder) / "plan.parquet", users, track_endpoint(free, name).objects)
+        sender = fresh.Process(target=_send_alone, args=(Path(folder), free, users, peaks))
         sender.start()
         peak: float = peaks.get(timeout=600)
         sender.join()
@@ -188,10 +213,9 @@ def peak_of(users: int) -> float:
     return peak
 
 
-def _send_alone(folder: Path, endpoint: str, users: int, peaks: multiprocessing.Queue) -> None:
-    free = DestinationSettings(
-        name="braze", endpoint=endpoint, rate_limit=RateLimit(requests=30_000, seconds=3.0)
-    )
+def _send_alone(
+    folder: Path, free: DestinationSettings, users: int, peaks: multiprocessing.Queue
+) -> None:
     carry_out(folder, folder / "plan.parquet", free, "alone", users)
     # Not ru_maxrss: a new process starts with its parent's.
     status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -203,12 +227,14 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=600_000)
     parser.add_argument("--latency", type=float, nargs="*", default=[0, 50, 100], help="ms")
     parser.add_argument("--memory-users", type=int, default=1_000_000)
+    parser.add_argument("--endpoints", nargs="*", default=["track", "bulk"])
     arguments = parser.parse_args()
-    for latency in arguments.latency:
-        with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), arguments.users, latency / 1000)
-    for users in (arguments.memory_users // 4, arguments.memory_users):
-        print(f"peak memory of a send of {users:9,} users: {peak_of(users):,.0f} MB")
+    for name in arguments.endpoints:
+        for latency in arguments.latency:
+            with tempfile.TemporaryDirectory() as folder:
+                measure(Path(folder), arguments.users, latency / 1000, name)
+        for users in (arguments.memory_users // 4, arguments.memory_users):
+            print(f"{name}: peak memory with {users:9,} users: {peak_of(users, name):,.0f} MB")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def examine(session: Session) -> Iterator[Finding]:
         return
     yield from disk(warehouse)
     yield from private_files(warehouse)
-    yield from database(warehouse, templates)
+    yield from database(warehouse, templates, environ=session.environ)
     yield from sources(templates, session.environ)
     for _, group in groupby(templates, key=lambda template: template.destination.name):
         yield from _destination(session, list(group))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.orchestration import charts, column_metadata
 from braze_pipeline.user_input import read_text
 
@@ -194,6 +195,7 @@ def plan(t: TemplateSettings, plan: PlanSummary, sample: Sequence[SampleRow] = (
         "data points": forecast.data_points,
         "data points of a full resend": forecast.full_data_points,
         "minutes at the limit": round(forecast.minutes, 2),
+        "endpoint": track_endpoint(t.destination, plan.endpoint).path,
         "new attribute names": ", ".join(plan.new_attributes) or "none",
         "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
         "compared with Braze": "\n\n".join(plan.preflight.lines()),

@@ -26,6 +26,7 @@ from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.warehouse import columns
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def send_days(
             run_id=run_id,
             destination=destination,
             endpoint=plan.endpoint,
-            limits=warehouse.limits_path,
+            limits=limits_path(warehouse, environ),
         )
         result = send_plan(
             job,

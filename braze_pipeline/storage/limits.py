@@ -1,22 +1,35 @@
 """What was used of Braze's rate limits: one SQLite file beside the database, for all senders.
 
 A rerun in the same hour and another destination of the same company go on from it. It holds counts
-of the last hours, nothing else.
+of the last hours, nothing else. Projects with databases of their own name one file for all of them.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
 from braze_pipeline.errors import LedgerError, PipelineError
 from braze_pipeline.storage.migrations import LIMITS
 from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import disk_full
+
+if TYPE_CHECKING:
+    from braze_pipeline.storage.warehouse import Warehouse
+
+
+VARIABLE: Final = "BRAZE_PIPELINE_LIMITS"
+
+
+def limits_path(warehouse: Warehouse, environ: Mapping[str, str]) -> Path:
+    """The file of rate limits: beside the database, unless the environment names another."""
+    named = environ.get(VARIABLE, "").strip()
+    return Path(named) if named else warehouse.limits_path
 
 
 class LimitsFile:

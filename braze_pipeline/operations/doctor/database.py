@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import DatabaseLocked, EndpointMismatch, LedgerError, PipelineError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_name
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
+from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, LIMITS
 from braze_pipeline.storage.migrations.runner import Schema
 
@@ -26,13 +28,18 @@ if TYPE_CHECKING:
 _WAIT_SECONDS = 2.0
 
 
-def database(warehouse: Warehouse, templates: Sequence[TemplateSettings] = ()) -> list[Finding]:
+def database(
+    warehouse: Warehouse,
+    templates: Sequence[TemplateSettings] = (),
+    *,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> list[Finding]:
     """Open each file for reading; nothing is created or migrated."""
     return [
         *_duckdb(warehouse, templates),
         _sqlite(warehouse.journal_path, JOURNAL),
         _sqlite(warehouse.actions_path, ACTIONS),
-        _sqlite(warehouse.limits_path, LIMITS),
+        _sqlite(limits_path(warehouse, environ), LIMITS),
     ]
 
 

@@ -12,6 +12,7 @@ from braze_pipeline.operations.doctor.finding import Finding, ok, warning
 if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
 
+
 def trial(
     destination: DestinationSettings,
     environ: Mapping[str, str],

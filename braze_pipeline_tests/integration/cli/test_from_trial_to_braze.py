@@ -10,19 +10,13 @@ from braze_pipeline.sandbox import SANDBOX_API_KEY
 from braze_pipeline.settings import DestinationSettings
 
 BRAZE = "https://rest.fra-01.braze.eu"
-GIVEN = ("rate_limit", "pricing")
 
 
 def found(
-    endpoint: str = BRAZE,
-    key: str = "real",
-    database: str = "w.duckdb",
-    given: tuple[str, ...] = GIVEN,
+    endpoint: str = BRAZE, key: str = "real", database: str = "w.duckdb"
 ) -> dict[str, Finding]:
     destination = DestinationSettings(name="braze", endpoint=endpoint)
-    findings = trial(
-        destination, {"BRAZE_API_KEY": key}, database=Path("data") / database, given=given
-    )
+    findings = trial(destination, {"BRAZE_API_KEY": key}, database=Path("data") / database)
     return {one.name.removeprefix("braze: trial").strip(": "): one for one in findings}
 
 
@@ -39,8 +33,6 @@ def test_each_thing_that_is_left_of_a_trial_is_named() -> None:
     assert found()[""].state is State.OK
     assert list(found(key=SANDBOX_API_KEY)) == ["key"]
     assert list(found(database="warehouse-sandbox.duckdb")) == ["database"]
-    assert list(found(given=())) == ["contract"]
-    assert "`pricing` of" in found(given=("rate_limit",))["contract"].saw
-    everything = found(key=SANDBOX_API_KEY, database="warehouse-sandbox.duckdb", given=())
+    everything = found(key=SANDBOX_API_KEY, database="warehouse-sandbox.duckdb")
     assert {one.state for one in everything.values()} == {State.WARN}
     assert SANDBOX_API_KEY not in "".join(one.saw + one.fix for one in everything.values())
