@@ -13,7 +13,7 @@ SPARK_READY := $(SPARK)/.venv/.ready
 PEERS_READY := benchmarks/.venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test hunt example spark ui check bench bench-scale lock clean
+.PHONY: help demo test hunt example spark ui check bench bench-scale docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,9 @@ N ?= 100000
 bench-scale: $(PEERS_READY) ## three nights at N customers, and the same with other tools at PEERS
 	@benchmarks/.venv/bin/python benchmarks/scale.py --customers $(N) --peers $(PEERS) \
 	    $(if $(BENCH_FOLDER),--folder $(BENCH_FOLDER)) $(if $(OUT),--markdown $(OUT))
+
+docs: $(READY) ## build the documentation as a site, in build/site; a broken link is an error
+	@$(BIN)/python -m scripts.site
 
 # Keep the extras in the lock: without them pip 23, which comes with Python 3.11, rejects the hashes.
 lock: $(READY) ## rebuild the locks, with names, versions and hashes
