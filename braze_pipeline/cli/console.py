@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import click
@@ -30,6 +31,12 @@ def show_table(table: Table) -> None:
     """
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(markup=False, width=None if has_width else _PIPE_WIDTH).print(table)
+
+
+def when(moment: datetime) -> str:
+    """A time as people read it: local, without seconds. One without a time zone is UTC."""
+    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{known.astimezone():%Y-%m-%d %H:%M}"
 
 
 def warn(text: str) -> None:

@@ -21,6 +21,7 @@ from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
 from braze_pipeline.operations.doctor.journal import journal
 from braze_pipeline.operations.doctor.memory import memory
+from braze_pipeline.operations.doctor.pauses import pauses
 from braze_pipeline.operations.doctor.sources import sources
 from braze_pipeline.operations.doctor.trial import trial
 from braze_pipeline.operations.doctor.zones import zones
@@ -92,6 +93,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     ages = [template.schedule.max_age_hours for template in templates if template.schedule]
     max_age = max(ages, default=None)
     yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
+    yield from pauses(session.warehouse, destination.name)
     yield from trial(destination, session.environ, database=session.warehouse.path)
     yield contract(destination)
     reached = reach(destination)

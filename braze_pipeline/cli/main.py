@@ -22,6 +22,8 @@ from braze_pipeline.cli.demo import demo
 from braze_pipeline.cli.doctor import doctor
 from braze_pipeline.cli.init import init
 from braze_pipeline.cli.ledger import ledger
+from braze_pipeline.cli.one_user import history, try_command
+from braze_pipeline.cli.pause import pause, resume
 from braze_pipeline.cli.plan import plan, retry_rejected
 from braze_pipeline.cli.records import rejections, sends
 from braze_pipeline.cli.run import run
@@ -55,6 +57,8 @@ for command in (
     init,
     run,
     plan,
+    try_command,
+    history,
     retry_rejected,
     sandbox,
     rejections,
@@ -62,6 +66,8 @@ for command in (
     ledger,
     template,
     actions,
+    pause,
+    resume,
     doctor,
     ui,
 ):

@@ -88,7 +88,8 @@ def run_and_report(
         # It ended before there was a plan: the figures in the tables are an older run's.
         figures = Report(days=tuple(days))
     if as_json:
-        status = failed.action if failed else ("planned" if dry_run else "sent")
+        done = "planned" if dry_run else "paused" if outcome.paused else "sent"
+        status = failed.action if failed else done
         document = figures.as_json(status=status) | {"warnings": list(outcome.warnings)}
         console.show(json.dumps(document, ensure_ascii=False))
     elif figures.plan is not None or failed is None:

@@ -126,9 +126,11 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         done = send.done or _all_answered(con, plan)
         anything_new = _keep_new_ranges(con, send)
         refused = _record_refusals(con, send, plan)
-        accepted = merge.merge(ledger, send, plan, done=done)
+        # A plan of one user alone does not make its day the newest that was carried out.
+        whole = done and not plan.partial
+        accepted = merge.merge(ledger, send, plan, done=whole)
         unanswered = (anything_new or done) and in_doubt.mark(ledger, plan, done=done)
-        advanced = done and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
+        advanced = whole and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)
         if accepted or refused or unanswered or advanced:
             ledger.record_change("apply acknowledgements", plan.plan_id)

@@ -20,7 +20,7 @@ from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, registered
+from braze_pipeline.storage.warehouse import literal, registered, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,18 +101,20 @@ def look_up(
     now: datetime,
     on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    user: str | None = None,
 ) -> LookUpSummary:
     """Ask Braze which users it has, for ten minutes and as many as its limit allows.
 
     ``ask`` takes at most 50 ids and returns those that Braze has; it keeps to the rate limit. The
     database is closed meanwhile. What was found before an exception is kept; where others use up
     the limit, the remaining users wait for the next run.
+    Only ``user`` is looked up where one is given.
     ``on_progress`` gets how many were asked for, of how many. Do this before ``build_plan``.
     """
     allowed = t.destination.known_users.lookups_per_minute * LOOK_UP_MINUTES * EXPORT_IDS
     with warehouse.connect() as con:
         ledger = endpoint.claim(con, warehouse, t)
-        users, left = to_look_up(ledger, t, days, now=now, limit=allowed)
+        users, left = to_look_up(ledger, t, days, now=now, limit=allowed, user=user)
     asked: list[str] = []
     known: set[str] = set()
     try:
@@ -146,6 +148,7 @@ def to_look_up(
     *,
     now: datetime,
     limit: int,
+    user: str | None = None,
 ) -> tuple[list[str], int]:
     """Users with a profile who are not known, and how many more than ``limit`` there are.
 
@@ -154,7 +157,8 @@ def to_look_up(
     """
     ensure_layout(ledger, t)
     before = now - timedelta(days=t.destination.known_users.resend_days)
-    source = read_sql("ledger", "look_up", profiles=t.table("profiles"), users=ledger.users_table)
+    profiles = rows_of(t.table("profiles"), "__user_id", user)
+    source = read_sql("ledger", "look_up", profiles=profiles, users=ledger.users_table)
     values = {"days": list(days), "before": before}
     total = count(ledger.con, f"SELECT count(*) {source}", values)
     rows = ledger.con.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns, snapshot_rows
 from braze_pipeline.storage.warehouse import literal
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.storage.warehouse import Warehouse
+
+
+PARTIAL: Final = "coalesce((summary ->> 'partial')::BOOLEAN, false)"
+"""Of a row of ``records.plans``: whether it is about one user alone (``try``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class PlanRef(TemplateColumns):
         days: Its as-of dates, in order.
         evaluation: How many plans of the template were carried out before it.
         rows: The snapshot, to read from.
+        partial: It is about one user alone, so it says nothing of its days for the others.
     """
 
     plan_id: str
@@ -45,6 +50,7 @@ class PlanRef(TemplateColumns):
     attributes: tuple[SentAttribute, ...]
     snapshot: Path
     rows: str
+    partial: bool
 
     @property
     def newest(self) -> date:
@@ -56,13 +62,13 @@ def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
     """A plan of ``records.plans``; None if there is none."""
     row = con.execute(
         "SELECT destination, ledger, template, template_no, days, evaluation, "
-        "summary -> 'columns', coalesce((summary ->> 'version')::INTEGER, 1) "
+        f"summary -> 'columns', coalesce((summary ->> 'version')::INTEGER, 1), {PARTIAL} "
         "FROM records.plans WHERE plan_id = ?",
         [plan_id],
     ).fetchone()
     if row is None:
         return None
-    destination, ledger, template, template_no, days, evaluation, columns, version = row
+    destination, ledger, template, template_no, days, evaluation, columns, version, partial = row
     attributes = tuple(
         SentAttribute(no=c["no"], name=c["name"], type=c["type"]) for c in json.loads(columns)
     )
@@ -72,4 +78,5 @@ def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
         plan_id=plan_id, destination=destination, ledger=ledger, template=template,
         template_no=template_no, days=tuple(days), evaluation=evaluation, attributes=attributes,
         snapshot=snapshot, rows=snapshot_rows(source, attributes, version=version),
+        partial=partial,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from functools import partial
 
 import dagster as dg
 
+from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.attributes.lineage import cached_lineage, last_lineage
 from braze_pipeline.attributes.personal import decide_personal
@@ -224,9 +225,9 @@ def build_assets(
             run_tags.show_plan(context, t, plan)
             results = checks.guard_results(plan)
             checks.log_what_stops(context, results)
-            return dg.MaterializeResult(
-                metadata=metadata.plan(t, plan, plan_sample(database, plan)), check_results=results
-            )
+            pause = paused(database.actions_path, t.destination.name)
+            shown = metadata.plan(t, plan, plan_sample(database, plan), pause)
+            return dg.MaterializeResult(metadata=shown, check_results=results)
 
     @asset(
         key=keys.send,
@@ -237,19 +238,22 @@ def build_assets(
         check_specs=checks.send_specs(t, keys.send),
         freshness_policy=freshness(t),
         description="The plan, carried out: each user is accepted, rejected or not attempted.",
+        # While the destination is paused nothing is sent, and so nothing is materialized.
+        output_required=False,
     )
     def braze_send(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         with typed_failures(context):
-            return _sent(context, warehouse.warehouse(t), t)
+            events = _sent(context, warehouse.warehouse(t), t)
+        yield from events
 
     return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
 
 
 def _sent(
     context: dg.AssetExecutionContext, database: Warehouse, t: TemplateSettings
-) -> dg.MaterializeResult:
+) -> list[dg.MaterializeResult | dg.AssetCheckResult]:
     from braze_pipeline.send.step import send_days  # noqa: PLC0415 - only a run needs it
 
     keys, days = TemplateKeys.of(t), days_of(context)
@@ -264,17 +268,22 @@ def _sent(
     )
     run_tags.show_send(context, t, outcome)
     context.log.info("%s: %s", span(days), outcome.sentence())
-    for key, found in (
-        (keys.ledger, metadata.ledger(t, outcome)),
-        (keys.rejections, metadata.rejections(outcome)),
-    ):
-        context.log_event(dg.AssetMaterialization(key, metadata=found))
-    shown = metadata.send(outcome)
+    shown, results = metadata.send(outcome), checks.send_results(t, outcome)
+    if outcome.paused is None or outcome.result.requests:
+        for key, found in (
+            (keys.ledger, metadata.ledger(t, outcome)),
+            (keys.rejections, metadata.rejections(outcome)),
+        ):
+            context.log_event(dg.AssetMaterialization(key, metadata=found))
+    if outcome.paused is not None:
+        context.log.warning(outcome.paused.sentence())
+        context.log_event(dg.AssetObservation(keys.send, metadata=shown))
+        return list(results)
     if outcome.error is not None:
         # What Braze acknowledged is in the ledger; the step still failed.
         with _shown_if_it_fails(context, keys.send, shown):
             raise outcome.error
-    return dg.MaterializeResult(metadata=shown, check_results=checks.send_results(t, outcome))
+    return [dg.MaterializeResult(metadata=shown, check_results=results)]
 
 
 @contextmanager

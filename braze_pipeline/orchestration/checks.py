@@ -32,6 +32,7 @@ CONTRACT = "profiles_satisfy_the_contract"
 IDENTIFIED = "every_customer_has_an_identifier"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
+NOT_PAUSED = "destination_is_not_paused"
 
 _GUARD_PREFIX = "guard_"
 _BLOCKING = {AUDIENCE, ACCOUNTING}
@@ -46,6 +47,7 @@ _PROMISES = {
         "independently."
     ),
     READ_BACK: "A sample of users, read back from Braze, has what was sent.",
+    NOT_PAUSED: "Nobody has paused the destination: what was planned was sent.",
 }
 
 _GUARDS = {
@@ -243,21 +245,27 @@ def identifier_result(t: TemplateSettings, newest: ProfilesSummary) -> dg.AssetC
 
 
 def send_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The accounting, and the read-back where it is switched on."""
-    names = (ACCOUNTING, READ_BACK) if t.destination.read_back_users else (ACCOUNTING,)
-    return [spec(name, asset) for name in names]
+    """The accounting, the pause, and the read-back where it is switched on."""
+    read_back = [READ_BACK] if t.destination.read_back_users else []
+    return [spec(name, asset) for name in (ACCOUNTING, NOT_PAUSED, *read_back)]
 
 
 def send_results(t: TemplateSettings, outcome: SendOutcome) -> list[dg.AssetCheckResult]:
-    """The results of both: the accounting, and the read-back where it is switched on."""
-    account, compared = outcome.account, outcome.read_back
+    """The results of the checks that ``send_specs`` names."""
+    account, compared, pause = outcome.account, outcome.read_back, outcome.paused
     results = [
         _result(
             ACCOUNTING,
             passed=account.holds,
             description=account.sentence(),
             metadata=account.counts(),
-        )
+        ),
+        _result(
+            NOT_PAUSED,
+            passed=pause is None,
+            description=pause.sentence() if pause else "The destination is not paused.",
+            metadata={"not attempted users": account.not_attempted},
+        ),
     ]
     if t.destination.read_back_users:
         nothing = "Nothing was read back: no user was sent, or the log gives the reason."

@@ -14,7 +14,8 @@ import dagster as dg
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.orchestration import automation
+from braze_pipeline.orchestration import automation, pausing
+from braze_pipeline.orchestration.actions_asset import actions_spec
 from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WAREHOUSE
@@ -52,8 +53,9 @@ def build_definitions(
             *source_specs(templates),
             *(asset for template in templates for asset in build_assets(template, partitions)),
             *(spec for template in templates for spec in record_specs(template)),
+            actions_spec(templates),
         ],
-        jobs=[*jobs, *map(rebuild_job, templates)],
+        jobs=[*jobs, *map(rebuild_job, templates), *pausing.build_jobs(templates)],
         schedules=list(filter(None, schedules)),
         sensors=[
             *build_sensors(templates),

@@ -25,6 +25,7 @@ class TemplateKeys:
         upstream: The brand's own assets that write source tables.
         ledger: What Braze acknowledged.
         rejections: Rows and values that did not get through.
+        actions: The open workflow actions of its destination.
     """
 
     prefix: tuple[str, ...]
@@ -37,6 +38,7 @@ class TemplateKeys:
     send: dg.AssetKey
     ledger: dg.AssetKey
     rejections: dg.AssetKey
+    actions: dg.AssetKey
 
     @classmethod
     def of(cls, t: TemplateSettings) -> TemplateKeys:
@@ -46,9 +48,10 @@ class TemplateKeys:
             return dg.AssetKey([*t.key_prefix, name])
 
         destination = t.destination.name
+        of_destination = () if destination == "braze" else (destination,)
         return cls(
             prefix=t.key_prefix,
-            source_prefix=() if destination == "braze" else (destination,),
+            source_prefix=of_destination,
             upstream={s.name: dg.AssetKey(s.asset_key) for s in t.sources if s.asset_key},
             attributes=key("customer_attributes"),
             audience=key("braze_audience"),
@@ -57,6 +60,7 @@ class TemplateKeys:
             send=key("braze_send"),
             ledger=key("ledger"),
             rejections=key("rejections"),
+            actions=dg.AssetKey([*of_destination, "workflow_actions"]),
         )
 
     def source(self, name: str) -> dg.AssetKey:

@@ -16,6 +16,7 @@ from braze_pipeline.orchestration import charts, column_metadata
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
+    from braze_pipeline.alerts.pauses import Pause
     from braze_pipeline.attributes.lineage import Origins
     from braze_pipeline.attributes.result import AttributesBuild
     from braze_pipeline.audience.build import Funnel
@@ -170,7 +171,12 @@ def dropped_warning(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -
     )
 
 
-def plan(t: TemplateSettings, plan: PlanSummary, sample: Sequence[SampleRow] = ()) -> Metadata:
+def plan(
+    t: TemplateSettings,
+    plan: PlanSummary,
+    sample: Sequence[SampleRow] = (),
+    pause: Pause | None = None,
+) -> Metadata:
     """What would change in Braze, with some masked examples, and its cost by attribute."""
     forecast = plan.forecast
     found: Metadata = {
@@ -183,6 +189,7 @@ def plan(t: TemplateSettings, plan: PlanSummary, sample: Sequence[SampleRow] = (
         ),
         PLAN: plan.plan_id,
         "status": plan.status,
+        **_paused(pause),
         "audience": plan.audience,
         **_shares(plan),
         "planned attributes": plan.planned_attributes,
@@ -244,6 +251,11 @@ def _cost(t: TemplateSettings, plan: PlanSummary) -> Metadata:
     return {"cost": dg.MetadataValue.md(charts.cost(plan.forecast.by_attribute, points=points))}
 
 
+def _paused(pause: Pause | None) -> Metadata:
+    """Why nothing is sent; nothing where the destination is not paused."""
+    return {"paused": pause.sentence()} if pause else {}
+
+
 def ledger(t: TemplateSettings, outcome: SendOutcome) -> Metadata:
     """How many users and which attributes the ledger has."""
     return {
@@ -284,6 +296,7 @@ def send(outcome: SendOutcome) -> Metadata:
         "latency p99 (ms)": round(result.latency_p99 * 1000, 1),
         "retries by cause": _counts("cause", "retries", result.retries),
         "refused by reason": _counts("Braze's answer", "users", result.refused),
+        **_paused(outcome.paused),
     }
     if result.seconds > 0 and result.users_sent:
         found["users a second"] = round(result.users_sent / result.seconds)

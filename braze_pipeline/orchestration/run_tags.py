@@ -40,7 +40,8 @@ def show_send(context: dg.AssetExecutionContext, t: TemplateSettings, sent: Send
         "rejected_users": account.rejected,
         "not_attempted_users": account.not_attempted,
     }
-    _write(context, {tag(t, name): str(number) for name, number in numbers.items()})
+    tags = {tag(t, name): str(number) for name, number in numbers.items()}
+    _write(context, tags | ({tag(t, "paused"): "yes"} if sent.paused else {}))
 
 
 def tag(t: TemplateSettings, name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from braze_pipeline.errors import UsageError
-from braze_pipeline.orchestration.checks import CONTRACT
+from braze_pipeline.orchestration.checks import CONTRACT, NOT_PAUSED
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -36,11 +36,13 @@ class RunOutcome:
     Attributes:
         failed: Why it failed, if it did.
         warnings: What non-blocking checks warned about.
+        paused: The destination is paused, so nothing, or not everything, was sent.
     """
 
     run_id: str
     failed: Cause | None
     warnings: tuple[str, ...] = ()
+    paused: bool = False
 
 
 @contextmanager
@@ -61,10 +63,11 @@ def run_days(
     *,
     dry_run: bool,
     tags: Mapping[str, str],
+    only_build: bool = False,
 ) -> RunOutcome:
     """Run a template for a day, or for an unbroken range of days as one run.
 
-    A dry run stops at the plan.
+    A dry run stops at the plan, and one with ``only_build`` before it.
 
     Raises:
         UsageError: a day is before the first partition or after the last.
@@ -77,7 +80,7 @@ def run_days(
         run = run_assets(
             definitions,
             t,
-            keys.all[:-1] if dry_run else keys.all,
+            keys.built if only_build else keys.all[:-1] if dry_run else keys.all,
             instance=found,
             tags={**tags, **({PARTITION_TAG: first} if first == last else range_tags)},
         )
@@ -91,6 +94,7 @@ def run_days(
             for check in facts.other_checks
             if check.check_name != CONTRACT
         ),
+        paused=any(check.check_name == NOT_PAUSED for check in facts.other_checks),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,6 +17,8 @@ from dagster._core.definitions.run_request import DagsterRunReaction
 from braze_pipeline.alerts import Message, Outbox
 from braze_pipeline.alerts.notify import Notification, channels_from, compose, deliver
 from braze_pipeline.alerts.notify.text import UI_VARIABLE
+from braze_pipeline.orchestration.actions_asset import fingerprint, report_actions
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.orchestration.watch.lateness import record_overdue_sends, record_slow_runs
@@ -131,6 +134,7 @@ def _actions_sensor(
     ) -> Iterator[Reply]:
         watch = _watch(context, warehouse, templates)
         cursor, done = watch.look(Cursor.read(context.cursor), now=clock())
+        cursor = _show_open(context, watch, cursor, environ)
         context.update_cursor(cursor.write())
         done += _notify(context, watch, environ, clock)
         yield from _reply(context, done, "No run of this destination has ended.")
@@ -138,15 +142,34 @@ def _actions_sensor(
     return workflow_actions
 
 
+def _show_open(
+    context: dg.SensorEvaluationContext, watch: Watch, cursor: Cursor, environ: Mapping[str, str]
+) -> Cursor:
+    """Report the open actions to the UI if they have changed since."""
+    templates = watch.templates
+    actions = watch.store.open_actions(destination=templates[0].destination.name)
+    now = fingerprint(actions)
+    if now != cursor.shown:
+        facts = {t.name: _facts_for(t.name, templates) for t in templates}
+        report_actions(context.instance, templates, actions, facts=facts, ui=_ui(environ))
+    return replace(cursor, shown=now)
+
+
+def _ui(environ: Mapping[str, str]) -> str | None:
+    """The address of the UI, if it is known."""
+    return environ.get(UI_VARIABLE, "").strip() or None
+
+
 def _notify(
     context: dg.SensorEvaluationContext, watch: Watch, environ: Mapping[str, str], clock: Clock
 ) -> list[TickEvent]:
     """Deliver what is in the outbox; a channel that fails is a warning, never a failed tick."""
     outbox = Outbox(watch.store, watch.templates[0].destination.name)
-    ui = environ.get(UI_VARIABLE, "").strip() or None
+    ui, page = _ui(environ), "/".join(TemplateKeys.of(watch.templates[0]).actions.path)
 
     def composed(message: Message) -> Notification:
-        return compose(message, facts=_facts_for(message.action.template, watch.templates), ui=ui)
+        facts = _facts_for(message.action.template, watch.templates)
+        return compose(message, facts=facts, ui=ui, page=f"assets/{page}")
 
     delivery = deliver(outbox, channels_from(environ), compose=composed, now=clock)
     for problem in delivery.problems:

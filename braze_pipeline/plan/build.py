@@ -15,7 +15,7 @@ from braze_pipeline.braze.track_endpoints import endpoints_for_plan, usable_byte
 from braze_pipeline.ledger import endpoint, known_users, watermarks
 from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger
-from braze_pipeline.ledger.plan_ref import find_plan
+from braze_pipeline.ledger.plan_ref import PARTIAL, find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
 from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
@@ -39,7 +39,6 @@ _BRIEF = {
     AttributeState.OTHER_TYPE: "has another type in Braze",
     AttributeState.OTHER_CASE: "spelled differently in Braze",
 }
-KEEP_SNAPSHOTS = 3
 
 
 def build_plan(
@@ -70,15 +69,16 @@ def build_plan(
     ledger = endpoint.claim(con, warehouse, t)
     q = _request(ledger, t, days, now=now, overrides=overrides, preflight=preflight)
     past = diff.ledger_state(q)
-    query = diff.stage(q, past, usable_bytes=usable_bytes(t.destination) - FRAME_BYTES)
-    plan_id = f"{t.name}-{q.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    path = warehouse.snapshot(plan_id)
-    endpoints = endpoints_for_plan(t.destination, bulk_permitted=bulk_permitted)
-    made_for = snapshot.write(con, path, query, endpoints, q.layout.columns)
-    plan = summarise(
-        q, past, path, made_for, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight
+    plan = _make(
+        q,
+        past,
+        warehouse,
+        run_id=run_id,
+        now=now,
+        preflight=preflight,
+        bulk_permitted=bulk_permitted,
     )
-    evidence = guard_evidence(q, path, plan)
+    evidence = guard_evidence(q, warehouse.snapshot(plan.plan_id), plan)
     results = guards.evaluate(t.guards, evidence)
     plan = replace(
         plan,
@@ -92,13 +92,60 @@ def build_plan(
     with transaction(con):
         stored_plans.store(con, plan, template_no=q.layout.template_no)
         stored_plans.record_let_through(con, plan, now=now)
-        watermarks.add_pending(con, plan_id, _watermarks(q, past))
+        watermarks.add_pending(con, plan.plan_id, _watermarks(q, past))
         _record_rejections(q, plan, now=now)
     if not plan.planned_users and plan.status == "ready":
         plan = _carry_out_nothing(ledger, warehouse, plan)
     con.execute(f"DROP TABLE {STAGE}")
-    _prune(ledger, warehouse, plan)
+    _prune(ledger, warehouse, plan, keep=t.keep_plans)
     return plan
+
+
+def plan_user(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    day: date,
+    user: str,
+    *,
+    run_id: str,
+    now: datetime,
+    preflight: Preflight,
+) -> PlanSummary:
+    """Plan one user alone, as ``build_plan`` would beside all others; the plan is not stored.
+
+    Its snapshot is there. Guards judge a day, so they do not apply.
+
+    Raises:
+        PipelineError: as ``build_plan``.
+    """
+    ledger = endpoint.claim(con, warehouse, t)
+    q = _request(ledger, t, [day], now=now, overrides=NO_OVERRIDES, preflight=preflight)
+    q = replace(q, user=user)
+    plan = _make(q, diff.ledger_state(q), warehouse, run_id=run_id, now=now, preflight=preflight)
+    con.execute(f"DROP TABLE {STAGE}")
+    return plan
+
+
+def _make(
+    q: DiffRequest,
+    past: LedgerState,
+    warehouse: Warehouse,
+    *,
+    run_id: str,
+    now: datetime,
+    preflight: Preflight,
+    bulk_permitted: bool = False,
+) -> PlanSummary:
+    """Compare, write the snapshot, and count; who needs anything stays in ``STAGE``."""
+    query = diff.stage(q, past, usable_bytes=usable_bytes(q.t.destination) - FRAME_BYTES)
+    plan_id = f"{q.t.name}-{q.newest}-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    path = warehouse.snapshot(plan_id)
+    endpoints = endpoints_for_plan(q.t.destination, bulk_permitted=bulk_permitted)
+    made_for = snapshot.write(q.ledger.con, path, query, endpoints, q.layout.columns)
+    return summarise(
+        q, past, path, made_for, plan_id=plan_id, run_id=run_id, now=now, preflight=preflight
+    )
 
 
 def _request(
@@ -177,7 +224,7 @@ def _carry_out_nothing(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary) 
     return replace(plan, status="sent")
 
 
-def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary) -> None:
+def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int) -> None:
     """Snapshots hold customers' values: only a template's newest are kept, and resumable ones.
 
     So is that of a send under way: without it the acknowledgements to come would be lost.
@@ -196,10 +243,11 @@ def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary) -> None:
             watermarks.drop_pending(con, [plan_id])
     rows = con.execute(
         "SELECT plan_id FROM (SELECT plan_id, status, row_number() OVER (PARTITION BY ledger, "
-        "template ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "
-        f"WHERE age <= {KEEP_SNAPSHOTS} OR status = 'sending'"
+        f"template, {PARTIAL} ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "
+        "WHERE age <= ? OR status = 'sending'",
+        [keep],
     ).fetchall()
-    keep = under_way | {plan_id for (plan_id,) in rows}
+    kept = under_way | {plan_id for (plan_id,) in rows}
     for path in warehouse.snapshots.glob(f"{plan.template}-*.parquet"):
-        if path.stem not in keep:
+        if path.stem not in kept:
             path.unlink(missing_ok=True)

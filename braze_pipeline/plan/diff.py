@@ -18,7 +18,7 @@ from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import literal, quote, rows_of
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column, Layout
@@ -40,6 +40,7 @@ class DiffRequest:
         proof: Acknowledgements prove values by themselves: users are assumed known, or are
             created when they are not there.
         forced: The stale guard is off.
+        user: The only user to look at; None: everybody.
     """
 
     t: TemplateSettings
@@ -48,11 +49,22 @@ class DiffRequest:
     resend_before: datetime
     proof: bool
     forced: bool
+    user: str | None = None
 
     @property
     def ledger(self) -> Ledger:
         """The template's ledger."""
         return self.layout.ledger
+
+    @property
+    def profiles_table(self) -> str:
+        """The profiles of all days, to select from."""
+        return rows_of(self.t.table("profiles"), "__user_id", self.user)
+
+    @property
+    def users_table(self) -> str:
+        """The ledger's users, to select from."""
+        return rows_of(self.ledger.users_table, "user_id", self.user)
 
     @property
     def newest(self) -> date:
@@ -133,7 +145,7 @@ def stage(q: DiffRequest, past: LedgerState, *, usable_bytes: int) -> str:
 
 def profiles(q: DiffRequest) -> str:
     """The profiles of the plan: of a user with several days in it, the newest."""
-    table = q.t.table("profiles")
+    table = q.profiles_table
     if len(q.days) == 1:
         return f"SELECT * FROM {table} WHERE __as_of = {day_sql(q.newest)}"
     days = ", ".join(map(day_sql, q.days))
@@ -182,7 +194,7 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
         "plan",
         "staged",
         profiles=profiles(q),
-        users=q.ledger.users_table,
+        users=q.users_table,
         still_in_audience=_still_in_audience_join(q) if leaving else "",
         newest=day_sql(q.newest),
         materialized="" if past.empty else "MATERIALIZED",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze import data_points as points
+from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal, quote
@@ -156,7 +157,7 @@ def past(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> History:
         "(summary -> 'forecast' ->> 'requests')::BIGINT AS requests, "
         "(summary -> 'forecast' ->> 'data_points')::BIGINT AS data_points "
         "FROM records.plans WHERE ledger = ? AND template = ? AND status = 'sent' "
-        f"ORDER BY created_at DESC LIMIT {HISTORY_RUNS})",
+        f"AND NOT {PARTIAL} ORDER BY created_at DESC LIMIT {HISTORY_RUNS})",
         [ledger, template],
     ).fetchone()
     if row is None or not row[0]:

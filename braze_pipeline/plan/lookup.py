@@ -32,8 +32,9 @@ def look_up_users(
     now: datetime,
     environ: Mapping[str, str],
     log: Callable[[str], None],
+    user: str | None = None,
 ) -> None:
-    """Ask Braze which of the users that are new to the ledger it has.
+    """Ask Braze which of the users that are new to the ledger it has; or for ``user`` alone.
 
     Raises:
         BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
@@ -69,7 +70,9 @@ def look_up_users(
             log(f"Asked Braze for {asked:,} of {of:,} users new to the ledger.")
 
     try:
-        found = known_users.look_up(warehouse, t, days, ask, now=now, on_progress=log_progress)
+        found = known_users.look_up(
+            warehouse, t, days, ask, now=now, on_progress=log_progress, user=user
+        )
     except MissingPermission as error:
         # The send can go on without it: those users count as unknown and are reported.
         log(f"Users new to the ledger are not confirmed in Braze: {error}")

@@ -16,6 +16,7 @@ from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutd
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.columns import SNAPSHOT_VERSION, AttributeColumns
 from braze_pipeline.ledger.ledger import Ledger, ledger_name, ledger_of
+from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.plan.guards import GuardResult
 from braze_pipeline.plan.preflight import Preflight
@@ -110,6 +111,8 @@ class PlanSummary:
     """Names of blocked attributes, with the cause in a few words."""
     retired_attributes: tuple[str, ...]
     """Names of the last plan that the template no longer has."""
+    partial: bool = False
+    """Of one user alone (``try``): runs neither send it nor compare anything with it."""
     first_send: bool
     """The ledger was empty: everything is new."""
     forecast: Forecast
@@ -156,13 +159,17 @@ class PlanSummary:
 
 
 def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -> None:
-    """Record a plan; earlier plans of the template that were not carried out are outdated now."""
-    outdated = con.execute(
-        "UPDATE records.plans SET status = 'outdated' "
-        "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held') RETURNING plan_id",
-        [s.ledger, s.template],
-    ).fetchall()
-    watermarks.drop_pending(con, [plan_id for (plan_id,) in outdated])
+    """Record a plan; earlier plans of the template that were not carried out are outdated now.
+
+    A partial plan outdates them once it changes the ledger.
+    """
+    if not s.partial:
+        outdated = con.execute(
+            "UPDATE records.plans SET status = 'outdated' "
+            "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held') RETURNING plan_id",
+            [s.ledger, s.template],
+        ).fetchall()
+        watermarks.drop_pending(con, [plan_id for (plan_id,) in outdated])
     state = Ledger(con, s.ledger).template(s.template)
     row = {
         "plan_id": s.plan_id, "destination": s.destination, "ledger": s.ledger,
@@ -205,7 +212,8 @@ def latest(
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = $ledger AND template = $template "
         "AND ($days::DATE[] IS NULL OR days = $days::DATE[]) "
-        "AND run_id = coalesce($run_id, run_id) ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        f"AND run_id = coalesce($run_id, run_id) AND NOT {PARTIAL} "
+        "ORDER BY created_at DESC, rowid DESC LIMIT 1",
         {"ledger": ledger_name(t), "template": t.name, "days": of_days, "run_id": run_id},
     ).fetchone()
     return None if row is None else load(con, row[0])
@@ -215,7 +223,7 @@ def last_sent(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> Pla
     """A template's newest plan that was carried out; None if there is none."""
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
-        "AND status = 'sent' ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        f"AND status = 'sent' AND NOT {PARTIAL} ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [ledger, template],
     ).fetchone()
     return None if row is None else load(con, row[0])

@@ -54,7 +54,7 @@ def summarise(
     ).fetchall()
     superseded, suppressed, leaving = _count_staged(q)
     days = ", ".join(map(day_sql, q.days))
-    profiles = count(con, f"SELECT count(*) FROM {t.table('profiles')} WHERE __as_of IN ({days})")
+    profiles = count(con, f"SELECT count(*) FROM {q.profiles_table} WHERE __as_of IN ({days})")
     who = count_known_users(layout, stage=STAGE, proof=q.proof)
     return PlanSummary(
         version=VERSION,
@@ -91,6 +91,7 @@ def summarise(
         stopped_attributes=tuple(f"{one.name} ({one.brief})" for one in layout.blocked),
         preflight=preflight,
         retired_attributes=layout.retired,
+        partial=q.user is not None,
         first_send=not ledger.has_acknowledgements(),
         forecast=costs,
         endpoint=made_for.name,

@@ -33,7 +33,7 @@ def count_unchanged(q: DiffRequest, past: LedgerState) -> int:
         f"""
         SELECT count(*)
         FROM ({_newest(q, leaving=leaving)}) p
-        LEFT JOIN {q.ledger.users_table} l ON l.user_id = p.__user_id
+        LEFT JOIN {q.users_table} l ON l.user_id = p.__user_id
         {in_doubt}
         WHERE {" AND ".join([*same, f"NOT {_due_in_full(q)}"])}
         """,
@@ -49,7 +49,7 @@ def _newest(q: DiffRequest, *, leaving: bool) -> str:
     newest = "QUALIFY row_number() OVER (PARTITION BY __user_id ORDER BY __as_of DESC) = 1"
     return f"""
         SELECT *, {left if leaving else "false"} AS __gone
-        FROM {q.t.table("profiles")}
+        FROM {q.profiles_table}
         WHERE __as_of IN ({", ".join(map(day_sql, q.days))})
         {newest if q.days[1:] else ""}
         """

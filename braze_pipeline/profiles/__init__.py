@@ -19,7 +19,12 @@
 ================= ============================================================================
 """
 
-from braze_pipeline.profiles.build import ProfilesSummary, build_profiles, require_profiles
+from braze_pipeline.profiles.build import (
+    ProfilesSummary,
+    build_profiles,
+    built_with,
+    require_profiles,
+)
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.profiles.profile_store import preview
 from braze_pipeline.profiles.rules import rule_for
@@ -27,6 +32,7 @@ from braze_pipeline.profiles.rules import rule_for
 __all__ = [
     "ProfilesSummary",
     "build_profiles",
+    "built_with",
     "forget_values",
     "preview",
     "require_profiles",

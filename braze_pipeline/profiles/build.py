@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
 from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging, unchanged
 from braze_pipeline.profiles.profile_store import STAGE, TABLE
@@ -89,6 +90,15 @@ def build_profiles(
         con.execute(f"DROP TABLE {table}")
     _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary
+
+
+def built_with(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> bool:
+    """Whether the day has profiles with a column for each attribute that is sent now."""
+    there = {name_key(name) for name in columns_of(con, t, TABLE)}
+    if not {name_key(attribute.name) for attribute in sendable(t)} <= there:
+        return False
+    query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
+    return bool(there) and bool(single_row(con, query, [as_of])[0])
 
 
 def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:

@@ -12,26 +12,35 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
-from braze_pipeline.errors import BrazeError, ContractBroken, NotBuilt, PipelineError, PlanOutdated
+from braze_pipeline.errors import (
+    BrazeError,
+    ContractBroken,
+    NotBuilt,
+    PipelineError,
+    PlanOutdated,
+    SendInterrupted,
+)
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.overrides import Overrides
-from braze_pipeline.send import SendJob, accounting, outcome_records, send_plan, sending
+from braze_pipeline.send import SendJob, SendResult, accounting, outcome_records, send_plan, sending
 from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back
-from braze_pipeline.storage import rejections
+from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.warehouse import columns
 
 if TYPE_CHECKING:
+    from braze_pipeline.alerts.pauses import Pause
     from braze_pipeline.plan.stored_plans import PlanSummary
-    from braze_pipeline.send import SendProgress, SendResult
+    from braze_pipeline.send import SendProgress
     from braze_pipeline.send.read_back import ReadBack
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
@@ -52,6 +61,7 @@ class SendOutcome:
         rejection_columns, outcome_columns: Name and DuckDB type of the columns of these tables.
         error: What ended the send early; None if it was completed.
         read_back: What the read-back found; None if it is switched off.
+        paused: Why nothing, or no more, was sent; None if the destination is not paused.
     """
 
     plan: PlanSummary
@@ -63,6 +73,7 @@ class SendOutcome:
     outcome_columns: tuple[tuple[str, str], ...]
     error: PipelineError | None
     read_back: ReadBack | None = None
+    paused: Pause | None = None
 
     def sentence(self) -> str:
         """The outcome in one line."""
@@ -92,6 +103,8 @@ def send_days(
 
     ``on_progress`` is called about every ``every`` seconds; without it, progress is logged.
 
+    While the destination is paused nothing is sent, and a send under way stops: see ``paused``.
+
     An error that ends the send early is returned in ``error``, not raised: what Braze acknowledged
     until then is in the ledger, and a rerun resumes from there.
 
@@ -108,7 +121,9 @@ def send_days(
     destination = t.destination
     with sending(warehouse.lock_path(destination.name), destination.name):
         plan = _plan_or_replan(warehouse, t, days, run_id=run_id, log=log)
-        secret = read_api_key(environ, destination.api_key_env) if plan.planned_users else None
+        pause = paused(warehouse.actions_path, destination.name)
+        sends = plan.planned_users and pause is None
+        secret = read_api_key(environ, destination.api_key_env) if sends else None
         job = SendJob(
             snapshot=warehouse.snapshot(plan.plan_id),
             plan_id=plan.plan_id,
@@ -118,22 +133,37 @@ def send_days(
             endpoint=plan.endpoint,
             limits=limits_path(warehouse, environ),
         )
-        result = send_plan(
-            job,
-            secret=secret,
-            journal=Journal(warehouse.journal_path),
-            stop=stop,
-            on_progress=on_progress or (lambda progress: log(progress.sentence())),
-            log=log,
-            every=every,
-        )
-        result = replace(result, stopped_by=result.stopped_by or all_refused(plan, result))
-        compared = _read_back(warehouse, t, plan, result, environ=environ, log=log)
+        if pause is not None:
+            result = _not_sent(warehouse, plan)
+        else:
+            stop = stop or threading.Event()
+
+            def report(progress: SendProgress, *, stop: threading.Event = stop) -> None:
+                (on_progress or (lambda progress: log(progress.sentence())))(progress)
+                if paused(warehouse.actions_path, destination.name) is not None:
+                    stop.set()
+
+            result = send_plan(
+                job,
+                secret=secret,
+                journal=Journal(warehouse.journal_path),
+                stop=stop,
+                on_progress=report,
+                log=log,
+                every=every,
+            )
+            if isinstance(result.stopped_by, SendInterrupted):
+                pause = paused(warehouse.actions_path, destination.name)
+            error = None if pause else result.stopped_by or all_refused(plan, result)
+            result = replace(result, stopped_by=error)
+        users = destination.read_back_users
+        compared = compare_sample(warehouse, t, plan, result, users=users, environ=environ, log=log)
         with warehouse.connect() as con:
             # First what Braze acknowledged, then the counts, which must add up with the ledger.
             ledger = open_ledger(con, warehouse, t)
             account = accounting.account(con, warehouse, t, plan, result)
-            outcome_records.record(con, t, plan, result, run_id=run_id)
+            if pause is None or result.requests:
+                outcome_records.record(con, t, plan, result, run_id=run_id)
             return SendOutcome(
                 plan=stored_plans.load(con, plan.plan_id),
                 result=result,
@@ -144,7 +174,18 @@ def send_days(
                 outcome_columns=columns(con, outcome_records.TABLE),
                 error=result.stopped_by,
                 read_back=compared,
+                paused=pause,
             )
+
+
+def _not_sent(warehouse: Warehouse, plan: PlanSummary) -> SendResult:
+    """The result of sending nothing: what earlier sends of the plan brought, and no more."""
+    done = journal.progress(warehouse.journal_path, plan.plan_id)
+    return SendResult(
+        accepted_users=done.accepted,
+        rejected_users=done.refused,
+        not_attempted_users=plan.planned_users - done.answered,
+    )
 
 
 def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
@@ -216,18 +257,19 @@ def _plan_to_send(
         return plan
 
 
-def _read_back(
+def compare_sample(
     warehouse: Warehouse,
     t: TemplateSettings,
     plan: PlanSummary,
     result: SendResult,
     *,
+    users: int,
     environ: Mapping[str, str],
     log: Log,
 ) -> ReadBack | None:
-    """Compare a sample with Braze if the destination asks for it; never fails the send."""
+    """Compare a sample of ``users`` with Braze; never fails the send."""
     destination = t.destination
-    if not destination.read_back_users or not result.accepted_users or result.stopped_by:
+    if not users or not result.accepted_users or result.stopped_by:
         return None
     client = BrazeClient(destination, read_api_key(environ, destination.api_key_env), pool=1)
     with_retries = RetryPolicy(
@@ -243,7 +285,7 @@ def _read_back(
                 snapshot=warehouse.snapshot(plan.plan_id),
                 plan_id=plan.plan_id,
                 identifier=destination.identifier,
-                users=destination.read_back_users,
+                users=users,
             )
         )
     except BrazeError as error:

@@ -76,6 +76,9 @@ class ProjectSettings(Section):
     """The last day that the UI offers and the schedule sends. Default: no end."""
     history_days: Annotated[int, Field(ge=1, le=1000)] = 35
     """How many as-of dates the day tables keep."""
+    keep_plans: Annotated[int, Field(ge=1, le=1000)] = 3
+    """How many plans of each template are kept with their values: how far back
+    `braze-pipeline history` shows what was sent to a user."""
     schedule: ScheduleSettings | None = ScheduleSettings()
     """`null` for no schedule."""
     automation: Annotated[Literal["on_source_update"], CHOICE] | None = None

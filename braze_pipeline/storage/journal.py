@@ -223,6 +223,38 @@ def answered(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Braze's answer about one object.
+
+    Attributes:
+        at: When, ISO 8601.
+        error: Why Braze refused it; None if it accepted it.
+    """
+
+    at: datetime
+    run_id: str
+    error: str | None
+
+
+def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> Answer | None:
+    """The answer about one object of a plan; None while there is none."""
+    rows = _read(
+        path,
+        "SELECT a.acknowledged_at, s.run_id, r.error FROM acknowledgements a "
+        "JOIN sends s USING (send_id) LEFT JOIN refusals r ON r.send_id = a.send_id "
+        "AND r.request_no = a.request_no AND r.object_index = ? WHERE s.plan_id = ? "
+        "AND a.request_no = ? AND ? - a.first_index BETWEEN 0 AND a.count - 1 "
+        "ORDER BY a.acknowledged_at LIMIT 1",
+        index, plan_id, request_no, index,
+    )  # fmt: skip
+    return (
+        Answer(at=datetime.fromisoformat(rows[0][0]), run_id=rows[0][1], error=rows[0][2])
+        if (rows)
+        else None
+    )
+
+
 def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
     """Request number and position of each object that Braze refused in any send of a plan."""
     return _read(
@@ -243,11 +275,11 @@ def progress(path: Path, plan_id: str) -> JournalProgress:
     return JournalProgress(dict(ranges), objects - refusals, refusals)
 
 
-def _read(path: Path, query: str, key: str | int) -> list[tuple[Any, ...]]:
+def _read(path: Path, query: str, *keys: str | int) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
     with _named_errors(path), closing(sqlite3.connect(path, timeout=30.0)) as con:
-        return con.execute(query, (key,)).fetchall()
+        return con.execute(query, keys).fetchall()
 
 
 class Writer:

@@ -70,6 +70,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def rows_of(table: str, column: str, value: str | None) -> str:
+    """The table, or of it the rows with one value, to select from."""
+    return table if value is None else f"(SELECT * FROM {table} WHERE {column} = {literal(value)})"
+
+
 def family(type_: str) -> str:
     """The family of a DuckDB type: types that are mapped in the same way."""
     if type_.endswith("]"):

@@ -45,13 +45,16 @@ def days_text(days: tuple[str, str] | None) -> str | None:
     return days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
 
 
-def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> Notification:
+def compose(
+    message: Message, *, facts: Mapping[str, str], ui: str | None, page: str = ""
+) -> Notification:
     """The notification for a message.
 
     Args:
         message: The action, and what happened to it.
         facts: Values for placeholders in its steps: ``config``, ``sql``, ``api_key_env``.
         ui: The address of Dagster's UI, if known.
+        page: The path of its page with the open actions.
     """
     action = message.action
     resolution = action.resolution
@@ -65,6 +68,9 @@ def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> No
     lines = [action.how or "The cause is gone."] if recovered else _failure_lines(action, steps)
     if link:
         lines.append(f"Run: {link}")
+    open_actions = f"{ui.rstrip('/')}/{page}" if ui and page else None
+    if open_actions:
+        lines.append(f"Open actions: {open_actions}")
     return Notification(
         subject=subject,
         lines=tuple(lines),
@@ -72,6 +78,7 @@ def compose(message: Message, *, facts: Mapping[str, str], ui: str | None) -> No
             "id": f"{message.message}",
             "event": f"action.{message.event}",
             "created_at": message.created_at,
+            "actions_url": open_actions,
             "action": as_data(action, steps=() if recovered else steps, ui=ui),
         },
     )

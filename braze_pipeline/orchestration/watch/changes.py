@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -35,10 +35,12 @@ class Cursor:
     Attributes:
         seen: By kind of ending, the storage id of the last event that was processed.
         waiting: Failed runs that may be retried automatically, so they are not reported yet.
+        shown: The open actions that the UI shows (``actions_asset.fingerprint``).
     """
 
     seen: Mapping[str, int] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
+    shown: str = ""
 
     @classmethod
     def read(cls, text: str | None) -> Cursor:
@@ -48,17 +50,20 @@ class Cursor:
             return cls(
                 seen={kind: int(number) for kind, number in found.get("seen", {}).items()},
                 waiting=tuple(str(run_id) for run_id in found.get("waiting", ())),
+                shown=str(found.get("shown", "")),
             )
         except (ValueError, AttributeError, TypeError):
             return cls()
 
     def write(self) -> str:
         """The cursor as text, for Dagster to store."""
-        return json.dumps({"seen": dict(self.seen), "waiting": list(self.waiting)})
+        return json.dumps(
+            {"seen": dict(self.seen), "waiting": list(self.waiting), "shown": self.shown}
+        )
 
     def after(self, change: Change) -> Cursor:
         """The cursor after one more ending."""
-        return Cursor({**self.seen, change.kind: change.storage_id}, self.waiting)
+        return replace(self, seen={**self.seen, change.kind: change.storage_id})
 
 
 @dataclass(frozen=True, kw_only=True)

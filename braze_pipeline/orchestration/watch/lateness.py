@@ -11,6 +11,7 @@ import dagster as dg
 
 from braze_pipeline.alerts import Incident
 from braze_pipeline.alerts.action_classes import SEND_OVERDUE, SLOW_RUN
+from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
 from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of
@@ -117,11 +118,13 @@ def record_overdue_sends(
         when = datetime.fromtimestamp(last.timestamp, UTC)
         if now - when <= timedelta(hours=t.schedule.max_age_hours):
             continue
+        pause = paused(watch.warehouse.actions_path, t.destination.name)
         incident = Incident(
             action=SEND_OVERDUE,
             what=(
                 f"The last acknowledged send was on {when:%Y-%m-%d at %H:%M} UTC, more than "
                 f"{t.schedule.max_age_hours:g} hours ago."
+                + (f" {pause.sentence()}" if pause else "")
             ),
             fix="",
             destination=t.destination.name,

@@ -7,7 +7,7 @@ visibly, and the next one starts where this one did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -70,7 +70,7 @@ class Watch:
         for change in changes_since(self.instance, cursor, now=now):
             collect(change.run_id, self._ended(change, now=now))
             cursor = cursor.after(change)
-        return Cursor(cursor.seen, tuple(waiting)), done
+        return replace(cursor, waiting=tuple(waiting)), done
 
     def _ended(self, change: Change, *, now: datetime) -> list[TickEvent] | None:
         if change.kind == "failure":

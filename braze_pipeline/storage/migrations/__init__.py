@@ -4,7 +4,7 @@
 ``ledger``   in the DuckDB file: what Braze acknowledged
 ``records``  in the DuckDB file: days, plans, rejections, outcomes, caches
 ``journal``  the SQLite file beside it: what Braze answers during a send
-``actions``  the SQLite file beside it: workflow actions and their notifications
+``actions``  the SQLite file beside it: workflow actions, their notifications, and pauses
 ``limits``   the SQLite file beside it: what was used of Braze's rate limits
 ============ ================================================================================
 
@@ -36,7 +36,7 @@ RECORDS = DuckDBSchema(
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))
-ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"),))
+ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"), sql("actions_2.sql")))
 LIMITS = SQLiteSchema(name="limits", migrations=(sql("limits_1.sql"),))
 
 DATABASE = (LEDGER, RECORDS)
