@@ -24,6 +24,10 @@ T = TypeVar("T")
 _LEASES: Final = 100
 """A window's requests are taken in about this many portions, so that the rate stays smooth."""
 
+_EARLY_SECONDS: Final = 60.0
+"""What answers say so early in an hour may still be about the hour before: clocks differ, and
+requests take time."""
+
 _HOURS_KEPT: Final = 3
 """Of these the counts are kept: a clock that is set back must not empty them."""
 
@@ -249,11 +253,11 @@ class RateLimiter:
         if limit * limit <= self.limit.requests * hourly:
             return
         with self._lock:
-            now = self.monotonic()
-            if now < self._noted_at + 1:
+            now, wall = self.monotonic(), self.wall()
+            if now < self._noted_at + 1 or wall % HOUR < _EARLY_SECONDS:
                 return
             self._noted_at = now
-            unsent, wall = self._unsent, self.wall()
+            unsent = self._unsent
             self.budget.update(
                 lambda b: b.note(limit=limit, remaining=remaining, unsent=unsent, wall=wall)
             )

@@ -42,7 +42,7 @@ def progress_bar(*, wanted: bool) -> Iterator[None]:
                 completed=progress.done,
                 total=progress.total,
                 pace=f"{progress.users_per_second:,.0f} per second",
-                state="throttled by Braze" if progress.throttled else "",
+                state="waiting for the rate limit" if progress.throttled else "",
             )
 
         def show_message(text: str) -> None:

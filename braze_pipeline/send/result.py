@@ -29,7 +29,7 @@ class SendProgress:
         done, total: Users with a final answer, and all users.
         users_per_second: Since the start.
         seconds_left: At that pace; None while the pace is unknown.
-        throttled: Whether Braze is throttling right now.
+        throttled: Whether requests wait for the rate limit right now.
         in_flight: Requests in flight.
     """
 
@@ -46,7 +46,7 @@ class SendProgress:
         return (
             f"{self.done:,} of {self.total:,} users answered, "
             f"{self.users_per_second:,.0f} users a second{left}"
-            + (", throttled by Braze" if self.throttled else "")
+            + (", waiting for the rate limit" if self.throttled else "")
         )
 
 
