@@ -30,7 +30,9 @@ def object_sql(destination: DestinationSettings, columns: Sequence[Column]) -> s
     for c in columns:
         key = literal("," + json.dumps(c.name, ensure_ascii=False) + ":")
         value = value_sql(c.settings.type, c.new)
-        parts.append(f"CASE WHEN {c.changed} THEN {key} || coalesce({value}, 'null') ELSE '' END")
+        # Name and value apart: joined here, each would be copied once more. NULL adds nothing.
+        parts.append(f"CASE WHEN {c.changed} THEN {key} END")
+        parts.append(f"CASE WHEN {c.changed} THEN coalesce({value}, 'null') END")
     return f"concat({', '.join(parts)}, '}}')"
 
 
