@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline.cli import console
-from braze_pipeline.cli.context import Session
+from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.run import run_and_report
 from braze_pipeline.config.project import DATABASE_VARIABLE
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
@@ -35,11 +35,9 @@ _UNKNOWN_SHARE = 10
 @click.pass_obj
 def demo(session: Session) -> None:
     """Run the whole pipeline on the sample data, against a stand-in for Braze."""
-    from braze_pipeline.sandbox import Sandbox
-
     if (session.dagster_home / "dagster.yaml").is_file():
         os.environ["DAGSTER_HOME"] = str(session.dagster_home)
-    with Sandbox(users=known_users(session)) as sandbox:
+    with stand_in(session) as sandbox:
         sandboxed = in_sandbox(session, sandbox)
         os.environ.update(sandboxed.environ)
         console.show(f"A stand-in for Braze is listening at {sandbox.endpoint}. Running ...")
@@ -70,6 +68,18 @@ def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
                     reason = "The sandbox was started."
                     endpoint.adopt(con, sandboxed.warehouse, template, reason=reason)
     return sandboxed
+
+
+def stand_in(session: Session) -> Sandbox:
+    """A sandbox for the session's destinations, which has yet to be started.
+
+    It lacks some of the sample's customers; of a brand's own it treats every user as existing.
+    """
+    from braze_pipeline.sandbox import Sandbox
+
+    if session.config_file == DEFAULT_CONFIG.resolve():
+        return Sandbox(users=known_users(session))
+    return Sandbox(assume_all=True)
 
 
 def known_users(session: Session) -> list[str]:

@@ -21,7 +21,7 @@ import click
 from braze_pipeline import private
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
-from braze_pipeline.cli.demo import in_sandbox, known_users
+from braze_pipeline.cli.demo import in_sandbox, stand_in
 from braze_pipeline.config.project import DATABASE_VARIABLE, SOURCES_VARIABLE
 from braze_pipeline.errors import ConfigurationError
 
@@ -44,9 +44,7 @@ def ui(session: Session, port: int) -> None:
     keys = sorted({template.destination.api_key_env for template in session.templates})
     with ExitStack() as stack:
         if not any(environ.get(key, "").strip() for key in keys):
-            from braze_pipeline.sandbox import Sandbox
-
-            sandbox = stack.enter_context(Sandbox(users=known_users(session)))
+            sandbox = stack.enter_context(stand_in(session))
             sandboxed = in_sandbox(session, sandbox)
             environ = sandboxed.environ
             console.show(f"No API key in {' or '.join(keys)}: runs send to a stand-in for Braze,")

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from braze_pipeline.cli.context import project_config, session
+from braze_pipeline.cli.demo import stand_in
 from braze_pipeline.cli.init import init
 from braze_pipeline.errors import ConfigurationError, PipelineError, SourceError, UsageError
 from braze_pipeline.settings import TemplateSettings
@@ -169,6 +170,21 @@ def test_a_table_of_a_database_is_read_by_its_connection(
     assert server.uri() not in written(tmp_path, "defs.yaml")
 
 
+def test_dagster_loads_the_project_without_a_warning(tmp_path: Path) -> None:
+    make(tmp_path, GERMAN)
+    dagster = Path(sys.executable).with_name("dagster")
+    done = subprocess.run(
+        [dagster, "definitions", "validate"],
+        cwd=tmp_path / "acme_shop",
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
 def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
     project = tmp_path / "acme_shop"
     project.mkdir()
@@ -224,6 +240,13 @@ def test_dg_scaffold_writes_what_init_writes(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert {file: file.read_bytes() for file in first} == first
+
+
+def test_the_ui_starts_a_sandbox_that_has_the_brands_users(tmp_path: Path) -> None:
+    make(tmp_path, GERMAN)
+    config = project_config(tmp_path / "acme_shop")
+    with stand_in(session(config, None)) as sandbox:
+        assert sandbox.workspace.assume_all
 
 
 def test_the_project_in_the_working_directory_is_the_default(tmp_path: Path) -> None:
