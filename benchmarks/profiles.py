@@ -24,7 +24,7 @@ from _measure import measure
 
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.fields import FIELDS
-from braze_pipeline.profiles import build_profiles, staging, unchanged
+from braze_pipeline.profiles import build_profiles, staging
 from braze_pipeline.profiles.schema import build_schema, frame_of
 from braze_pipeline.settings import (
     AttributeSettings,
@@ -138,8 +138,7 @@ def map_only(path: Path, day: int, mapped: Path) -> dict[str, float]:
     with Warehouse(path).connect() as con:
         types = staging.source_types(con, t)
         columns = staging.plan_columns(t, types)
-        unchanged.find(con, t, columns, types, as_of)
-        staging.stage(con, t, columns, as_of)
+        staging.stage(con, t, columns, as_of, since=None)
         staging.map_rows(con, columns)
         names = ", ".join(["__user_id", *(quote(c.attribute.name) for c in columns)])
         con.execute(f"COPY (SELECT {names} FROM {staging.MAPPED}) TO '{mapped}'")

@@ -12,9 +12,9 @@ FROM (
         FROM (SELECT * FROM {attributes} WHERE __as_of = $day) AS __attributes
         JOIN (
             SELECT customer_id AS __audience_id, any_value(groups) AS __groups
-            FROM {audience} AS audience
+            FROM {audience}
             WHERE __as_of = $day AND left_out_by IS NULL
-                AND NOT EXISTS (FROM {unchanged} AS u WHERE u.customer_id = audience.customer_id)
+                AND {must}
             GROUP BY customer_id
         ) AS __audience
         ON __attributes.{customer} IS NOT DISTINCT FROM __audience.__audience_id

@@ -74,7 +74,7 @@ def build_profiles(
     types = staging.source_types(con, t)
     columns = staging.plan_columns(t, types)
     kept = unchanged.find(con, t, columns, types, as_of)
-    staging.stage(con, t, columns, as_of)
+    staging.stage(con, t, columns, as_of, since=kept.since)
     audience = _audience(con, t, as_of)
     staged = single_row(con, f"SELECT count(*) FROM {staging.BASE}")[0]
     _prove(audience, staged=staged + kept.rows)
@@ -86,7 +86,7 @@ def build_profiles(
     )
     cache.prune(con, now.date())
     summary = _summarise(con, t, columns, as_of, audience=audience, new_raw=new_raw, kept=kept)
-    for table in (staging.UNCHANGED, staging.MAPPED, contract.FAILURES, profile_store.ROWS):
+    for table in (staging.DIFFERENT, staging.MAPPED, contract.FAILURES, profile_store.ROWS):
         con.execute(f"DROP TABLE {table}")
     _prove(audience, staged=summary.profiles + summary.rejected_rows)
     return summary

@@ -71,7 +71,7 @@ def find_failures(
     required = _by_number(columns, lambda one: str(one.attribute.required), "true")
     query = read_sql(
         "profiles", "failures", failures=FAILURES, found=_FOUND, name=name, required=required,
-        masked=mask_sql("found.raw"), only_own_groups=only_own_groups,
+        masked=mask_sql("raw"), only_own_groups=only_own_groups,
     )  # fmt: skip
     con.execute(query)
     con.execute(f"DROP TABLE {_FOUND}")

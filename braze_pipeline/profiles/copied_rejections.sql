@@ -5,6 +5,6 @@ INSERT INTO {table} (
 )
 SELECT $day, destination, template, stage, customer_id, user_id, attribute, reason,
     message, masked_value, row_rejected, $run_id, $now
-FROM {table}
+FROM {table} AS earlier
 WHERE as_of = $since AND destination = $destination AND template = $template AND stage = $stage
-    AND customer_id IN (SELECT customer_id FROM {unchanged})
+    AND NOT EXISTS (FROM {different} AS d WHERE d.customer_id = earlier.customer_id)

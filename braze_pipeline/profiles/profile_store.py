@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.profiles.contract import FAILURES, in_group_sql
 from braze_pipeline.profiles.reasons import message
-from braze_pipeline.profiles.staging import MAPPED, UNCHANGED, StagedColumn
+from braze_pipeline.profiles.staging import DIFFERENT, MAPPED, StagedColumn
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.partitions import SchemaChange, replace_partition
@@ -49,7 +49,7 @@ def write(
         t: The template.
         columns: Its attributes.
         as_of: The day.
-        since: The day from which the outcomes of the rows in ``UNCHANGED`` are copied, if any.
+        since: The day from which outcomes are copied, but for those in ``DIFFERENT``; if any.
         made_from: See `unchanged`.
         run_id: The run, for the rejections.
         now: The current time, for the rejections.
@@ -62,6 +62,14 @@ def write(
     """)
 
     def then(change: SchemaChange) -> None:
+        if since is not None:
+            # Apart from the rows that were read: one statement for both costs a fifth more.
+            con.execute(
+                f"INSERT INTO {t.table(TABLE)} BY NAME SELECT * REPLACE (?::DATE AS __as_of) "
+                f"FROM {t.table(TABLE)} AS p WHERE __as_of = ? AND NOT EXISTS "
+                f"(FROM {DIFFERENT} AS d WHERE d.customer_id = p.__customer_id)",
+                [as_of, since],
+            )
         _suppress_new_columns(con, t, as_of, (*change.added, *change.retyped))
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
@@ -69,12 +77,6 @@ def write(
         _reject(con, t, as_of, since=since, run_id=run_id, now=now)
 
     query = _profiles_query(con, t, columns)
-    if since is not None:
-        query = (
-            f"{query} UNION ALL BY NAME SELECT * EXCLUDE (__as_of) FROM {t.table(TABLE)} "
-            f"WHERE __as_of = DATE '{since}' AND __customer_id IN "
-            f"(SELECT customer_id FROM {UNCHANGED} WHERE NOT rejected)"
-        )
     replace_partition(con, t, TABLE, as_of, query, made_from=made_from, then=then)
 
 
@@ -133,7 +135,7 @@ def _reject(
     }  # fmt: skip
     if since is not None:
         copied = read_sql(
-            "profiles", "copied_rejections", table=rejections.TABLE, unchanged=UNCHANGED
+            "profiles", "copied_rejections", table=rejections.TABLE, different=DIFFERENT
         )
         con.execute(copied, values | {"since": since})
     codes = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()

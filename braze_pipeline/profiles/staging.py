@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 BASE: Final = "__profiles_base"
 MAPPED: Final = "__profiles_mapped"
-UNCHANGED: Final = "__profiles_unchanged"
-"""The customers whose rows are not read (``customer_id``), and which of them are ``rejected`` as a
-whole; `unchanged` finds them."""
+DIFFERENT: Final = "__profiles_different"
+"""The customers whose outcome of an earlier day does not stand (``customer_id``), and whether they
+are still in the audience (``here``), so that their rows must be read; `unchanged` finds them."""
 USER_ID: Final = "__user_id"
 """The column of the user identifier in these tables."""
 WHOLE_ROW: Final = -1
@@ -136,8 +136,15 @@ def stage(
     t: TemplateSettings,
     columns: tuple[StagedColumn, ...],
     as_of: date,
+    *,
+    since: date | None,
 ) -> None:
-    """Make ``BASE``: one row for each row of the day's audience that is not in ``UNCHANGED``."""
+    """Make ``BASE``: one row for each row of the day's audience that must be read.
+
+    With ``since``, the earlier day of `unchanged`, these are the rows in ``DIFFERENT``; without,
+    all.
+    """
+    must = f"customer_id IN (SELECT customer_id FROM {DIFFERENT} WHERE here)" if since else "true"
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
     values = [
         f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}, "
@@ -156,7 +163,7 @@ def stage(
         texts=", ".join(["__attributes.*", "__audience.__groups", *texts]),
         attributes=t.table("customer_attributes"),
         audience=t.table("audience"),
-        unchanged=UNCHANGED,
+        must=must,
     )
     con.execute(query, {"day": as_of})
 

@@ -1,9 +1,9 @@
-"""The rows that are the same as on an earlier day: their outcome is copied, not made again.
+"""The customers whose row is not the same as on an earlier day: only these are read.
 
 The earlier day is the last one before this day whose profiles were made by the same template and
 software (`made_from`), and whose attributes and audience are still those that they were made from.
-Where there is none, every row is read. A customer's row is unchanged if that day has an outcome of
-it, and every column that the outcome depends on has the same value.
+Where there is none, every row is read, and so it is where that day lacks an outcome of an unchanged
+row. A customer's row is unchanged if every column that the outcome depends on has the same value.
 
 The values themselves are compared, with the rows that the customer attributes table has of that
 day anyway. A stored hash would cost less, but where two values have one hash a person would get
@@ -24,7 +24,7 @@ from braze_pipeline.profiles import made_from
 from braze_pipeline.profiles.contract import DUPLICATE
 from braze_pipeline.profiles.profile_store import STAGE, TABLE
 from braze_pipeline.profiles.rules import codes_by_day
-from braze_pipeline.profiles.staging import UNCHANGED
+from braze_pipeline.profiles.staging import DIFFERENT
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
@@ -70,14 +70,16 @@ def find(
     types: Mapping[str, str],
     as_of: date,
 ) -> Unchanged:
-    """Make ``UNCHANGED``, which is empty where every row must be read."""
+    """Make ``DIFFERENT``: the customers to be read, and those that are no longer there.
+
+    It says nothing where ``since`` of the result is None: every row must be read.
+    """
     digest = made_from.digest(t, columns, types)
     tables = {"attributes": t.table("customer_attributes"), "audience": t.table("audience")}
     (this,) = single_row(
         con, read_sql("profiles", "made_from"), tables | {"digest": digest, "day": as_of}
     )
-    since, rejected, rows = None, 0, 0
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {UNCHANGED} (customer_id VARCHAR, rejected BOOLEAN)")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {DIFFERENT} (customer_id VARCHAR, here BOOLEAN)")
     earlier = con.execute(
         read_sql("profiles", "earlier_day"),
         tables | {"digest": digest, "day": as_of, "profiles": t.table(TABLE)},
@@ -85,9 +87,31 @@ def find(
     if earlier is not None and columns_of(con, t, TABLE):
         (since,) = earlier
         _compare(con, t, columns, types, day=as_of, since=since)
-        query = f"SELECT count(*), count(*) FILTER (rejected) FROM {UNCHANGED}"
-        rows, rejected = single_row(con, query)
-    return Unchanged(since=since, rows=rows, rejected=rejected, made_from=this)
+        (same,) = single_row(
+            con,
+            f"SELECT count(*) - (SELECT count(DISTINCT customer_id) FROM {DIFFERENT} WHERE here) "
+            f"FROM {t.table('audience')} WHERE __as_of = ? AND left_out_by IS NULL",
+            [as_of],
+        )
+        rows, rejected = _outcomes(con, t, since)
+        if rows == same:
+            return Unchanged(since=since, rows=rows, rejected=rejected, made_from=this)
+    return Unchanged(since=None, rows=0, rejected=0, made_from=this)
+
+
+def _outcomes(con: duckdb.DuckDBPyConnection, t: TemplateSettings, since: date) -> tuple[int, int]:
+    query = read_sql(
+        "profiles", "outcomes", profiles=t.table(TABLE), rejections=rejections.TABLE,
+        different=DIFFERENT,
+    )  # fmt: skip
+    rows, rejected = single_row(con, query, _of_template(t, since))
+    return rows, rejected
+
+
+def _of_template(t: TemplateSettings, since: date) -> dict[str, object]:
+    return {
+        "since": since, "destination": t.destination.name, "template": t.name, "stage": STAGE,
+    }  # fmt: skip
 
 
 def _compare(
@@ -109,20 +133,22 @@ def _compare(
         for one in columns
         for code in codes_by_day(one.attribute)
     ]
+    tables = {"attributes": t.table("customer_attributes"), "audience": t.table("audience")}
+    customer, repeated = {"customer": CUSTOMER}, ""
+    # The customer attributes have one row for each customer.
+    if name_key(t.identifier_column) != CUSTOMER:
+        identifier = quote(t.identifier_column)
+        repeated = read_sql(
+            "profiles", "repeated_today", identifier=identifier, **tables, **customer
+        )
+        repeated = f"UNION FROM ({repeated})"
     query = read_sql(
-        "profiles", "unchanged", unchanged=UNCHANGED, attributes=t.table("customer_attributes"),
-        audience=t.table("audience"), profiles=t.table(TABLE), rejections=rejections.TABLE,
-        customer=CUSTOMER, identifier=quote(t.identifier_column),
-        columns=", ".join(map(quote, names)),
-        same=" AND ".join(same), again=" OR ".join([f"reason = {literal(DUPLICATE)}", *by_day]),
+        "profiles", "different", different=DIFFERENT, rejections=rejections.TABLE,
+        columns=", ".join(map(quote, names)), same=" AND ".join(same),
+        again=" OR ".join([f"reason = {literal(DUPLICATE)}", *by_day]), repeated=repeated,
+        **tables, **customer,
     )  # fmt: skip
-    con.execute(
-        query,
-        {
-            "day": day, "since": since, "destination": t.destination.name, "template": t.name,
-            "stage": STAGE,
-        },
-    )  # fmt: skip
+    con.execute(query, {"day": day} | _of_template(t, since))
 
 
 def _same(column: str, type_: str) -> str:
