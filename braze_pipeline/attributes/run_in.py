@@ -139,7 +139,7 @@ def _composed(t: TemplateSettings, query: str, part: str = "") -> Database:
         excluded_by=EXCLUDED_BY,
         member=MEMBER,
     )
-    return _place(t, text, part, base=query if dialect.repeats else None)
+    return place_of(t, text, part, base=query if dialect.repeats else None)
 
 
 def _excluded_column(number: int) -> str:
@@ -152,12 +152,14 @@ def _connection(t: TemplateSettings) -> Connection:
     return t.run_in
 
 
-def _query(t: TemplateSettings, day: date) -> tuple[str, bool]:
+def query_of(t: TemplateSettings, day: date) -> tuple[str, bool]:
+    """The brand's query for a day, and whether it uses ``$as_of``; raises as ``query_for``."""
     text = read_text(t.attributes_sql)
     return query_for(t.attributes_sql, text, dialect_of(t.run_in), day)
 
 
-def _place(t: TemplateSettings, query: str, part: str = "", base: str | None = None) -> Database:
+def place_of(t: TemplateSettings, query: str, part: str = "", base: str | None = None) -> Database:
+    """A query in the place where the template's SQL runs; ``part`` and ``base`` as in it."""
     connection = _connection(t)
     return Database(
         connection=connection,
@@ -170,7 +172,7 @@ def _place(t: TemplateSettings, query: str, part: str = "", base: str | None = N
 
 
 def _day_source(t: TemplateSettings, day: date, now: datetime) -> SourceSettings:
-    query, dated = _query(t, day)
+    query, dated = query_of(t, day)
     if not dated:
         current_state.require_newest(t, day, now)
     return SourceSettings(name=day.isoformat(), place=_composed(t, query))
@@ -178,8 +180,8 @@ def _day_source(t: TemplateSettings, day: date, now: datetime) -> SourceSettings
 
 def _try(t: TemplateSettings, day: date, snapshot: databases.Snapshot) -> None:
     """Have the database parse the SQL and then each condition, before it computes anything."""
-    query, _ = _query(t, day)
-    schema = snapshot.schema(TABLE, _place(t, query))
+    query, _ = query_of(t, day)
+    schema = snapshot.schema(TABLE, place_of(t, query))
     user_sql.check_names(t.attributes_sql, schema.names)
     require_names(t, schema.names)
     _check_types(t, schema)
@@ -187,7 +189,7 @@ def _try(t: TemplateSettings, day: date, snapshot: databases.Snapshot) -> None:
     for of, where in conditions_of(t).items():
         tried = f"CAST({condition_in(dialect, where)} AS BOOLEAN)"
         one = f"SELECT {tried} AS a FROM ({query}\n) AS a"
-        snapshot.schema(TABLE, _place(t, one, f"the condition of the {of}"))
+        snapshot.schema(TABLE, place_of(t, one, f"the condition of the {of}"))
     # Names that were written in quotes, in another case, are found here too.
     snapshot.schema(TABLE, _composed(t, query, "the rules of the audience"))
 
@@ -197,7 +199,7 @@ def _check_types(t: TemplateSettings, schema: Any) -> None:  # noqa: ANN401 - Ar
 
     with duckdb.connect() as con:
         prepare(con)
-        kept = parquet.kept(TABLE, _place(t, ""), schema)
+        kept = parquet.kept(TABLE, place_of(t, ""), schema)
         con.register("__nothing", kept.empty_table())
         check_columns(con, t, "FROM __nothing", empty=True)
 

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from braze_pipeline.attributes.build import build_attributes
+from braze_pipeline.attributes.compare import compare as compare_places
 from braze_pipeline.attributes.freshness import evaluate_sources, not_known
 from braze_pipeline.attributes.lineage import lineage_of
 from braze_pipeline.attributes.personal import decide_personal
@@ -19,7 +20,7 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.plan.preflight import ask
 from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
@@ -71,21 +72,73 @@ def describe(session: Session) -> None:
 
 @template.command()
 @click.option("--as-of", "as_of", type=Day(), help="Also check the data of this day.")
+@click.option(
+    "--compare",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With `run_in`: DuckDB's SQL, to compare its values of that day with those from there.",
+)
+@click.option(
+    "--percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="How many of the customers to compare.",
+)
 @click.pass_obj
-def check(session: Session, as_of: date | None) -> None:
+def check(session: Session, as_of: date | None, compare: Path | None, percent: float) -> None:
     """Check the configuration and, with --as-of, the data. Nothing is sent.
 
     If an API key is set, names and types are compared with those in Braze.
     """
+    if compare is not None and as_of is None:
+        raise UsageError("--compare needs a day.", fix="Pass --as-of YYYY-MM-DD.")
     for t in session.templates:
         require_configured(t)
     names = ", ".join(f"{t.destination.name}/{t.name}" for t in session.templates)
     console.show(f"The configuration {session.config_file} is valid: {names}.")
     if as_of is not None:
         for t in session.chosen_templates:
-            _check_data(t, as_of)
+            if compare is not None:
+                _compare_places(t, compare, as_of, percent, session.environ)
+            else:
+                _check_data(t, as_of)
     for t in session.chosen_templates:
         _compare_with_braze(t, session.environ)
+
+
+def _compare_places(
+    t: TemplateSettings, file: Path, day: date, percent: float, environ: Mapping[str, str]
+) -> None:
+    """Compute the day in both places, in a temporary database, and show which columns differ."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = compare_places(
+            Warehouse(Path(folder) / "compare.duckdb"), t, file, day,
+            percent=percent, environ=environ, log=console.show,
+        )  # fmt: skip
+    console.show(
+        f"{t.name} as of {day}: {found.customers:,} customers and {found.columns} columns "
+        f"compared; {found.only_here:,} customers only from {file.name}, {found.only_there:,} only "
+        f"from {t.attributes_sql.name}."
+    )
+    if found.equal and found.customers:
+        return
+    if found.differences:
+        table = Table(
+            "column", "customers", "only the last digits", "DuckDB", "there", "shape in DuckDB",
+            "shape there",
+        )  # fmt: skip
+        for one in found.differences:
+            types = (one.types[0], one.types[1] or "missing")
+            shapes = (shape if shape is not None else "NULL" for shape in one.shapes)
+            table.add_row(one.column, f"{one.customers:,}", f"{one.nearly:,}", *types, *shapes)
+        console.show_table(table)
+    names = ", ".join(one.column for one in found.differences) or "their customers"
+    what = f"{names} differ" if found.customers else "nobody was compared"
+    raise ConfigurationError(
+        f"{t.name}: {file.name} and {t.attributes_sql.name} do not give the same rows: {what}.",
+        fix="Correct one of them; docs/run-in.md lists what usually differs. If nobody was "
+        "compared, raise --percent.",
+    )
 
 
 def _compare_with_braze(t: TemplateSettings, environ: Mapping[str, str]) -> None:

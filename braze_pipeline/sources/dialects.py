@@ -40,6 +40,7 @@ class Dialect:
         filled: Whether a text has more than spaces, as SQL around ``{}``.
         zone: The statement that sets the session's time zone, around ``{}``, a literal; None where
             there is none.
+        md5: The hash of a text, in hexadecimal digits, around ``{}``.
         repeats: Whether a query in WITH is computed as often as it is read.
     """
 
@@ -47,6 +48,7 @@ class Dialect:
     text: str = "VARCHAR"
     filled: str = f"translate({{}}, '{_SPACES}', '') <> ''"
     zone: str | None = "SET TIME ZONE {}"
+    md5: str = "md5({})"
     repeats: bool = False
 
 
@@ -56,7 +58,7 @@ _DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
         "postgres": Dialect(name="postgres", text="TEXT"),
         "redshift": Dialect(name="redshift", text="VARCHAR(65535)", zone="SET timezone TO {}"),
         "snowflake": Dialect(name="snowflake", zone="ALTER SESSION SET TIMEZONE = {}"),
-        "bigquery": Dialect(name="bigquery", text="STRING", zone=None),
+        "bigquery": Dialect(name="bigquery", text="STRING", zone=None, md5="to_hex(md5({}))"),
         "databricks": Dialect(name="databricks", text="STRING"),
         "spark": Dialect(name="spark", text="STRING", repeats=True),
     }
@@ -156,6 +158,18 @@ def _as_of(tokens: list[Token]) -> Iterator[tuple[int, int]]:
             and after.start == token.end + 1
         ):
             yield token.start, after.end + 1
+
+
+def qualified_tables(sql: str, dialect: Dialect) -> list[str]:
+    """The tables that a query names with their schema; none where it cannot be parsed."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        tree = sqlglot.parse_one(sql, dialect=dialect.name)
+    except sqlglot.errors.SqlglotError:
+        return []
+    return [table.sql(dialect.name) for table in tree.find_all(exp.Table) if table.db]
 
 
 def condition_in(dialect: Dialect, where: str) -> str:
