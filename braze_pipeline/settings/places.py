@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from braze_pipeline.settings.section import CHOICE, Seconds, Section, Slug, at_key
+from braze_pipeline.settings.section import CHOICE, Expected, Seconds, Section, Slug, at_key
 
 DatabaseType = Literal["postgres", "redshift", "snowflake", "bigquery", "databricks", "spark"]
 
@@ -27,6 +27,19 @@ def _no_secret(value: object) -> object:
     return value
 
 
+_Remote = Annotated[
+    str,
+    Field(pattern=r"^sc://[^/]+/?$"),
+    Expected("Expected the address of a Spark Connect server, such as sc://host:15002."),
+    BeforeValidator(_no_secret),
+]
+_Shared = Annotated[
+    str,
+    Field(pattern=r"^(/|(s3a?|gs|abfss?)://)"),
+    Expected("Expected an absolute path, or an address with s3, s3a, gs, abfs or abfss."),
+]
+
+
 class ConnectionConfig(Section):
     """A database or cluster that tables are read from, and that SQL can run in."""
 
@@ -34,15 +47,13 @@ class ConnectionConfig(Section):
     """`postgres`, `redshift`, `snowflake`, `bigquery`, `databricks` or `spark`."""
     uri_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     """The environment variable with its address and credential."""
-    remote: Annotated[str, BeforeValidator(_no_secret), Field(pattern=r"^sc://[^/]+/?$")] | None = (
-        None
-    )
+    remote: _Remote | None = None
     """Spark: the address of a Spark Connect server (`sc://host:port`), if it needs no credential;
     otherwise `uri_env`."""
     master: Annotated[str, BeforeValidator(_no_secret)] | None = None
     """Spark: the master of the cluster (`spark://host:port`, `local[*]`, `yarn`) instead. A Spark
     Connect server of the run is started for it, from the Spark in SPARK_HOME."""
-    location: Annotated[str, Field(pattern=r"^(/|(s3a?|gs|abfss?)://)")] | None = None
+    location: _Shared | None = None
     """Spark: a folder that the cluster writes its results to and that is read from here: an
     absolute path, or an address that begins with `s3://`, `s3a://`, `gs://`, `abfs://` or `abfss://`."""
     conf: dict[str, str] = Field(default_factory=dict)

@@ -53,3 +53,42 @@ def test_a_mistake_is_named_with_its_line(
     assert f"defs.yaml:{FIRST_LINE + line}:" in raised.value.what
     assert says in raised.value.what
     assert "user:pw" not in raised.value.what
+
+
+LAKE = """\
+connections:
+  lake: {type: spark, remote: "sc://lake:15002", location: "s3://brand/braze"}
+sources:
+  orders: {connection: lake, relation: shop.orders}
+"""
+
+
+def test_a_cluster_loads(tmp_path: Path) -> None:
+    for way in (
+        "uri_env: LAKE_URI",
+        'master: "local[*]", conf: {spark.executor.memory: 4g}',
+        "master: yarn",
+    ):
+        (t,) = load(tmp_path, document(more=LAKE.replace('remote: "sc://lake:15002"', way)))
+        assert [s.name for s in t.sources if s.place is not None] == ["orders"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("sc://lake:15002", "sc://lake:15002/;token=s3cret", "belongs into the environment"),
+        ("sc://lake:15002", "lake:15002", "remote"),
+        ("type: spark, ", "type: spark, master: yarn, ", "Spark needs one of `remote`"),
+        (', location: "s3://brand/braze"', "", "Spark needs `location`"),
+        ("s3://brand/braze", "braze", "location"),
+        ("location:", "conf: {spark.hadoop.fs.s3a.secret.key: s3cret}, location:", "credential"),
+        ("type: spark", "type: postgres, uri_env: X", "is for the type spark alone"),
+    ],
+)
+def test_a_mistake_in_a_cluster_is_named(tmp_path: Path, right: str, wrong: str, says: str) -> None:
+    assert right in LAKE
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, document(more=LAKE.replace(right, wrong, 1)))
+    assert "defs.yaml:14:" in raised.value.what
+    assert says in raised.value.what
+    assert "s3cret" not in raised.value.what
