@@ -194,7 +194,10 @@ def _lines(
         ("Run", run_link(action.run_id, ui)),
         ("Seen", _seen(action)),
         ("Notification", "; ".join(f"{channel} {state}" for channel, state in notified.items())),
-        ("Resolved", f"{action.resolved_at}: {action.how}" if action.resolved_at else None),
+        (
+            "Resolved",
+            f"{console.when(action.resolved_at)}: {action.how}" if action.resolved_at else None,
+        ),
     )
     lines = [f"{title}  [{action.destination} / {action.template}]"]
     lines += [f"  {name + ':':<14} {text}" for name, text in facts if text]
@@ -204,8 +207,12 @@ def _lines(
     return [*lines, ""]
 
 
+def _resolved(action: Action) -> str | None:
+    return f"{console.when(action.resolved_at)}: {action.how}" if action.resolved_at else None
+
+
 def _seen(action: Action) -> str:
-    first, last = action.first_seen[:16], action.last_seen[:16]
+    first, last = console.when(action.first_seen), console.when(action.last_seen)
     if action.count == 1:
-        return f"{first} UTC"
-    return f"{action.count} times, from {first} to {last} UTC"
+        return first
+    return f"{action.count} times, from {first} to {last}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -33,8 +33,23 @@ def show_table(table: Table) -> None:
     Console(markup=False, width=None if has_width else _PIPE_WIDTH).print(table)
 
 
-def when(moment: datetime) -> str:
+def new_table(*names: str, numbers: Collection[str] = (), title: str | None = None) -> Table:
+    """A table with these columns; those in ``numbers`` are aligned to the right."""
+    table = Table(title=title)
+    for name in names:
+        table.add_column(name, justify="right" if name in numbers else "left")
+    return table
+
+
+def note(text: str) -> None:
+    """Print a line for a person who waits at a terminal; a file or a pipe does not get it."""
+    if sys.stderr.isatty():
+        warn(text)
+
+
+def when(moment: datetime | str) -> str:
     """A time as people read it: local, without seconds. One without a time zone is UTC."""
+    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return f"{known.astimezone():%Y-%m-%d %H:%M}"
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -46,13 +45,16 @@ def show(session: Session, user: str) -> None:
             console.show(f"Template {template}: up to date as of {day}.")
         for template in one.refused_by:
             console.show(f"Template {template}: Braze refused the last object.")
-        table = Table("attribute", "value", "as of", "acknowledged (UTC)", "how")
+        if not one.entries:
+            console.show("Braze has not acknowledged any value of this user.")
+            continue
+        table = console.new_table("attribute", "value", "as of", "acknowledged", "how")
         for entry in one.entries:
             table.add_row(
                 entry.attribute,
                 entry.value or "null",
                 str(entry.as_of or ""),
-                f"{entry.acknowledged_at:%Y-%m-%d %H:%M:%S}",
+                console.when(entry.acknowledged_at),
                 entry.how,
             )
         console.show_table(table)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day, require_key
@@ -19,6 +18,8 @@ from braze_pipeline.plan import rows, stored_plans
 from braze_pipeline.send import between_sends
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from braze_pipeline.plan.stored_plans import PlanSummary
 
 
@@ -42,12 +43,12 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
                 fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
             )
         console.show(
-            f"Plan {found.plan_id} ({found.status}), made {found.created_at:%Y-%m-%d %H:%M} UTC "
+            f"Plan {found.plan_id} ({found.status}), made {console.when(found.created_at)} "
             f"by run {found.run_id[:8]}"
         )
         if found.planned_users:
             console.show_table(_costs(found))
-            table = Table("user", "attribute", "old", "new", "reason")
+            table = console.new_table("user", "attribute", "old", "new", "reason")
             for row in rows.plan_preview(con, warehouse, found, limit):
                 table.add_row(
                     row.user_id, row.attribute, row.old or "null", row.new or "null", row.reason
@@ -64,7 +65,8 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
 
 
 def _costs(found: PlanSummary) -> Table:
-    table = Table("attribute", "type", "users", "nulls", "data points", "full resend")
+    counts = ("users", "nulls", "data points", "full resend")
+    table = console.new_table("attribute", "type", *counts, numbers=counts)
     for cost in sorted(found.by_attribute, key=lambda one: -one.data_points):
         if cost.users:
             table.add_row(

@@ -69,7 +69,7 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
         return
     for one in found:
         counts = ", ".join(f"{one[f'{n}_users']:,} {n.replace('_', ' ')}" for n in _OUTCOMES)
-        console.show(f"{one['ended_at']:%Y-%m-%d %H:%M} UTC, as of {one['newest_day']}: {counts}")
+        console.show(f"{console.when(one['ended_at'])}, as of {one['newest_day']}: {counts}")
         retries = ", ".join(f"{cause}: {n:,}" for cause, n in json.loads(one["retries"]).items())
         console.show(
             f"    {one['status']} by run {one['run_id'][:8]}; {one['requests']:,} requests in "

@@ -109,6 +109,7 @@ def _run_job(
     tags: Mapping[str, str],
     show_progress: bool,
 ) -> RunOutcome:
+    console.note("Loading the pipeline ...")
     from braze_pipeline.orchestration.runner import run_days
 
     template = session.template

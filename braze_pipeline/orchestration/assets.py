@@ -122,7 +122,7 @@ def build_assets(
     def customer_attributes(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        with typed_failures(context):
+        with typed_failures(context), progress.step("customer_attributes"):
             run_tags.clear(context)
             database = warehouse.warehouse(t)
             built = build_attributes(
@@ -130,7 +130,7 @@ def build_assets(
                 t,
                 days_of(context),
                 run_id=first_attempt(context.instance, context.run),
-                log=context.log.info,
+                log=progress.logger(context.log.info),
             )
             for source in built.sources:
                 key = keys.source(source.name)
@@ -156,7 +156,11 @@ def build_assets(
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        with typed_failures(context), warehouse.warehouse(t).connect() as con:
+        with (
+            typed_failures(context),
+            progress.step("braze_audience"),
+            warehouse.warehouse(t).connect() as con,
+        ):
             funnels = [build_audience(con, t, day) for day in days_of(context)]
             result = checks.audience_result(funnels)
             checks.log_what_stops(context, [result])
@@ -177,7 +181,11 @@ def build_assets(
     def braze_profiles(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        with typed_failures(context), warehouse.warehouse(t).connect() as con:
+        with (
+            typed_failures(context),
+            progress.step("braze_profiles"),
+            warehouse.warehouse(t).connect() as con,
+        ):
             days = days_of(context)
             summaries = [
                 build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
@@ -206,7 +214,7 @@ def build_assets(
     def braze_plan(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        with typed_failures(context):
+        with typed_failures(context), progress.step("braze_plan"):
             _warn(context, other_host_warning(t.destination.endpoint))
             from braze_pipeline.plan.sample import plan_sample  # noqa: PLC0415 - only a run needs it
             from braze_pipeline.plan.step import plan_days  # noqa: PLC0415

@@ -13,6 +13,7 @@ import dagster as dg
 
 from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.orchestration import charts, column_metadata
+from braze_pipeline.orchestration.charts.svg import SHOWN_IN_PLACE
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
@@ -183,10 +184,7 @@ def plan(
         ROWS: plan.planned_users,
         **column_metadata.plan(t),
         **_cost(t, plan),
-        "sample of the changes (masked)": table(
-            (t.destination.identifier, "attribute", "change", "old", "new"),
-            [(row.user, row.attribute, row.change, row.old, row.new) for row in sample],
-        ),
+        "sample of the changes (masked)": _sample(t, sample),
         PLAN: plan.plan_id,
         "status": plan.status,
         **_paused(pause),
@@ -235,6 +233,15 @@ def plan(
     if forecast.money is not None:
         found[f"price ({forecast.currency})"] = round(forecast.money, 2)
     return found
+
+
+def _sample(t: TemplateSettings, sample: Sequence[SampleRow]) -> dg.MarkdownMetadataValue:
+    """As many rows as the UI shows without a click."""
+    names = (t.destination.identifier, "attribute", "change", "old", "new")
+    rows = [(row.user, row.attribute, row.change, row.old, row.new) for row in sample]
+    while len(table(names, rows).value or "") > SHOWN_IN_PLACE:
+        rows.pop()
+    return table(names, rows)
 
 
 def _shares(plan: PlanSummary) -> Metadata:

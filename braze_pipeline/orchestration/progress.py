@@ -5,6 +5,8 @@ Only runs that this process carries out itself can be watched.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 0.2
 """How often a watcher gets the progress; the event log gets a line every few seconds."""
+
+
+HEARTBEAT_SECONDS = 5.0
+"""How often a watcher hears of a step that has nothing else to report."""
 
 
 class _Watcher(NamedTuple):
@@ -35,6 +41,32 @@ def watched(
         yield
     finally:
         _WATCHER.reset(token)
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Within the block, tell the watcher that a step runs, every few seconds how long, and its end.
+
+    The event log has the start and the end of each step anyway.
+    """
+    watcher, began, done = _WATCHER.get(), time.monotonic(), threading.Event()
+    if watcher is None:
+        yield
+        return
+
+    def report() -> None:
+        while not done.wait(HEARTBEAT_SECONDS):
+            watcher.on_message(f"{name}: {time.monotonic() - began:,.0f} s so far ...")
+
+    watcher.on_message(f"{name} ...")
+    heartbeat = threading.Thread(target=report, name="heartbeat", daemon=True)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        done.set()
+        heartbeat.join()
+    watcher.on_message(f"{name}: done in {time.monotonic() - began:,.1f} s")
 
 
 def progress_options() -> dict[str, Any]:

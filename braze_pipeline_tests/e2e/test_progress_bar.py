@@ -53,6 +53,9 @@ def test_a_terminal_shows_users_speed_and_the_result(tmp_path: Path) -> None:
     assert f"0 of {CUSTOMERS} users" in shown, "progress must be shown from the start"
     assert " per second" in shown
     assert "custom attributes in Braze" in shown, "other steps must be shown too"
+    for step in ("customer_attributes", "braze_audience", "braze_profiles", "braze_plan"):
+        assert f"{step} ..." in shown
+        assert re.search(rf"{step}: done in [\d.]+ s", shown)
     assert re.search(rf"accepted by Braze +{CUSTOMERS}\n", out.replace("\r", ""))
 
 
