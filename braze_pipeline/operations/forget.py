@@ -100,6 +100,7 @@ def _customers(
     for t in templates:
         for table, customer, user in (
             ("profiles", "__customer_id", "__user_id"),
+            ("profile_rows", "__customer_id", "__user_id"),
             ("customer_attributes", CUSTOMER, t.identifier_column),
         ):
             if columns_of(con, t, table):

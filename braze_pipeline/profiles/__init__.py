@@ -4,7 +4,7 @@
 ``build``         a day from start to end
 ``columns``       from a column's type to an attribute's, in SQL where SQL is enough
 ``numbers``       the SQL for numbers and booleans
-``unchanged``     the rows whose outcome is copied from an earlier day
+``unchanged``     which rows must be read, as the outcome of an earlier day does not stand
 ``made_from``     what that outcome depends on, besides the row
 ``staging``       the rows that are read, in temporary tables
 ``normalise``     readers of messy text: phones, e-mails, countries, dates, words
@@ -14,6 +14,7 @@
 ``contract``      the validation of all rows, page by page
 ``reasons``       what the code of a rejection means
 ``profile_store`` profiles and rejections in their tables
+``parts``         the profiles as they are stored: once, however many days they stand for
 ``identifier``    the user identifier, without which nothing can be sent
 ``leave``         the value that an attribute is set to when a user leaves the audience
 ================= ============================================================================

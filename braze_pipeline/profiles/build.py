@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
 from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging, unchanged
-from braze_pipeline.profiles.profile_store import STAGE, TABLE
+from braze_pipeline.profiles.parts import TABLE
+from braze_pipeline.profiles.profile_store import STAGE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.warehouse import name_key, quote, single_row
@@ -36,7 +37,7 @@ class ProfilesSummary:
         rejected_values: Single values that were rejected; their rows were kept without them.
         dropped: Values in consent columns of the template, which are never sent.
         new_raw_values: Raw values that no earlier run had read.
-        unchanged: Rows whose profile or rejection was copied from an earlier day.
+        unchanged: Rows that were not read, as their outcome of an earlier day stands.
         nulls: Values that are null and would be sent as null, by Braze name; suppressed values,
             which Braze keeps, do not count.
     """

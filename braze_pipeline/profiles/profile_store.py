@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
+from braze_pipeline.profiles import parts
 from braze_pipeline.profiles.contract import FAILURES, in_group_sql
+from braze_pipeline.profiles.parts import TABLE
 from braze_pipeline.profiles.reasons import message
 from braze_pipeline.profiles.staging import DIFFERENT, MAPPED, StagedColumn
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.masking import mask_sql
-from braze_pipeline.storage.partitions import SchemaChange, replace_partition
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal, named_rows, quote
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import TemplateSettings
 
-TABLE: Final = "profiles"
 STAGE: Final = "profiles"
 
 ROWS: Final = "__profiles_rows"
@@ -61,35 +61,14 @@ def write(
         FROM {FAILURES} GROUP BY __rid
     """)
 
-    def then(change: SchemaChange) -> None:
-        if since is not None:
-            # Apart from the rows that were read: one statement for both costs a fifth more.
-            con.execute(
-                f"INSERT INTO {t.table(TABLE)} BY NAME SELECT * REPLACE (?::DATE AS __as_of) "
-                f"FROM {t.table(TABLE)} AS p WHERE __as_of = ? AND NOT EXISTS "
-                f"(FROM {DIFFERENT} AS d WHERE d.customer_id = p.__customer_id)",
-                [as_of, since],
-            )
-        _suppress_new_columns(con, t, as_of, (*change.added, *change.retyped))
+    def then() -> None:
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
         )
         _reject(con, t, as_of, since=since, run_id=run_id, now=now)
 
     query = _profiles_query(con, t, columns)
-    replace_partition(con, t, TABLE, as_of, query, made_from=made_from, then=then)
-
-
-def _suppress_new_columns(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date, names: tuple[str, ...]
-) -> None:
-    """Earlier days do not know a new attribute: their NULL means "keep it", never "clear it"."""
-    if names:
-        con.execute(
-            f"UPDATE {t.table(TABLE)} SET __held = list_distinct(list_concat(__held, ?)) "
-            "WHERE __as_of <> ?",
-            [list(names), as_of],
-        )
+    parts.replace_day(con, t, as_of, query, since=since, made_from=made_from, then=then)
 
 
 def _profiles_query(

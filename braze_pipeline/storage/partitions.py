@@ -26,6 +26,9 @@ MIN_RETENTION: Final = timedelta(days=1)
 """A day written less than this ago is kept, however old the day itself is: a backfill still needs
 it for its next steps."""
 
+OWN: Final = {"__as_of": "DATE NOT NULL"}
+"""The column that day tables have besides those of the query."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaChange:
@@ -72,67 +75,95 @@ def replace_partition(
     name = t.table(table)
     with transaction(con):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
-        change = _match_columns(con, t, table, query)
+        change = match_columns(con, t, table, query)
         con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [as_of])
         con.execute(
             f"INSERT INTO {name} BY NAME SELECT ?::DATE AS __as_of, * FROM ({query})",
             [as_of],
         )
-        con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
-        con.execute(
-            "INSERT INTO records.days (table_name, as_of, written_at, version, made_from) "
-            "VALUES (?, ?, ?, uuid(), ?)",
-            [name, as_of, written_at, made_from],
-        )
-        if change != SchemaChange():
+        dropped = record_day(
+            con, t, table, as_of, changed=change != SchemaChange(), now=written_at,
+            made_from=made_from,
+        )  # fmt: skip
+        if dropped:
             con.execute(
-                "UPDATE records.days SET version = NULL, made_from = NULL "
-                "WHERE table_name = ? AND as_of <> ?",
-                [name, as_of],
+                f"DELETE FROM {name} WHERE __as_of IN (SELECT unnest(?::DATE[]))", [dropped]
             )
-        _drop_old(con, name, t.history_days, written_at)
         if then is not None:
             then(change)
     return change
 
 
-def _drop_old(
-    con: duckdb.DuckDBPyConnection, name: str, history_days: int, written_at: datetime
-) -> None:
+def record_day(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    table: str,
+    as_of: date,
+    *,
+    changed: bool,
+    now: datetime,
+    made_from: str | None,
+) -> list[date]:
+    """Note that a day of a table was written; returns the days beyond history, to be deleted.
+
+    Args:
+        con: A connection with an open transaction.
+        t: The template.
+        table: The table's name in the template's schema.
+        as_of: The day.
+        changed: Whether the table's columns were changed for it, and so the rows of all days.
+        now: The current time in UTC without a zone.
+        made_from: See `replace_partition`.
+    """
+    name = t.table(table)
+    con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
+    con.execute(
+        "INSERT INTO records.days (table_name, as_of, written_at, version, made_from) "
+        "VALUES (?, ?, ?, uuid(), ?)",
+        [name, as_of, now, made_from],
+    )
+    if changed:
+        con.execute(
+            "UPDATE records.days SET version = NULL, made_from = NULL "
+            "WHERE table_name = ? AND as_of <> ?",
+            [name, as_of],
+        )
     dropped = con.execute(
         "DELETE FROM records.days WHERE table_name = $name AND written_at < $before AND as_of <= "
         "(SELECT max(as_of) FROM records.days WHERE table_name = $name) - $days::INTEGER "
         "RETURNING as_of",
-        {"name": name, "before": written_at - MIN_RETENTION, "days": history_days},
+        {"name": name, "before": now - MIN_RETENTION, "days": t.history_days},
     ).fetchall()
-    if dropped:
-        con.execute(
-            f"DELETE FROM {name} WHERE __as_of IN (SELECT unnest(?::DATE[]))",
-            [[day for (day,) in dropped]],
-        )
+    return [day for (day,) in dropped]
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str) -> dict[str, str]:
-    """The columns of a template's table with their types; empty if the table does not exist."""
+    """The columns of a template's table or view with their types; empty if there is none."""
     # Checked first: in DuckDB 2 an error aborts the transaction.
     there = con.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND schema_name = ? AND table_name = ?",
+        "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database() "
+        "AND table_schema = ? AND table_name = ?",
         [t.db_schema, table],
     ).fetchone()
     return dict(warehouse.columns(con, t.table(table))) if there else {}
 
 
-def _match_columns(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, table: str, query: str
+def match_columns(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    table: str,
+    query: str,
+    own: dict[str, str] = OWN,
 ) -> SchemaChange:
+    """Give a table the columns of a query, besides its ``own``; create it if absent."""
     name = t.table(table)
     wanted = dict(warehouse.columns(con, query))
     there = columns_of(con, t, table)
-    there.pop("__as_of", None)
+    for column in own:
+        there.pop(column, None)
     if not there:
-        columns = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
-        con.execute(f"CREATE TABLE IF NOT EXISTS {name} (__as_of DATE NOT NULL, {columns})")
+        columns = ", ".join(f"{quote(column)} {kind}" for column, kind in (own | wanted).items())
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
         return SchemaChange()
     keys = {name_key(column) for column in wanted}
     removed = tuple(column for column in there if name_key(column) not in keys)

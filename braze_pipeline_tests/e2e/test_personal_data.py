@@ -19,7 +19,7 @@ PLANTED = (
 )  # fmt: skip
 """What no log, metadata, message or list may contain, ignoring case."""
 
-DATA = {"customer_attributes", "profiles", "normalised_values", "braze_users"}
+DATA = {"customer_attributes", "profile_rows", "normalised_values", "braze_users"}
 """Tables that are the data itself."""
 
 PEOPLE = (

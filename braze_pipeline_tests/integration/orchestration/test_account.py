@@ -63,7 +63,7 @@ def lose_an_excluded_customer(books: Books, _: pytest.MonkeyPatch) -> None:
 
 
 def lose_a_profile(books: Books, _: pytest.MonkeyPatch) -> None:
-    books.falsify("DELETE FROM braze.profiles WHERE __user_id = 'c1'")
+    books.falsify("DELETE FROM braze.profile_rows WHERE __user_id = 'c1'")
 
 
 def lose_an_answer(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from braze_pipeline.profiles import made_from, unchanged
+from braze_pipeline.profiles import made_from, parts, unchanged
 from braze_pipeline.profiles.rules import codes_by_day, rules_of
 from braze_pipeline.settings import TemplateSettings, ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
@@ -191,7 +191,7 @@ def test_a_customer_without_an_outcome_on_the_day_before_is_read(world: World) -
     t = template(custom("Tier", ValueType.STRING))
     world.write(t, PEOPLE.format(f"{ANNA}, {CAT}"), DAY, members=["a"])
     world.build(t)
-    world.con.execute("DELETE FROM loyal.profiles WHERE __customer_id = 'a'")
+    world.con.execute("DELETE FROM loyal.profile_rows WHERE __customer_id = 'a'")
     world.write(t, PEOPLE.format(f"{ANNA}, {CAT}"), NEXT)
     summary = world.build(t, NEXT)
     assert (summary.unchanged, summary.profiles) == (0, 2)
@@ -204,11 +204,84 @@ def test_days_written_before_an_upgrade_are_not_copied_from(world: World) -> Non
     world.con.execute("ALTER TABLE records.days DROP COLUMN made_from")
     world.con.execute("DROP TABLE records.counted_elsewhere")
     world.con.execute("UPDATE records.meta SET schema_version = 2")
+    world.con.execute("CREATE TABLE loyal.before AS FROM loyal.profiles")
+    world.con.execute("DROP VIEW loyal.profiles")
+    for table in ("profile_rows", "profile_days", "profile_replaced"):
+        world.con.execute(f"DROP TABLE loyal.{table}")
+    world.con.execute("ALTER TABLE loyal.before RENAME TO profiles")
     after = World(world.con)
     for day, rows in ((NEXT, 0), (LAST, 1)):
         after.write(t, PEOPLE.format(ANNA), day)
         assert after.build(t, day).unchanged == rows
         assert after.profiles(t, day) == world.profiles(t)
+
+
+def stored(world: World) -> dict[date, int]:
+    """How many rows were written for each day."""
+    rows = world.con.execute("SELECT __as_of, count(*) FROM loyal.profile_rows GROUP BY ALL")
+    return dict(rows.fetchall())
+
+
+def test_rows_that_stand_are_stored_once_until_too_many_were_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_REPLACED", 0.5)
+    t = template(custom("Tier", ValueType.STRING))
+    bea, cleo = BEN.replace("gold", "silver"), CAT.replace("silver", "gold")
+    assert days(world, t, [ANNA, BEN, CAT], [ANNA, bea, CAT], [ANNA, bea, cleo]) == [0, 2, 2]
+    assert stored(world) == {DAY: 3, NEXT: 1, LAST: 3}
+    shown = [{user: row["Tier"] for user, row in world.profiles(t, day).items()}
+             for day in (DAY, NEXT, LAST)]  # fmt: skip
+    assert shown == [
+        {"a": "gold", "b": "gold", "c": "silver"},
+        {"a": "gold", "b": "silver", "c": "silver"},
+        {"a": "gold", "b": "silver", "c": "gold"},
+    ]
+
+
+def test_a_day_that_is_the_base_of_others_may_be_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_REPLACED", 1)
+    t = template(custom("Tier", ValueType.STRING))
+    assert days(world, t, [ANNA, BEN], [ANNA, BEN]) == [0, 2]
+    world.write(t, PEOPLE.format(ANNA.replace("gold", "silver")), DAY)
+    world.build(t, DAY)
+    assert {user: row["Tier"] for user, row in world.profiles(t).items()} == {"a": "silver"}
+    assert {user: row["Tier"] for user, row in world.profiles(t, NEXT).items()} == {
+        "a": "gold",
+        "b": "gold",
+    }
+    assert stored(world) == {DAY: 3}
+    world.write(t, PEOPLE.format(BEN), NEXT)
+    world.build(t, NEXT)
+    assert stored(world) == {DAY: 1, NEXT: 1}
+    assert set(world.profiles(t, NEXT)) == {"b"}
+
+
+def test_a_day_that_stands_on_an_empty_one_stays_empty_when_that_is_written_again(
+    world: World,
+) -> None:
+    t = template(custom("Tier", ValueType.STRING))
+    for day in (DAY, NEXT):
+        world.write(t, PEOPLE.format(ANNA), day, members=["nobody"])
+        world.build(t, day)
+    world.write(t, PEOPLE.format(ANNA), DAY)
+    world.build(t, DAY)
+    assert set(world.profiles(t, DAY)) == {"a"}
+    assert world.profiles(t, NEXT) == {}
+
+
+def test_the_rows_of_a_day_beyond_history_stay_while_they_stand_for_a_later_day(
+    world: World,
+) -> None:
+    t = template(custom("Tier", ValueType.STRING), history_days=1)
+    assert days(world, t, [ANNA]) == [0]
+    world.write(t, PEOPLE.format(ANNA), NEXT)
+    world.con.execute("UPDATE records.days SET written_at = '2000-01-01'")
+    assert world.build(t, NEXT).unchanged == 1
+    assert world.profiles(t, DAY) == {}
+    assert set(world.profiles(t, NEXT)) == {"a"}
 
 
 def test_a_rule_taken_for_independent_of_the_day_would_be_noticed(

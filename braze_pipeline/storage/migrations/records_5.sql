@@ -1,0 +1,3 @@
+-- None of these tables changes. But the table `profiles` of a template becomes a view over parts when its
+-- next day is written (profiles/parts.py), and an earlier version, which would write into the table, must
+-- refuse such a file.
