@@ -7,12 +7,13 @@ dates in several formats, and some values of each that cannot be read. The first
 raw value; on the second day nothing has changed, and on the third 1 % of the customers have new values.
 Each step runs in its own process, so
 that its peak memory can be measured. The floor is one validation of all mapped rows as a single pandas
-frame, in the same run.
+frame, in the same run. It fails if a build needs more memory than its bound.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -37,6 +38,9 @@ from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.warehouse import Warehouse, quote
 
 FIRST = date(2026, 1, 1)
+
+BASE_MB, ROW_KB = 600, 1.5
+"""The bound of a build's peak memory: so much for libraries and pages, and for each row read."""
 
 FIELD_COLUMNS = {
     "first_name": "CASE WHEN {n} % 9 = 0 THEN ' anna  maria' ELSE 'Name' || {n} % 5000 END",
@@ -206,6 +210,10 @@ def main() -> None:
             f"{step.get('new raw', 0):>11,.0f}{step.get('unchanged', 0):>11,.0f}"
         )
     print(f"rejected values: {first['rejected']:,.0f} on the first day")
+    most, bound = max(first["peak MB"], again["peak MB"]), BASE_MB + ROW_KB * rows / 1000
+    print(f"peak memory of a build: {most:,.0f} MB, of at most {bound:,.0f} MB")
+    if most > bound:
+        sys.exit("A build needs more memory than its bound.")
 
 
 if __name__ == "__main__":

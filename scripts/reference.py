@@ -42,7 +42,8 @@ journal and the actions are SQLite files beside it. What the tables of the ledge
 [ledger.md](../ledger.md#tables). Times are in UTC.
 
 The schema of a template (`braze` for the first template of the destination `braze`) has a table for
-each asset, with one set of rows for each day. Its columns depend on your configuration: Dagster
+each asset, with one set of rows for each day. `profiles` is a view over `profile_rows`, which has a
+profile once for all days on which it stands. The columns depend on your configuration: Dagster
 shows them in the asset's metadata. `ledger.<destination>_users` depends on what was sent.
 """
 
