@@ -34,8 +34,6 @@ CONF: Mapping[str, str] = {
     "spark.executor.extraJavaOptions": _JAVA,
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
 }
 
 
