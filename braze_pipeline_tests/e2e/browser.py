@@ -103,6 +103,11 @@ class Ui:
         for text in texts:
             (within or self.page).get_by_text(text).first.wait_for()
 
+    def show(self, part: Locator) -> None:
+        """Scroll until a part of the page is at the top of the window."""
+        part.wait_for()
+        part.evaluate("part => part.scrollIntoView()")
+
     def keep(self, name: str, *, top: int = 0, left: int = 0, height: int, width: int) -> None:
         """Save this part of the window as a picture for the README, if asked to."""
         if self.pictures:

@@ -17,7 +17,7 @@ import pytest
 
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.e2e.browser import Ui, browser, chromium_or_skip
-from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev
+from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev, wait_for
 from braze_pipeline_tests.small_brand import LOCATION, PROJECT
 
 pytestmark = pytest.mark.e2e
@@ -104,6 +104,20 @@ def test_a_day_is_materialized_with_a_few_clicks(place: Place) -> None:
     place.ui.show_graph()
 
 
+def test_the_list_of_runs_shows_what_each_planned_and_can_be_filtered_by_it(place: Place) -> None:
+    page = place.ui.page
+    page.goto(f"{place.ui.url}/runs?q[0]=tag%3Abraze%2Fplanned_users%3D{place.planned()}")
+    page.get_by_role("link", name="braze_daily").first.wait_for()
+    place.ui.keep("runs-list.png", left=240, width=1160, height=420)
+
+
+def test_the_plan_shows_a_masked_sample_of_its_changes(place: Place) -> None:
+    place.ui.page.goto(f"{place.ui.url}/assets/braze_plan")
+    place.ui.see("audience", "rejected share")
+    place.ui.show(place.ui.page.get_by_text("sample of the changes (masked)").first)
+    place.ui.keep("plan-sample.png", left=240, top=100, width=820, height=520)
+
+
 def test_the_audience_shows_its_funnel_as_a_chart(place: Place) -> None:
     place.ui.page.goto(f"{place.ui.url}/assets/braze_audience")
     picture = place.ui.page.get_by_alt_text("Audience funnel")
@@ -146,6 +160,14 @@ def test_a_rerun_from_failure_completes_a_failed_send_and_sends_nothing_twice(
     place.ui.see("Invalid credentials (status 401)", "Check that BRAZE_API_KEY holds a current key")
     partly = _more(place.objects(), before)
     assert partly
+
+    newest = place.dagster.instance.get_latest_materialization_event
+    wait_for(lambda: newest(dg.AssetKey("workflow_actions")), "the sensor's report")
+    place.ui.page.goto(f"{place.ui.url}/assets/workflow_actions")
+    place.ui.see("open actions", "Stopped by a guard")
+    place.ui.show(place.ui.page.get_by_text("open actions").first)
+    place.ui.keep("workflow-actions.png", left=240, top=100, width=820, height=520)
+    place.ui.page.goto(f"{place.ui.url}/runs/{failed}")
 
     place.sandbox.faults.clear()
     again = place.ui.rerun_from_failure(failed)
