@@ -9,8 +9,7 @@ peer's rows are compared with ours, value by value. The sends post the same plan
 from __future__ import annotations
 
 import json
-import os
-import warnings
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -38,6 +37,7 @@ _NUMBERS = ("l12m_monetary", "lifetime_value", "average_order_value", "return_ra
             "days_between_orders")  # fmt: skip
 THREADS = 16
 SPARK_SQL = Path(_night.DEFAULT_CONFIG).with_name("customer_attributes.spark.sql")
+SPARK = Path(__file__).parent.parent / "examples/spark/.venv/bin/python"
 
 
 def compare(folder: Path, endpoint: str, night: Night) -> dict[str, list[Peer]]:
@@ -48,7 +48,7 @@ def compare(folder: Path, endpoint: str, night: Night) -> dict[str, list[Peer]]:
     for name, module, work in (
         ("Polars", "polars", _attributes_polars.attributes),
         ("pandas", "pandas", _attributes_pandas.attributes),
-        ("Spark, local mode", "pyspark" if SPARK_SQL.exists() else "", _spark),
+        ("Spark, local mode", "json" if SPARK.exists() else "", _spark),
     ):
         attributes.append(_attributes_of(name, module, work, folder, endpoint, day))
     users = night.found["users"]
@@ -107,40 +107,10 @@ def _compared(folder: Path, endpoint: str, day: date, file: Path) -> dict[str, A
 
 
 def _spark(folder: Path, day: date, file: Path) -> dict[str, Any]:
-    """The sample's SQL for Spark, all 31 columns, in local mode with every core."""
-    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-    from pyspark.sql import SparkSession
-
-    from braze_pipeline.user_input import read_text
-
-    spark = (
-        SparkSession.builder.master("local[*]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.memory", "12g")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.constraintPropagation.enabled", "false")
-        .config("spark.local.dir", str(folder / "spark"))
-        .getOrCreate()
-    )
-    for name in ("customers", "orders", "consents", "predictions"):
-        place = folder / (name if name == "orders" else f"{name}.parquet")
-        spark.read.parquet(str(place)).createOrReplaceTempView(name)
-    text = read_text(SPARK_SQL).replace("$as_of", f"DATE '{day}'")
-    spark.sql(text).write.parquet(str(file))
-    java = _cost_of(spark.sparkContext._gateway.proc.pid)  # noqa: SLF001 - there is no other way
-    spark.stop()
-    return {"other_process_id": java}
-
-
-def _cost_of(pid: int) -> Cost:
-    """CPU, peak memory and bytes written of another process, so far: proc(5)."""
-    process = Path(f"/proc/{pid}")
-    user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
-    peak = (process / "status").read_text().split("VmHWM:")[1].split()[0]
-    written = (process / "io").read_text().split("\nwrite_bytes:")[1].split()[0]
-    cpu = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-    return Cost(0.0, cpu, int(peak) / 1024, int(written) / 1e6)
+    script = Path(__file__).with_name("_attributes_spark.py")
+    command = [SPARK, script, SPARK_SQL, folder, str(day), file]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return {"other_process_id": Cost(0.0, *json.loads(done.stdout.splitlines()[-1]))}
 
 
 def _send_of(
