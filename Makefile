@@ -41,7 +41,7 @@ $(SPARK_READY): $(SPARK)/requirements.lock
 	&& $(SPARK)/.venv/bin/python $(PIP_INSTALL) --require-hashes -r $< && touch $@
 
 # $(call install,VENV,LOCK): an environment with what a lock names, and this checkout.
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 define install
 $$(command -v $(PYTHON) || command -v python3) -m venv $(1) \
 	&& $(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2) \

@@ -21,8 +21,11 @@ from braze_pipeline.settings import RateLimit
 
 T = TypeVar("T")
 
-_LEASES: Final = 100
+_LEASES: Final = 300
 """A window's requests are taken in about this many portions, so that the rate stays smooth."""
+
+_LATE: Final = 150
+"""The part of a window that a portion may begin late, and may take: workers wake up late."""
 
 _EARLY_SECONDS: Final = 60.0
 """What answers say so early in an hour may still be about the hour before: clocks differ, and
@@ -60,7 +63,7 @@ class Pace:
         """The pace that keeps a limit, less what is reserved for others."""
         requests = _share(limit.requests, limit.share)
         lease = max(1, requests // _LEASES)
-        slack = limit.seconds / _LEASES
+        slack = limit.seconds / _LATE
         use = 0.0 if lease == 1 else slack
         return cls(
             lease=lease,
@@ -211,16 +214,21 @@ class RateLimiter:
         """The long-term rate within an hour, in requests per second."""
         return self._pace.per_second
 
+    @property
+    def counts_hours(self) -> bool:
+        """Whether there is an hourly limit, so that ``note`` is of use."""
+        return self._pace.hourly is not None
+
     def try_acquire(self) -> float:
         """Pass if possible: 0.0, or else the seconds until the next attempt makes sense."""
         with self._lock:
             now = self.monotonic()
             if now < self._paused_until:
                 return self._paused_until - now
-            wall = self.wall()
-            if self._unsent and (now > self._until or int(wall // HOUR) != self._hour):
+            if self._unsent and (now > self._until or self._hour_is_over()):
                 self._give_back()
             if not self._unsent:
+                wall = self.wall()
                 self._unsent, wait = self.budget.update(
                     lambda budget: budget.lease(self._pace, monotonic=now, wall=wall)
                 )
@@ -282,6 +290,9 @@ class RateLimiter:
         """Whether requests wait right now: for Braze, or for the next hour."""
         now = self.monotonic()
         return now < self._paused_until or now + 2 * self._pace.window < self._next_at
+
+    def _hour_is_over(self) -> bool:
+        return self.counts_hours and int(self.wall() // HOUR) != self._hour
 
     def _give_back(self) -> None:
         hour, unsent = self._hour, self._unsent

@@ -202,12 +202,14 @@ class Delivery:
         self._metrics.add_request(seconds=seconds, size=len(body))
         self._concurrency.add_latency(seconds)
         remaining = remaining_requests(answer.headers)
-        self._route.limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
+        limiter = self._route.limiter
+        if limiter.counts_hours:
+            limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
         if remaining == 0 and answer.status != 429:
             # The window is used up: everybody waits for the next one, before Braze has to refuse.
             wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
-                self._route.limiter.pause(min(wait, HOUR))
+                limiter.pause(min(wait, HOUR))
         return self._client.classify(answer, objects=objects), answer.status
 
     def _healthy(self) -> None:

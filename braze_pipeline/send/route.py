@@ -61,7 +61,9 @@ class Route:
     def _go_to(self, name: TrackName) -> None:
         endpoint = track_endpoint(self._destination, name)
         budget: BudgetStore = OwnBudget()
-        if self._file is not None:
+        # A workspace has one send at a time: its burst limit needs no count that others see.
+        shared = self._destination.limited_by_company or endpoint.limit.requests_per_hour
+        if self._file is not None and shared:
             budget = SharedBudget(self._file, f"{self._destination.limited_with}: {name}")
         self.limiter = RateLimiter(endpoint.limit, budget=budget)
         self.endpoint = endpoint

@@ -173,8 +173,13 @@ class DestinationSettings(SendOptions, WorkspaceOptions):
     sends_to: SendsTo = "track"
 
     @property
+    def limited_by_company(self) -> bool:
+        """Whether other destinations share the limits."""
+        return self.company is not None or self.contract == "mau"
+
+    @property
     def limited_with(self) -> str:
         """The name under which requests count: who has the same name shares the limits."""
-        if self.company is not None or self.contract == "mau":
+        if self.limited_by_company:
             return f"company {self.company or 'of this database'}"
         return f"workspace {self.name}"

@@ -58,7 +58,9 @@ def test_the_tutorial_works_as_it_stands_there(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))}
+    environ = {
+        k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_", "PYTEST_"))
+    }
     environ |= {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         # Nothing may leave this machine; no proxy listens on this port.

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import logging
 import re
+import sys
 import threading
 import time
 import warnings
@@ -244,12 +245,32 @@ def _require_library(connection: Connection) -> None:
     # It warns about pandas 3 wherever it loads a part; only Spark's SQL and Parquet are used here.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     try:
-        importlib.import_module("pyspark.sql.connect.session")
+        with _not_taken_for_doctests():
+            for module in ("session", "client.retries", "functions", "observation"):
+                importlib.import_module(f"pyspark.sql.connect.{module}")
     except ImportError as error:
         raise ConfigurationError(
             f"The connection {connection.name} is of type spark, and its library is not installed.",
             fix="Install it: pip install 'braze-pipeline[spark]'.",
         ) from error
+
+
+@contextmanager
+def _not_taken_for_doctests() -> Iterator[None]:
+    """Give the main module a file while PySpark is imported.
+
+    Where it has none (`python -c`, as some process pools start), PySpark takes the process for one
+    of its doctests, and ends it if no SPARK_HOME is there.
+    """
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None or hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = __file__
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 def _opened(connection: Connection, address: str) -> Any:  # noqa: ANN401 - of an optional library

@@ -263,5 +263,7 @@ def test_a_webhook_gets_json_that_another_program_can_read(
     fail(world)
     world.tick()
     ((_, body),) = http.requests
-    assert set(json.loads(json.dumps(body))) == {"id", "event", "created_at", "action"}
+    names = {"id", "event", "created_at", "action", "actions_url"}
+    assert set(json.loads(json.dumps(body))) == names
+    assert body["actions_url"] is None
     assert body["action"]["run_url"] is None, "without the UI's address there is no link"

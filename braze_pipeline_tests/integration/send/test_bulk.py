@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -175,6 +176,23 @@ def _set_after(sandbox: Sandbox, requests: int, stop: threading.Event) -> None:
         time.sleep(0.01)
     time.sleep(0.5)  # in which a further request would arrive
     stop.set()
+
+
+@pytest.mark.parametrize("reset", ["epoch", "seconds", "absent"])
+def test_a_window_that_is_used_up_is_waited_for_however_braze_names_its_end(
+    tmp_path: Path, reset: Literal["epoch", "seconds", "absent"]
+) -> None:
+    ids = users(12)
+    limits = Limits(requests=4, seconds=0.5, reset=reset)
+    with Sandbox(users=ids, limits=limits) as sandbox:
+        path = write_snapshot(tmp_path / "plan.parquet", ids, size=1)
+        to = destination(sandbox.endpoint, rate_limit=RateLimit(requests=4, seconds=0.5))
+        journal = Journal(tmp_path / "journal.sqlite")
+        result = send_plan(job(path, to), secret=SECRET, journal=journal)
+        assert result.accepted_users == 12
+        assert {request.status for request in sandbox.requests} == {201}
+    # Without a moment to wait for, only our own pace keeps the window.
+    assert bool(result.throttled_seconds) is (reset != "absent")
 
 
 def test_two_workspaces_of_a_company_share_its_limit_and_braze_refuses_nobody(

@@ -62,6 +62,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Postgres) ->
         "CREATE TABLE zones AS SELECT 'GB' AS country",
     )
     monkeypatch.setenv("SHOP_URI", database.uri())
+    monkeypatch.setenv("COLUMNS", "200")  # in a narrow terminal the examples are cut
     monkeypatch.setenv("BRAZE_PIPELINE_DATABASE", str(tmp_path / "warehouse.duckdb"))
     monkeypatch.delenv("BRAZE_API_KEY", raising=False)
     (tmp_path / "here.sql").write_text(SQL)

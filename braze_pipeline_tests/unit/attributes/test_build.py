@@ -249,10 +249,10 @@ def test_a_failure_while_writing_leaves_the_table_as_it_was(
 
     build(con, write("customer_id, 1 AS a"), DAY)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(partitions, "_drop_old", fail)
+    monkeypatch.setattr(partitions, "record_day", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         build(con, write("customer_id, 2 AS a, 3 AS b"), DAY)
     assert "b" not in columns(con)
