@@ -182,16 +182,16 @@ def _set_after(sandbox: Sandbox, requests: int, stop: threading.Event) -> None:
 def test_a_window_that_is_used_up_is_waited_for_however_braze_names_its_end(
     tmp_path: Path, reset: Literal["epoch", "seconds", "absent"]
 ) -> None:
-    ids = users(12)
-    limits = Limits(requests=4, seconds=0.5, reset=reset)
-    with Sandbox(users=ids, limits=limits) as sandbox:
+    ids = users(6)
+    # Without a moment to wait for, only our own pace keeps the window.
+    pace = RateLimit(requests=3 if reset == "absent" else 100, seconds=2.0)
+    with Sandbox(users=ids, limits=Limits(requests=4, seconds=2.0, reset=reset)) as sandbox:
         path = write_snapshot(tmp_path / "plan.parquet", ids, size=1)
-        to = destination(sandbox.endpoint, rate_limit=RateLimit(requests=4, seconds=0.5))
+        to = destination(sandbox.endpoint, rate_limit=pace, max_in_flight=1)
         journal = Journal(tmp_path / "journal.sqlite")
         result = send_plan(job(path, to), secret=SECRET, journal=journal)
-        assert result.accepted_users == 12
+        assert result.accepted_users == 6
         assert {request.status for request in sandbox.requests} == {201}
-    # Without a moment to wait for, only our own pace keeps the window.
     assert bool(result.throttled_seconds) is (reset != "absent")
 
 
