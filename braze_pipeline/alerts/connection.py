@@ -9,6 +9,7 @@ from pathlib import Path
 
 from braze_pipeline import private
 from braze_pipeline.storage.migrations import ACTIONS
+from braze_pipeline.storage.sqlite_files import connect
 from braze_pipeline.storage.transaction import transaction
 
 
@@ -18,9 +19,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     if path.exists():
         private.file(path)
     name = path if path.exists() else ":memory:"
-    with closing(sqlite3.connect(name, timeout=30.0, isolation_level=None)) as con:
+    with closing(connect(name, isolation_level=None)) as con:
         con.row_factory = sqlite3.Row
-        con.execute("PRAGMA journal_mode = WAL")
         con.execute("PRAGMA foreign_keys = ON")
         ACTIONS.upgrade(con, path)
         yield con

@@ -15,17 +15,18 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from braze_pipeline import private
-from braze_pipeline.errors import LedgerError, PipelineError
+from braze_pipeline.errors import PipelineError
 from braze_pipeline.storage.migrations import JOURNAL
-from braze_pipeline.storage.warehouse import disk_full
+from braze_pipeline.storage.sqlite_files import WAIT_SECONDS, connect, named_errors
 
 Status = Literal["running", "done", "stopped", "failed"]
 
@@ -37,6 +38,12 @@ _LINGER_SECONDS: Final = 0.01
 cost of each request. At Braze's rate limit about ten answers share a commit."""
 
 _END: Final = None
+
+_named_errors = partial(
+    named_errors,
+    what="journal",
+    if_damaged="move it away: what was sent since the ledger was last updated is sent again.",
+)
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,7 @@ class Journal:
             JOURNAL.upgrade(con, path)
 
     def _connect(self) -> sqlite3.Connection:
-        con = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False)
-        con.execute("PRAGMA journal_mode = WAL")
+        con = connect(self.path)
         con.execute("PRAGMA synchronous = FULL")
         return con
 
@@ -165,7 +171,7 @@ def unapplied(path: Path, destination: str) -> list[Send]:
 
 def mark_applied(path: Path, send: Send) -> None:
     """Record that a send is in the ledger."""
-    with _named_errors(path), closing(sqlite3.connect(path, timeout=30.0)) as con, con:
+    with _named_errors(path), closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as con, con:
         con.execute("UPDATE sends SET folded_at = ? WHERE send_id = ?", (_now(), send.send_id))
 
 
@@ -224,11 +230,12 @@ def answered(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ObjectAnswer:
     """Braze's answer about one object.
 
     Attributes:
-        at: When, ISO 8601.
+        at: When, with a time zone.
+        run_id: The run that sent it.
         error: Why Braze refused it; None if it accepted it.
     """
 
@@ -237,7 +244,7 @@ class Answer:
     error: str | None
 
 
-def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> Answer | None:
+def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> ObjectAnswer | None:
     """The answer about one object of a plan; None while there is none."""
     rows = _read(
         path,
@@ -248,11 +255,10 @@ def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> Answer |
         "ORDER BY a.acknowledged_at LIMIT 1",
         index, plan_id, request_no, index,
     )  # fmt: skip
-    return (
-        Answer(at=datetime.fromisoformat(rows[0][0]), run_id=rows[0][1], error=rows[0][2])
-        if (rows)
-        else None
-    )
+    if not rows:
+        return None
+    at, run_id, error = rows[0]
+    return ObjectAnswer(at=datetime.fromisoformat(at), run_id=run_id, error=error)
 
 
 def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
@@ -278,7 +284,7 @@ def progress(path: Path, plan_id: str) -> JournalProgress:
 def _read(path: Path, query: str, *keys: str | int) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
-    with _named_errors(path), closing(sqlite3.connect(path, timeout=30.0)) as con:
+    with _named_errors(path), closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as con:
         return con.execute(query, keys).fetchall()
 
 
@@ -321,11 +327,14 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            with closing(self._journal._connect()) as con:  # noqa: SLF001 - one module
+            with (
+                _named_errors(self._journal.path),
+                closing(self._journal._connect()) as con,  # noqa: SLF001 - one module
+            ):
                 while self._commit_group(con):
                     pass
-        except (sqlite3.Error, OSError) as error:
-            self.error = _error(error, self._journal.path)
+        except PipelineError as error:
+            self.error = error
             self.on_error()
             # After a failed write nothing more counts; wait for the end.
             while self._queue.get() is not _END:
@@ -364,23 +373,6 @@ class Writer:
         with self._lock:
             self.pending -= len(answers)
         return group[-1] is not _END
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the system into errors that an operator can act on."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise _error(error, path) from error
-
-
-def _error(error: Exception, path: Path) -> PipelineError:
-    return disk_full(error, path) or LedgerError(
-        f"The journal {path} cannot be used: {type(error).__name__}.",
-        fix="Check its folder's permissions and that the file is on a local disk. If it is "
-        "damaged, move it away: what was sent since the ledger was last updated is sent again.",
-    )
 
 
 def _now() -> str:

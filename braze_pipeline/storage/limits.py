@@ -6,18 +6,16 @@ of the last hours, nothing else. Projects with databases of their own name one f
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline import private
-from braze_pipeline.errors import LedgerError, PipelineError
 from braze_pipeline.storage.migrations import LIMITS
+from braze_pipeline.storage.sqlite_files import connect, named_errors
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import disk_full
 
 if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
@@ -30,6 +28,13 @@ def limits_path(warehouse: Warehouse, environ: Mapping[str, str]) -> Path:
     """The file of rate limits: beside the database, unless the environment names another."""
     named = environ.get(VARIABLE, "").strip()
     return Path(named) if named else warehouse.limits_path
+
+
+_named_errors = partial(
+    named_errors,
+    what="file of rate limits",
+    if_damaged="delete it: it only counts the requests of the last hours.",
+)
 
 
 class LimitsFile:
@@ -47,10 +52,7 @@ class LimitsFile:
         self._lock = threading.Lock()
         private.file(path)
         with _named_errors(path):
-            self._con = sqlite3.connect(
-                path, timeout=30.0, isolation_level=None, check_same_thread=False
-            )
-            self._con.execute("PRAGMA journal_mode = WAL")
+            self._con = connect(path, isolation_level=None)
             # A crash of the machine may cost the last counts: then Braze answers 429 earlier.
             self._con.execute("PRAGMA synchronous = NORMAL")
             LIMITS.upgrade(self._con, path)
@@ -77,19 +79,3 @@ class LimitsFile:
     def close(self) -> None:
         """Close the file."""
         self._con.close()
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise _error(error, path) from error
-
-
-def _error(error: Exception, path: Path) -> PipelineError:
-    return disk_full(error, path) or LedgerError(
-        f"The file of rate limits {path} cannot be used: {type(error).__name__}.",
-        fix="Check its folder's permissions and that the file is on a local disk. If it is "
-        "damaged, delete it: it only counts the requests of the last hours.",
-    )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.errors import LedgerError, NewerVersion
-from braze_pipeline.storage.limits import LimitsFile
+from braze_pipeline.storage.limits import LimitsFile, limits_path
+from braze_pipeline.storage.warehouse import Warehouse
 
 TURNS = 200
 
@@ -52,6 +53,13 @@ def test_no_change_of_several_processes_is_lost(tmp_path: Path) -> None:
     assert read(path, "a") == str(3 * TURNS)
     assert read(path, "b") is None
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_databases_of_one_company_can_share_a_file(tmp_path: Path) -> None:
+    one, other = (Warehouse(tmp_path / f"{name}.duckdb") for name in ("one", "other"))
+    assert limits_path(one, {}) != limits_path(other, {})
+    shared = {"BRAZE_PIPELINE_LIMITS": str(tmp_path / "company.sqlite")}
+    assert limits_path(one, shared) == limits_path(other, shared) == tmp_path / "company.sqlite"
 
 
 def fails(_: str | None) -> str:
