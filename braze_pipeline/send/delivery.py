@@ -30,10 +30,9 @@ from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient
-    from braze_pipeline.braze.track_endpoints import TrackEndpoint
     from braze_pipeline.send.concurrency import ConcurrencyController
     from braze_pipeline.send.result import SendMetrics
-    from braze_pipeline.send.route import Route
+    from braze_pipeline.send.route import Leg, Route
     from braze_pipeline.settings import DestinationSettings
 
 _NEVER_REACHED_SECONDS: Final = 20.0
@@ -84,8 +83,9 @@ class Delivery:
             Halted: the send is ending.
             GivenUp: Braze kept failing for this batch.
         """
-        if len(batch) > self._route.endpoint.objects:
-            for part in batch.parts(self._route.endpoint.objects):
+        most = self._route.leg.endpoint.objects
+        if len(batch) > most:
+            for part in batch.parts(most):
                 yield from self.deliver(part)
             return
         refused: dict[int, str] = {}
@@ -165,36 +165,34 @@ class Delivery:
         failing_since: float | None = None
         unauthorized = False
         while True:
-            endpoint, limiter = self._route.endpoint, self._route.limiter
-            if objects > endpoint.objects:  # another worker's request fell back
+            leg = self._route.leg
+            if objects > leg.endpoint.objects:  # another worker's request fell back
                 raise _FellBack
-            if not limiter.acquire(self.halt):
+            if not leg.limiter.acquire(self.halt):
                 raise Halted
             attempts += 1
-            outcome, status = self._send_once(body, objects, endpoint)
+            outcome, status = self._send_once(body, objects, leg)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return outcome, status, attempts
             self._metrics.add_retry(outcome.cause)
-            if self._route.fell_back(endpoint, outcome):
+            if self._route.fell_back(leg.endpoint, outcome):
                 raise _FellBack
             if outcome.action is ResponseAction.THROTTLED:
-                self._throttled(outcome, attempts)
+                self._throttled(outcome, attempts, leg)
             elif outcome.action is ResponseAction.UNAUTHORIZED and not unauthorized:
                 unauthorized = True
-                limiter.pause(RETRY_401_SECONDS)
+                leg.limiter.pause(RETRY_401_SECONDS)
             elif outcome.action is ResponseAction.RETRY:
                 failing_since = failing_since or time.monotonic()
                 self._failing(outcome, failing_since, attempts)
             else:
                 self._give_up_all(outcome)
 
-    def _send_once(
-        self, body: bytes, objects: int, endpoint: TrackEndpoint
-    ) -> tuple[ResponseOutcome, int]:
+    def _send_once(self, body: bytes, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
-            answer = self._client.track(body, endpoint.path)
+            answer = self._client.track(body, leg.endpoint.path)
         except NoAnswer as error:
             self._metrics.add_request(seconds=time.monotonic() - started, size=len(body))
             return ResponseOutcome(ResponseAction.RETRY, cause=error.cause), 0
@@ -202,14 +200,13 @@ class Delivery:
         self._metrics.add_request(seconds=seconds, size=len(body))
         self._concurrency.add_latency(seconds)
         remaining = remaining_requests(answer.headers)
-        limiter = self._route.limiter
-        if limiter.counts_hours:
-            limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
+        if leg.limiter.counts_hours:
+            leg.limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
         if remaining == 0 and answer.status != 429:
             # The window is used up: everybody waits for the next one, before Braze has to refuse.
             wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
-                limiter.pause(min(wait, HOUR))
+                leg.limiter.pause(min(wait, HOUR))
         return self._client.classify(answer, objects=objects), answer.status
 
     def _healthy(self) -> None:
@@ -218,7 +215,7 @@ class Delivery:
             self._failing_since = None
             self._throttled_since = None
 
-    def _throttled(self, outcome: ResponseOutcome, attempts: int) -> None:
+    def _throttled(self, outcome: ResponseOutcome, attempts: int, leg: Leg) -> None:
         """All requests wait as long as Braze says; none fails, unless it never ends."""
         now = time.monotonic()
         with self._lock:
@@ -226,7 +223,7 @@ class Delivery:
         if now - since > self._destination.max_throttle_seconds:
             self._give_up_all(outcome)
         wait = outcome.wait if outcome.wait is not None else backoff(attempts)
-        self._route.limiter.pause(min(wait, HOUR))
+        leg.limiter.pause(min(wait, HOUR))
 
     def _failing(self, outcome: ResponseOutcome, own_since: float, attempts: int) -> None:
         """Wait before the next try, or give up this request or the whole send."""
@@ -245,7 +242,7 @@ class Delivery:
             raise Halted
 
     def _give_up_all(self, outcome: ResponseOutcome) -> NoReturn:
-        self.stop(self._client.failed(outcome, permission=self._route.endpoint.permission))
+        self.stop(self._client.failed(outcome, permission=self._route.leg.endpoint.permission))
         raise Halted
 
     def _count_refused(self, refused: Mapping[int, str], objects: int) -> None:

@@ -45,7 +45,7 @@ class SendJob:
     Attributes:
         snapshot: The plan's Parquet file.
         endpoint: The endpoint that its requests are made for.
-        limits: The file of rate limits that all senders share; None to count alone.
+        limits: The file in which senders that share a limit count; None to count alone.
     """
 
     snapshot: Path
@@ -89,21 +89,19 @@ def send_plan(
     """
     earlier = progress(journal.path, job.plan_id)
     total = users_in(job.snapshot)
+    route = None
+    if earlier.answered < total and secret is not None:
+        route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
     send_id = journal.start(
         destination=job.destination.name,
         template=job.template,
         plan_id=job.plan_id,
         run_id=job.run_id,
     )
-    if earlier.answered >= total or secret is None:
-        left = total - earlier.answered
-        journal.end(send_id, "stopped" if left else "done", {})
-        return SendResult(
-            accepted_users=earlier.accepted,
-            rejected_users=earlier.refused,
-            not_attempted_users=left,
-        )
-    route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
+    if route is None or secret is None:
+        so_far = sent_so_far(earlier, total)
+        journal.end(send_id, "stopped" if so_far.not_attempted_users else "done", {})
+        return so_far
     run = _Run(
         job.destination, secret, route, Writer(journal, send_id), earlier,
         total=total, stop=stop or threading.Event(), on_progress=on_progress, every=every,
@@ -118,6 +116,15 @@ def send_plan(
     finally:
         journal.end(send_id, status, summary)
     return result
+
+
+def sent_so_far(earlier: JournalProgress, total: int) -> SendResult:
+    """The result of sending nothing: what earlier sends of the plan brought, and no more."""
+    return SendResult(
+        accepted_users=earlier.accepted,
+        rejected_users=earlier.refused,
+        not_attempted_users=total - earlier.answered,
+    )
 
 
 @dataclass(eq=False, repr=False)
@@ -139,7 +146,7 @@ class _Run:
         self._client = BrazeClient(self.destination, self.secret, pool=self._max_in_flight)
         self._metrics = SendMetrics()
         self._concurrency = ConcurrencyController(
-            per_second=lambda: self.route.limiter.per_second, most=self._max_in_flight
+            per_second=lambda: self.route.leg.limiter.per_second, most=self._max_in_flight
         )
         self._delivery = Delivery(
             self._client, self.route, self._metrics, self._concurrency, self.destination
@@ -241,7 +248,7 @@ class _Run:
                 total=self.total,
                 users_per_second=pace,
                 seconds_left=(self.total - done) / pace if pace else None,
-                throttled=self.route.limiter.paused,
+                throttled=self.route.leg.limiter.paused,
                 in_flight=self._in_flight,
             )
         )

@@ -25,13 +25,12 @@ from braze_pipeline.plan import preflight, stored_plans
 from braze_pipeline.plan.build import plan_user
 from braze_pipeline.plan.lookup import look_up_users
 from braze_pipeline.profiles import require_profiles
-from braze_pipeline.send import SendJob, outcome_records, send_plan, sending
+from braze_pipeline.send import outcome_records, send_plan, sending
 from braze_pipeline.send.batches import batches
-from braze_pipeline.send.step import compare_sample
+from braze_pipeline.send.step import compare_sample, job_of
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import quote
@@ -190,15 +189,7 @@ def send_trial(
                     fix="Try the user again.",
                 )
             stored_plans.store(con, plan, template_no=state.template_no)
-        job = SendJob(
-            snapshot=warehouse.snapshot(plan.plan_id),
-            plan_id=plan.plan_id,
-            template=t.name,
-            run_id=plan.run_id,
-            destination=destination,
-            endpoint=plan.endpoint,
-            limits=limits_path(warehouse, environ),
-        )
+        job = job_of(warehouse, t, plan, run_id=plan.run_id, environ=environ)
         result = send_plan(job, secret=secret, journal=Journal(warehouse.journal_path), log=log)
         found = compare_sample(warehouse, t, plan, result, users=1, environ=environ, log=log)
         with warehouse.connect() as con:

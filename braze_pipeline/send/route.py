@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome
 from braze_pipeline.braze.rate_limiter import BudgetStore, OwnBudget, RateLimiter
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 _NOT_TAKEN = frozenset({ResponseAction.FORBIDDEN, ResponseAction.NOT_BRAZE})
 
 
+class Leg(NamedTuple):
+    """An endpoint with its rate limiter."""
+
+    endpoint: TrackEndpoint
+    limiter: RateLimiter
+
+
 class Route:
-    """The endpoint and the limiter of a send; safe to use from many threads.
+    """Where the requests of a send go; safe to use from many threads.
 
     Attributes:
-        endpoint: The endpoint of the next request.
-        limiter: Its rate limiter.
+        leg: Where the next request goes.
     """
 
     def __init__(
@@ -45,33 +51,36 @@ class Route:
         Args:
             destination: The limits, and whether the send may fall back.
             name: The plan's endpoint.
-            limits: The file in which all senders on this machine count; None to count alone.
+            limits: The file in which senders that share a limit count; None to count alone.
             log: Gets a sentence if the send falls back.
 
         Raises:
             LedgerError, DiskFull: the file of rate limits cannot be used.
         """
         self._destination = destination
-        self._file = None if limits is None else LimitsFile(limits)
+        self._limits = limits
+        self._file: LimitsFile | None = None
         self._log = log
         self._lock = threading.Lock()
         self._waited = 0.0
-        self._go_to(name)
+        self.leg = self._to(name)
 
-    def _go_to(self, name: TrackName) -> None:
+    def _to(self, name: TrackName) -> Leg:
         endpoint = track_endpoint(self._destination, name)
-        budget: BudgetStore = OwnBudget()
+        return Leg(endpoint, RateLimiter(endpoint.limit, budget=self._budget(endpoint)))
+
+    def _budget(self, endpoint: TrackEndpoint) -> BudgetStore:
         # A workspace has one send at a time: its burst limit needs no count that others see.
         shared = self._destination.limited_by_company or endpoint.limit.requests_per_hour
-        if self._file is not None and shared:
-            budget = SharedBudget(self._file, f"{self._destination.limited_with}: {name}")
-        self.limiter = RateLimiter(endpoint.limit, budget=budget)
-        self.endpoint = endpoint
+        if self._limits is None or not shared:
+            return OwnBudget()
+        self._file = self._file or LimitsFile(self._limits)
+        return SharedBudget(self._file, f"{self._destination.limited_with}: {endpoint.name}")
 
     @property
     def throttled_seconds(self) -> float:
         """Seconds that Braze asked to wait, in total."""
-        return self._waited + self.limiter.throttled_seconds
+        return self._waited + self.leg.limiter.throttled_seconds
 
     def fell_back(self, used: TrackEndpoint, outcome: ResponseOutcome) -> bool:
         """Whether a request to ``used`` with this outcome is to be sent again, to another one."""
@@ -79,18 +88,18 @@ class Route:
         if not may or used.name != "bulk":
             return False
         with self._lock:
-            if self.endpoint.name == "bulk":
+            if self.leg.endpoint.name == "bulk":
                 self._log(
                     f"Braze does not take {used.path} (status {outcome.cause}): the rest is sent "
                     "to /users/track."
                 )
-                self._waited += self.limiter.throttled_seconds
-                self.limiter.close()
-                self._go_to("track")
+                self._waited += self.leg.limiter.throttled_seconds
+                self.leg.limiter.close()
+                self.leg = self._to("track")
         return True
 
     def close(self) -> None:
         """Give back what was not sent of the limit."""
-        self.limiter.close()
+        self.leg.limiter.close()
         if self._file is not None:
             self._file.close()

@@ -29,7 +29,15 @@ from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.overrides import Overrides
-from braze_pipeline.send import SendJob, SendResult, accounting, outcome_records, send_plan, sending
+from braze_pipeline.send import (
+    SendJob,
+    SendResult,
+    accounting,
+    outcome_records,
+    send_plan,
+    sending,
+    sent_so_far,
+)
 from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back
 from braze_pipeline.storage import journal, rejections
@@ -121,41 +129,17 @@ def send_days(
     destination = t.destination
     with sending(warehouse.lock_path(destination.name), destination.name):
         plan = _plan_or_replan(warehouse, t, days, run_id=run_id, log=log)
-        pause = paused(warehouse.actions_path, destination.name)
-        sends = plan.planned_users and pause is None
-        secret = read_api_key(environ, destination.api_key_env) if sends else None
-        job = SendJob(
-            snapshot=warehouse.snapshot(plan.plan_id),
-            plan_id=plan.plan_id,
-            template=t.name,
+        result, pause = _carry_out(
+            warehouse,
+            t,
+            plan,
             run_id=run_id,
-            destination=destination,
-            endpoint=plan.endpoint,
-            limits=limits_path(warehouse, environ),
+            environ=environ,
+            log=log,
+            stop=stop or threading.Event(),
+            on_progress=on_progress or (lambda progress: log(progress.sentence())),
+            every=every,
         )
-        if pause is not None:
-            result = _not_sent(warehouse, plan)
-        else:
-            stop = stop or threading.Event()
-
-            def report(progress: SendProgress, *, stop: threading.Event = stop) -> None:
-                (on_progress or (lambda progress: log(progress.sentence())))(progress)
-                if paused(warehouse.actions_path, destination.name) is not None:
-                    stop.set()
-
-            result = send_plan(
-                job,
-                secret=secret,
-                journal=Journal(warehouse.journal_path),
-                stop=stop,
-                on_progress=report,
-                log=log,
-                every=every,
-            )
-            if isinstance(result.stopped_by, SendInterrupted):
-                pause = paused(warehouse.actions_path, destination.name)
-            error = None if pause else result.stopped_by or all_refused(plan, result)
-            result = replace(result, stopped_by=error)
         users = destination.read_back_users
         compared = compare_sample(warehouse, t, plan, result, users=users, environ=environ, log=log)
         with warehouse.connect() as con:
@@ -178,13 +162,64 @@ def send_days(
             )
 
 
-def _not_sent(warehouse: Warehouse, plan: PlanSummary) -> SendResult:
-    """The result of sending nothing: what earlier sends of the plan brought, and no more."""
-    done = journal.progress(warehouse.journal_path, plan.plan_id)
-    return SendResult(
-        accepted_users=done.accepted,
-        rejected_users=done.refused,
-        not_attempted_users=plan.planned_users - done.answered,
+def _carry_out(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    *,
+    run_id: str,
+    environ: Mapping[str, str],
+    log: Log,
+    stop: threading.Event,
+    on_progress: Callable[[SendProgress], None],
+    every: float,
+) -> tuple[SendResult, Pause | None]:
+    """Send the plan until it is done, or until a person pauses the destination."""
+
+    def pause() -> Pause | None:
+        return paused(warehouse.actions_path, t.destination.name)
+
+    if (found := pause()) is not None:
+        done = journal.progress(warehouse.journal_path, plan.plan_id)
+        return sent_so_far(done, plan.planned_users), found
+
+    def report(progress: SendProgress) -> None:
+        on_progress(progress)
+        if pause() is not None:
+            stop.set()
+
+    key = t.destination.api_key_env
+    result = send_plan(
+        job_of(warehouse, t, plan, run_id=run_id, environ=environ),
+        secret=read_api_key(environ, key) if plan.planned_users else None,
+        journal=Journal(warehouse.journal_path),
+        stop=stop,
+        on_progress=report,
+        log=log,
+        every=every,
+    )
+    found = pause() if isinstance(result.stopped_by, SendInterrupted) else None
+    error = None if found else result.stopped_by or all_refused(plan, result)
+    return replace(result, stopped_by=error), found
+
+
+def job_of(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    plan: PlanSummary,
+    *,
+    run_id: str,
+    environ: Mapping[str, str],
+) -> SendJob:
+    """The send of a plan."""
+    return SendJob(
+        snapshot=warehouse.snapshot(plan.plan_id),
+        plan_id=plan.plan_id,
+        template=t.name,
+        run_id=run_id,
+        destination=t.destination,
+        endpoint=plan.endpoint,
+        limits=limits_path(warehouse, environ),
     )
 
 

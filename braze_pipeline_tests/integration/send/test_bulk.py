@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -232,8 +233,18 @@ def test_a_file_of_limits_that_cannot_be_used_stops_the_send_before_it_begins(
     limits.write_bytes(b"not a database" * 100)
     with Sandbox(users=["u00000"]) as sandbox:
         with pytest.raises(LedgerError, match=r"w\.limits\.sqlite"):
-            send(tmp_path, sandbox.endpoint, ["u00000"], limits=limits)
+            send(tmp_path, sandbox.endpoint, ["u00000"], limits=limits, company="acme")
         assert sandbox.requests == []
+        # Nor was a send begun that nobody ends.
+        with sqlite3.connect(tmp_path / "journal.sqlite") as con:
+            assert con.execute("SELECT count(*) FROM sends").fetchone() == (0,)
+
+
+def test_a_workspace_with_a_limit_of_its_own_needs_no_count_that_others_see(tmp_path: Path) -> None:
+    limits = tmp_path / "w.limits.sqlite"
+    with Sandbox(users=["u00000"]) as sandbox:
+        assert send(tmp_path, sandbox.endpoint, ["u00000"], limits=limits).accepted_users == 1
+    assert not limits.exists()
 
 
 @pytest.mark.parametrize(("permitted", "path"), [(True, BULK), (False, TRACK)])
