@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.instances import on_this_machine
 from braze_pipeline.settings import DestinationSettings, RateLimit, replace
-from braze_pipeline.settings.destination import UNKNOWN_LIMIT
+from braze_pipeline.settings.destination import UNKNOWN
 from braze_pipeline.settings.section import at_key
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def check_contract(contract: Contract | None, limit: RateLimit | None, pricing: 
                 f"limit, and the burst limit ({_DASHBOARD}).",
                 "contract",
             )
-    if contract == "custom" and not given:
+    if contract == "custom" and "requests" not in given:
         raise at_key(
-            "`contract: custom` needs `rate_limit`: the requests that your contract allows "
+            "`contract: custom` needs `requests` under `rate_limit`: what your contract allows "
             f"({_DASHBOARD}).",
             "contract",
         )
@@ -60,12 +60,14 @@ def with_contract(destination: DestinationSettings, *, limit_given: bool) -> Des
 
     Args:
         destination: As it was written, with its endpoint.
-        limit_given: Whether ``rate_limit`` was written, in the destination or the template.
+        limit_given: Whether ``requests`` were written under ``rate_limit``.
     """
     changes: dict[str, object] = {}
     contract, pricing = destination.contract, destination.pricing
     if contract is None and not limit_given and not on_this_machine(destination.endpoint):
-        changes["rate_limit"] = UNKNOWN_LIMIT
+        changes["rate_limit"] = replace(
+            destination.rate_limit, requests=UNKNOWN.requests, seconds=UNKNOWN.seconds
+        )
     if contract in ("data_points", "mau") and "model" not in pricing.model_fields_set:
         changes["pricing"] = replace(pricing, model=contract)
     if contract == "mau":

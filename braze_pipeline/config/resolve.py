@@ -233,7 +233,6 @@ def _overridden(
         for name, value in values_of(part, SendOptions).items()
         if name in part.model_fields_set
     }
-    written = part.model_fields_set | base.model_fields_set
     own_limit = overrides.get("rate_limit")
     if base.contract == "mau" and own_limit is not None and not own_limit.requests_per_hour:
         problems.at("rate_limit").add(
@@ -245,7 +244,8 @@ def _overridden(
         sends_to=part.endpoint or base.endpoint,
         **overrides,
     )
-    return with_contract(destination, limit_given="rate_limit" in written)
+    limit_given = "requests" in destination.rate_limit.model_fields_set
+    return with_contract(destination, limit_given=limit_given)
 
 
 def _read_sql(file: Path, problems: Problems) -> str:

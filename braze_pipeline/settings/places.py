@@ -21,7 +21,7 @@ _SECRET: Final = re.compile(r"password|secret|token|access[._]?key|credential", 
 def _no_secret(value: object) -> object:
     if isinstance(value, str) and re.search(r"[;@]", value):
         raise ValueError(
-            "An address with a user, token or other parameters belongs into the environment: name "
+            "An address with a user, token or other parameters belongs in the environment: name "
             "its variable with `uri_env`. If what stands here is real, change it."
         )
     return value

@@ -9,6 +9,7 @@
 ``disk``       free space and permissions where the database is
 ``database``   the files of the database and their schemas
 ``sources``    the connections and places that the templates read
+``pauses``     whether a person has paused the destination
 ``journal``    sends that are not in the ledger yet; the last acknowledgement
 ``trial``      what still points at the sandbox
 ``zones``      time zone data

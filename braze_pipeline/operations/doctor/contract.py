@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.track_endpoints import bulk_gains, track_endpoint
 from braze_pipeline.operations.doctor.finding import Finding, ok, warning
-from braze_pipeline.settings.destination import UNKNOWN_LIMIT
+from braze_pipeline.settings.destination import UNKNOWN
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint
@@ -21,7 +21,9 @@ def contract(destination: DestinationSettings) -> Finding:
     track, bulk = (track_endpoint(destination, one) for one in ("track", "bulk"))
     used = {"track": [track], "bulk": [bulk], "auto": [track, bulk]}[destination.sends_to]
     limits = "; ".join(map(_limits, used))
-    if destination.contract is None and destination.rate_limit == UNKNOWN_LIMIT:
+    limit = destination.rate_limit
+    unknown = (limit.requests, limit.seconds) == (UNKNOWN.requests, UNKNOWN.seconds)
+    if destination.contract is None and unknown:
         return warning(
             name,
             f"`contract` is not set, so as little is sent as any contract allows. {limits}.",

@@ -76,7 +76,7 @@ def test_a_cluster_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
-        ("sc://lake:15002", "sc://lake:15002/;token=s3cret", "belongs into the environment"),
+        ("sc://lake:15002", "sc://lake:15002/;token=s3cret", "belongs in the environment"),
         ("sc://lake:15002", "lake:15002", "remote"),
         ("type: spark, ", "type: spark, master: yarn, ", "Spark needs one of `remote`"),
         (', location: "s3://brand/braze"', "", "Spark needs `location`"),
