@@ -49,14 +49,14 @@ class Difference:
 
     Attributes:
         column: Its name.
-        types: What it is here and there; the second is None where it is missing there.
+        types: What it is here and there; None where it is missing.
         customers: How many have another value.
         nearly: Of these, how many differ by less than a billionth: in the last digits.
         shapes: The shape of a value here and there, of one of these customers.
     """
 
     column: str
-    types: tuple[str, str | None]
+    types: tuple[str | None, str | None]
     customers: int
     nearly: int = 0
     shapes: tuple[str | None, str | None] = (None, None)
@@ -160,7 +160,7 @@ def _sampled(
     names = {name_key(name) for name in opened.schema(source.name, place).names}
     if percent < _ALL and name_key(column) in names:
         hashed = dialect.md5.format(f"trim(CAST({column} AS {dialect.text}))")
-        below = f"'{round(_HASHES * percent / _ALL):04x}'"
+        below = f"'{min(round(_HASHES * percent / _ALL), _HASHES - 1):04x}'"
         query = f"SELECT * FROM ({query}\n) AS s WHERE substr({hashed}, 1, 4) < {below}"
     return replace(source, place=replace(place, relation=None, query=query))
 
@@ -206,10 +206,16 @@ def _compared(con: duckdb.DuckDBPyConnection, here: str, there: str) -> Comparis
         for k, (name, type_, _, other) in enumerate(shared)
         if found[3 * k]
     ]
+    known = {name_key(name) for name, _ in ours}
     differences += [
         Difference(column=name, types=(type_, None), customers=both)
         for name, type_ in ours
         if name_key(name) not in theirs
+    ]
+    differences += [
+        Difference(column=name, types=(None, type_), customers=both)
+        for key, (name, type_) in theirs.items()
+        if key not in known
     ]
     return Comparison(
         customers=both,

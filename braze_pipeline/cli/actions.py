@@ -194,10 +194,7 @@ def _lines(
         ("Run", run_link(action.run_id, ui)),
         ("Seen", _seen(action)),
         ("Notification", "; ".join(f"{channel} {state}" for channel, state in notified.items())),
-        (
-            "Resolved",
-            f"{console.when(action.resolved_at)}: {action.how}" if action.resolved_at else None,
-        ),
+        ("Resolved", _resolved(action)),
     )
     lines = [f"{title}  [{action.destination} / {action.template}]"]
     lines += [f"  {name + ':':<14} {text}" for name, text in facts if text]

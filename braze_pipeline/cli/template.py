@@ -123,12 +123,12 @@ def _compare_places(
     if found.equal and found.customers:
         return
     if found.differences:
-        table = Table(
-            "column", "customers", "only the last digits", "DuckDB", "there", "shape in DuckDB",
-            "shape there",
-        )  # fmt: skip
+        counts = ("customers", "only the last digits")
+        table = console.new_table(
+            "column", *counts, "DuckDB", "there", "shape in DuckDB", "shape there", numbers=counts
+        )
         for one in found.differences:
-            types = (one.types[0], one.types[1] or "missing")
+            types = (type_ or "missing" for type_ in one.types)
             shapes = (shape if shape is not None else "NULL" for shape in one.shapes)
             table.add_row(one.column, f"{one.customers:,}", f"{one.nearly:,}", *types, *shapes)
         console.show_table(table)

@@ -94,6 +94,17 @@ def test_a_sample_of_customers_is_the_same_in_both_places(call: Call) -> None:
     assert "1,000 customers and 5" in call("--percent", "100").output
 
 
+def test_nearly_all_customers_are_nearly_all(call: Call) -> None:
+    assert "1,000 customers and 5" in call("--percent", "99.9995").output
+
+
+def test_a_column_of_one_place_alone_is_a_difference(call: Call) -> None:
+    result = call("--percent", "100", there=SQL.replace("a.email", "a.email, 1 AS more"))
+    assert "do not give the same rows: more differ" in raised(result).what
+    (line,) = (line for line in result.output.splitlines() if line.startswith("│ more "))
+    assert "missing" in line
+
+
 def test_columns_that_differ_are_counted_without_showing_a_value(call: Call) -> None:
     there = SQL.replace("a.email", "upper(a.email) AS email")
     there = there.replace("coalesce(b.total, 0)", "coalesce(b.total * 1.0000000000001, 0)")
