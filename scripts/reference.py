@@ -38,8 +38,8 @@ command: `braze-pipeline --config FILE run`.
 """
 _TABLES = """\
 The DuckDB file has the schemas `ledger` and `records`, and one schema for each template. The
-journal and the actions are SQLite files beside it. What the tables of the ledger are for is in
-[ledger.md](../ledger.md#tables). Times are in UTC.
+journal, the actions and the limits are SQLite files beside it. What the tables of the ledger are
+for is in [ledger.md](../ledger.md#tables). Times are in UTC.
 
 The schema of a template (`braze` for the first template of the destination `braze`) has a table for
 each asset, with one set of rows for each day. `profiles` is a view over `profile_rows`, which has a
@@ -52,7 +52,7 @@ _WORDS = {
     "string": "text",
     "integer": "whole number",
     "number": "number",
-    "boolean": "true or false",
+    "boolean": "yes or no",
 }
 
 
@@ -158,13 +158,7 @@ def _one_type(field: Schema) -> str:
         return f"mapping of names to {_type(values)}" if values else "mapping"
     if field.get("format") == "date":
         return "date"
-    words = {
-        "string": "text",
-        "integer": "whole number",
-        "number": "number",
-        "boolean": "yes or no",
-    }
-    return words.get(str(kind), "any value") + _limits(field)
+    return _WORDS.get(str(kind), "any value") + _limits(field)
 
 
 def _named(definition: str) -> str:
@@ -286,7 +280,7 @@ def _stored() -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 "WHERE schema_name IN ('ledger', 'records') GROUP BY 1 ORDER BY 1"
             ).fetchall()
         yield from rows
-        for schema in (migrations.JOURNAL, migrations.ACTIONS):
+        for schema in (migrations.JOURNAL, migrations.ACTIONS, migrations.LIMITS):
             file = Path(folder) / f"{schema.name}.sqlite"
             with sqlite3.connect(file) as con_:
                 schema.upgrade(con_, file)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
-    from braze_pipeline.storage.journal import Answer
+    from braze_pipeline.storage.journal import ObjectAnswer
     from braze_pipeline.storage.warehouse import Warehouse
 
 
@@ -38,7 +38,7 @@ class SentObject:
     tried: bool
     values: dict[str, Any]
     personal: frozenset[str]
-    answer: Answer | None
+    answer: ObjectAnswer | None
 
     def shown(self, *, real: bool) -> dict[str, Any]:
         """The values; of personal data the masks, unless ``real``."""
@@ -49,7 +49,7 @@ class SentObject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class UserHistory:
     """The objects, newest first, and since when there are any plans; None: there are none."""
 
     sent: tuple[SentObject, ...]
@@ -61,7 +61,7 @@ def history_of(
     warehouse: Warehouse,
     templates: Sequence[TemplateSettings],
     user: str,
-) -> History:
+) -> UserHistory:
     """Look for a user in every plan of the templates whose snapshot is kept.
 
     Raises:
@@ -100,7 +100,7 @@ def history_of(
                 )
             )
     since = min((_utc(plan.created_at) for plan in plans), default=None)
-    return History(sent=tuple(sent), since=since)
+    return UserHistory(sent=tuple(sent), since=since)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -15,8 +15,6 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from braze_pipeline.plan.stored_plans import PlanColumn, PlanSummary
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -87,23 +85,22 @@ def _wanted(plan: PlanSummary) -> list[str]:
     """
     if set(plan.reasons) == {"new user"}:
         return ["true"]
+    by_kind = zip(*map(_kinds, plan.columns), strict=True)
     return [
         "__reason = 'left audience'",
-        *(" OR ".join(_of(c, kind) for c in plan.columns) for kind in range(4)),
+        *map(" OR ".join, by_kind),
         *(c.changed for c in plan.columns),
     ]
 
 
-def _of(c: PlanColumn, kind: int) -> str:
-    return f"({c.changed} AND {list(_conditions(c))[kind]})"
-
-
-def _conditions(c: PlanColumn) -> Iterator[str]:
+def _kinds(c: PlanColumn) -> tuple[str, ...]:
     """Added, cleared, changed, sent again: as ``sample.sql`` names them."""
-    yield f"{c.old} IS NULL AND {c.new} IS NOT NULL"
-    yield f"{c.old} IS NOT NULL AND {c.new} IS NULL"
-    yield f"{c.old} <> {c.new}"
-    yield f"{c.old} IS NOT DISTINCT FROM {c.new}"
+    return (
+        f"({c.changed} AND {c.old} IS NULL AND {c.new} IS NOT NULL)",
+        f"({c.changed} AND {c.old} IS NOT NULL AND {c.new} IS NULL)",
+        f"({c.changed} AND {c.old} <> {c.new})",
+        f"({c.changed} AND {c.old} IS NOT DISTINCT FROM {c.new})",
+    )
 
 
 def _short(value: str | None) -> str | None:

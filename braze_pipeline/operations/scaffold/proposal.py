@@ -13,7 +13,7 @@ from braze_pipeline.attributes.personal import field_named_by
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.names import check_name, comparison_key, field_for
 from braze_pipeline.errors import UsageError
-from braze_pipeline.operations.scaffold.table import Column, Table
+from braze_pipeline.operations.scaffold.table import Table, TableColumn
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.wordlists import meanings
 
@@ -60,7 +60,7 @@ class Proposal:
         decide: What a person has to decide.
     """
 
-    column: Column
+    column: TableColumn
     kind: Kind
     alias: str
     expression: str
@@ -92,10 +92,10 @@ def propose(table: Table) -> tuple[Proposal, ...]:
     return tuple(proposals)
 
 
-def _identifier_of(table: Table) -> Column:
+def _identifier_of(table: Table) -> TableColumn:
     """The column that most probably identifies a customer."""
 
-    def rank(column: Column) -> tuple[bool, ...]:
+    def rank(column: TableColumn) -> tuple[bool, ...]:
         key = comparison_key(column.name)
         shape = column.shape
         contact = shape.has_email or shape.phone or field_for(column.name) in {"email", "phone"}
@@ -113,11 +113,11 @@ def _identifier_of(table: Table) -> Column:
     return max(keys if any(c in keys for c in named) or not named else named, key=rank)
 
 
-def _is_key(column: Column, table: Table) -> bool:
+def _is_key(column: TableColumn, table: Table) -> bool:
     return column.shape.filled == column.shape.different == table.rows
 
 
-def _identifier(column: Column, table: Table) -> Proposal:
+def _identifier(column: TableColumn, table: Table) -> Proposal:
     decide = [f"the external_id of your users in Braze must be this id. Is it {column.sql}?"]
     if column.shape.has_email:
         decide.append(
@@ -142,7 +142,7 @@ def _identifier(column: Column, table: Table) -> Proposal:
     )
 
 
-def _proposal(column: Column, used: set[str]) -> Proposal:
+def _proposal(column: TableColumn, used: set[str]) -> Proposal:
     known = field_for(column.name)
     plain = FIELDS.get(known or "")
     expression = column.sql
@@ -160,13 +160,13 @@ def _proposal(column: Column, used: set[str]) -> Proposal:
     return _custom(column)
 
 
-def _unsendable(column: Column, known: str | None) -> str:
+def _unsendable(column: TableColumn, known: str | None) -> str:
     if column.family == "binary":
         return "bytes"
     return "an identifier" if known in FIELDS and FIELDS[str(known)].identifier else ""
 
 
-def _fits(column: Column, type_: ValueType) -> bool:
+def _fits(column: TableColumn, type_: ValueType) -> bool:
     """Whether a column can hold the values of a profile field."""
     if type_ in {ValueType.OBJECT, ValueType.OBJECTS}:
         return column.family in {"struct", "list"}
@@ -175,7 +175,7 @@ def _fits(column: Column, type_: ValueType) -> bool:
     return column.family in {"text", "date", "timestamp", "integer", "boolean", "other"}
 
 
-def _profile_field(column: Column, name: str) -> Proposal:
+def _profile_field(column: TableColumn, name: str) -> Proposal:
     options, decide = _dates(column) if FIELDS[name].type is ValueType.DATE else ({}, ())
     return Proposal(
         column=column,
@@ -188,7 +188,7 @@ def _profile_field(column: Column, name: str) -> Proposal:
     )
 
 
-def _custom(column: Column, *notes: str) -> Proposal:
+def _custom(column: TableColumn, *notes: str) -> Proposal:
     name = _title(column)
     type_, expression, decide = _value(column)
     options: dict[str, object] = {"type": type_.value}
@@ -212,7 +212,7 @@ def _custom(column: Column, *notes: str) -> Proposal:
     )
 
 
-def _value(column: Column) -> tuple[ValueType, str, tuple[str, ...]]:
+def _value(column: TableColumn) -> tuple[ValueType, str, tuple[str, ...]]:
     """The type of a custom attribute, how the SQL reads it, and what to decide."""
     expression, shape = column.sql, column.shape
     if column.family == "list":
@@ -242,7 +242,7 @@ def _value(column: Column) -> tuple[ValueType, str, tuple[str, ...]]:
     return next((one for one, fits in forms.items() if fits), ValueType.STRING), expression, ()
 
 
-def _dates(column: Column) -> tuple[dict[str, object], tuple[str, ...]]:
+def _dates(column: TableColumn) -> tuple[dict[str, object], tuple[str, ...]]:
     """How to read 03/04/1990 in a column, if its values show it."""
     shape = column.shape
     if not shape.year_last:
@@ -254,7 +254,7 @@ def _dates(column: Column) -> tuple[dict[str, object], tuple[str, ...]]:
     return {}, ("03/04/1990 may be March or April: add `date_order: dmy` or `mdy`.",)
 
 
-def _title(column: Column) -> str:
+def _title(column: TableColumn) -> str:
     """The name of a custom attribute: as in the table, or in words if that has only underscores."""
     words = " ".join(unicodedata.normalize("NFKC", column.name).split())
     if words == words.lower() and " " not in words:
@@ -263,7 +263,7 @@ def _title(column: Column) -> str:
     return column.alias if problems or not words else words
 
 
-def _is_personal(column: Column) -> bool:
+def _is_personal(column: TableColumn) -> bool:
     return (
         field_named_by(column.name) is not None
         or _contains(column.name, "personal")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -14,6 +12,8 @@ import yaml
 
 from braze_pipeline.operations.scaffold.proposal import Proposal, of_kind
 from braze_pipeline.operations.scaffold.table import Table
+
+_ONE_LINE = 10**6
 
 
 class _Text(string.Template):
@@ -110,12 +110,7 @@ def _select(proposals: Sequence[Proposal]) -> Iterator[str]:
 
 
 def _mapping(items: Mapping[str, object]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in items.items()) + "}"
-
-
-def _scalar(value: object) -> str:
-    """A value as YAML in braces, quoted only where it must be."""
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[^\W\d_]([\w ./-]*\w)?", value) and yaml.safe_load(value) == value
-        return value if plain else json.dumps(value, ensure_ascii=False)
-    return json.dumps(value)
+    """As YAML in braces, on one line."""
+    return yaml.safe_dump(
+        dict(items), default_flow_style=True, sort_keys=False, allow_unicode=True, width=_ONE_LINE
+    ).strip()

@@ -61,7 +61,7 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class TableColumn:
     """A column of the table.
 
     Attributes:
@@ -105,7 +105,7 @@ class Table:
     place: Mapping[str, str]
     connections: Mapping[str, Mapping[str, str]]
     rows: int
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
 
 
 def look_at(given: str, folder: Path, *, project: Path, environ: Mapping[str, str]) -> Table:
@@ -139,7 +139,7 @@ def look_at(given: str, folder: Path, *, project: Path, environ: Mapping[str, st
         aliases = _aliases(con, list(located.columns))
         rows = con.execute("SELECT count(*) FROM looked_at").fetchall()[0][0]
         columns = tuple(
-            Column(
+            TableColumn(
                 name=column,
                 alias=aliases[column],
                 type=type_,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -13,21 +11,9 @@ import pytest
 from braze_pipeline.errors import NotBuilt
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.commands import command
-from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand
 
 USER = "c7"
-
-
-@pytest.fixture
-def brand(tmp_path: Path) -> SmallBrand:
-    return small_brand(tmp_path / "brand")
-
-
-@pytest.fixture
-def sandbox(brand: SmallBrand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with Sandbox(assume_all=True) as found:
-        brand.enter(monkeypatch, found.endpoint, found.api_key)
-        yield found
 
 
 def attempt(brand: SmallBrand, *options: str, user: str = USER, code: int = 0) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -25,21 +24,9 @@ from braze_pipeline_tests.commands import command, store_of, tick
 from braze_pipeline_tests.e2e.daemon import wait_for
 from braze_pipeline_tests.integration.orchestration.test_definitions import built
 from braze_pipeline_tests.integration.orchestration.test_run_page import tags_of
-from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand
 
 REASON = "the campaign team asked"
-
-
-@pytest.fixture
-def brand(tmp_path: Path) -> SmallBrand:
-    return small_brand(tmp_path / "brand")
-
-
-@pytest.fixture
-def sandbox(brand: SmallBrand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with Sandbox(assume_all=True) as found:
-        brand.enter(monkeypatch, found.endpoint, found.api_key)
-        yield found
 
 
 def run(brand: SmallBrand, days_ago: int = 0) -> dict[str, object]:

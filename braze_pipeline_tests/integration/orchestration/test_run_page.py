@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import dagster as dg
-import pytest
 
 from braze_pipeline.orchestration.checks import AUDIENCE, CONTRACT, FRESH_SOURCES, guard_check
 from braze_pipeline.orchestration.days import PARTITION_TAG
@@ -17,21 +15,9 @@ from braze_pipeline.plan.sample import SAMPLE_ROWS
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline_tests.integration.orchestration.test_definitions import built
-from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand
 
 WITHOUT_ORDER = "c7"
-
-
-@pytest.fixture
-def brand(tmp_path: Path) -> SmallBrand:
-    return small_brand(tmp_path / "brand")
-
-
-@pytest.fixture
-def sandbox(brand: SmallBrand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with Sandbox(assume_all=True) as found:
-        brand.enter(monkeypatch, found.endpoint, found.api_key)
-        yield found
 
 
 def run(brand: SmallBrand, sandbox: Sandbox, *, days_ago: int = 0) -> RunOutcome:
