@@ -89,7 +89,7 @@ docs: $(READY) ## build the documentation as a site, in build/site; a broken lin
 # Keep the extras in the lock: without them pip 23, which comes with Python 3.11, rejects the hashes.
 lock: $(READY) ## rebuild the locks, with names, versions and hashes
 	@$(COMPILE) pyproject.toml --extra dev -o requirements.lock
-	@$(COMPILE) pyproject.toml --extra build -c requirements.lock -o requirements-runtime.lock
+	@$(COMPILE) pyproject.toml --extra build --extra predicted-value -c requirements.lock -o requirements-runtime.lock
 	@$(COMPILE) pyproject.toml $(DBT)/requirements.in -o $(DBT)/requirements.lock
 	@$(COMPILE) pyproject.toml --extra bench -o benchmarks/requirements.lock
 	@$(COMPILE) $(SPARK)/requirements.in -o $(SPARK)/requirements.lock
