@@ -27,6 +27,7 @@ NAV: Nav = {
         {"Read your own data": "docs/sources.md"},
         {"Run the SQL elsewhere": "docs/run-in.md"},
         {"Send a dbt model": "examples/dbt/README.md"},
+        {"Predict customer value": "docs/predicted-value.md"},
         {"Set contract and rate limits": "docs/contracts.md"},
         {"Move over from another tool": "docs/moving-over.md"},
         {"Run it in production": "docs/running-it.md"},

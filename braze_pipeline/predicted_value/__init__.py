@@ -4,3 +4,8 @@ What belongs here: purchase statistics, the model and its fit, the backtest besi
 and the predictions of a day. What does not: when this is done, and where fits and predictions are
 kept.
 """
+
+from braze_pipeline.predicted_value.fit import METHOD_VERSION, Candidate, Fit
+from braze_pipeline.predicted_value.refit import refit, score
+
+__all__ = ["METHOD_VERSION", "Candidate", "Fit", "refit", "score"]
