@@ -198,6 +198,9 @@ class World:
                 metadata={
                     metadata.ACCEPTED_USERS: 1000 - self.refused,
                     metadata.REJECTED_USERS: self.refused,
+                    metadata.UNCHANGED_USERS: 4000,
+                    metadata.ACCEPTED_ATTRIBUTES: 1500,
+                    metadata.DATA_POINTS: 1600,
                 }
             )
 

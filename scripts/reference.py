@@ -306,8 +306,11 @@ def _comments() -> dict[tuple[str, str], str]:
             table = start[1] if "." in start[1] else f"{room}: {start[1]}"
             found |= {(table, column): comment for column, comment in _COMMENT.findall(body)}
         for old, new in _RENAMED.findall(text):
-            renamed = f"{old.partition('.')[0]}.{new}"
-            found |= {(renamed, c): text_ for (t, c), text_ in found.items() if t == old}
+            schema, dot, _ = old.rpartition(".")
+            before, renamed = (
+                (old, f"{schema}.{new}") if dot else (f"{room}: {old}", f"{room}: {new}")
+            )
+            found |= {(renamed, c): text_ for (t, c), text_ in found.items() if t == before}
     return found
 
 

@@ -1,7 +1,7 @@
 """Workflow actions: failures that need a person, with the steps that resolve them.
 
 What belongs here: the store of actions, their classes with the steps, what a run sent and did not
-send, and notifications. What does not: Dagster.
+send, runs that went well, and notifications. What does not: Dagster.
 """
 
 from braze_pipeline.alerts.action_store import Action, ActionStore, Incident, RecordResult
@@ -14,6 +14,7 @@ from braze_pipeline.alerts.delivery_status import (
 )
 from braze_pipeline.alerts.outbox import Message, Outbox
 from braze_pipeline.alerts.resolutions import Resolution, resolution_of, resolutions
+from braze_pipeline.alerts.success import Success, report_success
 
 __all__ = [
     "NOTHING_SENT",
@@ -25,9 +26,11 @@ __all__ = [
     "Outbox",
     "RecordResult",
     "Resolution",
+    "Success",
     "delivery_status_of",
     "ever_acknowledged",
     "plan_of_run",
+    "report_success",
     "resolution_of",
     "resolutions",
 ]

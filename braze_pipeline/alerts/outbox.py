@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from braze_pipeline.alerts.action_store import Action, ActionStore
 from braze_pipeline.alerts.connection import reading, writing
+from braze_pipeline.alerts.success import Success, success_of
 from braze_pipeline.storage.sql_files import read_sql
 
 FIRST_WAIT = timedelta(seconds=30)
@@ -21,18 +22,24 @@ GIVE_UP_AFTER = timedelta(days=3)
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """News about an action.
+    """News about an action, or about a run that went well.
 
     Attributes:
         message: Its number; the same for all channels and attempts.
-        event: ``opened``, ``persists`` or ``recovered``.
+        event: ``opened``, ``persists`` or ``recovered``; of a run, ``succeeded``.
         created_at: ISO, UTC.
     """
 
     message: int
     event: str
     created_at: str
-    action: Action
+    about: Action | Success
+
+    def words(self) -> str:
+        """The news in a few words."""
+        one = self.about
+        what = f"run as of {one.last_day}" if isinstance(one, Success) else f"action {one.number}"
+        return f"{what} {self.event}"
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,15 @@ class Outbox:
             rows = con.execute(
                 read_sql("alerts", "due_messages"), (channel, self.destination)
             ).fetchall()
-        messages = []
-        for message, event, created_at, number, next_at in rows:
-            if next_at > now.isoformat():
-                break
-            action = self.store.get(number)
-            if action is not None:
-                messages.append(
-                    Message(message=message, event=event, created_at=created_at, action=action)
-                )
+            messages = []
+            for message, event, created_at, number, success, next_at in rows:
+                if next_at > now.isoformat():
+                    break
+                about = self.store.get(number) if success is None else success_of(con, success)
+                if about is not None:
+                    messages.append(
+                        Message(message=message, event=event, created_at=created_at, about=about)
+                    )
         return messages
 
     def delivered(self, message: Message, channel: str, *, now: datetime) -> None:
@@ -81,7 +88,13 @@ class Outbox:
         with writing(self.store.path) as con:
             con.execute(
                 query,
-                (now.isoformat(), self.destination, (now - GIVE_UP_AFTER).isoformat(), *channels),
+                (
+                    now.isoformat(),
+                    self.destination,
+                    self.destination,
+                    (now - GIVE_UP_AFTER).isoformat(),
+                    *channels,
+                ),
             )
 
     def _attempted(

@@ -37,6 +37,9 @@ REJECTED_ROWS = "rejected rows"
 PLAN = "plan"
 ACCEPTED_USERS = "accepted users"
 REJECTED_USERS = "rejected users"
+UNCHANGED_USERS = "unchanged users"
+ACCEPTED_ATTRIBUTES = "accepted attributes"
+DATA_POINTS = "data points of the plan"
 
 _TOP = 15
 """Rows of a table that is only for reading."""
@@ -290,9 +293,9 @@ def send(outcome: SendOutcome) -> Metadata:
         REJECTED_USERS: outcome.account.rejected,
         "not attempted users": outcome.account.not_attempted,
         "planned users": outcome.account.planned,
-        "unchanged users": outcome.account.unchanged,
-        "accepted attributes": outcome.account.accepted_attributes,
-        "data points of the plan": outcome.plan.data_points,
+        UNCHANGED_USERS: outcome.account.unchanged,
+        ACCEPTED_ATTRIBUTES: outcome.account.accepted_attributes,
+        DATA_POINTS: outcome.plan.data_points,
         PLAN: outcome.plan.plan_id,
         "requests": result.requests,
         "bytes": result.bytes,

@@ -168,7 +168,7 @@ def _notify(
     ui, page = _ui(environ), "/".join(TemplateKeys.of(watch.templates[0]).actions.path)
 
     def composed(message: Message) -> Notification:
-        facts = _facts_for(message.action.template, watch.templates)
+        facts = _facts_for(message.about.template, watch.templates)
         return compose(message, facts=facts, ui=ui, page=f"assets/{page}")
 
     delivery = deliver(outbox, channels_from(environ), compose=composed, now=clock)
@@ -176,8 +176,8 @@ def _notify(
         context.log.warning("A notification waits for its next attempt. %s", problem)
     return [
         TickEvent(
-            text=f"notified: action {message.action.number} {message.event} ({channel})",
-            run_id=message.action.run_id,
+            text=f"notified: {message.words()} ({channel})",
+            run_id=message.about.run_id,
         )
         for message, channel in delivery.delivered
     ] + [TickEvent(text=f"notification waits ({one})", run_id=None) for one in delivery.problems]

@@ -52,7 +52,9 @@ class SourceChecks(Section):
 
 
 class AlertSettings(Section):
-    """When a run that did not fail still needs attention. `null` switches an alert off."""
+    """When a run that did not fail still needs attention, and whether to report that all went well.
+    `null` switches an alert off.
+    """
 
     max_rejected_share: Share | None = 0.05
     """A run is a partial success when more than this share of its audience was rejected."""
@@ -63,6 +65,9 @@ class AlertSettings(Section):
     recent runs."""
     slow_minutes: Annotated[float, Field(ge=0)] = 10.0
     """No run is slow before this many minutes."""
+    success: Annotated[Literal["never", "daily", "after_failure"], CHOICE] = "never"
+    """Whether a message says that a run went well, with its numbers: `daily` (once for each as-of
+    date), or `after_failure` (only for a run that resolves a workflow action)."""
 
 
 class ProjectSettings(Section):
@@ -85,6 +90,6 @@ class ProjectSettings(Section):
     """`on_source_update`: also run when one of your own assets that a source names (`asset_key`)
     was written, for the newest day that has ended."""
     alerts: AlertSettings = AlertSettings()
-    """When a run that did not fail still needs attention."""
+    """When a run that did not fail still needs attention, and whether to report success."""
     source_checks: SourceChecks = SourceChecks()
     """When the source tables count as late or incomplete: a warning."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from braze_pipeline.alerts import Action, Message
+from braze_pipeline.alerts import Action, Message, Success
 
 UI_VARIABLE = "BRAZE_PIPELINE_UI_URL"
 
@@ -38,6 +38,10 @@ def run_link(run_id: str | None, ui: str | None) -> str | None:
     return f"{ui.rstrip('/')}/runs/{run_id}" if ui else f"run {run_id[:8]}"
 
 
+def _url(run_id: str | None, ui: str | None) -> str | None:
+    return run_link(run_id, ui) if ui else None
+
+
 def days_text(days: tuple[str, str] | None) -> str | None:
     """As-of dates in words."""
     if days is None:
@@ -51,37 +55,56 @@ def compose(
     """The notification for a message.
 
     Args:
-        message: The action, and what happened to it.
+        message: The action and what happened to it, or the run that went well.
         facts: Values for placeholders in its steps: ``config``, ``sql``, ``api_key_env``.
         ui: The address of Dagster's UI, if known.
         page: The path of its page with the open actions.
     """
-    action = message.action
-    resolution = action.resolution
-    steps = action.steps(facts)
-    recovered = message.event == "recovered"
-    where = f"{action.destination} / {action.template}"
-    subject = (
-        f"[{where}] Workflow action {action.number} {_HEADLINES[message.event]}: {resolution.title}"
-    )
-    link = run_link(action.run_id, ui)
-    lines = [action.how or "The cause is gone."] if recovered else _failure_lines(action, steps)
-    if link:
-        lines.append(f"Run: {link}")
+    about = message.about
     open_actions = f"{ui.rstrip('/')}/{page}" if ui and page else None
-    if open_actions:
-        lines.append(f"Open actions: {open_actions}")
+    if isinstance(about, Success):
+        kind, headline, lines = "run", _succeeded(about), _success_lines(about)
+        data: dict[str, object] = {**asdict(about), "run_url": _url(about.run_id, ui)}
+    else:
+        kind, steps = "action", about.steps(facts)
+        headline = (
+            f"Workflow action {about.number} {_HEADLINES[message.event]}: {about.resolution.title}"
+        )
+        if message.event == "recovered":
+            steps, lines = (), [about.how or "The cause is gone."]
+        else:
+            lines = _failure_lines(about, steps)
+        data = as_data(about, steps=steps, ui=ui)
+    links = {"Run": run_link(about.run_id, ui), "Open actions": open_actions}
     return Notification(
-        subject=subject,
-        lines=tuple(lines),
+        subject=f"[{about.destination} / {about.template}] {headline}",
+        lines=(*lines, *(f"{name}: {link}" for name, link in links.items() if link)),
         data={
             "id": f"{message.message}",
-            "event": f"action.{message.event}",
+            "event": f"{kind}.{message.event}",
             "created_at": message.created_at,
             "actions_url": open_actions,
-            "action": as_data(action, steps=() if recovered else steps, ui=ui),
+            kind: data,
         },
     )
+
+
+def _succeeded(run: Success) -> str:
+    days = days_text((run.first_day, run.last_day))
+    return f"Run as of {days} succeeded: {run.accepted:,} users accepted"
+
+
+def _success_lines(run: Success) -> list[str]:
+    lines = [
+        f"Users: {run.accepted:,} accepted, {run.rejected:,} rejected, {run.unchanged:,} unchanged",
+        f"Attributes accepted: {run.attributes:,}",
+        f"Data points of the plan: {run.data_points:,}",
+    ]
+    if run.warnings:
+        lines.append(f"Checks with a warning: {run.warnings}")
+    if run.open_actions:
+        lines.append(f"Workflow actions that are still open: {run.open_actions:,}")
+    return lines
 
 
 def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[str, object]:
@@ -99,7 +122,7 @@ def as_data(action: Action, *, steps: tuple[str, ...], ui: str | None) -> dict[s
         "days": list(action.days) if action.days else None,
         "sent": asdict(sent) | {"not_attempted": sent.not_attempted} if sent else None,
         "run_id": action.run_id,
-        "run_url": run_link(action.run_id, ui) if ui else None,
+        "run_url": _url(action.run_id, ui),
         "count": action.count,
         "first_seen": action.first_seen,
         "last_seen": action.last_seen,

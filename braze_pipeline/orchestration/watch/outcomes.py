@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from braze_pipeline.alerts import Action, ActionStore, Incident
+from braze_pipeline.alerts import Action, ActionStore, Incident, Success, report_success
 from braze_pipeline.alerts.action_classes import PARTIAL_SUCCESS, SLOW_RUN, SOURCE_STALE
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.checks import FRESH_SOURCES, IDENTIFIED
@@ -47,6 +47,44 @@ def update_actions(
         and store.close(action.number, how=f"Run {run_id[:8]} went through.", at=at)
     ]
     return closed + newly_recorded([store.record(warning) for warning in warnings], run_id)
+
+
+def success_of(facts: RunFacts, t: TemplateSettings) -> Success | None:
+    """What a message about a successful run says; None if none is wanted, or nothing was sent.
+
+    Raises:
+        PipelineError: the run does not report one of the counts.
+    """
+    keys = TemplateKeys.of(t)
+    send = facts.materialized.get(keys.send)
+    if t.alerts.success == "never" or send is None or facts.days is None:
+        return None
+    first, last = facts.days
+    return Success(
+        destination=t.destination.name,
+        template=t.name,
+        first_day=first,
+        last_day=last,
+        run_id=facts.run.run_id,
+        accepted=number_of(send, metadata.ACCEPTED_USERS),
+        rejected=number_of(send, metadata.REJECTED_USERS),
+        unchanged=number_of(send, metadata.UNCHANGED_USERS),
+        attributes=number_of(send, metadata.ACCEPTED_ATTRIBUTES),
+        data_points=number_of(send, metadata.DATA_POINTS),
+        warnings=", ".join(c.check_name for c in facts.other_checks if c.asset_key in keys.all),
+    )
+
+
+def report(
+    store: ActionStore, t: TemplateSettings, success: Success | None, *, at: datetime
+) -> list[TickEvent]:
+    """Put the message about a successful run into the outbox, after its actions were updated."""
+    if success is None:
+        return []
+    after_failure = t.alerts.success == "after_failure"
+    new = report_success(store.path, success, after_failure=after_failure, at=at)
+    text = f"run as of {success.last_day} succeeded"
+    return [TickEvent(text=text, run_id=success.run_id)] if new else []
 
 
 def resolves(

@@ -17,7 +17,12 @@ from braze_pipeline.alerts.action_classes import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
-from braze_pipeline.orchestration.watch.outcomes import update_actions, warnings_of
+from braze_pipeline.orchestration.watch.outcomes import (
+    report,
+    success_of,
+    update_actions,
+    warnings_of,
+)
 from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of, newly_recorded
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
@@ -108,7 +113,7 @@ class Watch:
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
     def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[TickEvent]:
-        """Close what a successful run resolved, and record what it warns of.
+        """Close what a successful run resolved, record what it warns of, or that all went well.
 
         Raises:
             sqlite3.Error: the store cannot be written.
@@ -116,13 +121,16 @@ class Watch:
         try:
             facts = facts_of(self.instance, run, self.templates)
             ours = facts.touched(self.templates)
-            found = [(t, warnings_of(facts, t, at=at)) for t in ours]
+            found = [(t, warnings_of(facts, t, at=at), success_of(facts, t)) for t in ours]
         except PipelineError as error:
             return newly_recorded([self.store.record(self._unreadable(run, error, at))], run.run_id)
         return [
             done
-            for t, warnings in found
-            for done in update_actions(self.store, facts, t, warnings, at=at)
+            for t, warnings, success in found
+            for done in (
+                *update_actions(self.store, facts, t, warnings, at=at),
+                *report(self.store, t, None if warnings else success, at=at),
+            )
         ]
 
     def record_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:

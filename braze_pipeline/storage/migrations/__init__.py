@@ -36,7 +36,9 @@ RECORDS = DuckDBSchema(
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 
 JOURNAL = SQLiteSchema(name="journal", migrations=(sql("journal_1.sql"),))
-ACTIONS = SQLiteSchema(name="actions", migrations=(sql("actions_1.sql"), sql("actions_2.sql")))
+ACTIONS = SQLiteSchema(
+    name="actions", migrations=tuple(sql(f"actions_{number}.sql") for number in range(1, 4))
+)
 LIMITS = SQLiteSchema(name="limits", migrations=(sql("limits_1.sql"),))
 
 DATABASE = (LEDGER, RECORDS)
