@@ -51,6 +51,7 @@ def fit(groups: OrderGroups) -> Maximum:
     import numpy as np
 
     special = special_functions()
+    psi, gammaln = special.digamma, special.gammaln
     n, again = groups.customers, groups.repeats > 0
     # What depends on x alone is computed once for each x.
     x, of_group = np.unique(groups.repeats, return_inverse=True)
@@ -58,28 +59,28 @@ def fit(groups: OrderGroups) -> Maximum:
 
     def likelihood(values: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = values
-        ends, lasts = np.log(alpha + groups.tenure), np.log(alpha + groups.recency)
-        rates, chances = r + groups.repeats, np.maximum(b + groups.repeats - 1, 1e-300)
-        active = -rates * ends
-        stopped = np.where(again, np.log(a / chances) - rates * lasts, -np.inf)
-        share = special.expit(stopped - active)
-        common = (
-            special.gammaln(r + x) - special.gammaln(r) + r * np.log(alpha)
+        end, last = alpha + groups.tenure, alpha + groups.recency
+        ends, lasts, rates = np.log(end), np.log(last), r + groups.repeats
+        # The customer is still active, or stopped after the last order: the odds of the second.
+        chances = np.where(x > 0, a / np.maximum(b + x - 1, 1e-300), 1)
+        odds = np.where(again, np.log(chances)[of_group] + rates * (ends - lasts), 0)
+        smaller = np.exp(-np.abs(odds))
+        stopped = np.where(again, np.where(odds > 0, 1, smaller) / (1 + smaller), 0)
+        both = np.where(again, np.maximum(odds, 0) + np.log1p(smaller), 0)
+        by_x = (
+            gammaln(r + x) - gammaln(r) + r * np.log(alpha)
             + special.betaln(a, b + x) - special.betaln(a, b)
         )  # fmt: skip
-        # The sum of the two is common's B(a, b+x): with a stop it is B(a+1, b+x-1).
-        total = np.dot(of_x, common) + np.dot(n, np.logaddexp(active, stopped))
-        psi = special.digamma
-        left = (1 - share) / (alpha + groups.tenure) + share / (alpha + groups.recency)
-        sides = np.where(again, share / chances, 0.0)
+        gone = np.bincount(of_group, n * stopped, len(x))
         gradient = np.array([
             np.dot(of_x, psi(r + x) - psi(r) + np.log(alpha))
-            - np.dot(n, (1 - share) * ends + share * lasts),
-            np.dot(n, r / alpha - rates * left),
-            np.dot(of_x, psi(a + b) - psi(a + b + x)) + np.dot(n, share) / a,
-            np.dot(of_x, psi(b + x) - psi(b) + psi(a + b) - psi(a + b + x)) - np.dot(n, sides),
+            - np.dot(n, ends - stopped * (ends - lasts)),
+            np.dot(n, r / alpha - rates * ((1 - stopped) / end + stopped / last)),
+            np.dot(of_x, psi(a + b) - psi(a + b + x)) + gone.sum() / a,
+            np.dot(of_x, psi(b + x) - psi(b) + psi(a + b) - psi(a + b + x))
+            - np.dot(gone, chances) / a,
         ])  # fmt: skip
-        return float(total), gradient
+        return float(np.dot(of_x, by_x) + np.dot(n, both - rates * ends)), gradient
 
     time = float(np.average(groups.tenure, weights=n)) + 1
     return maximise(

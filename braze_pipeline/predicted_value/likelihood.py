@@ -1,8 +1,8 @@
 """The parameters that make the data most likely, or a sentence why there are none.
 
-Both models have a few positive parameters. They are searched on a logarithmic scale, from several
-starting points and with exact gradients. What is found must be a maximum inside the bounds: a
-number from the border of the search would be a guess.
+Both models have a few positive parameters. They are searched on a logarithmic scale, with exact
+gradients, and from another point if the search ends at a border. What is found must be a maximum
+inside the bounds: a number from the border of the search would be a guess.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 GRADIENT = 1e-6
 """At a maximum, the largest change of the mean log-likelihood for one e-fold of a parameter."""
+
+BORDER = 1e-6
+"""How close to a bound, on the logarithmic scale, counts as at it."""
 
 DIGITS = 9
 """Significant digits that are kept: the last ones depend on the processor."""
@@ -77,7 +80,7 @@ def maximise(
         likelihood: See ``Likelihood``; of all customers together.
         what: What the model is about, for the sentences.
         bounds: The smallest and largest value of each parameter, by name.
-        starts: Values to start from; the best of the maxima counts.
+        starts: Values to start from; the first that leads to a maximum inside the bounds counts.
         customers: How many customers the likelihood is of.
 
     Raises:
@@ -92,23 +95,25 @@ def maximise(
         return -found / customers, -gradient * values / customers
 
     limits = np.log(np.array(list(bounds.values())))
-    tries = [
-        minimize(
+    failure = f"The model of {what} did not converge."
+    for start in starts:
+        found = minimize(
             loss, np.log(start), jac=True, method="L-BFGS-B", bounds=limits,
             options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-9},
+        )  # fmt: skip
+        outside = np.abs(found.x[:, None] - limits).min(axis=1) < BORDER
+        if not np.isfinite(found.fun):
+            continue
+        if not outside.any():
+            break
+        name, at = list(bounds)[outside.argmax()], np.exp(found.x[outside.argmax()])
+        failure = (
+            f"The model of {what} does not describe these customers: its parameter {name} ran to "
+            f"the border of the search, {at:.4g}."
         )
-        for start in starts
-    ]  # fmt: skip
-    best = min((t for t in tries if np.isfinite(t.fun)), key=lambda t: t.fun, default=None)
-    if best is None:
-        raise NotFitted(f"The model of {what} did not converge.")
-    for name, at, (low, high) in zip(bounds, best.x, limits, strict=True):
-        if not low + 1e-6 < at < high - 1e-6:
-            raise NotFitted(
-                f"The model of {what} does not describe these customers: its parameter {name} ran "
-                f"to the border of the search, {np.exp(at):.4g}."
-            )
-    logs, curvature = _polished(loss, best.x, what)
+    else:
+        raise NotFitted(failure)
+    logs, curvature = _polished(loss, found.x, what)
     errors = np.sqrt(np.diag(np.linalg.inv(curvature)) / customers)
     values = [float(f"{value:.{DIGITS}g}") for value in np.exp(logs)]
     return Maximum(

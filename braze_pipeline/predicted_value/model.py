@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 FEWEST_REPEAT_CUSTOMERS = 100
 """With fewer, the parameters depend on a handful of people."""
 
-MOST_GROUPS = 200_000
-"""With more, days (and values) are grouped more coarsely: 30 MB and a second or two to fit."""
+MOST_GROUPS = 50_000
+"""With more, days (and values) are grouped more coarsely: 8 days instead of one change a parameter
+by less than a thousandth. So a fit takes a second or two for any number of customers."""
 
 CHUNK = 200_000
 """Groups that are computed at a time."""

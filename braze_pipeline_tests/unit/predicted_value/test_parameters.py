@@ -42,11 +42,11 @@ def test_the_order_values_of_cdnow_have_the_parameters_of_the_note() -> None:
     assert found["v"] == pytest.approx(15.44, abs=0.01)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_parameters_of_drawn_customers_are_found_within_their_standard_errors(
     seed: int,
 ) -> None:
-    histories = draw(8_000, 600, seed=seed)
+    histories = draw(6_000, 600, seed=seed)
     sizes = np.array([float(len(times)) for _, times, _ in histories])
     means = np.array([values.mean() for _, _, values in histories])
     orders = bg_nbd.fit(grouped(histories, 600))
