@@ -80,11 +80,12 @@ class Shop:
             (*line[:6], None if line.pence is None else float(line.pence) / 100)
             for line in self.lines
         ]
+        missing = [None] * (len(TABLES["predictions"].columns) - len(Prediction._fields))
         rows: dict[str, Sequence[Sequence[Any]]] = {
             "customers": people,
             "orders": lines,
             "consents": self.consents,
-            "predictions": self.predictions,
+            "predictions": [(*one, *missing) for one in self.predictions],
         }
         for name, table in TABLES.items():
             columns = ", ".join(f"{c.name} {c.type}" for c in table.columns)

@@ -23,6 +23,8 @@ from braze_pipeline.attributes.run_in import build_in_warehouse
 from braze_pipeline.audience.build import check_columns
 from braze_pipeline.audience.elsewhere import replace_counts
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.predicted_value.step import with_predictions
+from braze_pipeline.predicted_value.stored_fits import computed
 from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
@@ -80,6 +82,7 @@ def build_attributes(
         MissingRequiredField: the SQL, or the configuration, gives no user identifier.
         ContractBroken: a customer has two rows, or a row has no customer.
         SourceChanged: no order line belongs to any customer: the ids are written differently.
+        NotBuilt: the predictions of a day are computed, and were not made yet.
     """
     identifier.require_configured(t)
     log(machine.limits(environ).sentence())
@@ -89,8 +92,9 @@ def build_attributes(
         )
     extract = warehouse.extracts / t.db_schema / run_id
     with warehouse.scratch() as scratch:
+        read = with_predictions(warehouse, t, days, sources_read(t), scratch)
         with (
-            extracted(sources_read(t), extract, environ=environ, log=log) as (local, extracts),
+            extracted(read, extract, environ=environ, log=log) as (local, extracts),
             sealed(local, time_zone=t.time_zone, scratch=scratch) as (con, sources),
         ):
             summaries = [compute(con, t, day, result_of(day), now=now) for day in days]
@@ -102,12 +106,19 @@ def build_attributes(
 
 
 def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
-    """The sources that the template's SQL reads: all of them, where it cannot be parsed."""
+    """The sources that the template's SQL reads: all of them, where it cannot be parsed.
+
+    Where its predictions are computed, also ``orders``, which they are computed from.
+    """
     import duckdb
 
     with duckdb.connect() as con:
         read = user_sql.tables_read(con, t.attributes_sql)
-    return tuple(s for s in t.sources if read is None or name_key(s.name) in read)
+    return tuple(
+        s
+        for s in t.sources
+        if read is None or name_key(s.name) in read or (s.name == "orders" and computed(t))
+    )
 
 
 def result_of(day: date) -> str:

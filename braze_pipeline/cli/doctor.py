@@ -22,6 +22,7 @@ from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, 
 from braze_pipeline.operations.doctor.journal import journal
 from braze_pipeline.operations.doctor.memory import memory
 from braze_pipeline.operations.doctor.pauses import pauses
+from braze_pipeline.operations.doctor.predicted_value import predicted_value
 from braze_pipeline.operations.doctor.sources import sources
 from braze_pipeline.operations.doctor.trial import trial
 from braze_pipeline.operations.doctor.zones import zones
@@ -94,6 +95,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     max_age = max(ages, default=None)
     yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
     yield from pauses(session.warehouse, destination.name)
+    yield from predicted_value(session.warehouse, templates)
     yield from trial(destination, session.environ, database=session.warehouse.path)
     yield contract(destination)
     reached = reach(destination)

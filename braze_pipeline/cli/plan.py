@@ -46,6 +46,8 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
             f"Plan {found.plan_id} ({found.status}), made {console.when(found.created_at)} "
             f"by run {found.run_id[:8]}"
         )
+        if found.predicted is not None:
+            console.show(f"{found.predicted.sentence()}.")
         if found.planned_users:
             console.show_table(_costs(found))
             table = console.new_table("user", "attribute", "old", "new", "reason")

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     "--let-through", multiple=True, metavar="GUARD", help="A guard to override in this one run."
 )
 @click.option("--force-stale", is_flag=True, help="Let older values overwrite newer ones.")
+@click.option(
+    "--refit", is_flag=True, help="Make the day's fit of predicted value again, from its orders."
+)
 @click.option("--reason", help="Why a guard or the stale guard is overridden; recorded.")
 @click.pass_obj
 def run(
@@ -48,6 +51,7 @@ def run(
     as_json: bool,  # noqa: FBT001
     let_through: tuple[str, ...],
     force_stale: bool,  # noqa: FBT001
+    refit: bool,  # noqa: FBT001
     reason: str | None,
 ) -> None:
     """Build, plan and send the customer attributes of one day."""
@@ -59,9 +63,11 @@ def run(
         )
     if not dry_run:
         require_key(session)
-    from braze_pipeline.orchestration.overrides import tags_of
+    from braze_pipeline.orchestration.overrides import REFIT, tags_of
 
     tags = tags_of(let_through=let_through, reason=reason, force_stale=force_stale)
+    if refit:
+        tags[REFIT] = "true"
     run_and_report(session, days, dry_run=dry_run, tags=tags, as_json=as_json)
 
 

@@ -39,6 +39,8 @@ def summary(report: Report, *, dry_run: bool, resend_days: int) -> list[str]:
         lines.append(_line("  suppressed", plan.held_back_users))
     cost = f"{plan.data_points:,} data points (a full resend: {plan.forecast.full_data_points:,})"
     lines.append(_line("cost", plan.requests, f"requests, {cost}"))
+    if plan.predicted is not None and plan.predicted.users:
+        lines.append(f"  {plan.predicted.sentence()}")
     lines += [f"  blocked attribute: {name}" for name in plan.stopped_attributes]
     if dry_run:
         return [*lines, *_forecast(plan), "Dry run: nothing was sent."]

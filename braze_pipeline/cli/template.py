@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from braze_pipeline.attributes.build import build_attributes
+from braze_pipeline.attributes.build import build_attributes, sources_read
 from braze_pipeline.attributes.compare import compare as compare_places
 from braze_pipeline.attributes.freshness import evaluate_sources, not_known
 from braze_pipeline.attributes.lineage import lineage_of
@@ -22,6 +22,7 @@ from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline.plan.preflight import ask
+from braze_pipeline.predicted_value.step import predict
 from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
@@ -159,6 +160,8 @@ def _check_data(t: TemplateSettings, day: date) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
+        if t.predicts:
+            predict(warehouse, t, [day], sources=lambda: sources_read(t), log=console.show)
         built = build_attributes(warehouse, t, [day], log=console.show)
         with warehouse.connect() as con:
             funnel = build_audience(con, t, day)

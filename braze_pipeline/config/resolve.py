@@ -151,6 +151,7 @@ def _template(
     destination = _overridden(destination, part, config.destination, problems)
     sql = folder / part.attributes_sql
     text = _read_sql(sql, problems.at("attributes_sql"))
+    predicts = _predicts(config, text, run_in, problems.at("run_in"))
     personal = tuple(
         column
         for other in config.templates
@@ -177,7 +178,12 @@ def _template(
         attributes_sql=sql,
         folder=folder,
         run_in=run_in,
-        sources=tuple(s for s in sources if _is_read(s, config, text, run_in)),
+        predicts=predicts,
+        sources=tuple(
+            s
+            for s in sources
+            if _is_read(s, config, text, run_in) or (predicts and s.name == "orders")
+        ),
         personal_columns=personal,
         groups=resolve_groups(part, destination, resolved, run_in, problems.at("recipient_groups")),
         owners=config.destination.owners,
@@ -207,6 +213,22 @@ def _is_read(
     if run_in is not None:
         return isinstance(source.place, Database) and source.place.connection == run_in
     return source.name in config.sources or _mentions(sql, source.name)
+
+
+def _predicts(
+    config: PipelineConfig, sql: str, run_in: Connection | None, problems: Problems
+) -> bool:
+    """Whether the predictions that a template's SQL reads are computed."""
+    wanted = config.predicted_value is not None and _mentions(sql, "predictions")
+    if not wanted or "predictions" in config.sources:
+        return False
+    if run_in is not None:
+        problems.add(
+            f"The SQL runs in {run_in.name} and reads `predictions`, and `predicted_value` "
+            "computes them here, where that database does not see them. Name your own table there "
+            "under `sources: predictions`, or remove `predicted_value`."
+        )
+    return run_in is None
 
 
 def _mentions(sql: str, table: str) -> bool:

@@ -43,11 +43,11 @@ def forget_user(
 ) -> dict[str, int]:
     """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
 
-    The places are the ledgers, the day tables of the given templates, the records and the cache of
-    normalised values. Snapshots with the user are deleted, and their plans can no longer be sent:
-    hold the locks of all destinations that have a ledger here (``between_sends``). Extracts of
-    source tables are all deleted: they are copies, of all customers. So is what a killed run left
-    at the ``location`` of a Spark connection.
+    The places are the ledgers, the day tables of the given templates, the records (among them the
+    predictions) and the cache of normalised values. Snapshots with the user are deleted, and their
+    plans can no longer be sent: hold the locks of all destinations that have a ledger here
+    (``between_sends``). Extracts of source tables are all deleted: they are copies, of all
+    customers. So is what a killed run left at the ``location`` of a Spark connection.
     The source tables belong to the brand: a customer who stays there comes back with the next run.
     Removing the user from Braze (``/users/delete``) is not part of this either.
 

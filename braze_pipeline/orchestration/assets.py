@@ -25,6 +25,7 @@ from braze_pipeline.orchestration import (
     checks,
     column_metadata,
     metadata,
+    predicted_value,
     progress,
     run_tags,
 )
@@ -60,6 +61,8 @@ def source_specs(templates: Sequence[TemplateSettings]) -> list[dg.AssetSpec]:
         for t in templates
         for source in t.sources
         if source.asset_key is None
+        # Computed predictions are an asset of ours.
+        and TemplateKeys.of(t).source(source.name) != TemplateKeys.of(t).predicted
     }
     return [
         dg.AssetSpec(
@@ -96,7 +99,7 @@ def record_specs(t: TemplateSettings) -> list[dg.AssetSpec]:
 def build_assets(
     t: TemplateSettings, partitions: dg.PartitionsDefinition[str]
 ) -> list[dg.AssetsDefinition]:
-    """The five assets of a template, in order."""
+    """The five assets of a template, in order; before them its predictions, if computed."""
     keys = TemplateKeys.of(t)
     when = automation.conditions(t)
     asset = partial(
@@ -134,6 +137,8 @@ def build_assets(
             )
             for source in built.sources:
                 key = keys.source(source.name)
+                if key == keys.predicted:
+                    continue
                 read = None if t.run_in else built.extracts.get(source.name)
                 found = metadata.source(source, read)
                 tags = automation.version_tags(context.instance, key)
@@ -256,7 +261,8 @@ def build_assets(
             events = _sent(context, warehouse.warehouse(t), t)
         yield from events
 
-    return [customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
+    first = [predicted_value.build_asset(t, asset, when)] if t.predicts else []
+    return [*first, customer_attributes, braze_audience, braze_profiles, braze_plan, braze_send]
 
 
 def _sent(

@@ -25,6 +25,7 @@ def conditions(t: TemplateSettings) -> dict[dg.AssetKey, When[Any]]:
     if t.automation is None:
         return {}
     keys = TemplateKeys.of(t)
+    # Computed predictions come first and then have every source above them, as the attributes do.
     first, *others = keys.all
     with_the_first: When[Any] = When.any_deps_match(When.will_be_requested())
     return {first: _source_updated(keys), **dict.fromkeys(others, with_the_first)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from braze_pipeline.attributes.result import AttributesSummary
     from braze_pipeline.audience.build import Funnel
     from braze_pipeline.plan.stored_plans import PlanSummary
+    from braze_pipeline.predicted_value.step import Predicted
     from braze_pipeline.profiles import ProfilesSummary
     from braze_pipeline.send.step import SendOutcome
     from braze_pipeline.settings import TemplateSettings
@@ -33,6 +34,7 @@ IDENTIFIED = "every_customer_has_an_identifier"
 ACCOUNTING = "every_user_is_accounted_for"
 READ_BACK = "braze_has_what_was_sent"
 NOT_PAUSED = "destination_is_not_paused"
+PREDICTED = "newest_fit_is_published"
 
 _GUARD_PREFIX = "guard_"
 _BLOCKING = {AUDIENCE, ACCOUNTING}
@@ -47,6 +49,10 @@ _PROMISES = {
         "independently."
     ),
     READ_BACK: "A sample of users, read back from Braze, has what was sent.",
+    PREDICTED: (
+        "The newest refit of the predicted value was better than a naive guess on held-out time. "
+        "Otherwise the earlier fit stays in force."
+    ),
     NOT_PAUSED: "Nobody has paused the destination: what was planned was sent.",
 }
 
@@ -104,6 +110,16 @@ def _result(
         severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
         description=description,
         metadata=metadata or {},
+    )
+
+
+def predicted_result(found: Predicted, backtest: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Passes when the newest refit was published; otherwise a warning: the earlier one counts.
+
+    ``backtest`` is the metadata that shows how the candidates did.
+    """
+    return _result(
+        PREDICTED, passed=not found.refused, description=found.sentence(), metadata=backtest
     )
 
 

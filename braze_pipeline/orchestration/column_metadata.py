@@ -51,6 +51,17 @@ def source(name: str) -> Metadata:
     return {SCHEMA: found} if columns else {}
 
 
+def predictions(t: TemplateSettings) -> Metadata:
+    """The columns of computed predictions, which all come from the orders."""
+    orders = [c.name for c in contract_of("orders").columns if not c.name.startswith("product")]
+    names = [c.name for c in contract_of("predictions").columns]
+    lineage = _from_asset(TemplateKeys.of(t).source("orders"), dict.fromkeys(names, orders))
+    return {
+        SCHEMA: schema((c.name, c.type) for c in contract_of("predictions").columns),
+        LINEAGE: lineage,
+    }
+
+
 def attributes(t: TemplateSettings, day: AttributesSummary, origins: Origins) -> Metadata:
     """The brand's own columns, from the columns of the source tables.
 

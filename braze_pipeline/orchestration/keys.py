@@ -13,6 +13,8 @@ import dagster as dg
 
 from braze_pipeline.settings import TemplateSettings
 
+PREDICTED = "predicted_value"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateKeys:
@@ -23,6 +25,7 @@ class TemplateKeys:
         source_prefix: What the keys of its source tables begin with; the templates of a
             destination share these tables.
         upstream: The brand's own assets that write source tables.
+        predicted: The computed predictions; None where they are not computed.
         ledger: What Braze acknowledged.
         rejections: Rows and values that did not get through.
         actions: The open workflow actions of its destination.
@@ -31,6 +34,7 @@ class TemplateKeys:
     prefix: tuple[str, ...]
     source_prefix: tuple[str, ...]
     upstream: Mapping[str, dg.AssetKey]
+    predicted: dg.AssetKey | None
     attributes: dg.AssetKey
     audience: dg.AssetKey
     profiles: dg.AssetKey
@@ -53,6 +57,7 @@ class TemplateKeys:
             prefix=t.key_prefix,
             source_prefix=of_destination,
             upstream={s.name: dg.AssetKey(s.asset_key) for s in t.sources if s.asset_key},
+            predicted=key(PREDICTED) if t.predicts else None,
             attributes=key("customer_attributes"),
             audience=key("braze_audience"),
             profiles=key("braze_profiles"),
@@ -64,13 +69,16 @@ class TemplateKeys:
         )
 
     def source(self, name: str) -> dg.AssetKey:
-        """The key of a source table."""
+        """The key of a source table; that of computed predictions is their own asset."""
+        if name == "predictions" and self.predicted is not None:
+            return self.predicted
         return self.upstream.get(name) or dg.AssetKey([*self.source_prefix, name])
 
     @property
     def built(self) -> tuple[dg.AssetKey, ...]:
         """The assets before the plan: what a rebuild without sending makes."""
-        return (self.attributes, self.audience, self.profiles)
+        first = (self.predicted,) if self.predicted is not None else ()
+        return (*first, self.attributes, self.audience, self.profiles)
 
     @property
     def all(self) -> tuple[dg.AssetKey, ...]:

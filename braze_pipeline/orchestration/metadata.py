@@ -222,6 +222,7 @@ def plan(
                 for c in sorted(forecast.by_attribute, key=lambda c: -c.data_points)
             ],
         ),
+        **({"predicted value": plan.predicted.sentence()} if plan.predicted else {}),
         "why": _counts("reason", "users", plan.reasons),
         "first send": plan.first_send,
     }

@@ -12,6 +12,8 @@ from braze_pipeline.plan.overrides import Overrides
 LET_THROUGH = "braze_pipeline/let_through"
 REASON = "braze_pipeline/reason"
 FORCE_STALE = "braze_pipeline/force_stale"
+REFIT = "braze_pipeline/refit"
+"""Makes the newest day's fit of predicted value again, after wrong orders were corrected."""
 
 
 def tags_of(*, let_through: Sequence[str], reason: str | None, force_stale: bool) -> dict[str, str]:

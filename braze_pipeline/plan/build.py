@@ -20,6 +20,7 @@ from braze_pipeline.plan import diff, guards, snapshot, stored_plans
 from braze_pipeline.plan.diff import STAGE, DiffRequest
 from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
 from braze_pipeline.plan.payload import FRAME_BYTES
+from braze_pipeline.plan.predicted import predicted_cost
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import guard_evidence, summarise
 from braze_pipeline.storage import journal, rejections
@@ -78,11 +79,16 @@ def build_plan(
         preflight=preflight,
         bulk_permitted=bulk_permitted,
     )
-    evidence = guard_evidence(q, warehouse.snapshot(plan.plan_id), plan)
+    last = stored_plans.last_sent(con, ledger.name, t.name)
+    path = warehouse.snapshot(plan.plan_id)
+    evidence = guard_evidence(q, path, plan, last)
     results = guards.evaluate(t.guards, evidence)
     plan = replace(
         plan,
         bulk_permitted=bulk_permitted,
+        predicted=predicted_cost(
+            con, t, q.layout, q.newest, path, plan.forecast, before=last.predicted if last else None
+        ),
         force_stale=overrides.force_stale,
         guards=guards.let_pass(results, overrides.let_through, overrides.reason),
         changed_share=evidence.changed_share,

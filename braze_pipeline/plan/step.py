@@ -57,7 +57,7 @@ def plan_days(
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, log=log)
     with warehouse.connect() as con:
-        return build_plan(
+        plan = build_plan(
             con,
             warehouse,
             t,
@@ -68,3 +68,6 @@ def plan_days(
             preflight=compared,
             bulk_permitted=in_bulk,
         )
+    if plan.predicted is not None:
+        log(f"{plan.predicted.sentence()}.")
+    return plan

@@ -19,6 +19,7 @@ from braze_pipeline.ledger.ledger import Ledger, ledger_name, ledger_of
 from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.forecast import AttributeCost, Forecast
 from braze_pipeline.plan.guards import GuardResult
+from braze_pipeline.plan.predicted import PredictedCost
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.settings import ValueType
 from braze_pipeline.settings.destination import TrackName
@@ -111,6 +112,8 @@ class PlanSummary:
     """Names of blocked attributes, with the cause in a few words."""
     retired_attributes: tuple[str, ...]
     """Names of the last plan that the template no longer has."""
+    predicted: PredictedCost | None = None
+    """What comes from computed predictions; None where none are, and in earlier plans."""
     partial: bool = False
     """Of one user alone (``try``): runs neither send it nor compare anything with it."""
     first_send: bool

@@ -10,7 +10,7 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.errors import AccountingError
 from braze_pipeline.ledger.known_users import count_known_users
 from braze_pipeline.ledger.ledger import count, day_sql
-from braze_pipeline.plan import diff, forecast, stored_plans
+from braze_pipeline.plan import diff, forecast
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.guards import Evidence
 from braze_pipeline.plan.stored_plans import VERSION, PlanColumn, PlanSummary
@@ -99,10 +99,11 @@ def summarise(
     )
 
 
-def guard_evidence(q: DiffRequest, path: Path, plan: PlanSummary) -> Evidence:
+def guard_evidence(
+    q: DiffRequest, path: Path, plan: PlanSummary, last: PlanSummary | None
+) -> Evidence:
     """What the guards compare: the plan, and the template's last sent plan."""
     con = q.ledger.con
-    last = stored_plans.last_sent(con, q.ledger.name, q.t.name)
     known = [c.changed for c in q.layout.columns if not c.first_time]
     changed = count(
         con,

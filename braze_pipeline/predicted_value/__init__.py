@@ -1,8 +1,9 @@
 """What each customer is expected to spend: computed from the orders, published only if it helps.
 
 What belongs here: purchase statistics, the model and its fit, the backtest beside naive guesses,
-and the predictions of a day. What does not: when this is done, and where fits and predictions are
-kept.
+and the predictions of a day (``refit``); the days on which that is done (``refit_days``), the step
+of a run (``step``), and fits and predictions in the warehouse (``stored_fits``). What does not: who
+is sent.
 """
 
 from braze_pipeline.predicted_value.fit import METHOD_VERSION, Candidate, Fit

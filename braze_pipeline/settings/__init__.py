@@ -12,6 +12,7 @@ from braze_pipeline.settings.destination import (
     Pricing,
     RateLimit,
 )
+from braze_pipeline.settings.predicted_value import Bands, PredictedValue, Refit
 from braze_pipeline.settings.project import (
     AlertSettings,
     ScheduleSettings,
@@ -32,8 +33,8 @@ from braze_pipeline.settings.template import (
 from braze_pipeline.settings.values import CUSTOMER, Json, ValueType
 
 __all__ = [
-    "CUSTOMER", "Active", "AlertSettings", "AttributeSettings", "AudienceRules",
-    "Contactable", "DestinationSettings", "Guards", "HighValue", "Json", "KnownUsers", "Pricing",
-    "RateLimit", "RecipientGroup", "ScheduleSettings", "Section", "SourceChecks",
-    "SourceSettings", "TemplateSettings", "ValueType", "replace",
+    "CUSTOMER", "Active", "AlertSettings", "AttributeSettings", "AudienceRules", "Bands",
+    "Contactable", "DestinationSettings", "Guards", "HighValue", "Json", "KnownUsers",
+    "PredictedValue", "Pricing", "RateLimit", "RecipientGroup", "Refit", "ScheduleSettings",
+    "Section", "SourceChecks", "SourceSettings", "TemplateSettings", "ValueType", "replace",
 ]  # fmt: skip

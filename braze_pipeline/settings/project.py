@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from braze_pipeline.settings.predicted_value import PredictedValue
 from braze_pipeline.settings.section import CHOICE, Count, Expected, Section, Share
 from braze_pipeline.user_input import parse_date
 
@@ -89,6 +90,9 @@ class ProjectSettings(Section):
     automation: Annotated[Literal["on_source_update"], CHOICE] | None = None
     """`on_source_update`: also run when one of your own assets that a source names (`asset_key`)
     was written, for the newest day that has ended."""
+    predicted_value: PredictedValue | None = None
+    """Compute the table `predictions` here, from `orders`. A table `predictions` of your own wins.
+    Default: off."""
     alerts: AlertSettings = AlertSettings()
     """When a run that did not fail still needs attention, and whether to report success."""
     source_checks: SourceChecks = SourceChecks()

@@ -188,6 +188,8 @@ class TemplateSettings(TemplateOptions, ProjectSettings):
         attributes_sql: The SQL file that defines the customer attributes table.
         run_in: The warehouse that runs the SQL and the audience's rules; None: DuckDB does.
         folder: The folder of its ``defs.yaml``.
+        predicts: Its SQL reads ``predictions``, and these are computed (``predicted_value``),
+            unless a table of the brand's own lies in the folder of the sources when it runs.
         identifier_column: The column with the value of ``destination.identifier``.
         missing_identifier: Where and why the configuration would send no identifier; empty if it
             is complete. Every run fails with it (``profiles.identifier``).
@@ -207,6 +209,7 @@ class TemplateSettings(TemplateOptions, ProjectSettings):
     attributes: tuple[AttributeSettings, ...]
     folder: Path = Path()
     run_in: Connection | None = None
+    predicts: bool = False
     identifier_column: str = CUSTOMER
     missing_identifier: str = ""
     key_prefix: tuple[str, ...] = ()

@@ -89,6 +89,12 @@ TABLES: Final[dict[str, SourceTable]] = {
             _CUSTOMER,
             SourceColumn("predicted_on", "DATE"),
             SourceColumn("predicted_clv", "DOUBLE"),
+            # What `predicted_value` gives besides; a table of the brand's own may not have them.
+            SourceColumn("expected_orders", "DOUBLE", optional=True),
+            SourceColumn("expected_order_value", "DOUBLE", optional=True),
+            SourceColumn("probability_active", "DOUBLE", optional=True),
+            SourceColumn("predicted_band", optional=True),
+            SourceColumn("fit_id", optional=True),
         ),
     ),
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
-_WAIT_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 
 
 def database(
@@ -48,7 +48,7 @@ def _duckdb(warehouse: Warehouse, templates: Sequence[TemplateSettings]) -> list
     if not path.exists():
         return [ok("database", f"{path} does not exist yet; the first run creates it.")]
     try:
-        with replace(warehouse, lock_wait=_WAIT_SECONDS).connect(read_only=True) as con:
+        with replace(warehouse, lock_wait=WAIT_SECONDS).connect(read_only=True) as con:
             created = any(schema.stored_version(con) for schema in DATABASE)
             found = [
                 ok("database", f"{path} opens."),

@@ -3,6 +3,7 @@
 ========== =====================================================================
 ``svg``    what they are drawn with, short enough for the UI to show without a click
 ``funnel`` the audience: how many customers are left after each rule
+``tenths`` predicted value: what each tenth of the customers spent, and was predicted to
 ``cost``   the plan: cost by attribute, compared with a full resend
 ``send``   the send: outcomes, throughput and latency
 ========== =====================================================================
@@ -16,5 +17,6 @@ from __future__ import annotations
 from braze_pipeline.orchestration.charts.cost import cost
 from braze_pipeline.orchestration.charts.funnel import funnel
 from braze_pipeline.orchestration.charts.send import send
+from braze_pipeline.orchestration.charts.tenths import calibration, lift
 
-__all__ = ["cost", "funnel", "send"]
+__all__ = ["calibration", "cost", "funnel", "lift", "send"]

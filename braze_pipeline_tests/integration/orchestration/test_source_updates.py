@@ -18,7 +18,7 @@ from braze_pipeline.orchestration import automation
 from braze_pipeline.orchestration.destination import daily_job, daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import build_schedule
-from braze_pipeline.settings import SourceSettings, TemplateSettings, replace
+from braze_pipeline.settings import PredictedValue, SourceSettings, TemplateSettings, replace
 from braze_pipeline_tests.watched_world import template
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -70,15 +70,10 @@ class Upstream:
         keys = TemplateKeys.of(self.t)
         when = automation.conditions(self.t)
         days = daily_partitions(self.t)
-        made += [
-            self._asset(key, days, deps=[above], automation_condition=when[key])
-            for above, key in zip(keys.all, keys.all[1:], strict=False)
-        ]
-        made.append(
-            self._asset(
-                keys.attributes, days, deps=sources, automation_condition=when[keys.attributes]
-            )
-        )
+        first = (keys.predicted, keys.attributes)
+        for above, key in zip((None, *keys.all), keys.all, strict=False):
+            deps = [*([above] if above else []), *(sources if key in first else [])]
+            made.append(self._asset(key, days, deps=deps, automation_condition=when[key]))
         job = daily_job(self.t)
         schedule = build_schedule(self.t, job, environ={"BRAZE_API_KEY": "key"})
         self.definitions = dg.Definitions(
@@ -175,6 +170,18 @@ def test_a_written_source_starts_the_whole_chain_once_for_the_newest_day_that_ha
     upstream.run("orders")
     assert upstream.tick() == ONCE
     assert [upstream.tick() for _ in range(3)] == [{}, {}, {}]
+
+
+def test_whichever_source_is_written_the_chain_begins_with_its_predictions(
+    instance: dg.DagsterInstance,
+) -> None:
+    upstream = Upstream(instance, automated(predicts=True, predicted_value=PredictedValue()))
+    for source in ("orders", "customers"):
+        upstream.run(source)
+        requested = upstream.tick()
+        assert requested == {YESTERDAY: CHAIN | {"predicted_value"}}
+        upstream.carry_out(requested)
+        assert upstream.tick() == {}
 
 
 def test_sources_written_between_two_ticks_start_one_run(upstream: Upstream) -> None:

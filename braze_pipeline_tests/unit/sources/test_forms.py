@@ -171,6 +171,11 @@ def test_missing_predictions_are_an_empty_view_even_beside_parquet_files(
         "customer_id",
         "predicted_on",
         "predicted_clv",
+        "expected_orders",
+        "expected_order_value",
+        "probability_active",
+        "predicted_band",
+        "fit_id",
     ]
     assert rows(con, "predictions") == []
 

@@ -28,7 +28,9 @@ def load(
 ) -> list[tuple[Any, ...]]:
     source = SourceSettings(name=name, path=file, columns=columns)
     attach_sources(con, [source], time_zone="Europe/London")
-    return con.execute(f"SELECT * FROM {name}").fetchall()
+    rows = con.execute(f"SELECT * FROM {name}").fetchall()
+    # Without the columns that only computed predictions have.
+    return [row[:3] for row in rows] if name == "predictions" else rows
 
 
 def orders(con: duckdb.DuckDBPyConnection, folder: Path, line: str) -> tuple[Any, ...]:

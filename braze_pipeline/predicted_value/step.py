@@ -1,0 +1,265 @@
+"""The step before the customer attributes: makes the fits that some days need and do not have.
+
+Predictions depend on the passing of time, and would change everybody every night. So they are made
+on the days of refits and stand still in between. A day uses the newest published fit up to it: a
+rerun or backfill of a past day gives what that day gave.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braze_pipeline.errors import NotBuilt
+from braze_pipeline.predicted_value.fit import Fit
+from braze_pipeline.predicted_value.refit import refit, score
+from braze_pipeline.predicted_value.refit_days import newest_refit, next_refit
+from braze_pipeline.predicted_value.stored_fits import (
+    SOURCE,
+    StoredFit,
+    bands_of,
+    computed,
+    copy_predictions,
+    copy_to_temp,
+    drop_unneeded,
+    fits_of,
+    in_force,
+    own_table,
+    settings_of,
+    store_fit,
+    store_predictions,
+)
+from braze_pipeline.settings import replace
+from braze_pipeline.sources import BUILT, result_file, sealed
+from braze_pipeline.sources.remote.extract import extracted
+from braze_pipeline.storage.transaction import transaction
+from braze_pipeline.storage.warehouse import literal, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from braze_pipeline.settings import SourceSettings, TemplateSettings
+    from braze_pipeline.storage.warehouse import Warehouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What the newest of some days uses.
+
+    Attributes:
+        own: The brand's own table, which wins: then nothing is computed.
+        newest: The fit of the newest refit day; it may be refused.
+        used: The fit in force; None where none was ever published.
+        made: How many fits this run made.
+        next_refit: The day of the next refit.
+    """
+
+    own: Path | None = None
+    newest: Fit | None = None
+    used: Fit | None = None
+    made: int = 0
+    next_refit: date | None = None
+
+    @property
+    def refused(self) -> bool:
+        """The newest refit published nothing."""
+        return self.newest is not None and self.newest.published is None
+
+    def sentence(self) -> str:
+        """For the log, the command line and the check."""
+        if self.own is not None:
+            return f"Nothing is computed: your own table {self.own} wins over `predicted_value`."
+        if self.newest is None:
+            return "Nothing was computed yet."
+        told = [f"Next refit: {self.next_refit}."]
+        if self.used is not None:
+            told.insert(
+                0,
+                f"In force: the fit of {self.used.as_of} ({self.used.published}, "
+                f"{self.used.customers:,} customers, {self.used.horizon_days} days ahead).",
+            )
+        if self.refused:
+            why = " ".join(self.newest.refused)
+            earlier = "" if self.used else " There is no earlier one, so nobody has a prediction."
+            told.insert(0, f"The refit of {self.newest.as_of} was refused: {why}{earlier}")
+        return " ".join(told)
+
+
+def predict(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    sources: Callable[[], Sequence[SourceSettings]],
+    run_id: str = "manual",
+    environ: Mapping[str, str] = os.environ,
+    log: Callable[[str], None] = lambda _: None,
+    again: bool = False,
+    now: datetime | None = None,
+) -> Predicted:
+    """Make the fits and predictions that the days need and that are missing.
+
+    Sources are only read on the day of a refit. They are all read, in one snapshot, because the
+    next step of the run reads the same extract.
+
+    Args:
+        warehouse: Where fits and predictions are.
+        t: The template.
+        days: The as-of dates.
+        sources: Gives what its SQL reads, and ``orders``; called only where a fit is missing.
+        run_id: The first run of a chain of reruns, which share an extract.
+        environ: The environment, with the addresses of the connections.
+        log: Called with lines about the progress.
+        again: Make the newest day's fit again, although it is there: its orders were wrong.
+        now: The current time in UTC without a zone; for tests.
+
+    Raises:
+        ConfigurationError: scipy is not installed.
+        SourceError: see ``attach_sources`` and ``remote.extract``.
+    """
+    if (own := own_table(t)) is not None:
+        found = Predicted(own=own)
+        log(found.sentence())
+        return found
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    refit_days = sorted({newest_refit(settings_of(t).refit, day) for day in days})
+    with warehouse.connect() as con:
+        stored = fits_of(con, t)
+        if again:
+            stored.pop(refit_days[-1], None)
+        _update_bands(con, t, stored, refit_days, now=now)
+    fits = {day: one.fit for day, one in stored.items()}
+    made = 0
+    if any(_missing(stored, day) for day in refit_days):
+        with warehouse.scratch() as scratch:
+            extract = warehouse.extracts / t.db_schema / run_id
+            with (
+                extracted(sources(), extract, environ=environ, log=log) as (local, _),
+                sealed(local, time_zone=t.time_zone, scratch=scratch) as (con, _),
+            ):
+                fits, scored = _fit(con, t, refit_days, stored, log)
+            made = len(fits) - len(stored)
+            with warehouse.connect() as con:
+                con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
+                with transaction(con):
+                    for day in fits.keys() - stored.keys():
+                        store_fit(con, t, fits[day], now=now)
+                    for fit in scored:
+                        before = _before(fits.values(), fit)
+                        store_predictions(con, t, fit, _table(fit), before=before, now=now)
+                    drop_unneeded(con, t, now=now)
+    found = Predicted(
+        newest=fits[refit_days[-1]],
+        used=in_force(fits.values(), refit_days[-1]),
+        made=made,
+        next_refit=next_refit(settings_of(t).refit, max(days)),
+    )
+    log(found.sentence())
+    return found
+
+
+def _missing(stored: Mapping[date, StoredFit], day: date) -> bool:
+    """Whether a refit day has no fit yet, or the fit in force then has no predictions any more."""
+    used = in_force((one.fit for one in stored.values()), day)
+    return day not in stored or (used is not None and not stored[used.as_of].stored)
+
+
+def _before(fits: Iterable[Fit], fit: Fit) -> Fit | None:
+    """The fit that was in force until this one."""
+    return in_force(fits, fit.as_of - timedelta(days=1))
+
+
+def _table(fit: Fit) -> str:
+    """The table in the database ``BUILT`` that has the predictions of a fit."""
+    return f"{BUILT}.{quote(f'predictions {fit.as_of}')}"
+
+
+def _fit(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    days: Sequence[date],
+    stored: Mapping[date, StoredFit],
+    log: Callable[[str], None],
+) -> tuple[dict[date, Fit], list[Fit]]:
+    """All fits with those that were missing, and those whose predictions are now in ``BUILT``."""
+    fits = {day: one.fit for day, one in stored.items()}
+    there = {day for day, one in stored.items() if one.stored}
+    scored = []
+    for day in days:
+        if day not in fits:
+            log(f"Predicted value: fitting with the orders up to {day} ...")
+            fits[day] = refit(con, day, settings_of(t).horizon_days)
+        used = in_force(fits.values(), day)
+        if used is not None and used.as_of not in there:
+            score(con, used, _table(used))
+            there.add(used.as_of)
+            scored.append(used)
+    return fits, scored
+
+
+def _update_bands(
+    con: duckdb.DuckDBPyConnection,
+    t: TemplateSettings,
+    stored: Mapping[date, StoredFit],
+    days: Sequence[date],
+    *,
+    now: datetime,
+) -> None:
+    """Put the predictions that the days use into the bands of today's configuration."""
+    fits = [one.fit for one in stored.values()]
+    for day in days:
+        used = in_force(fits, day)
+        if used is None or not stored[used.as_of].stored:
+            continue
+        if stored[used.as_of].bands != bands_of(t):
+            with transaction(con):
+                copy_to_temp(con, t, used)
+                store_predictions(con, t, used, "temp.kept", before=_before(fits, used), now=now)
+
+
+def with_predictions(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    sources: Sequence[SourceSettings],
+    folder: Path,
+) -> tuple[SourceSettings, ...]:
+    """The sources with the computed predictions of the days as a file, where there are any.
+
+    Args:
+        warehouse: Where the predictions are.
+        t: The template.
+        days: The as-of dates.
+        sources: What its SQL reads.
+        folder: A private folder for the file.
+
+    Raises:
+        NotBuilt: the fit of a day was not made yet.
+    """
+    if not computed(t):
+        return tuple(sources)
+    file = folder / f"{SOURCE}.parquet"
+    with warehouse.connect() as con:
+        stored = fits_of(con, t)
+        used = set()
+        for day in days:
+            refit_day = newest_refit(settings_of(t).refit, day)
+            if _missing(stored, refit_day):
+                raise NotBuilt(
+                    f"The predictions of {day} are not made: there is no fit of {refit_day} yet.",
+                    fix="Materialize predicted_value of that day first, or run the day in full.",
+                )
+            found = in_force((one.fit for one in stored.values()), refit_day)
+            used |= {found.as_of} if found else set()
+        copy_predictions(con, t, used, file)
+    location = f"computed here, fits of {', '.join(map(str, sorted(used))) or 'no day'}"
+    return tuple(
+        replace(source, path=file, shared=False, location=location)
+        if source.name == SOURCE
+        else source
+        for source in sources
+    )
