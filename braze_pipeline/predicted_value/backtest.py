@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.predicted_value.candidates import NAMES, learn_scales, predictions
 from braze_pipeline.predicted_value.fit import Candidate
-from braze_pipeline.predicted_value.likelihood import NotFitted
+from braze_pipeline.predicted_value.likelihood import Refused
 from braze_pipeline.predicted_value.model import fit_model
 from braze_pipeline.predicted_value.purchases import gather_statistics
 from braze_pipeline.storage.sql_files import read_sql
@@ -56,13 +56,14 @@ def run_backtest(
     Everything that a candidate uses is learnt from the time before.
 
     Raises:
-        NotFitted: there is too little time or there are too few customers to hold out.
+        Refused: there is too little time or there are too few customers to hold out.
     """
     days = min(horizon_days, (last - first).days // 2)
-    if days < min(FEWEST_DAYS, horizon_days):
-        raise NotFitted(
+    fewest = min(FEWEST_DAYS, horizon_days)
+    if days < fewest:
+        raise Refused(
             f"The orders cover {(last - first).days} days. A prediction needs at least "
-            f"{2 * FEWEST_DAYS}: half to learn from, half to test with."
+            f"{2 * fewest}: half to learn from, half to test with."
         )
     notes = []
     if days < horizon_days:
@@ -77,14 +78,14 @@ def run_backtest(
         con, "SELECT count(*), sum(later_value) FROM predicted_value_statistics"
     )
     if customers < FEWEST_CUSTOMERS or not total:
-        raise NotFitted(
+        raise Refused(
             f"{customers:,} customers bought before the held-out time, and spent "
             f"{'something' if total else 'nothing'} in it: too few to test a prediction with."
         )
     parameters: Mapping[str, float] = {}
     try:
         parameters, _ = fit_model(con)
-    except NotFitted as reason:
+    except Refused as reason:
         notes.append(f"The model takes no part in the backtest. {reason}")
     span = (end - first).days + 1
     query = predictions(con, parameters, scales, days=days, span=span)

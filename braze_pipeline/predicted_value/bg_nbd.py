@@ -46,7 +46,7 @@ def fit(groups: OrderGroups) -> Maximum:
     """The parameters r, alpha, a and b of maximum likelihood.
 
     Raises:
-        NotFitted: see ``maximise``.
+        Refused: see ``maximise``.
     """
     import numpy as np
 

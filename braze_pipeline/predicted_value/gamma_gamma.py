@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.predicted_value.likelihood import (
     Maximum,
-    NotFitted,
+    Refused,
     maximise,
     special_functions,
 )
@@ -47,13 +47,13 @@ def fit(groups: ValueGroups) -> Maximum:
     """The parameters p, q and v of maximum likelihood.
 
     Raises:
-        NotFitted: order value is correlated with frequency, or has no mean; see also ``maximise``.
+        Refused: order value is correlated with frequency, or has no mean; see also ``maximise``.
     """
     import numpy as np
 
     correlation = value_correlation(groups)
     if abs(correlation) > MOST_CORRELATED:
-        raise NotFitted(
+        raise Refused(
             f"Customers who order more often spend {'more' if correlation > 0 else 'less'} per "
             f"order (correlation {correlation:.2f}, at most {MOST_CORRELATED} is allowed): the "
             "model of order value does not apply."
@@ -85,7 +85,7 @@ def fit(groups: ValueGroups) -> Maximum:
         customers=float(n.sum()),
     )
     if found.parameters["q"] <= 1:
-        raise NotFitted(
+        raise Refused(
             "A few orders are so large that the mean value of an order cannot be estimated: the "
             "model of order value does not apply."
         )

@@ -33,8 +33,8 @@ DIGITS = 9
 _STEP = 1e-4
 
 
-class NotFitted(Exception):
-    """There are no parameters; the text says why, in a sentence for the reader of a check."""
+class Refused(Exception):
+    """A number would be a guess; the text says why, in a sentence for the reader of a check."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def maximise(
         customers: How many customers the likelihood is of.
 
     Raises:
-        NotFitted: no maximum was found, or only at a border.
+        Refused: no maximum was found, or only at a border.
     """
     import numpy as np
     from scipy.optimize import minimize
@@ -112,7 +112,7 @@ def maximise(
             f"the border of the search, {at:.4g}."
         )
     else:
-        raise NotFitted(failure)
+        raise Refused(failure)
     logs, curvature = _polished(loss, found.x, what)
     errors = np.sqrt(np.diag(np.linalg.inv(curvature)) / customers)
     values = [float(f"{value:.{DIGITS}g}") for value in np.exp(logs)]
@@ -134,13 +134,13 @@ def _polished(
     for _ in range(20):
         gradient, curvature = loss(logs)[1], _curvature(loss, logs)
         if not (np.isfinite(curvature).all() and np.linalg.eigvalsh(curvature)[0] > 0):
-            raise NotFitted(f"The model of {what} did not converge: no maximum was found.")
+            raise Refused(f"The model of {what} did not converge: no maximum was found.")
         step = np.linalg.solve(curvature, gradient)
         if np.abs(step).max() < 10.0 ** (-DIGITS - 1):
             break
         logs = logs - step * min(1.0, 0.5 / np.abs(step).max())
     if not np.abs(gradient).max() < GRADIENT:
-        raise NotFitted(f"The model of {what} did not converge.")
+        raise Refused(f"The model of {what} did not converge.")
     return logs, curvature
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from braze_pipeline.predicted_value import bg_nbd, gamma_gamma
-from braze_pipeline.predicted_value.likelihood import NotFitted
+from braze_pipeline.predicted_value.likelihood import Refused
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, registered, single_row
 
@@ -37,12 +37,12 @@ def fit_model(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, float], int]:
     """The parameters by name, and the number of groups, from the statistics of all customers.
 
     Raises:
-        NotFitted: there are too few repeat customers, or the model does not describe them.
+        Refused: there are too few repeat customers, or the model does not describe them.
         ConfigurationError: scipy is not installed.
     """
     (repeat,) = single_row(con, "SELECT count_if(repeats > 0) FROM predicted_value_statistics")
     if repeat < FEWEST_REPEAT_CUSTOMERS:
-        raise NotFitted(
+        raise Refused(
             f"Too few customers bought on more than one day: {repeat:,}, and the model needs at "
             f"least {FEWEST_REPEAT_CUSTOMERS}."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.predicted_value.backtest import run_backtest
 from braze_pipeline.predicted_value.candidates import NAMES, choose, learn_scales, predictions
 from braze_pipeline.predicted_value.fit import Fit
-from braze_pipeline.predicted_value.likelihood import NotFitted, special_functions
+from braze_pipeline.predicted_value.likelihood import Refused, special_functions
 from braze_pipeline.predicted_value.model import fit_model
 from braze_pipeline.predicted_value.purchases import gather_statistics, purchases
 from braze_pipeline.storage.sql_files import read_sql
@@ -42,7 +42,7 @@ def refit(con: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Fit
         fit = _modelled(con, replace(fit, first_day=first, last_day=last), last)
         try:
             test = run_backtest(con, first, last, horizon_days)
-        except NotFitted as reason:
+        except Refused as reason:
             return _named(replace(fit, refused=(*fit.refused, str(reason))))
         usable = NAMES if fit.parameters else NAMES[:-1]
         published = choose(
@@ -74,7 +74,7 @@ def _modelled(con: duckdb.DuckDBPyConnection, fit: Fit, last: date) -> Fit:
     fit = replace(fit, customers=customers, repeat_customers=repeat)
     try:
         parameters, groups = fit_model(con)
-    except NotFitted as reason:
+    except Refused as reason:
         return replace(fit, refused=(str(reason),))
     return replace(fit, parameters=parameters, groups=groups)
 

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
-from braze_pipeline.predicted_value import Fit, model, refit, score
+from braze_pipeline.predicted_value import Fit, backtest, model, refit, score
 from braze_pipeline.predicted_value.purchases import purchases
 from braze_pipeline_tests.unit.predicted_value.worlds import FIRST, TRUTH, draw, shop
 
@@ -62,6 +63,31 @@ def test_every_customer_with_a_purchase_has_one_row(
         drawn.execute("DROP TABLE predicted")
 
 
+def test_the_value_of_an_order_is_between_the_customers_mean_and_that_of_all(
+    drawn: duckdb.DuckDBPyConnection, fit: Fit
+) -> None:
+    """Formula (5) of the note on Gamma-Gamma: a mean of the two, weighted by the orders."""
+    score(drawn, fit, "predicted")
+    try:
+        found = drawn.execute(
+            """
+            SELECT predicted_clv, expected_orders, expected_order_value, days, mean FROM predicted
+            JOIN (
+                SELECT customer_id, count(DISTINCT ordered_at::DATE) AS days,
+                    sum(unit_price) / count(DISTINCT ordered_at::DATE) AS mean
+                FROM orders GROUP BY customer_id
+            ) USING (customer_id)
+            """
+        ).fetchnumpy()
+    finally:
+        drawn.execute("DROP TABLE predicted")
+    clv, orders, value, days, mean = found.values()
+    p, q, v = (fit.parameters[name] for name in "pqv")
+    weight = p * days / (p * days + q - 1)
+    assert value == pytest.approx(weight * mean + (1 - weight) * p * v / (q - 1), abs=0.006)
+    assert clv == pytest.approx(orders * value, abs=0.02, rel=0.001)
+
+
 def test_without_purchases_there_is_a_sentence(drawn: duckdb.DuckDBPyConnection) -> None:
     found = refit(drawn, date(2000, 1, 1), 365)
     assert found.published is None
@@ -79,10 +105,13 @@ def test_the_backtest_is_what_a_fit_of_that_day_would_have_predicted(
     try:
         found = drawn.execute(
             """
-            SELECT predicted_clv, coalesce(spent, 0) FROM earlier LEFT JOIN (
-                SELECT customer_id, sum(unit_price) AS spent FROM orders
-                WHERE ordered_at::DATE > $day
-                GROUP BY customer_id
+            SELECT predicted_clv, coalesce(spent, 0), coalesce(last_year, 0)
+            FROM earlier LEFT JOIN (
+                SELECT customer_id, sum(unit_price) FILTER (ordered_at::DATE > $day) AS spent,
+                    sum(unit_price) FILTER (
+                        ordered_at::DATE BETWEEN $day - INTERVAL 12 MONTH + INTERVAL 1 DAY AND $day
+                    ) AS last_year
+                FROM orders GROUP BY customer_id
             ) USING (customer_id)
             ORDER BY predicted_clv DESC
             """,
@@ -90,7 +119,10 @@ def test_the_backtest_is_what_a_fit_of_that_day_would_have_predicted(
         ).fetchnumpy()
     finally:
         drawn.execute("DROP TABLE earlier")
-    predicted, actual = found.values()
+    predicted, actual, last_year = (np.round(column, 2) for column in found.values())
+    assert fit.backtest[1].rank_correlation == pytest.approx(
+        spearmanr(last_year, actual)[0], abs=0.001
+    )
     tested = fit.backtest[-1]
     tenth = actual[: len(actual) // 10]
     assert tested.rank_correlation == pytest.approx(spearmanr(predicted, actual)[0], abs=0.001)
@@ -101,6 +133,23 @@ def test_the_backtest_is_what_a_fit_of_that_day_would_have_predicted(
         (predicted[: len(tenth)].mean(), tenth.mean()), rel=0.01
     )
     assert len(tested.deciles) == 10
+
+
+def test_equal_values_share_a_rank_and_a_tenth() -> None:
+    rng = np.random.default_rng(1)
+    actual = rng.poisson(0.7, 2_000) * 5.0
+    guess = np.where(rng.random(2_000) < 0.6, 0, actual + rng.poisson(2, 2_000))
+    with duckdb.connect() as con:
+        con.register("rows", pa.table({"guess": guess, "later_value": actual}))
+        con.execute(
+            "CREATE TEMP TABLE predicted_value_backtest AS "
+            "SELECT COLUMNS(*)::DECIMAL(18, 2) FROM rows"
+        )
+        measured = backtest._measure(con, "guess")
+    assert measured.rank_correlation == pytest.approx(spearmanr(guess, actual)[0], abs=0.0001)
+    # The last tenths are alike: all of them predict nothing.
+    for tenth in measured.deciles[-2:]:
+        assert tenth == pytest.approx((0, actual[guess == 0].mean()), abs=0.01)
 
 
 def test_the_backtest_predicts_without_the_held_out_orders(

@@ -17,7 +17,7 @@ from braze_pipeline.predicted_value.bg_nbd import OrderGroups
 from braze_pipeline.predicted_value.bg_nbd import fit as fit_orders
 from braze_pipeline.predicted_value.gamma_gamma import ValueGroups
 from braze_pipeline.predicted_value.gamma_gamma import fit as fit_values
-from braze_pipeline.predicted_value.likelihood import NotFitted, maximise
+from braze_pipeline.predicted_value.likelihood import Refused, maximise
 from braze_pipeline_tests.unit.predicted_value.worlds import FIRST, draw, shop
 
 
@@ -61,7 +61,7 @@ def test_customers_who_never_stop_are_beyond_the_model() -> None:
     repeats = rng.poisson(rng.gamma(2, 3, 2_000)).astype(float)
     recency = np.where(repeats > 0, 360.0, 0)
     groups = OrderGroups(repeats, recency, np.full(2_000, 365.0), np.ones(2_000))
-    with pytest.raises(NotFitted, match=r"parameter [ab] ran to the border of the search"):
+    with pytest.raises(Refused, match=r"parameter [ab] ran to the border of the search"):
         fit_orders(groups)
 
 
@@ -69,12 +69,12 @@ def test_order_values_without_a_mean_are_beyond_the_model() -> None:
     rng = np.random.default_rng(1)
     orders = rng.integers(1, 9, 3_000).astype(float)
     values = rng.gamma(5 * orders) / orders / rng.gamma(0.8, 0.1, 3_000)
-    with pytest.raises(NotFitted, match=r"so large that the mean value .* cannot be estimated"):
+    with pytest.raises(Refused, match=r"so large that the mean value .* cannot be estimated"):
         fit_values(ValueGroups(orders, values, np.ones(3_000)))
 
 
 def test_a_search_without_a_result_is_refused() -> None:
-    with pytest.raises(NotFitted, match=r"The model of things did not converge\."):
+    with pytest.raises(Refused, match=r"The model of things did not converge\."):
         maximise(
             lambda _: (float("nan"), np.array([float("nan")])),
             what="things", bounds={"x": (0.1, 10)}, starts=[[1]], customers=1,
@@ -82,7 +82,7 @@ def test_a_search_without_a_result_is_refused() -> None:
 
 
 def test_a_flat_likelihood_is_refused() -> None:
-    with pytest.raises(NotFitted, match="no maximum was found"):
+    with pytest.raises(Refused, match="no maximum was found"):
         maximise(
             lambda _: (0.0, np.zeros(1)),
             what="things", bounds={"x": (0.1, 10)}, starts=[[1]], customers=1,
