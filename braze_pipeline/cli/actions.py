@@ -186,7 +186,7 @@ def _lines(
     """An action for a terminal."""
     title = f"Action {action.number}: {action.resolution.title}"
     facts = (
-        ("What happened", action.what),
+        ("What happened", console.local(action.what)),
         ("What it means", action.meaning()),
         ("What to do", action.fix),
         ("As of", days_text(action.days)),

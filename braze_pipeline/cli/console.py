@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import NoReturn
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +19,7 @@ from braze_pipeline.storage.masking import describe_unknown
 
 USAGE = 2
 _PIPE_WIDTH = 160
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d)(?: at)? (\d\d:\d\d) UTC")
 
 
 def show(text: str) -> None:
@@ -31,11 +34,19 @@ def show_table(table: Table) -> None:
     """
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(markup=False, width=None if has_width else _PIPE_WIDTH).print(table)
+    click.echo()
 
 
 def new_table(*names: str, numbers: Collection[str] = (), title: str | None = None) -> Table:
     """A table with these columns; those in ``numbers`` are aligned to the right."""
-    table = Table(title=title)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name in names:
         table.add_column(name, justify="right" if name in numbers else "left")
     return table
@@ -54,9 +65,14 @@ def when(moment: datetime | str) -> str:
     return f"{known.astimezone():%Y-%m-%d %H:%M}"
 
 
+def local(text: str) -> str:
+    """A text from the records or the log, with its times in UTC written as ``when`` does."""
+    return _UTC.sub(lambda found: when(f"{found[1]} {found[2]}"), text)
+
+
 def warn(text: str) -> None:
-    """Print a line on standard error."""
-    click.echo(text, err=True)
+    """Print a line on standard error; at a terminal with local times, in a log with UTC."""
+    click.echo(local(text) if sys.stderr.isatty() else text, err=True)
 
 
 def fail(title: str, what: str, fix: str, *, code: int) -> NoReturn:

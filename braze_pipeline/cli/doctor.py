@@ -49,7 +49,8 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click pas
     for finding in examine(session):
         findings.append(finding)
         if not as_json:
-            console.show(f"{_LABELS[finding.state]}  {finding.name}: {finding.saw}")
+            saw = console.local(finding.saw)
+            console.show(f"{_LABELS[finding.state]}  {finding.name}: {saw}")
             if finding.fix:
                 console.show(f"      What to do: {finding.fix}")
     if as_json:

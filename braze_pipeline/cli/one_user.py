@@ -105,7 +105,8 @@ def _lines(trial: Trial, address: str, *, real: bool) -> list[str]:
 def _show_outcome(outcome: TrialOutcome) -> None:
     result, found = outcome.result, outcome.read_back
     if result is None:
-        console.show(f"Nothing was sent. {outcome.paused.sentence() if outcome.paused else ''}")
+        why = console.local(outcome.paused.sentence()) if outcome.paused else ""
+        console.show(f"Nothing was sent. {why}")
         return
     if (error := result.stopped_by) is not None:
         console.fail(error.title, error.what, error.fix, code=error.exit_code)

@@ -15,7 +15,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import named_rows
 
-_OUTCOMES = ("planned", "accepted", "rejected", "not_attempted")
+_OUTCOMES = ("planned", "accepted", "rejected", "not attempted")
 
 
 @click.command()
@@ -35,11 +35,19 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
         console.show("No rejections" + (f" as of {as_of}." if as_of else "."))
         return
     for (day, stage), lines in groupby(found, key=itemgetter(0, 1)):
-        console.show(f"{day}, {stage}:")
-        for _, _, attribute, reason, number, mask, why in lines:
-            shown = number if rows else f"{number:,}"
-            value = f" ({mask})" if mask else ""
-            console.show(f"  {shown:>8}  {attribute}: {reason}{value}: {why}")
+        number, value = ("customer", "value") if rows else ("values", "example")
+        table = console.new_table(
+            number,
+            "attribute",
+            "reason",
+            f"{value} (masked)",
+            "why",
+            numbers=() if rows else (number,),
+            title=f"{day}, {stage}",
+        )
+        for _, _, attribute, reason, count, mask, why in lines:
+            table.add_row(count if rows else f"{count:,}", attribute, reason, mask or "", why)
+        console.show_table(table)
 
 
 @click.command()
@@ -51,7 +59,7 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
 )
 @click.pass_obj
 def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
-    """Show the results of recent sends: outcomes, pace, retries by cause.
+    """Show the results of recent sends, and what slowed or stopped them.
 
     Users are those of the send's plan, so a rerun also counts what an earlier send delivered.
     """
@@ -67,12 +75,20 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
     if not found:
         console.show("No sends yet.")
         return
+    table = console.new_table("ended", "as of", *_OUTCOMES, "run", numbers=_OUTCOMES)
+    table.columns[0].no_wrap = True
+    notes = []
     for one in found:
-        counts = ", ".join(f"{one[f'{n}_users']:,} {n.replace('_', ' ')}" for n in _OUTCOMES)
-        console.show(f"{console.when(one['ended_at'])}, as of {one['newest_day']}: {counts}")
-        retries = ", ".join(f"{cause}: {n:,}" for cause, n in json.loads(one["retries"]).items())
-        console.show(
-            f"    {one['status']} by run {one['run_id'][:8]}; {one['requests']:,} requests in "
-            f"{one['seconds']:,.1f} s, throttled {one['throttled_seconds']:,.1f} s, "
-            f"p95 {one['latency_p95'] * 1000:,.0f} ms" + (f"; retries {retries}" if retries else "")
-        )
+        run = one["run_id"][:8]
+        counts = [f"{one[name.replace(' ', '_') + '_users']:,}" for name in _OUTCOMES]
+        table.add_row(console.when(one["ended_at"]), f"{one['newest_day']}", *counts, run)
+        retries = ", ".join(f"{n:,} x {cause}" for cause, n in json.loads(one["retries"]).items())
+        if retries or one["throttled_seconds"] > 0 or one["status"] != "sent":
+            notes.append(
+                f"Run {run} ({one['status']}): {one['requests']:,} requests in "
+                f"{one['seconds']:,.1f} s, throttled {one['throttled_seconds']:,.1f} s, 95% of "
+                f"answers within {one['latency_p95'] * 1000:,.0f} ms; retries: {retries or 'none'}"
+            )
+    console.show_table(table)
+    for line in notes:
+        console.show(line)

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from braze_pipeline.attributes.build import build_attributes, sources_read
 from braze_pipeline.attributes.compare import compare as compare_places
@@ -41,7 +40,7 @@ def describe(session: Session) -> None:
     for chosen in session.chosen_templates:
         t = decide_personal(chosen, lineage_of(chosen))
         identifier = t.destination.identifier
-        table = Table(
+        table = console.new_table(
             "column", "Braze name", "kind", "type", "PII", "billable", "rule",
             title=f"{t.destination.name}: {t.name}",
         )  # fmt: skip

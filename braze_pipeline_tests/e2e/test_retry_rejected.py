@@ -45,7 +45,7 @@ def test_a_rejected_user_waits_for_a_change_or_for_a_retry(tmp_path: Path) -> No
             (one["accepted_users"], one["rejected_users"]) for one in sends if one["planned_users"]
         ] == [(1, 0), (CUSTOMERS - 1, 1)]
         assert sends[-1]["refused"] == {"Braze had a bad day with this one": 1}
-        assert f"{CUSTOMERS - 1} accepted, 1 rejected, 0 not att" in call(brand, sandbox, "sends")
+        assert re.search(rf" {CUSTOMERS} +{CUSTOMERS - 1} +1 +0 ", call(brand, sandbox, "sends"))
 
 
 def test_a_rejected_user_whose_values_change_is_sent_with_the_next_run(tmp_path: Path) -> None:

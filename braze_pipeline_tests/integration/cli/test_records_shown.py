@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -37,17 +38,71 @@ def environ(brand: SmallBrand, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rejections_are_counted_by_day_and_reason_with_the_mask_and_why(brand: SmallBrand) -> None:
-    _, day, line, *more = command(brand, "rejections").splitlines()
-    assert day == f"{brand.day(0)}, profiles:"
-    assert line.startswith("         2  email: email_unreadable (xxx9 xx xxxxxxx): ")
-    assert more == []
+    _, day, header, _, line, end = command(brand, "rejections").splitlines()
+    assert day.strip() == f"{brand.day(0)}, profiles"
+    assert header.split("  ")[:3] == ["values", "attribute", "reason"]
+    assert line.startswith("     2  email      email_unreadable  xxx9 xx xxxxxxx ")
+    assert end == ""
 
 
 def test_rejections_by_row_name_the_customer_and_mask_the_value(brand: SmallBrand) -> None:
-    _, day, *lines = command(brand, "rejections", "--rows").splitlines()
-    assert day == f"{brand.day(0)}, profiles:"
+    _, day, header, _, *lines, end = command(brand, "rejections", "--rows").splitlines()
+    assert day.strip() == f"{brand.day(0)}, profiles"
+    assert header.startswith("customer")
     assert [line.split()[0] for line in lines] == ["c3", "c4"]
+    assert end == ""
     assert "at example" not in "".join(lines)
+
+
+def test_records_that_are_empty_are_reported_in_a_sentence(brand: SmallBrand) -> None:
+    assert command(brand, "sends") == "0\nNo sends yet.\n"
+    missing = f"0\nNo rejections as of {brand.day(9)}.\n"
+    assert command(brand, "rejections", "--as-of", brand.day(9)) == missing
+
+
+def test_sends_fit_a_narrow_terminal_with_local_times_and_name_what_slowed_them(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = session(brand.config, None)
+    with ours.warehouse.connect() as con:
+        columns = {
+            "destination": "braze", "template": "loyal", "newest_day": brand.day(0),
+            "planned_users": 1234, "accepted_users": 1230, "rejected_users": 1,
+            "not_attempted_users": 3, "requests": 17, "seconds": 2.5, "bytes": 1,
+            "latency_p50": 0.1, "latency_p95": 0.2, "latency_p99": 0.3, "refused": "{}",
+        }  # fmt: skip
+        for run, status, throttled, retries, hour in (
+            ("11111111-a", "sent", 0.0, "{}", 3),
+            ("22222222-a", "interrupted", 1.5, '{"rate limit": 2}', 4),
+        ):
+            row = columns | {
+                "run_id": run, "plan_id": run, "status": status, "retries": retries,
+                "throttled_seconds": throttled, "ended_at": f"2026-01-15 0{hour}:30:59",
+            }  # fmt: skip
+            marks = ", ".join("?" * len(row))
+            con.execute(
+                f"INSERT INTO records.send_outcomes ({', '.join(row)}) VALUES ({marks})",
+                list(row.values()),
+            )
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        lines = command(brand, "sends").splitlines()
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    assert max(len(line) for line in lines if not line.startswith("Run ")) <= 80
+    assert [line.split() for line in lines if line.startswith("2026-01-14")] == [
+        ["2026-01-14", "23:30", brand.day(0), "1,234", "1,230", "1", "3", "22222222"],
+        ["2026-01-14", "22:30", brand.day(0), "1,234", "1,230", "1", "3", "11111111"],
+    ]
+    (why,) = (line for line in lines if line.startswith("Run "))
+    assert why == (
+        "Run 22222222 (interrupted): 17 requests in 2.5 s, throttled 1.5 s, 95% of answers within "
+        "200 ms; retries: 2 x rate limit"
+    )
+    assert len(command(brand, "sends", "--json").splitlines()) == 3
 
 
 def test_no_name_is_cut_off_in_a_table_that_goes_into_a_file(brand: SmallBrand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -55,7 +56,9 @@ def test_a_paused_destination_gets_a_plan_and_nothing_more_until_it_is_resumed(
     assert shown.startswith("0\n")
     assert f"so nothing is sent: {REASON}" in shown
     assert sandbox.profiles() == before
-    assert "braze: sends: braze is paused since" in command(brand, "doctor")
+    local = re.compile(r"braze: sends: braze is paused since \d{4}-\d\d-\d\d \d\d:\d\d, so nothing")
+    assert local.search(command(brand, "doctor"))
+    assert re.search(r"paused since \S+ \S+ UTC, so nothing", command(brand, "doctor", "--json"))
     assert "Nothing was sent. braze is paused" in command(
         brand, "try", "c7", "--as-of", brand.day(0), "--yes"
     )

@@ -101,7 +101,7 @@ def test_nearly_all_customers_are_nearly_all(call: Call) -> None:
 def test_a_column_of_one_place_alone_is_a_difference(call: Call) -> None:
     result = call("--percent", "100", there=SQL.replace("a.email", "a.email, 1 AS more"))
     assert "do not give the same rows: more differ" in raised(result).what
-    (line,) = (line for line in result.output.splitlines() if line.startswith("│ more "))
+    (line,) = (line for line in result.output.splitlines() if line.startswith("more "))
     assert "missing" in line
 
 
@@ -112,7 +112,7 @@ def test_columns_that_differ_are_counted_without_showing_a_value(call: Call) -> 
     error = raised(result)
     assert isinstance(error, ConfigurationError)
     assert "do not give the same rows: email, value differ" in error.what
-    lines = (line.replace("│", " ").split() for line in result.output.splitlines())
+    lines = (line.split() for line in result.output.splitlines())
     rows = {parts[0]: parts for parts in lines if parts}
     assert rows["email"][1:3] == ["1,000", "0"]
     assert rows["value"][1] == rows["value"][2]
