@@ -7,8 +7,12 @@ The data is the sample's, so that the README can show what this test sees: with
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +28,15 @@ pytestmark = pytest.mark.e2e
 
 DAY = "2011-12-09"
 WEEK_LATER = "2011-12-16"
+EARLIER = ("2011-12-06", "2011-12-07", "2011-12-08")
+"""Days that were run before, so that the plots have a course to show."""
+
+_RUNS = """
+import sys
+from braze_pipeline.cli.main import cli
+for day in sys.argv[1:]:
+    cli(["run", "--as-of", day], standalone_mode=False)
+"""
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,34 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "DAGSTER_HOME": str(folder / "home"),
         }
         with (
+            _earlier_runs(folder, environ) as done,
             dagster_dev(folder, environ) as dagster,
             browser(chromium, dagster.url) as ui,
         ):
+            done()
             yield Place(folder, sandbox, dagster, ui)
+
+
+@contextmanager
+def _earlier_runs(folder: Path, environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
+    """Run the earlier days by command, while the UI starts; yields what waits for their end."""
+    with (folder / "earlier.log").open("w+") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _RUNS, *EARLIER],
+            cwd=folder,
+            env={**os.environ, **environ},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+        def done() -> None:
+            assert child.wait() == 0, (folder / "earlier.log").read_text(encoding="utf-8")
+
+        try:
+            yield done
+        finally:
+            child.kill()
+            child.wait()
 
 
 def _write(folder: Path) -> None:
@@ -96,11 +133,13 @@ def _write(folder: Path) -> None:
 
 
 def test_a_day_is_materialized_with_a_few_clicks(place: Place) -> None:
+    before = place.objects()
     place.ui.materialize(DAY)
     place.ui.see_run_end("Success")
 
-    assert len(place.objects()) == place.planned()
-    assert set(place.objects().values()) == {1}
+    sent = _more(place.objects(), before)
+    assert len(sent) == place.planned()
+    assert set(sent.values()) == {1}
     place.ui.show_graph()
 
 
@@ -118,13 +157,26 @@ def test_the_plan_shows_a_masked_sample_of_its_changes(place: Place) -> None:
     place.ui.keep("plan-sample.png", left=240, top=100, width=820, height=520)
 
 
+def test_plots_show_audience_and_cost_from_run_to_run(place: Place) -> None:
+    page = place.ui.page
+    page.goto(f"{place.ui.url}/assets/braze_plan")
+    page.get_by_role("button", name="Plots").click()
+    # By partition, Dagster plots the days before today alone, even where the last day is long past.
+    page.get_by_role("button", name="Events").click()
+    place.ui.see("changed share", "data points")
+    page.locator("canvas").nth(3).wait_for()
+    place.ui.show(page.get_by_text("Metadata", exact=True).first)
+    place.ui.keep("trends.png", left=240, top=104, width=800, height=600)
+
+
 def test_the_audience_shows_its_funnel_as_a_chart(place: Place) -> None:
     place.ui.page.goto(f"{place.ui.url}/assets/braze_audience")
     picture = place.ui.page.get_by_alt_text("Audience funnel")
     picture.wait_for()
 
     assert picture.evaluate("picture => picture.complete && picture.naturalWidth") > 0
-    place.ui.keep("audience-funnel.png", left=240, width=800, height=816)
+    place.ui.show(place.ui.page.get_by_text("Metadata", exact=True).first)
+    place.ui.keep("audience-funnel.png", left=240, top=104, width=800, height=480)
 
 
 def test_a_guard_that_stops_a_run_shows_what_it_found_what_is_allowed_and_how_to_override_it(
@@ -165,8 +217,8 @@ def test_a_rerun_from_failure_completes_a_failed_send_and_sends_nothing_twice(
     wait_for(lambda: newest(dg.AssetKey("workflow_actions")), "the sensor's report")
     place.ui.page.goto(f"{place.ui.url}/assets/workflow_actions")
     place.ui.see("open actions", "Stopped by a guard")
-    place.ui.show(place.ui.page.get_by_text("open actions").first)
-    place.ui.keep("workflow-actions.png", left=240, top=100, width=820, height=520)
+    place.ui.show(place.ui.page.get_by_text("Metadata", exact=True).first)
+    place.ui.keep("workflow-actions.png", left=240, top=104, width=820, height=760)
     place.ui.page.goto(f"{place.ui.url}/runs/{failed}")
 
     place.sandbox.faults.clear()
