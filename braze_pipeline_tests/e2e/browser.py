@@ -83,7 +83,7 @@ class Ui:
         usual = self.page.viewport_size
         self.page.set_viewport_size({"width": 2260, "height": 700})
         self.page.goto(f"{self.url}/locations/braze_pipeline/asset-groups/braze/lineage")
-        self.see("braze_send", "Latest event")
+        self.see("braze_send", "Latest event", "Passed")
         self.keep("asset-graph.png", left=300, top=190, width=1900, height=440)
         assert usual is not None
         self.page.set_viewport_size(usual)
