@@ -49,7 +49,6 @@ attributes:
   templates:
     - name: loyal
       audience: all
-      guards: {{max_changed_share: null}}
       attributes:
         - {{column: predicted_clv, as: Predicted CLV, type: float}}
         - {{column: predicted_band, as: Value Band, type: string}}

@@ -81,14 +81,15 @@ def build_plan(
     )
     last = stored_plans.last_sent(con, ledger.name, t.name)
     path = warehouse.snapshot(plan.plan_id)
+    predicted = predicted_cost(
+        con, t, q.layout, q.newest, path, plan.forecast, before=last.predicted if last else None
+    )
+    plan = replace(plan, predicted=predicted)
     evidence = guard_evidence(q, path, plan, last)
     results = guards.evaluate(t.guards, evidence)
     plan = replace(
         plan,
         bulk_permitted=bulk_permitted,
-        predicted=predicted_cost(
-            con, t, q.layout, q.newest, path, plan.forecast, before=last.predicted if last else None
-        ),
         force_stale=overrides.force_stale,
         guards=guards.let_pass(results, overrides.let_through, overrides.reason),
         changed_share=evidence.changed_share,

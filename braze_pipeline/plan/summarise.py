@@ -102,9 +102,14 @@ def summarise(
 def guard_evidence(
     q: DiffRequest, path: Path, plan: PlanSummary, last: PlanSummary | None
 ) -> Evidence:
-    """What the guards compare: the plan, and the template's last sent plan."""
+    """What the guards compare: the plan, and the template's last sent plan.
+
+    On the first day of a fit everybody's predicted value changes, as it must: the share of changed
+    users is then that of the other attributes.
+    """
     con = q.ledger.con
-    known = [c.changed for c in q.layout.columns if not c.first_time]
+    refit = plan.predicted.attributes if plan.predicted and plan.predicted.first_day else ()
+    known = [c.changed for c in q.layout.columns if not c.first_time and c.name not in refit]
     changed = count(
         con,
         f"SELECT count(*) FROM {_rows(path)} "

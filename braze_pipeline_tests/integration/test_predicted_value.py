@@ -74,7 +74,9 @@ def test_in_a_month_of_daily_runs_predictions_cost_data_points_on_the_day_of_the
     refit = {cost.name: cost.users for cost in month.plans[REFIT].by_attribute}
     assert refit["Predicted CLV"] > 0.9 * CUSTOMERS
     assert 0 < refit["Value Band"] < 0.2 * CUSTOMERS
+    # That is expected, so it is no reason to stop the run: the default guards are on.
     plan = month.plans[REFIT]
+    assert plan.changed_share == 0
     assert plan.predicted is not None
     assert plan.predicted.sentence() == (
         f"Predicted value, first day of the fit of 2026-03-01: {plan.planned_users} users get "
