@@ -44,8 +44,13 @@ CREATE TEMP TABLE people AS SELECT *, row_number() OVER () - 1 AS n
 FROM read_csv('{DATA}/customers.csv', all_varchar = true);
 CREATE TEMP TABLE consents AS SELECT n, channel, opted_in, changed_at
 FROM '{DATA}/consents.csv' JOIN people USING (customer_id);
-CREATE TEMP TABLE predictions AS SELECT n, predicted_on, predicted_clv
-FROM '{DATA}/predictions.csv' JOIN people USING (customer_id);
+CREATE TEMP TABLE predictions AS
+SELECT n, predicted_on, round(greatest(0, sum(quantity * unit_price)), 2) AS predicted_clv
+FROM '{DATA}/orders.parquet' JOIN people USING (customer_id), unnest(
+    [DATE '2011-09-01', DATE '2011-10-01', DATE '2011-11-01', DATE '2011-12-01']
+) AS days(predicted_on)
+WHERE ordered_at < predicted_on AND ordered_at >= predicted_on - INTERVAL 1 YEAR AND hash(n) % 10 > 0
+GROUP BY ALL;
 """
 
 # 7919 is prime, so that those who order a lot are anywhere in the list of customers.

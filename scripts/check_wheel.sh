@@ -60,7 +60,7 @@ run() {
 }
 first=$(run accepted_users)
 echo "Installed as a dependency: the sample: $first users accepted."
-[ "$first" = "sent 1819" ] && [ -f data/warehouse.duckdb ]
+[ "$first" = "sent 1707" ] && [ -f data/warehouse.duckdb ]
 
 dagster=$("$bin/python" -c 'import dagster; print(dagster.__version__)')
 "$bin/python" -m pip install --quiet --disable-pip-version-check "dagster-dg-cli==$dagster"

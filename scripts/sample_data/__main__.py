@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -20,8 +19,6 @@ LAST_DAY = date(2011, 12, 9)
 PROSPECTS = 58
 """Customers who registered but never ordered; their numbers are above the real ones."""
 
-_PREDICTED_ON = (date(2011, 9, 1), date(2011, 10, 1), date(2011, 11, 1), date(2011, 12, 1))
-_PREDICTED_SHARE = 0.9
 _FILE = click.Path(path_type=Path, exists=True)
 
 
@@ -30,12 +27,11 @@ _FILE = click.Path(path_type=Path, exists=True)
 @click.option("--names", type=_FILE, required=True, help="Folder of the lists of names (CSV).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to write.")
 def make(lines: Path, names: Path, out: Path) -> None:
-    """Make orders, customers, consents and predictions."""
+    """Make orders, customers and consents."""
     out.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as con:
         _orders(con, lines, out / "orders.parquet")
         buyers = _buyers(con, lines)
-        spent = _spent(con, lines)
     random = Random(SEED)
     listed = Names(names)
     addresses: list[str] = []
@@ -50,11 +46,6 @@ def make(lines: Path, names: Path, out: Path) -> None:
         out / "consents.csv",
         ("customer_id", "channel", "opted_in", "changed_at"),
         sorted(_consents(random, buyers), key=lambda row: row[3]),
-    )
-    _write(
-        out / "predictions.csv",
-        ("customer_id", "predicted_on", "predicted_clv"),
-        _predictions(random, spent),
     )
 
 
@@ -82,18 +73,6 @@ def _buyers(con: duckdb.DuckDBPyConnection, lines: Path) -> list[Buyer]:
     ).fetchall()
 
 
-def _spent(con: duckdb.DuckDBPyConnection, lines: Path) -> list[tuple[str, date, float]]:
-    """For each prediction date, what each customer known by then spent in the year before."""
-    return con.execute(
-        "SELECT customer_id::VARCHAR, day, "
-        "coalesce(sum((quantity * unit_price_gbp)::DECIMAL(18, 4)) "
-        "FILTER (invoiced_at >= day - INTERVAL 1 YEAR), 0)::DOUBLE "
-        f"FROM read_parquet({literal(str(lines))}), unnest(?::DATE[]) AS days(day) "
-        "WHERE customer_id IS NOT NULL AND invoiced_at < day GROUP BY ALL ORDER BY 1, 2",
-        [list(_PREDICTED_ON)],
-    ).fetchall()
-
-
 def _consents(random: Random, buyers: Iterable[Buyer]) -> Iterator[tuple[str, str, str, str]]:
     """Opt-ins around the first order; some are withdrawn, and some of those given again."""
     for customer, _, first in buyers:
@@ -110,18 +89,6 @@ def _consents(random: Random, buyers: Iterable[Buyer]) -> Iterator[tuple[str, st
                     break
                 opted_in = not opted_in
                 moment += timedelta(days=20 + random.randrange(300), seconds=random.randrange(9999))
-
-
-def _predictions(
-    random: Random, spent: Iterable[tuple[str, date, float]]
-) -> Iterator[tuple[str, str, str]]:
-    """A stand-in for a model: last year's spend with noise, for nine customers of ten."""
-    for _, days in groupby(spent, key=lambda row: row[0]):
-        rate = random.lognormvariate(-0.5, 0.6) if random.random() < _PREDICTED_SHARE else None
-        for customer, day, spend in days:
-            if rate is not None:
-                value = max(0.0, spend * rate * random.uniform(0.95, 1.05))
-                yield customer, day.isoformat(), f"{value:.2f}"
 
 
 def _write(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

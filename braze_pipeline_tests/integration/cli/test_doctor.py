@@ -85,7 +85,7 @@ def test_with_everything_in_order_doctor_reports_ready_to_send(
     result = run(session(sandbox, tmp_path, BRAZE_API_KEY=KEY, DAGSTER_HOME=str(home)))
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.stdout
-    assert "Ready to send. 2 of 25 checks reported warnings." in result.stdout
+    assert "Ready to send. 2 of 26 checks reported warnings." in result.stdout
     assert "daemon: None has run on this instance yet" in result.stdout
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import random
+import shutil
+import tempfile
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +43,8 @@ from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests import shop
 from braze_pipeline_tests.postgres import Postgres
+from braze_pipeline_tests.sample import tables as sample_tables
 
-ROOT = Path(__file__).parents[3]
-SAMPLE = ROOT / "data"
 POSTGRES_SQL = shop.SQL_FILE.with_suffix(".postgres.sql")
 SHOP = Connection(name="shop", type="postgres", uri_env="SHOP_URI")
 DAYS = (date(2010, 12, 31), date(2011, 12, 9))
@@ -49,21 +52,29 @@ DAY = DAYS[-1]
 EVERYBODY = AudienceRules(rules=())
 
 
-def tables(folder: Path) -> dict[str, pa.Table]:
+@cache
+def tables() -> dict[str, pa.Table]:
     """The sample's tables, with the types that a database would have."""
     with duckdb.connect() as con:
         return {
-            file.stem: con.sql(f"FROM '{file}'").to_arrow_table()
-            for file in sorted(folder.iterdir())
-            if file.suffix in {".csv", ".parquet"}
+            name: con.sql(f"FROM '{file}'").to_arrow_table()
+            for name, file in sample_files().items()
         }
+
+
+@cache
+def sample_files() -> dict[str, Path]:
+    """Its files, in a folder that is removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="sample-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return sample_tables(folder)
 
 
 @pytest.fixture(scope="session")
 def sample(database: Postgres) -> Postgres:
     """The sample's tables in a schema of their own, which is the user's default."""
     database.run("CREATE SCHEMA IF NOT EXISTS sample")
-    for name, rows in tables(SAMPLE).items():
+    for name, rows in tables().items():
         database.load(f"sample_{name}", rows)
         database.run(
             f"DROP TABLE IF EXISTS sample.{name}",
@@ -80,7 +91,7 @@ def in_postgres(sql: Path = POSTGRES_SQL, **more: Any) -> TemplateSettings:
 
 def in_duckdb(**more: Any) -> TemplateSettings:
     t = shop.template(**more)
-    sources = tuple(SourceSettings(name=s.name, path=SAMPLE, shared=True) for s in t.sources)
+    sources = tuple(SourceSettings(name=s.name, path=sample_files()[s.name]) for s in t.sources)
     return replace(t, sources=sources, time_zone="Europe/London")
 
 
@@ -111,7 +122,7 @@ def test_the_samples_sql_for_postgres_gives_the_same_rows_as_duckdb(
         ("postgres", in_postgres(audience=EVERYBODY)),
     ):
         warehouse, built = build(tmp_path / name, t, sample, days=DAYS)
-        assert [s.rows for s in built.summaries] == [len(tables(SAMPLE)["customers"])] * 2
+        assert [s.rows for s in built.summaries] == [len(tables()["customers"])] * 2
         found[name] = rows(
             warehouse, "SELECT * FROM braze.customer_attributes ORDER BY __as_of, customer_id"
         )
@@ -355,7 +366,7 @@ def test_declared_tables_are_counted_in_the_database_and_their_age_is_checked(
     t = replace(in_postgres(file, audience=EVERYBODY), sources=sources)
     _, built = build(tmp_path, t, sample)
     found = {source.name: source for source in built.sources}
-    assert found["orders"].rows == len(tables(SAMPLE)["orders"])
+    assert found["orders"].rows == len(tables()["orders"])
     assert found["orders"].newest == "2011-12-09"
     assert dict(found["orders"].columns)["ordered_at"].startswith("TIMESTAMP")
     (summary,) = built.summaries

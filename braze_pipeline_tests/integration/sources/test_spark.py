@@ -43,9 +43,9 @@ from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests import shop
 from braze_pipeline_tests.integration.sources.brand_of_ties import brand_of_ties
+from braze_pipeline_tests.sample import tables as sample_tables
 from braze_pipeline_tests.spark import CONF, Cluster, cluster
 
-SAMPLE = Path(__file__).parents[3] / "data"
 SPARK_SQL = shop.SQL_FILE.with_suffix(".spark.sql")
 DAYS = (date(2010, 12, 31), date(2011, 12, 9))
 EVERYBODY = AudienceRules(rules=())
@@ -79,17 +79,17 @@ def tables(lake: Cluster, folder: Path, schema: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sample(lake: Cluster) -> Path:
+def sample(lake: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A part of the sample, as Parquet files and as tables of the cluster."""
     folder = lake.folder / "sample"
     folder.mkdir()
+    whole = tmp_path_factory.mktemp("whole")
     with duckdb.connect() as con:
-        for file in SAMPLE.iterdir():
-            if file.suffix in {".csv", ".parquet"}:
-                con.execute(
-                    f"COPY (FROM '{file}' WHERE hash(customer_id::VARCHAR) % {OF_SAMPLE} = 0 "
-                    f"OR customer_id IS NULL) TO '{folder / file.stem}.parquet'"
-                )
+        for name, file in sample_tables(whole).items():
+            con.execute(
+                f"COPY (FROM '{file}' WHERE hash(customer_id::VARCHAR) % {OF_SAMPLE} = 0 "
+                f"OR customer_id IS NULL) TO '{folder / name}.parquet'"
+            )
     tables(lake, folder, "sample")
     return folder
 
