@@ -4,7 +4,8 @@
 
 A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
 the same client with as many threads, without ledger, journal, limits or outcomes. Both take turns in the
-same run, and the best of each counts. Peak memory is measured for two sends in their own processes: of a
+same run, and the best of each counts. At Braze's limit a plan is sent twice: with a limit of its own, and
+with one that destinations of a company share, counted in a file. Peak memory is measured for two sends in their own processes: of a
 quarter of the users, and of all.
 """
 
@@ -68,7 +69,9 @@ def serve(latency: float, port: multiprocessing.Queue) -> None:
     asyncio.run(run())
 
 
-def braze(address: str, name: TrackName, *, limited: bool) -> DestinationSettings:
+def braze(
+    address: str, name: TrackName, *, limited: bool, company: str | None = None
+) -> DestinationSettings:
     """A destination with Braze's documented limits, or with none that counts."""
     track, bulk = RateLimit(), BulkRateLimit()
     if not limited:
@@ -77,6 +80,7 @@ def braze(address: str, name: TrackName, *, limited: bool) -> DestinationSetting
         name="braze",
         endpoint=address,
         sends_to=name,
+        company=company,
         rate_limit=track,
         bulk=BulkOptions(rate_limit=bulk),
     )
@@ -182,14 +186,17 @@ def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
         raw, raw_cpu = min(raw, seconds), min(raw_cpu, cpu)
         found, cpu = carry_out(folder, path, free, f"free {turn}", users)
         free_rate, free_cpu = max(free_rate, found), min(free_cpu, cpu)
-    rate, _ = carry_out(folder, path, limited, "limited", users)
+    shared = braze(address, name, limited=True, company="shared")
+    rate, cpu = carry_out(folder, path, limited, "limited", users)
+    shared_rate, shared_cpu = carry_out(folder, path, shared, "shared", users)
     server.terminate()
     server.join()
     print(
         f"{name} at {latency * 1000:4.0f} ms: floor {users / raw:8,.0f} users/s; without a rate "
         f"limit {free_rate:8,.0f} ({free_rate * raw / users:.2f} of the floor); at Braze's limit "
-        f"{rate:8,.0f} ({rate / most:.0%} of {most:,.0f}); CPU {free_cpu:.2f} ms per request "
-        f"(floor {1000 * raw_cpu * size / users:.2f})",
+        f"{rate:8,.0f} ({rate / most:.1%} of {most:,.0f}), shared {shared_rate:8,.0f} "
+        f"({shared_rate / most:.1%}); CPU {free_cpu:.2f} ms per request (floor "
+        f"{1000 * raw_cpu * size / users:.2f}; at the limit {cpu:.2f}, shared {shared_cpu:.2f})",
         flush=True,
     )
 

@@ -2,8 +2,9 @@
 requests to wait.
 
 One limiter for all workers of a send. Senders that share a limit (destinations of one company, or
-a rerun in the same hour) also share a ``Budget``: each takes a few requests at a time from it.
-When Braze throttles, all workers wait and none fails.
+a rerun in the same hour) also share a ``Budget``: each takes portions of a few requests from it. A
+portion has a time at which it begins, so it can be taken before it is needed, and workers know when
+their turn comes. When Braze throttles, all workers wait and none fails.
 
 Source: Braze docs, "API rate limits": 3,000 requests in 3 s where pricing has data points; others
 by contract, for the whole company, with an hourly limit that is reset on the clock hour.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
@@ -25,7 +27,16 @@ _LEASES: Final = 300
 """A window's requests are taken in about this many portions, so that the rate stays smooth."""
 
 _LATE: Final = 150
-"""The part of a window that a portion may begin late, and may take: workers wake up late."""
+"""The part of a window that a portion may be taken late, and used late: workers wake up late."""
+
+_AHEAD: Final = 30
+"""The part of a window that a portion may be taken ahead, if workers wait for it."""
+
+_AHEAD_SECONDS: Final = 0.1
+"""At most so long ahead: what a sender takes and does not use, no other sender can use."""
+
+_ASK_AGAIN_SECONDS: Final = 1.0
+"""After this time a limiter that got nothing asks again: clocks are set, others give back."""
 
 _EARLY_SECONDS: Final = 60.0
 """What answers say so early in an hour may still be about the hour before: clocks differ, and
@@ -41,10 +52,12 @@ HOUR: Final = 3600.0
 class Pace:
     """A limit as portions: at most ``lease`` requests, every ``spacing`` seconds.
 
-    A portion may begin ``slack`` seconds late, as a worker does that wakes up late, and is used
-    within ``use`` seconds. The spacing is so long that any window keeps the limit all the same.
+    The requests of a portion pass within ``2 * slack`` seconds from its start. The spacing is so
+    long that any window keeps the limit all the same.
 
     Attributes:
+        slack: How long after its start a portion can still be taken, in seconds.
+        ahead: How long before its start it can be taken.
         window: Length of the window, in seconds.
         hourly: Requests in a clock hour under the contract; None if there is no such limit.
         share: How much of the limits is used; the rest is for other systems.
@@ -53,7 +66,7 @@ class Pace:
     lease: int
     spacing: float
     slack: float
-    use: float
+    ahead: float
     window: float
     hourly: int | None
     share: float
@@ -64,12 +77,11 @@ class Pace:
         requests = _share(limit.requests, limit.share)
         lease = max(1, requests // _LEASES)
         slack = limit.seconds / _LATE
-        use = 0.0 if lease == 1 else slack
         return cls(
             lease=lease,
-            spacing=(limit.seconds + slack + use) / (requests // lease),
+            spacing=(limit.seconds + 2 * slack) / (requests // lease),
             slack=slack,
-            use=use,
+            ahead=min(limit.seconds / _AHEAD, _AHEAD_SECONDS),
             window=limit.seconds,
             hourly=limit.requests_per_hour,
             share=limit.share,
@@ -86,6 +98,23 @@ class Pace:
             return requests / self.per_second
         hours, last = divmod(requests - 1, _share(self.hourly, self.share))
         return hours * HOUR + (last + 1) / self.per_second
+
+
+@dataclass
+class Portion:
+    """Some requests that a sender may let pass.
+
+    Attributes:
+        start: From when, by this machine's monotonic clock.
+        hour: The clock hour in which they count.
+        unsent: How many are left.
+        expected: How many workers wait for its start.
+    """
+
+    start: float
+    hour: int
+    unsent: int
+    expected: int = 0
 
 
 @dataclass
@@ -115,25 +144,28 @@ class Budget:
     next_at: float = float("-inf")
     hours: dict[int, HourUse] = field(default_factory=dict)
 
-    def lease(self, pace: Pace, *, monotonic: float, wall: float) -> tuple[int, float]:
-        """Take a portion: how many requests, or else 0 and the seconds until the next attempt."""
-        hour = int(wall // HOUR)
-        left = self._left(pace, hour)
-        if left < 1:
-            return 0, (hour + 1) * HOUR - wall
+    def lease(self, pace: Pace, *, monotonic: float, wall: float) -> Portion | float:
+        """Take the next portion; or else the seconds until the next attempt makes sense."""
         if self.next_at > monotonic + 2 * pace.window:
             # The clock began again (a restart), or the window was longer: wait for one window.
             self.next_at = monotonic + pace.window
-        if self.next_at > monotonic:
-            return 0, self.next_at - monotonic
+        start = max(self.next_at, monotonic - pace.slack)
+        hour = int((wall + max(0.0, start - monotonic)) // HOUR)
+        left = self._left(pace, hour)
+        if left < 1:
+            return (hour + 1) * HOUR - wall
+        if (wait := start - pace.ahead - monotonic) > 0:
+            return wait
         taken = min(pace.lease, left)
-        self.next_at = max(self.next_at, monotonic - pace.slack) + pace.spacing
+        self.next_at = start + pace.spacing
         self._of(hour).ours += taken
-        return taken, 0.0
+        return Portion(start, hour, taken)
 
-    def give_back(self, hour: int, requests: int) -> None:
-        """Requests of a portion that were not sent."""
-        self._of(hour).ours -= requests
+    def give_back(self, pace: Pace, portion: Portion) -> None:
+        """What is left of a portion; its place too, if it was not begun and none follows it."""
+        self._of(portion.hour).ours -= portion.unsent
+        if portion.unsent == pace.lease and self.next_at == portion.start + pace.spacing:
+            self.next_at = portion.start
 
     def note(self, *, limit: int, remaining: int, unsent: int, wall: float) -> None:
         """What an answer says of the hour; ``unsent`` requests of ours were taken, not sent."""
@@ -174,7 +206,7 @@ class OwnBudget:
         self._budget = Budget()
 
     def update(self, change: Callable[[Budget], T]) -> T:
-        """See ``BudgetStore.update``; the limiter's lock is held."""
+        """See ``BudgetStore.update``; the limiter changes it from one thread at a time."""
         return change(self._budget)
 
 
@@ -199,11 +231,12 @@ class RateLimiter:
     budget: BudgetStore = field(default_factory=OwnBudget)
     throttled_seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _unsent: int = 0
-    _until: float = 0.0
-    _hour: int = 0
+    _budget_lock: threading.Lock = field(default_factory=threading.Lock)
+    _portions: deque[Portion] = field(default_factory=deque)
+    _over: list[Portion] = field(default_factory=list)
     _paused_until: float = 0.0
     _next_at: float = 0.0
+    _ask_at: float = 0.0
     _noted_at: float = float("-inf")
 
     def __post_init__(self) -> None:
@@ -221,23 +254,14 @@ class RateLimiter:
 
     def try_acquire(self) -> float:
         """Pass if possible: 0.0, or else the seconds until the next attempt makes sense."""
-        with self._lock:
-            now = self.monotonic()
-            if now < self._paused_until:
-                return self._paused_until - now
-            if self._unsent and (now > self._until or self._hour_is_over()):
-                self._give_back()
-            if not self._unsent:
-                wall = self.wall()
-                self._unsent, wait = self.budget.update(
-                    lambda budget: budget.lease(self._pace, monotonic=now, wall=wall)
-                )
-                if not self._unsent:
-                    self._next_at = now + wait
-                    return wait
-                self._until, self._hour = now + self._pace.use, int(wall // HOUR)
-            self._unsent -= 1
-            return 0.0
+        wait = self._pass()
+        if wait is None:
+            # While one worker takes a portion, others still pass with what there is.
+            with self._budget_lock:
+                wait = self._pass()
+                if wait is None:
+                    wait = self._take()
+        return wait
 
     def acquire(self, stop: threading.Event) -> bool:
         """Wait until a request may pass; False if ``stop`` was set first."""
@@ -265,16 +289,21 @@ class RateLimiter:
             if now < self._noted_at + 1 or wall % HOUR < _EARLY_SECONDS:
                 return
             self._noted_at = now
-            unsent = self._unsent
+            taken, hour = [*self._over, *self._portions], int(wall // HOUR)
+            unsent = sum(portion.unsent for portion in taken if portion.hour == hour)
+        with self._budget_lock:
             self.budget.update(
                 lambda b: b.note(limit=limit, remaining=remaining, unsent=unsent, wall=wall)
             )
 
     def close(self) -> None:
         """Give back what was taken and not sent."""
-        with self._lock:
-            if self._unsent:
-                self._give_back()
+        with self._budget_lock:
+            with self._lock:
+                self._over += self._portions
+                self._portions.clear()
+            if self._over:
+                self.budget.update(self._give_back)
 
     def pause(self, seconds: float) -> None:
         """Let no request pass for some seconds, because Braze asked to wait."""
@@ -291,10 +320,58 @@ class RateLimiter:
         now = self.monotonic()
         return now < self._paused_until or now + 2 * self._pace.window < self._next_at
 
-    def _hour_is_over(self) -> bool:
-        return self.counts_hours and int(self.wall() // HOUR) != self._hour
+    def _pass(self) -> float | None:
+        """0.0, or the seconds to wait; None if the next portion is to be taken."""
+        with self._lock:
+            now = self.monotonic()
+            if now < self._paused_until:
+                return self._paused_until - now
+            self._drop(now)
+            for portion in self._portions:
+                if portion.start <= now:
+                    portion.unsent -= 1
+                    return 0.0
+                if portion.expected < portion.unsent:
+                    portion.expected += 1
+                    return portion.start - now
+            return self._next_at - now if now < self._ask_at else None
 
-    def _give_back(self) -> None:
-        hour, unsent = self._hour, self._unsent
-        self._unsent = 0
-        self.budget.update(lambda budget: budget.give_back(hour, unsent))
+    def _drop(self, now: float) -> None:
+        """Lay aside the portions that are used up or may be used no more."""
+        hour = int(self.wall() // HOUR)
+        while self._portions:
+            first = self._portions[0]
+            timely = now <= first.start + 2 * self._pace.slack
+            if first.start <= now and self.counts_hours:
+                timely = timely and first.hour == hour
+            if first.unsent and timely:
+                break
+            self._over.append(self._portions.popleft())
+
+    def _take(self) -> float:
+        """Take the next portion, with the budget's lock: 0.0, or the seconds to wait."""
+
+        def change(budget: Budget) -> tuple[Portion | float, float]:
+            self._give_back(budget)
+            # Not before: another process may have made us wait.
+            now = self.monotonic()
+            return budget.lease(self._pace, monotonic=now, wall=self.wall()), now
+
+        found, now = self.budget.update(change)
+        with self._lock:
+            if not isinstance(found, Portion):
+                self._next_at, self._ask_at = now + found, now + min(found, _ASK_AGAIN_SECONDS)
+                return found
+            self._portions.append(found)
+            if found.start <= now:
+                found.unsent -= 1
+                return 0.0
+            found.expected += 1
+            return found.start - now
+
+    def _give_back(self, budget: Budget) -> None:
+        with self._lock:
+            over, self._over = self._over, []
+        for portion in reversed(over):
+            if portion.unsent:
+                budget.give_back(self._pace, portion)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.rate_limiter import HOUR, OwnBudget, RateLimiter
+from braze_pipeline.braze.rate_limiter import HOUR, Budget, OwnBudget, RateLimiter
 from braze_pipeline.settings import RateLimit
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -293,9 +300,7 @@ def test_after_a_restart_of_the_machine_one_window_is_waited_for() -> None:
     assert RateLimiter(limit, monotonic=clock, wall=clock, budget=budget).try_acquire() == 0
     clock.now = 5.0
     again = RateLimiter(limit, monotonic=clock, wall=clock, budget=budget)
-    assert again.try_acquire() == pytest.approx(3.0)
-    clock.now += 3.0
-    assert again.try_acquire() == 0
+    assert greedy(again, clock, 4.0)[0] == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize("requests", [1, 7, 99, 100, 101, 1000, 3000])
@@ -305,3 +310,144 @@ def test_with_work_and_room_at_least_97_percent_of_a_window_is_used(requests: in
     passed = greedy(limiter, clock, 300.0, tick=0.001)
     assert len(passed) >= 0.97 * requests * 100 - 1
     assert most_in_window(passed, 3.0) <= requests
+
+
+class Counted(OwnBudget):
+    """A budget that several senders share, and that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def update(self, change: Callable[[Budget], T]) -> T:
+        self.asked += 1
+        return super().update(change)
+
+
+def send(
+    clock: Clock,
+    senders: list[tuple[RateLimiter, int]],
+    seconds: float,
+    *,
+    latency: float = 0.05,
+    killed: float | None = None,
+    late: Callable[[], float] = lambda: 0.0,
+) -> list[float]:
+    """When requests pass, if each sender has so many workers, and its answers so much latency.
+
+    The last sender is killed after ``killed`` seconds: nothing is given back. Workers wake up late.
+    """
+    start, passed = clock.now, list[float]()
+    turns = [(start, n, number) for n, (_, w) in enumerate(senders) for number in range(w)]
+    heapq.heapify(turns)
+    while turns:
+        clock.now, n, number = heapq.heappop(turns)
+        gone = killed is not None and n == len(senders) - 1 and clock.now >= start + killed
+        if clock.now >= start + seconds or gone:
+            continue
+        wait = senders[n][0].try_acquire()
+        if wait <= 0:
+            passed.append(clock.now)
+            wait = latency
+        heapq.heappush(turns, (clock.now + min(wait, 1.0) + late(), n, number))
+    return passed
+
+
+def sharing(clock: Clock, limit: RateLimit, count: int) -> tuple[Counted, list[RateLimiter]]:
+    budget = Counted()
+    return budget, [
+        RateLimiter(limit, monotonic=clock, wall=clock, budget=budget) for _ in range(count)
+    ]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    workers=st.lists(st.integers(40, 90), min_size=1, max_size=3),
+    requests=st.sampled_from([1500, 900, 299, 50]),
+    killed=st.none() | st.floats(0.1, 4.0),
+    seed=st.integers(0, 1000),
+)
+def test_senders_that_take_portions_ahead_keep_every_window_and_use_it(
+    workers: list[int], requests: int, killed: float | None, seed: int
+) -> None:
+    clock = Clock()
+    _, limiters = sharing(clock, RateLimit(requests=requests, seconds=3.0), len(workers))
+    senders = list(zip(limiters, workers, strict=True))
+    late = partial(Random(seed).choice, [0.0, 0.001, 0.01])
+    passed = send(clock, senders, 8.0, killed=killed, late=late)
+    assert most_in_window(passed, 3.0) <= requests
+    if killed is None or len(workers) > 1:
+        since = 0.0 if killed is None else killed + 0.2
+        used = sum(moment >= 1000.0 + since for moment in passed)
+        assert used >= 0.97 * requests * (8.0 - since) / 3.0 - 1
+
+
+def test_the_budget_is_asked_once_a_portion_and_not_by_each_worker_that_waits() -> None:
+    clock = Clock()
+    budget, [limiter] = sharing(clock, RateLimit(requests=3000, seconds=3.0), 1)
+    passed = send(clock, [(limiter, 80)], 10.0)
+    assert len(passed) >= 0.97 * 10_000
+    assert budget.asked <= len(passed) / 10 + 20
+
+
+def test_a_sender_that_ends_gives_the_portions_back_that_it_took_ahead() -> None:
+    clock = Clock()
+    _, [first, second] = sharing(clock, RateLimit(requests=3000, seconds=3.0), 2)
+    assert [first.try_acquire() for _ in range(20)] == [0.0] * 20
+    ahead = [first.try_acquire() for _ in range(80)]
+    assert ahead == sorted(ahead)
+    assert ahead[-1] == pytest.approx(0.07, abs=0.01)
+    first.close()
+    assert second.try_acquire() == pytest.approx(ahead[0])
+
+
+def test_a_place_that_another_sender_follows_is_not_given_away_twice() -> None:
+    clock = Clock()
+    _, [first, second] = sharing(clock, RateLimit(requests=3000, seconds=3.0), 2)
+    for _ in range(50):
+        first.try_acquire()
+    taken = [second.try_acquire() for _ in range(10)]
+    first.close()
+    assert taken == taken[:1] * 10
+    assert second.try_acquire() > taken[0]
+
+
+def test_a_portion_whose_workers_wake_up_too_late_is_lost() -> None:
+    clock = Clock()
+    _, [limiter] = sharing(clock, RateLimit(requests=3000, seconds=3.0), 1)
+    for _ in range(100):
+        limiter.try_acquire()
+    clock.now += 0.1
+    assert 40 <= len(greedy(limiter, clock, 1e-6)) <= 60
+
+
+def test_requests_that_were_taken_ahead_for_an_hour_count_in_that_hour() -> None:
+    clock = Clock(HOUR * 1000 - 1e-4)
+    limit = RateLimit(requests=3000, seconds=3.0, requests_per_hour=20)
+    _, [limiter] = sharing(clock, limit, 1)
+    passed = send(clock, [(limiter, 40)], 60.0)
+    assert len(passed) == 40
+    assert passed[19] < HOUR * 1000 <= passed[20] < HOUR * 1000 + 0.01
+
+
+def test_while_one_worker_waits_for_the_budget_others_pass() -> None:
+    clock, reached, go = Clock(), threading.Event(), threading.Event()
+
+    class Slow(Counted):
+        def update(self, change: Callable[[Budget], T]) -> T:
+            if self.asked == 3:
+                reached.set()
+                assert go.wait(30)
+            return super().update(change)
+
+    limit = RateLimit(requests=3000, seconds=3.0)
+    limiter = RateLimiter(limit, monotonic=clock, wall=clock, budget=Slow())
+    waits = [limiter.try_acquire() for _ in range(30)]
+    waiting = threading.Thread(target=limiter.try_acquire)
+    waiting.start()
+    assert reached.wait(30)
+    clock.now += max(waits)
+    assert [limiter.try_acquire() for _ in range(10)] == [0.0] * 10
+    go.set()
+    waiting.join(30)
+    assert not waiting.is_alive()
