@@ -1,4 +1,7 @@
-"""The command line as a user runs it: real processes, the sample data, a real sandbox."""
+"""The command line as a user runs it: real processes, the sample data, a real sandbox.
+
+The demo reads all of the sample, the other runs one in eight of its customers.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,12 @@ from typing import Any
 import pytest
 
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline_tests import sample
 
-ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("braze-pipeline")
+
+PART = "A_PART_OF_THE_SAMPLE"
+"""The variable with the folder that most tests read."""
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +33,7 @@ def call(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("BRAZE_", "DAGSTER_"))},
         "BRAZE_PIPELINE_DATABASE": str(folder / "warehouse.duckdb"),
-        "BRAZE_PIPELINE_SOURCES": str(ROOT / "data"),
+        "BRAZE_PIPELINE_SOURCES": os.environ[PART],
         **environ,
     }
     return subprocess.run(
@@ -40,6 +46,15 @@ def output_of(done: subprocess.CompletedProcess[str]) -> str:
     output = done.stdout + done.stderr
     assert "Traceback" not in output
     return output
+
+
+@pytest.fixture(scope="module", autouse=True)
+def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("part")
+    sample.part_of(sample.FILES, folder, one_in=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PART, str(folder))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +89,8 @@ def run_json(folder: Path, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_path: Path) -> None:
-    first = call(tmp_path, "demo")
+    everything = {"BRAZE_PIPELINE_SOURCES": str(sample.DATA)}
+    first = call(tmp_path, "demo", **everything)
     assert first.returncode == 0, output_of(first)
     for part in (
         "customers",
@@ -84,7 +100,7 @@ def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_pa
         "make ui",
     ):
         assert part in first.stdout
-    second = call(tmp_path, "demo")
+    second = call(tmp_path, "demo", **everything)
     assert second.returncode == 0, output_of(second)
     assert re.search(r"planned users +0 ", second.stdout)
     assert "according to the ledger, Braze has acknowledged every value" in second.stdout
@@ -94,10 +110,10 @@ def test_a_day_later_only_what_changed_is_sent_and_an_older_day_overwrites_nothi
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     first = run_json(tmp_path, sandbox, "--as-of", "2011-11-01")
-    assert first["planned_users"] == first["profiles"] > 1000
+    assert first["planned_users"] == first["profiles"] > 100
     assert first["status"] == "sent"
     second = run_json(tmp_path, sandbox, "--as-of", "2011-11-02")
-    assert 0 < second["planned_attributes"] < first["planned_attributes"] / 20
+    assert 0 < second["planned_attributes"] < first["planned_attributes"] / 10
     before = {user: sandbox.attributes_sent(user) for user in sandbox.profiles()}
     again = run_json(tmp_path, sandbox, "--as-of", "2011-11-01")
     assert again["planned_users"] == 0
@@ -120,7 +136,7 @@ def test_a_dry_run_needs_no_key_and_sends_nothing(tmp_path: Path, sandbox: Sandb
 def test_a_day_after_the_end_date_can_be_run_and_gives_a_warning(tmp_path: Path) -> None:
     done = call(tmp_path, "run", "--as-of", "2011-12-10", "--dry-run", "--json")
     assert done.returncode == 0, output_of(done)
-    assert json.loads(done.stdout.splitlines()[-1])["planned_users"] > 1000
+    assert json.loads(done.stdout.splitlines()[-1])["planned_users"] > 100
     assert "2011-12-10 is after `end_date` 2011-12-09" in done.stderr
 
 
@@ -162,7 +178,7 @@ def test_a_missing_file_and_a_missing_column_are_named(tmp_path: Path, sandbox: 
     sources = tmp_path / "sources"
     sources.mkdir()
     for name in ("customers.csv", "consents.csv"):
-        shutil.copy(ROOT / "data" / name, sources / name)
+        shutil.copy(sample.DATA / name, sources / name)
     environ = {
         "BRAZE_REST_ENDPOINT": sandbox.endpoint,
         "BRAZE_API_KEY": SANDBOX_API_KEY,

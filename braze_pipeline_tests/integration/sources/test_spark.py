@@ -43,6 +43,7 @@ from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests import shop
 from braze_pipeline_tests.integration.sources.brand_of_ties import brand_of_ties
+from braze_pipeline_tests.sample import part_of
 from braze_pipeline_tests.sample import tables as sample_tables
 from braze_pipeline_tests.spark import CONF, Cluster, cluster
 
@@ -83,13 +84,8 @@ def sample(lake: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A part of the sample, as Parquet files and as tables of the cluster."""
     folder = lake.folder / "sample"
     folder.mkdir()
-    whole = tmp_path_factory.mktemp("whole")
-    with duckdb.connect() as con:
-        for name, file in sample_tables(whole).items():
-            con.execute(
-                f"COPY (FROM '{file}' WHERE hash(customer_id::VARCHAR) % {OF_SAMPLE} = 0 "
-                f"OR customer_id IS NULL) TO '{folder / name}.parquet'"
-            )
+    files = sample_tables(tmp_path_factory.mktemp("whole"))
+    part_of(files, folder, one_in=OF_SAMPLE)
     tables(lake, folder, "sample")
     return folder
 
