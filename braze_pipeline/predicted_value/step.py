@@ -75,9 +75,9 @@ class Predicted:
             return f"Nothing is computed: your own table {self.own} wins over `predicted_value`."
         if self.newest is None:
             return "Nothing was computed yet."
-        told = [f"Next refit: {self.next_refit}."]
+        parts = [f"Next refit: {self.next_refit}."]
         if self.used is not None:
-            told.insert(
+            parts.insert(
                 0,
                 f"In force: the fit of {self.used.as_of} ({self.used.published}, "
                 f"{self.used.customers:,} customers, {self.used.horizon_days} days ahead).",
@@ -85,8 +85,8 @@ class Predicted:
         if self.refused:
             why = " ".join(self.newest.refused)
             earlier = "" if self.used else " There is no earlier one, so nobody has a prediction."
-            told.insert(0, f"The refit of {self.newest.as_of} was refused: {why}{earlier}")
-        return " ".join(told)
+            parts.insert(0, f"The refit of {self.newest.as_of} was refused: {why}{earlier}")
+        return " ".join(parts)
 
 
 def predict(

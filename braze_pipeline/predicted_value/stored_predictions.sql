@@ -6,7 +6,7 @@ INSERT INTO {table} BY NAME
 WITH placed AS (
     SELECT
         r.*,
-        list_position($names::VARCHAR[], b.predicted_band) AS held,
+        list_position($names::VARCHAR[], b.predicted_band) AS earlier,
         1 + len(list_filter($borders::DOUBLE[], lambda border: border <= r.predicted_clv)) AS plain
     FROM {rows} AS r
     LEFT JOIN (
@@ -27,10 +27,10 @@ SELECT
     -- Below the lowest border and above the highest there is none to be past: NULL, so it holds.
     ($names::VARCHAR[])[
         CASE
-            WHEN held IS NOT NULL
-                AND coalesce(predicted_clv >= round(($borders::DOUBLE[])[held - 1] * (1 - $hold), 6), true)
-                AND coalesce(predicted_clv < round(($borders::DOUBLE[])[held] * (1 + $hold), 6), true)
-                THEN held
+            WHEN earlier IS NOT NULL
+                AND coalesce(predicted_clv >= round(($borders::DOUBLE[])[earlier - 1] * (1 - $hold), 6), true)
+                AND coalesce(predicted_clv < round(($borders::DOUBLE[])[earlier] * (1 + $hold), 6), true)
+                THEN earlier
             ELSE plain
         END
     ] AS predicted_band,

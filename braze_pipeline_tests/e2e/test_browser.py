@@ -179,6 +179,17 @@ def test_the_audience_shows_its_funnel_as_a_chart(place: Place) -> None:
     place.ui.keep("audience-funnel.png", left=240, top=104, width=800, height=480)
 
 
+def test_predicted_value_shows_how_good_it_was_on_held_out_time(place: Place) -> None:
+    place.ui.page.goto(f"{place.ui.url}/assets/predicted_value")
+    for name in ("Lift by tenth", "Calibration by tenth"):
+        picture = place.ui.page.get_by_alt_text(name)
+        picture.wait_for()
+        assert picture.evaluate("picture => picture.complete && picture.naturalWidth") > 0
+    place.ui.see("rank correlation", "past_value_by_tenure")
+    place.ui.show(place.ui.page.get_by_text("Metadata", exact=True).first)
+    place.ui.keep("predicted-value.png", left=240, top=104, width=820, height=760)
+
+
 def test_a_guard_that_stops_a_run_shows_what_it_found_what_is_allowed_and_how_to_override_it(
     place: Place,
 ) -> None:
