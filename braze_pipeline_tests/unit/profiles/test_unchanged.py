@@ -202,7 +202,8 @@ def test_days_written_before_an_upgrade_are_not_copied_from(world: World) -> Non
     assert days(world, t, [ANNA]) == [0]
     world.con.execute("ALTER TABLE records.days DROP COLUMN version")
     world.con.execute("ALTER TABLE records.days DROP COLUMN made_from")
-    world.con.execute("DROP TABLE records.counted_elsewhere")
+    for table in ("counted_elsewhere", "predicted_value_fits", "predictions"):
+        world.con.execute(f"DROP TABLE records.{table}")
     world.con.execute("UPDATE records.meta SET schema_version = 2")
     world.con.execute("CREATE TABLE loyal.before AS FROM loyal.profiles")
     world.con.execute("DROP VIEW loyal.profiles")

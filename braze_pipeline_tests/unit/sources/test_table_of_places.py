@@ -58,6 +58,7 @@ def test_each_extra_installs_the_library_that_stands_beside_it() -> None:
             assert any(re.match(rf"{row[2]}\W", one) for one in EXTRAS[extra]), row
     assert {one for row in TABLE for one in named(row[3])} == set(EXTRAS) - {
         "bench",
+        "predicted-value",
         "build",
         "dev",
     }
