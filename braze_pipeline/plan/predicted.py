@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.ledger.ledger import count
-from braze_pipeline.predicted_value.stored_fits import SOURCE, computed, fits_of, in_force
+from braze_pipeline.predicted_value.stored_fits import SOURCE, computed, fit_of_day, fits_of
 from braze_pipeline.storage.warehouse import literal, name_key
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def predicted_cost(
     """
     if not computed(t):
         return None
-    fit = in_force((one.fit for one in fits_of(con, t).values()), day)
+    fit = fit_of_day((one.fit for one in fits_of(con, t).values()), t, day)
     if fit is None:
         return None
     origins = last_lineage(con, t).origins

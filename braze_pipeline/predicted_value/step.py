@@ -114,7 +114,8 @@ def predict(
         run_id: The first run of a chain of reruns, which share an extract.
         environ: The environment, with the addresses of the connections.
         log: Called with lines about the progress.
-        again: Make the newest day's fit again, although it is there: its orders were wrong.
+        again: Make the newest day's fit again, although it is there: its orders were wrong. One
+            that is refused leaves a published one in force.
         now: The current time in UTC without a zone; for tests.
 
     Raises:
@@ -129,11 +130,10 @@ def predict(
     refit_days = sorted({newest_refit(settings_of(t).refit, day) for day in days})
     with warehouse.connect() as con:
         stored = fits_of(con, t)
-        if again:
-            stored.pop(refit_days[-1], None)
+        replaced = stored.pop(refit_days[-1], None) if again else None
         _update_bands(con, t, stored, refit_days, now=now)
     fits = {day: one.fit for day, one in stored.items()}
-    made = 0
+    newest, made = fits.get(refit_days[-1]), 0
     if any(_missing(stored, day) for day in refit_days):
         with warehouse.scratch() as scratch:
             extract = warehouse.extracts / t.db_schema / run_id
@@ -146,20 +146,32 @@ def predict(
             with warehouse.connect() as con:
                 con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
                 with transaction(con):
-                    for day in fits.keys() - stored.keys():
+                    there = fits_of(con, t)
+                    if replaced is not None and _may_replace(replaced.fit, fits[refit_days[-1]]):
+                        del there[refit_days[-1]]
+                    # What another run stored meanwhile was used by then: it stays.
+                    for day in fits.keys() - there.keys():
                         store_fit(con, t, fits[day], now=now)
+                    in_table = fits | {day: one.fit for day, one in there.items()}
                     for fit in scored:
-                        before = _before(fits.values(), fit)
-                        store_predictions(con, t, fit, _table(fit), before=before, now=now)
+                        if in_table[fit.as_of] == fit:
+                            before = _before(in_table.values(), fit)
+                            store_predictions(con, t, fit, _table(fit), before=before, now=now)
                     drop_unneeded(con, t, now=now)
+            newest, fits = fits[refit_days[-1]], in_table
     found = Predicted(
-        newest=fits[refit_days[-1]],
+        newest=newest,
         used=in_force(fits.values(), refit_days[-1]),
         made=made,
         next_refit=next_refit(settings_of(t).refit, max(days)),
     )
     log(found.sentence())
     return found
+
+
+def _may_replace(stored: Fit, fit: Fit) -> bool:
+    """Whether a fit that was asked for again counts: a refused one does not end a published one."""
+    return fit.published is not None or stored.published is None
 
 
 def _missing(stored: Mapping[date, StoredFit], day: date) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.predicted_value.fit import Fit
+from braze_pipeline.predicted_value.refit_days import newest_refit
 from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.partitions import MIN_RETENTION
@@ -85,6 +86,11 @@ def in_force(fits: Iterable[Fit], day: date) -> Fit | None:
     """The newest published fit that is not after a day; None if there is none."""
     found = (fit for fit in fits if fit.published is not None and fit.as_of <= day)
     return max(found, key=lambda fit: fit.as_of, default=None)
+
+
+def fit_of_day(fits: Iterable[Fit], t: TemplateSettings, day: date) -> Fit | None:
+    """The fit that the predictions of a day come from; None if there is none."""
+    return in_force(fits, newest_refit(settings_of(t).refit, day))
 
 
 def bands_of(t: TemplateSettings) -> str | None:

@@ -17,7 +17,7 @@ from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.predicted_value.stored_fits import fits_of
 from braze_pipeline.storage.migrations import RECORDS
 from braze_pipeline_tests.old_database import unpack
-from braze_pipeline_tests.predicted_world import CUSTOMERS, PredictedWorld, with_braze
+from braze_pipeline_tests.predicted_world import CUSTOMERS, ON, PredictedWorld, with_braze
 
 MONTH = [date(2026, 2, 12) + timedelta(days=n) for n in range(28)]
 REFIT = date(2026, 3, 1)
@@ -142,6 +142,30 @@ def test_a_refused_refit_leaves_the_earlier_one_in_force(
     assert (again.refused, again.made) == (False, 1)
     copied.build(april)
     assert copied.values(april) != month.world.values(MONTH[-1])
+
+
+def test_a_fit_made_again_that_is_refused_does_not_end_the_published_one(
+    month: Month, copied: PredictedWorld
+) -> None:
+    copied.change_orders("SELECT * FROM orders WHERE customer_id IN ('c1', 'c2')")
+    found = copied.predict(PAST, again=True)
+    assert found.refused
+    assert found.used is not None
+    assert found.used.as_of == REFIT
+    copied.build(PAST)
+    assert copied.values(PAST) == month.world.values(PAST)
+
+
+def test_after_a_change_of_the_refit_days_the_plan_names_the_fit_that_was_used(
+    month: Month, copied: PredictedWorld
+) -> None:
+    copied.configure(ON.replace("{", "{refit: {every: monthly, day: 5}, ", 1))
+    copied.build(PAST)
+    assert copied.values(PAST) != month.world.values(PAST)
+    copied.configure(ON)
+    plan = copied.run(MONTH[-1] + timedelta(days=1))
+    assert plan.predicted is not None
+    assert (plan.predicted.fit_of, plan.predicted.first_day) == (REFIT, False)
 
 
 def test_without_enough_orders_nobody_has_a_prediction_and_the_run_goes_on(

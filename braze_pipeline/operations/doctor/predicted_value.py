@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from braze_pipeline.attributes.current_state import newest_day
 from braze_pipeline.errors import ConfigurationError, PipelineError
 from braze_pipeline.operations.doctor.database import WAIT_SECONDS
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.predicted_value.likelihood import special_functions
 from braze_pipeline.predicted_value.refit_days import next_refit
-from braze_pipeline.predicted_value.stored_fits import SOURCE, fits_of, in_force, own_table
+from braze_pipeline.predicted_value.stored_fits import SOURCE, fit_of_day, fits_of, own_table
 from braze_pipeline.storage.migrations import RECORDS
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def predicted_value(
-    warehouse: Warehouse, templates: Sequence[TemplateSettings], *, today: date | None = None
+    warehouse: Warehouse, templates: Sequence[TemplateSettings], *, now: datetime | None = None
 ) -> Iterator[Finding]:
     """What a destination's ``predicted_value`` does; nothing where it is off.
 
     Args:
         warehouse: Where the fits are.
         templates: Those of one destination.
-        today: The current day; for tests.
+        now: The current time; for tests.
     """
     settings = templates[0].predicted_value
     if settings is None:
@@ -55,13 +56,14 @@ def predicted_value(
     except ConfigurationError as error:
         yield failure(name, error)
         return
-    coming = next_refit(settings.refit, today or datetime.now(UTC).date())
+    day = newest_day(t, now or datetime.now(UTC))
+    coming = next_refit(settings.refit, day)
     if t.end_date is not None and coming > t.end_date:
         then = f"No refit after `end_date`, {t.end_date}."
     else:
         then = f"Next refit: {coming}."
     fits = _fits(warehouse, t)
-    used = in_force(fits, date.max)
+    used = fit_of_day(fits, t, day)
     if fits and fits[-1].published is None:
         why = " ".join(fits[-1].refused)
         yield warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.stored_fits import store_fit
 from braze_pipeline_tests.predicted_world import PredictedWorld
 
-TODAY = date(2026, 3, 10)
+TODAY = datetime(2026, 3, 11, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> PredictedWorld:
     return PredictedWorld.make(tmp_path_factory.mktemp("shop"))
 
 
-def looked(shop: PredictedWorld) -> Finding:
-    (found,) = predicted_value(shop.warehouse, [shop.t], today=TODAY)
+def looked(shop: PredictedWorld, now: datetime = TODAY) -> Finding:
+    (found,) = predicted_value(shop.warehouse, [shop.t], now=now)
     return found
 
 
@@ -42,6 +42,8 @@ def test_it_names_the_fit_in_force_and_the_next_refit(shop: PredictedWorld) -> N
     assert (found.state, found.saw) == (
         State.OK, "Computed by the next run. Next refit: 2026-04-01."
     )  # fmt: skip
+    on_the_day = looked(shop, datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert "Next refit: 2026-04-01." in on_the_day.saw, "its day is not over"
     store(shop, date(2026, 2, 1), "model")
     assert looked(shop).saw == ("In force: the fit of 2026-02-01 (model). Next refit: 2026-04-01.")
     store(shop, date(2026, 3, 1), None)
