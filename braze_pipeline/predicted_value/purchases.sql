@@ -1,6 +1,7 @@
 -- Purchases up to the end of the day $as_of: one row per customer and day. As in the SQL of the
--- customer attributes, an invoice is a purchase when the customer owes money for it and it is not a
--- cancellation, and it is dated by its first line. Invoices of one day are one purchase: the model is
+-- customer attributes, an invoice is a purchase when the customer owes money for it, and it is dated by
+-- its first line. Cancellations and returns with an invoice of their own owe nothing: they are left out,
+-- so purchases are as they were made. Invoices of one day are one purchase: the model is
 -- of occasions to buy, and a delivery split into two invoices is one.
 -- Money is multiplied and added as decimals, so that no sum depends on the order of the lines.
 CREATE OR REPLACE TEMP TABLE predicted_value_purchases AS
@@ -12,7 +13,7 @@ WITH invoices AS (
     FROM orders
     WHERE customer_id IS NOT NULL AND ordered_at < $as_of + INTERVAL 1 DAY
     GROUP BY customer_id, order_id
-    HAVING value > 0 AND NOT starts_with(order_id, 'C')
+    HAVING value > 0
 )
 SELECT customer_id, day, sum(value)::DECIMAL(18, 2) AS value
 FROM invoices

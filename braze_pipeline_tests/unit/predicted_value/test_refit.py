@@ -214,7 +214,7 @@ def test_purchases_are_those_of_the_customer_attributes() -> None:
                 ('ann', '1', TIMESTAMP '2024-01-01 23:00', 2.0, 5.005),   -- pence: 10.01
                 ('ann', '1', TIMESTAMP '2024-01-02 01:00', 1.0, 1.0),     -- dated by its first line
                 ('ann', '2', TIMESTAMP '2024-01-01 08:00', 1.0, 4.0),     -- same day: one purchase
-                ('ann', 'C3', TIMESTAMP '2024-01-05 08:00', 1.0, 9.0),    -- cancellation
+                ('ann', 'C3', TIMESTAMP '2024-01-05 08:00', -2.0, 5.005), -- cancellation
                 ('ann', '4', TIMESTAMP '2024-01-06 08:00', -1.0, 9.0),    -- nothing owed
                 ('ann', '5', TIMESTAMP '2024-02-01 00:00', 1.0, 7.0),     -- after the day
                 (NULL, '6', TIMESTAMP '2024-01-07 08:00', 1.0, 9.0)
