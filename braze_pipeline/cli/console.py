@@ -48,7 +48,8 @@ def new_table(*names: str, numbers: Collection[str] = (), title: str | None = No
         collapse_padding=True,
     )
     for name in names:
-        table.add_column(name, justify="right" if name in numbers else "left")
+        # Ids and codes are copied: a narrow terminal gets them on two lines, not cut.
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return table
 
 

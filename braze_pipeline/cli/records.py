@@ -83,7 +83,8 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
         counts = [f"{one[name.replace(' ', '_') + '_users']:,}" for name in _OUTCOMES]
         table.add_row(console.when(one["ended_at"]), f"{one['newest_day']}", *counts, run)
         retries = ", ".join(f"{n:,} x {cause}" for cause, n in json.loads(one["retries"]).items())
-        if retries or one["throttled_seconds"] > 0 or one["status"] != "sent":
+        whole = one["status"] == "sent" and not one["not_attempted_users"]
+        if retries or one["throttled_seconds"] > 0 or not whole:
             notes.append(
                 f"Run {run} ({one['status']}): {one['requests']:,} requests in "
                 f"{one['seconds']:,.1f} s, throttled {one['throttled_seconds']:,.1f} s, 95% of "

@@ -68,15 +68,17 @@ def test_sends_fit_a_narrow_terminal_with_local_times_and_name_what_slowed_them(
         columns = {
             "destination": "braze", "template": "loyal", "newest_day": brand.day(0),
             "planned_users": 1234, "accepted_users": 1230, "rejected_users": 1,
-            "not_attempted_users": 3, "requests": 17, "seconds": 2.5, "bytes": 1,
+            "requests": 17, "seconds": 2.5, "bytes": 1,
             "latency_p50": 0.1, "latency_p95": 0.2, "latency_p99": 0.3, "refused": "{}",
         }  # fmt: skip
-        for run, status, throttled, retries, hour in (
-            ("11111111-a", "sent", 0.0, "{}", 3),
-            ("22222222-a", "interrupted", 1.5, '{"rate limit": 2}', 4),
+        for run, status, left, throttled, retries, hour in (
+            ("11111111-a", "sent", 0, 0.0, "{}", 3),
+            ("22222222-a", "interrupted", 3, 1.5, '{"rate limit": 2}', 4),
+            ("33333333-a", "sent", 3, 0.0, "{}", 5),  # a person paused the destination
         ):
             row = columns | {
                 "run_id": run, "plan_id": run, "status": status, "retries": retries,
+                "not_attempted_users": left,
                 "throttled_seconds": throttled, "ended_at": f"2026-01-15 0{hour}:30:59",
             }  # fmt: skip
             marks = ", ".join("?" * len(row))
@@ -95,14 +97,24 @@ def test_sends_fit_a_narrow_terminal_with_local_times_and_name_what_slowed_them(
     assert max(len(line) for line in lines if not line.startswith("Run ")) <= 80
     assert [line.split() for line in lines if line.startswith("2026-01-14")] == [
         ["2026-01-14", "23:30", brand.day(0), "1,234", "1,230", "1", "3", "22222222"],
-        ["2026-01-14", "22:30", brand.day(0), "1,234", "1,230", "1", "3", "11111111"],
+        ["2026-01-14", "22:30", brand.day(0), "1,234", "1,230", "1", "0", "11111111"],
     ]
-    (why,) = (line for line in lines if line.startswith("Run "))
+    paused, why = (line for line in lines if line.startswith("Run "))
+    assert paused.startswith("Run 33333333 (sent): 17 requests")
     assert why == (
         "Run 22222222 (interrupted): 17 requests in 2.5 s, throttled 1.5 s, 95% of answers within "
         "200 ms; retries: 2 x rate limit"
     )
-    assert len(command(brand, "sends", "--json").splitlines()) == 3
+    assert len(command(brand, "sends", "--json").splitlines()) == 4
+
+
+def test_a_narrow_terminal_cuts_no_id_and_no_reason_off(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said = command(brand, "rejections", "--rows")
+    assert "email_unreadable" not in said, "or the terminal is not narrow"
+    assert "\u2026" not in said
 
 
 def test_no_name_is_cut_off_in_a_table_that_goes_into_a_file(brand: SmallBrand) -> None:
