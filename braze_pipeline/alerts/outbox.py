@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from braze_pipeline.alerts.action_store import Action, ActionStore
 from braze_pipeline.alerts.connection import reading, writing
-from braze_pipeline.alerts.success import Success, success_of
+from braze_pipeline.alerts.success import Success, stored_success
 from braze_pipeline.storage.sql_files import read_sql
 
 FIRST_WAIT = timedelta(seconds=30)
@@ -59,7 +59,7 @@ class Outbox:
             for message, event, created_at, number, success, next_at in rows:
                 if next_at > now.isoformat():
                     break
-                about = self.store.get(number) if success is None else success_of(con, success)
+                about = self.store.get(number) if success is None else stored_success(con, success)
                 if about is not None:
                     messages.append(
                         Message(message=message, event=event, created_at=created_at, about=about)

@@ -70,7 +70,7 @@ def report_success(path: Path, success: Success, *, after_failure: bool, at: dat
         return True
 
 
-def success_of(con: sqlite3.Connection, number: int) -> Success:
+def stored_success(con: sqlite3.Connection, number: int) -> Success:
     """One of the stored runs that a message is about."""
     row = dict(con.execute("SELECT * FROM successes WHERE success = ?", (number,)).fetchone())
     del row["success"], row["occasion"]

@@ -289,12 +289,15 @@ class RateLimiter:
             if now < self._noted_at + 1 or wall % HOUR < _EARLY_SECONDS:
                 return
             self._noted_at = now
-            taken, hour = [*self._over, *self._portions], int(wall // HOUR)
-            unsent = sum(portion.unsent for portion in taken if portion.hour == hour)
+
+        def change(budget: Budget) -> None:
+            with self._lock:
+                taken, hour = [*self._over, *self._portions], int(wall // HOUR)
+                unsent = sum(portion.unsent for portion in taken if portion.hour == hour)
+            budget.note(limit=limit, remaining=remaining, unsent=unsent, wall=wall)
+
         with self._budget_lock:
-            self.budget.update(
-                lambda b: b.note(limit=limit, remaining=remaining, unsent=unsent, wall=wall)
-            )
+            self.budget.update(change)
 
     def close(self) -> None:
         """Give back what was taken and not sent."""
@@ -338,12 +341,11 @@ class RateLimiter:
 
     def _drop(self, now: float) -> None:
         """Lay aside the portions that are used up or may be used no more."""
-        hour = int(self.wall() // HOUR)
         while self._portions:
             first = self._portions[0]
             timely = now <= first.start + 2 * self._pace.slack
             if first.start <= now and self.counts_hours:
-                timely = timely and first.hour == hour
+                timely = timely and first.hour == int(self.wall() // HOUR)
             if first.unsent and timely:
                 break
             self._over.append(self._portions.popleft())

@@ -89,9 +89,9 @@ def send_plan(
     """
     earlier = progress(journal.path, job.plan_id)
     total = users_in(job.snapshot)
-    route = None
-    if earlier.answered < total and secret is not None:
-        route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
+    # Before the send begins: it must not, where its limits cannot be read.
+    sends = earlier.answered < total and secret is not None
+    route = Route(job.destination, job.endpoint, limits=job.limits, log=log) if sends else None
     send_id = journal.start(
         destination=job.destination.name,
         template=job.template,

@@ -36,7 +36,7 @@ def connect(
     while True:
         try:
             con.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if error.sqlite_errorcode & _CODE != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 con.close()
                 raise

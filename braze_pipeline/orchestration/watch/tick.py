@@ -124,14 +124,18 @@ class Watch:
             found = [(t, warnings_of(facts, t, at=at), success_of(facts, t)) for t in ours]
         except PipelineError as error:
             return newly_recorded([self.store.record(self._unreadable(run, error, at))], run.run_id)
-        return [
+        # First all actions: a message counts those that are still open after the run.
+        updated = [
+            done
+            for t, warnings, _ in found
+            for done in update_actions(self.store, facts, t, warnings, at=at)
+        ]
+        reported = [
             done
             for t, warnings, success in found
-            for done in (
-                *update_actions(self.store, facts, t, warnings, at=at),
-                *report(self.store, t, None if warnings else success, at=at),
-            )
+            for done in report(self.store, t, None if warnings else success, at=at)
         ]
+        return updated + reported
 
     def record_failure(self, run: dg.DagsterRun, *, at: datetime) -> list[RecordResult]:
         """Record a run that failed or was terminated, also in the run's own log.
