@@ -5,7 +5,8 @@
 A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
 the same client with as many threads, without ledger, journal, limits or outcomes. Both take turns in the
 same run, and the best of each counts. At Braze's limit a plan is sent twice: with a limit of its own, and
-with one that destinations of a company share, counted in a file. Peak memory is measured for two sends in their own processes: of a
+with one that destinations of a company share, counted in a file.
+Peak memory is measured for two sends in their own processes: of a
 quarter of the users, and of all.
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.instances import on_this_machine
 from braze_pipeline.settings import DestinationSettings, RateLimit, replace
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline.settings.section import at_key
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def with_contract(destination: DestinationSettings, *, limit_given: bool) -> Des
     contract, pricing = destination.contract, destination.pricing
     if contract is None and not limit_given and not on_this_machine(destination.endpoint):
         changes["rate_limit"] = replace(
-            destination.rate_limit, requests=UNKNOWN.requests, seconds=UNKNOWN.seconds
+            destination.rate_limit, requests=UNKNOWN_LIMIT.requests, seconds=UNKNOWN_LIMIT.seconds
         )
     if contract in ("data_points", "mau") and "model" not in pricing.model_fields_set:
         changes["pricing"] = replace(pricing, model=contract)

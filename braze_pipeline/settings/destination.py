@@ -42,7 +42,7 @@ class RateLimit(Section):
         return 1.0 if self.use_at_most is None else self.use_at_most
 
 
-UNKNOWN: Final = RateLimit(requests=150, seconds=3.0)
+UNKNOWN_LIMIT: Final = RateLimit(requests=150, seconds=3.0)
 """Where nobody says what the contract allows: the lowest rate that Braze documents (50 requests a
 second, for ``/users/track/bulk``)."""
 

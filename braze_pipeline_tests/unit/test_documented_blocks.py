@@ -25,7 +25,7 @@ from braze_pipeline.cli.main import cli
 from braze_pipeline.config.models import DestinationConfig, PipelineConfig, TemplateConfig
 from braze_pipeline.errors import ConfigurationError, UsageError
 from braze_pipeline_tests.unit.config.test_configuration_errors import document, load
-from braze_pipeline_tests.unit.test_documentation import PAGES, text_of
+from braze_pipeline_tests.unit.test_documentation import PAGES, ROOT, text_of
 
 FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(braze-pipeline [^`]+)`")
@@ -191,7 +191,7 @@ def problem_of(call: list[str]) -> str | None:
         return None
     if program.startswith("python"):
         module = call[2] if call[1] == "-m" else None
-        known = find_spec(module) if module else Path(call[1]).suffix == ".py"
+        known = find_spec(module) if module else (ROOT / call[1]).is_file()
         return None if known else f"{shlex.join(call)}: no such module"
     return None if program in OTHER_PROGRAMS else f"{program}: not listed in OTHER_PROGRAMS"
 

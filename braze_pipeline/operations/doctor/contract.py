@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.track_endpoints import bulk_gains, track_endpoint
 from braze_pipeline.operations.doctor.finding import Finding, ok, warning
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint
@@ -22,7 +22,7 @@ def contract(destination: DestinationSettings) -> Finding:
     used = {"track": [track], "bulk": [bulk], "auto": [track, bulk]}[destination.sends_to]
     limits = "; ".join(map(_limits, used))
     limit = destination.rate_limit
-    unknown = (limit.requests, limit.seconds) == (UNKNOWN.requests, UNKNOWN.seconds)
+    unknown = (limit.requests, limit.seconds) == (UNKNOWN_LIMIT.requests, UNKNOWN_LIMIT.seconds)
     if destination.contract is None and unknown:
         return warning(
             name,

@@ -22,7 +22,7 @@ from braze_pipeline.operations.doctor.contract import contract
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings, RateLimit
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline.storage import migrations
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 
@@ -222,7 +222,7 @@ def test_the_contract_and_what_follows_from_it_are_shown(sandbox: Sandbox) -> No
     assert (
         "/users/track: 3,000 requests in 3 s; 1,000,000 users take about 0.2 minutes" in known.saw
     )
-    unknown = contract(destination(sandbox, rate_limit=UNKNOWN))
+    unknown = contract(destination(sandbox, rate_limit=UNKNOWN_LIMIT))
     assert unknown.state is State.WARN
     assert "150 requests in 3 s; 1,000,000 users take about 4.5 minutes" in unknown.saw
     hourly = RateLimit(requests=1000, seconds=3.0, requests_per_hour=5000, use_at_most=0.8)

@@ -13,7 +13,7 @@ from braze_pipeline.config.resolve import REGIONS, resolve
 from braze_pipeline.errors import ConfigurationError, MissingRequiredField
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings, ValueType
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline.wordlists import meanings
 
 DESTINATION = """\
@@ -71,7 +71,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
     (template,) = load(tmp_path, document())
     assert template.destination.endpoint == "https://rest.iad-01.braze.com"
     assert template.destination.update_only
-    assert template.destination.rate_limit == UNKNOWN
+    assert template.destination.rate_limit == UNKNOWN_LIMIT
     assert [a.name for a in template.attributes] == ["email", "Value Tier"]
     assert [a.pii_undecided for a in template.attributes] == [False, True]
     assert template.identifier_column == "customer_id"

@@ -8,7 +8,7 @@ import pytest
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import RateLimit
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline_tests.unit.config.test_configuration_errors import (
     DESTINATION,
     document,
@@ -42,7 +42,7 @@ def test_monthly_active_users_keep_a_reserve_and_share_the_companys_limit(tmp_pa
 
 def test_without_a_choice_a_real_braze_gets_little_and_a_sandbox_everything(tmp_path: Path) -> None:
     (t,) = load(tmp_path, document())
-    assert t.destination.rate_limit == UNKNOWN
+    assert t.destination.rate_limit == UNKNOWN_LIMIT
     (t,) = load(tmp_path, document(), BRAZE_REST_ENDPOINT="http://127.0.0.1:8181")
     assert t.destination.rate_limit == RateLimit()
     # A limit that somebody wrote is a choice, in the destination or in the template.
@@ -56,7 +56,7 @@ def test_a_share_or_an_hour_alone_is_no_limit(tmp_path: Path) -> None:
     limit = "rate_limit: {use_at_most: 0.5, requests_per_hour: 9000}\n"
     (t,) = load(tmp_path, document(destination=DESTINATION + limit))
     found = t.destination.rate_limit
-    assert (found.requests, found.seconds) == (UNKNOWN.requests, UNKNOWN.seconds)
+    assert (found.requests, found.seconds) == (UNKNOWN_LIMIT.requests, UNKNOWN_LIMIT.seconds)
     assert (found.share, found.requests_per_hour) == (0.5, 9000)
 
 

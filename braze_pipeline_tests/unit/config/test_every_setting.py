@@ -8,7 +8,7 @@ import pytest
 
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.settings.destination import UNKNOWN
+from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline_tests.unit.config.test_configuration_errors import DESTINATION, document, load
 
 
@@ -38,7 +38,7 @@ def test_a_key_with_nothing_after_it_is_the_default_where_that_is_safe(tmp_path:
     destination = DESTINATION + "rate_limit:\npricing:\nupdate_only:\n"
     text = document(destination=destination, template="rate_limit:\nmax_body_bytes:")
     (t,) = load(tmp_path, text)
-    assert t.destination.rate_limit == UNKNOWN
+    assert t.destination.rate_limit == UNKNOWN_LIMIT
     assert t.destination.pricing.model == "data_points"
     assert t.destination.update_only
     assert t.destination.max_body_bytes == 4_000_000
