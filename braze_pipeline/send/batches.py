@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from braze_pipeline.errors import NotBuilt
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+T = TypeVar("T")
 
 HEAD: Final = b'{"attributes":['
 TAIL: Final = b"]}"
@@ -28,33 +33,32 @@ class Batch:
         request_no: The request's number in the plan.
         first: Position of the first object in that request.
         values: The objects as JSON, in Arrow, which makes no Python object of each.
-        joined: The same objects joined by commas.
+        body: The request's body with these objects.
     """
 
     request_no: int
     first: int
     values: pa.BinaryArray
-    joined: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, request_no: int, first: int, values: pa.BinaryArray) -> Batch:
+        """The batch of these objects."""
+        return cls(request_no, first, values, _body(values))
 
     def __len__(self) -> int:
         """The number of objects."""
         return len(self.values)
 
-    @property
-    def body(self) -> bytes:
-        """The request's body."""
-        return HEAD + self.joined + TAIL
-
     def body_of(self, positions: Sequence[int]) -> bytes:
         """A body with some of the objects."""
         if len(positions) == len(self.values):
             return self.body
-        return HEAD + b",".join(self.values.take(positions).to_pylist()) + TAIL
+        return _body(self.values.take(positions))
 
     def part(self, first: int, count: int) -> Batch:
         """``count`` of its objects, from position ``first`` in this batch."""
-        values = self.values.slice(first, count)
-        return Batch(self.request_no, self.first + first, values, b",".join(values.to_pylist()))
+        return Batch.of(self.request_no, self.first + first, self.values.slice(first, count))
 
     def parts(self, count: int) -> Iterator[Batch]:
         """The batch in parts of ``count`` objects; the last may have fewer."""
@@ -65,6 +69,10 @@ class Batch:
         """The batch in two parts; it must have at least two objects."""
         middle = len(self) // 2
         return self.part(0, middle), self.part(middle, len(self) - middle)
+
+
+def _body(values: pa.BinaryArray) -> bytes:
+    return HEAD + b",".join(values.to_pylist()) + TAIL
 
 
 def users_in(snapshot: Path) -> int:
@@ -101,13 +109,13 @@ def _requests(snapshot: Path) -> Iterator[Batch]:
     import pyarrow as pa
 
     last: Batch | None = None
-    for numbers, values in _arrow(snapshot):
-        for batch in _runs(numbers, values):
+    with closing(_read_ahead(_pieces(snapshot))) as pieces:
+        for batch in chain.from_iterable(pieces):
             if last is None:
                 last = batch
             elif batch.request_no == last.request_no:
                 both = pa.concat_arrays([last.values, batch.values])
-                last = Batch(last.request_no, 0, both, last.joined + b"," + batch.joined)
+                last = Batch.of(last.request_no, 0, both)
             elif batch.request_no < last.request_no:
                 raise NotBuilt(
                     f"The requests in the snapshot {snapshot.name} are not in order.",
@@ -120,8 +128,22 @@ def _requests(snapshot: Path) -> Iterator[Batch]:
         yield last
 
 
-def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> Iterator[Batch]:
-    """Neighbors with equal numbers; their objects are joined in one operation."""
+def _read_ahead(pieces: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The same pieces; the next one is read while this one is used."""
+    with closing(pieces), ThreadPoolExecutor(1, "snapshot") as reader:
+        following = reader.submit(next, pieces, None)
+        while (piece := following.result()) is not None:
+            following = reader.submit(next, pieces, None)
+            yield piece
+
+
+def _pieces(snapshot: Path) -> Generator[list[Batch], None, None]:
+    for numbers, values in _arrow(snapshot):
+        yield _runs(numbers, values)
+
+
+def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> list[Batch]:
+    """Neighbors with equal numbers; their bodies are made in one operation."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -129,9 +151,11 @@ def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> Iterator[Bat
     cuts = np.flatnonzero(np.diff(numbers)) + 1
     offsets = [0, *cuts.tolist(), len(numbers)]
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
-    joined = pc.binary_join(lists, b",").to_pylist()
-    for start, end, text in zip(offsets, offsets[1:], joined, strict=False):
-        yield Batch(int(numbers[start]), 0, values.slice(start, end - start), text)
+    bodies = pc.binary_join_element_wise(HEAD, pc.binary_join(lists, b","), TAIL, b"").to_pylist()
+    return [
+        Batch(int(numbers[start]), 0, values.slice(start, end - start), body)
+        for (start, end), body in zip(pairwise(offsets), bodies, strict=True)
+    ]
 
 
 def _arrow(snapshot: Path) -> Iterator[tuple[Any, pa.BinaryArray]]:

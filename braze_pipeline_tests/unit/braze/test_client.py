@@ -132,6 +132,20 @@ def test_an_address_that_would_carry_the_key_in_clear_is_refused(endpoint: str) 
         client_of(endpoint)
 
 
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "https_proxy"])
+def test_what_the_environment_names_and_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "http://" if name == "https_proxy" else "/no/such/file.pem")
+    with pytest.raises(ConfigurationError, match=r"rest\.example\.test") as caught:
+        client_of("https://rest.example.test")
+    assert "HTTPS_PROXY" in caught.value.fix
+    assert "REQUESTS_CA_BUNDLE" in caught.value.fix
+    _holds_no_secret(caught.value)
+
+
 def test_certificates_are_verified_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,7 +153,7 @@ def test_certificates_are_verified_whatever_the_environment_says(
         monkeypatch.setenv(name, "")
     with FakeHttp(answer=lambda _: None) as plain:
         made = client_of(plain.endpoint.replace("http:", "https:"), connect_timeout=2.0)
-        assert made._verify is True
+        assert vars(made._connections._pool)["cert_reqs"] == "CERT_REQUIRED"
         with pytest.raises(NoAnswer):
             made.track(BODY)
         made.close()
