@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--customers", type=int, nargs="+", default=[100_000])
     parser.add_argument("--peers", type=int, nargs="*", default=[], help="sizes, in customers")
     parser.add_argument("--folder", type=Path, help="where to work (default: the system's)")
+    parser.add_argument("--tables", type=Path, help="where made tables are kept, for other runs")
     parser.add_argument("--markdown", type=Path, help="the file whose tables are replaced")
     parser.add_argument("--note", default="", help="a sentence about this run, above the tables")
     options = parser.parse_args()
@@ -48,7 +50,7 @@ def main() -> None:
                 f"== {customers:,} customers, {customers * _shop.LINES:,} order lines", flush=True
             )
             work = Path(folder)
-            measure("(making the tables)", _shop.make, work, customers)
+            _tables(work, customers, options.tables)
             night = _night_of(work, endpoint, 0)
             if customers in options.peers:
                 peers[customers] = _peers.compare(work, endpoint, night)
@@ -61,6 +63,21 @@ def main() -> None:
     print(text)
     if options.markdown:
         write_markdown(options.markdown, text)
+
+
+def _tables(work: Path, customers: int, kept: Path | None) -> None:
+    """The shop's tables in ``work``, made or as they were kept. Later nights add files."""
+    if kept is None:
+        measure("(making the tables)", _shop.make, work, customers)
+        return
+    made = kept / str(customers)
+    if not made.exists():
+        part = kept / f"{customers}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        measure("(making the tables)", _shop.make, part, customers)
+        part.rename(made)
+    shutil.copytree(made, work, dirs_exist_ok=True)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from braze_pipeline.audience.build import check_columns
 from braze_pipeline.audience.elsewhere import replace_counts
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.predicted_value.step import with_predictions
-from braze_pipeline.predicted_value.stored_fits import computed
+from braze_pipeline.predicted_value.stored_fits import drop_unused
 from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
@@ -102,13 +102,14 @@ def build_attributes(
             con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
             for day in days:
                 store(con, t, day, result_of(day), now=now)
+            drop_unused(con, t)
     return AttributesBuild(sources, summaries, extracts)
 
 
-def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
+def sources_read(t: TemplateSettings, *, fit: bool = False) -> tuple[SourceSettings, ...]:
     """The sources that the template's SQL reads: all of them, where it cannot be parsed.
 
-    Where its predictions are computed, also ``orders``, which they are computed from.
+    For a fit of predicted value also ``orders``, which it is computed from.
     """
     import duckdb
 
@@ -117,7 +118,7 @@ def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
     return tuple(
         s
         for s in t.sources
-        if read is None or name_key(s.name) in read or (s.name == "orders" and computed(t))
+        if read is None or name_key(s.name) in read or (fit and s.name == "orders")
     )
 
 

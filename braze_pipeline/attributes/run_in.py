@@ -38,6 +38,7 @@ from braze_pipeline.audience.rules import (
     rule_names,
 )
 from braze_pipeline.errors import AccountingError
+from braze_pipeline.predicted_value.stored_fits import drop_unused
 from braze_pipeline.settings import CUSTOMER, SourceSettings
 from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.sources import SourceInfo, user_sql
@@ -114,6 +115,7 @@ def build_in_warehouse(
             _take_over(con, t, day, files[day.isoformat()], newest, now=now) for day in days
         ]
         sources = tuple(_info(con, source, files, newest) for source in declared)
+        drop_unused(con, t)
     return AttributesBuild(sources, summaries, extracts)
 
 

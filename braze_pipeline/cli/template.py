@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -160,7 +161,8 @@ def _check_data(t: TemplateSettings, day: date) -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
         if t.predicts:
-            predict(warehouse, t, [day], sources=lambda: sources_read(t), log=console.show)
+            sources = partial(sources_read, t, fit=True)
+            predict(warehouse, t, [day], sources=sources, log=console.show)
         built = build_attributes(warehouse, t, [day], log=console.show)
         with warehouse.connect() as con:
             funnel = build_audience(con, t, day)

@@ -25,6 +25,7 @@ from braze_pipeline.config.sources import connection_named, no_connection, resol
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.normalise import places
 from braze_pipeline.settings import (
+    PREDICTIONS,
     DestinationSettings,
     SourceSettings,
     TemplateSettings,
@@ -219,8 +220,8 @@ def _predicts(
     config: PipelineConfig, sql: str, run_in: Connection | None, problems: Problems
 ) -> bool:
     """Whether the predictions that a template's SQL reads are computed."""
-    wanted = config.predicted_value is not None and _mentions(sql, "predictions")
-    if not wanted or "predictions" in config.sources:
+    wanted = config.predicted_value is not None and _mentions(sql, PREDICTIONS)
+    if not wanted or PREDICTIONS in config.sources:
         return False
     if run_in is not None:
         problems.add(

@@ -9,7 +9,7 @@ from typing import Final
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Problems
 from braze_pipeline.config.project import SOURCES_VARIABLE, sources_folder
-from braze_pipeline.settings import SourceSettings
+from braze_pipeline.settings import PREDICTIONS, SourceSettings
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.sources import SourceConfig, SourceOptions, is_remote, problem_of
@@ -43,7 +43,7 @@ def resolve_sources(
         elsewhere = place is not None or source.database is not None
         yield SourceSettings(
             **values_of(source, SourceOptions)
-            | {"optional": source.optional or (name == "predictions" and not source.connection)},
+            | {"optional": source.optional or (name == PREDICTIONS and not source.connection)},
             name=name,
             # Without a place of its own, a table is looked for as `NAME.*` in the common folder.
             path=own if own or elsewhere else sources_folder(folder, environ),

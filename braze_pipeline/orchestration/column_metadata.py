@@ -12,7 +12,7 @@ import dagster as dg
 
 from braze_pipeline.audience.build import columns_read
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.settings import CUSTOMER
+from braze_pipeline.settings import CUSTOMER, PREDICTIONS
 from braze_pipeline.sources.typed_tables import contract_of
 from braze_pipeline.storage.warehouse import name_key
 
@@ -54,10 +54,10 @@ def source(name: str) -> Metadata:
 def predictions(t: TemplateSettings) -> Metadata:
     """The columns of computed predictions, which all come from the orders."""
     orders = [c.name for c in contract_of("orders").columns if not c.name.startswith("product")]
-    names = [c.name for c in contract_of("predictions").columns]
+    names = [c.name for c in contract_of(PREDICTIONS).columns]
     lineage = _from_asset(TemplateKeys.of(t).source("orders"), dict.fromkeys(names, orders))
     return {
-        SCHEMA: schema((c.name, c.type) for c in contract_of("predictions").columns),
+        SCHEMA: schema((c.name, c.type) for c in contract_of(PREDICTIONS).columns),
         LINEAGE: lineage,
     }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import PREDICTIONS, TemplateSettings
 
 PREDICTED = "predicted_value"
 
@@ -70,7 +70,7 @@ class TemplateKeys:
 
     def source(self, name: str) -> dg.AssetKey:
         """The key of a source table; that of computed predictions is their own asset."""
-        if name == "predictions" and self.predicted is not None:
+        if name == PREDICTIONS and self.predicted is not None:
             return self.predicted
         return self.upstream.get(name) or dg.AssetKey([*self.source_prefix, name])
 

@@ -26,7 +26,7 @@ from braze_pipeline.orchestration.overrides import REFIT
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.step import Predicted, predict
-from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.settings import PREDICTIONS, TemplateSettings
 
 
 def build_asset(
@@ -41,10 +41,10 @@ def build_asset(
 
     @asset(
         key=keys.predicted,
-        automation_condition=when.get(keys.source("predictions")),
-        deps=[keys.source(name) for name in read if name != "predictions"],
+        automation_condition=when.get(keys.source(PREDICTIONS)),
+        deps=[keys.source(name) for name in read if name != PREDICTIONS],
         kinds={"duckdb"},
-        check_specs=[checks.spec(checks.PREDICTED, keys.source("predictions"))],
+        check_specs=[checks.spec(checks.PREDICTED, keys.source(PREDICTIONS))],
         description=(
             "What each customer will probably spend, from `orders`. Made on the days of refits; in "
             "between nothing changes."
@@ -59,7 +59,7 @@ def build_asset(
                 warehouse.warehouse(t),
                 t,
                 days_of(context),
-                sources=partial(sources_read, t),
+                sources=partial(sources_read, t, fit=True),
                 run_id=first_attempt(context.instance, context.run),
                 environ=os.environ,
                 log=progress.logger(context.log.info),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.ledger.ledger import count
-from braze_pipeline.predicted_value.stored_fits import SOURCE, computed, fit_of_day, fits_of
+from braze_pipeline.predicted_value.stored_fits import computed, fit_of_day, fits_of
+from braze_pipeline.settings import PREDICTIONS
 from braze_pipeline.storage.warehouse import literal, name_key
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class PredictedCost:
         fit_of: The day of its refit.
         first_day: The last plan that was sent had another fit.
         attributes: The attributes that the SQL makes from predictions.
+        wholly: Those of them that it makes from nothing else.
         users: Users who get at least one of these.
         data_points: What these attributes cost.
     """
@@ -38,6 +40,7 @@ class PredictedCost:
     fit_of: date
     first_day: bool
     attributes: tuple[str, ...]
+    wholly: tuple[str, ...] = ()
     users: int
     data_points: int
 
@@ -76,11 +79,17 @@ def predicted_cost(
     fit = fit_of_day((one.fit for one in fits_of(con, t).values()), t, day)
     if fit is None:
         return None
-    origins = last_lineage(con, t).origins
+    origins = {
+        column: {table for table, _ in found}
+        for column, found in last_lineage(con, t).origins.items()
+    }
     made = [
         column
         for column in layout.columns
-        if any(table == SOURCE for table, _ in origins.get(name_key(column.settings.column), ()))
+        if PREDICTIONS in origins.get(name_key(column.settings.column), ())
+    ]
+    wholly = [
+        column.name for column in made if origins[name_key(column.settings.column)] == {PREDICTIONS}
     ]
     names = {column.name for column in made}
     sent = " OR ".join(column.changed for column in made) or "false"
@@ -90,6 +99,7 @@ def predicted_cost(
         fit_of=fit.as_of,
         first_day=before is None or before.fit_id != fit.fit_id,
         attributes=tuple(sorted(names)),
+        wholly=tuple(sorted(wholly)),
         users=count(con, f"SELECT count(*) FROM {rows} WHERE {sent}"),
         data_points=sum(one.data_points for one in forecast.by_attribute if one.name in names),
     )

@@ -105,10 +105,10 @@ def guard_evidence(
     """What the guards compare: the plan, and the template's last sent plan.
 
     On the first day of a fit everybody's predicted value changes, as it must: the share of changed
-    users is then that of the other attributes.
+    users is then that of the attributes that are made from anything else.
     """
     con = q.ledger.con
-    refit = plan.predicted.attributes if plan.predicted and plan.predicted.first_day else ()
+    refit = plan.predicted.wholly if plan.predicted and plan.predicted.first_day else ()
     known = [c.changed for c in q.layout.columns if not c.first_time and c.name not in refit]
     changed = count(
         con,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from braze_pipeline.predicted_value.likelihood import Floats
 
 BOUNDS = {"r": (1e-3, 20.0), "alpha": (0.1, 1e6), "a": (1e-3, 50.0), "b": (1e-3, 1000.0)}
-"""Within them every formula below is exact to eight digits; beyond, customers hardly differ."""
+"""Within them every formula below is exact to six digits; beyond, customers hardly differ."""
 
 
 @dataclass(frozen=True)

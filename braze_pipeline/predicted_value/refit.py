@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def refit(con: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Fit:
+def refit(
+    con: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int, *, table: str | None = None
+) -> Fit:
     """Fit the model on the orders up to the end of a day, test it, and choose what is published.
 
     Time ends at the last purchase, not at ``as_of``: days that the data do not cover say nothing.
@@ -29,6 +31,7 @@ def refit(con: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Fit
         con: A connection with the table or view ``orders``.
         as_of: The day.
         horizon_days: For how many days value is predicted.
+        table: Makes this table of the predictions too, as ``score`` does, if any are published.
 
     Raises:
         ConfigurationError: scipy is not installed.
@@ -59,11 +62,14 @@ def refit(con: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Fit
             scales=learn_scales(con, first, last, horizon_days),
             notes=test.notes,
         )
-    if published is None:
-        better = "No candidate predicts better than giving every customer the same value"
-        error = f"mean error {test.constant_error:,.2f} over {test.days} days"
-        fit = replace(fit, refused=(*fit.refused, f"{better} ({error})."))
-    return _named(fit)
+        if published is None:
+            better = "No candidate predicts better than giving every customer the same value"
+            error = f"mean error {test.constant_error:,.2f} over {test.days} days"
+            fit = replace(fit, refused=(*fit.refused, f"{better} ({error})."))
+        fit = _named(fit)
+        if published is not None and table is not None:
+            _score(con, fit, table, first, last)
+    return fit
 
 
 def _modelled(con: duckdb.DuckDBPyConnection, fit: Fit, last: date) -> Fit:
@@ -102,18 +108,17 @@ def score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str) -> None:
     if fit.published not in NAMES:
         raise ValueError(f"The fit {fit.fit_id} publishes nothing.")
     with purchases(con, fit.as_of) as (first, last):
-        end = last or fit.as_of
-        gather_statistics(con, end, end)
-        query = predictions(
-            con,
-            fit.parameters,
-            fit.scales,
-            days=fit.horizon_days,
-            span=(end - (first or end)).days + 1,
+        _score(con, fit, table, first or fit.as_of, last or fit.as_of)
+
+
+def _score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str, first: date, last: date) -> None:
+    gather_statistics(con, last, last)
+    query = predictions(
+        con, fit.parameters, fit.scales, days=fit.horizon_days, span=(last - first).days + 1
+    )
+    con.execute(
+        read_sql(
+            "predicted_value", "score", table=table, day=fit.as_of, fit_id=fit.fit_id,
+            published=fit.published, predictions=query,
         )
-        con.execute(
-            read_sql(
-                "predicted_value", "score", table=table, day=fit.as_of, fit_id=fit.fit_id,
-                published=fit.published, predictions=query,
-            )
-        )  # fmt: skip
+    )  # fmt: skip

@@ -19,13 +19,13 @@ from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.refit import refit, score
 from braze_pipeline.predicted_value.refit_days import newest_refit, next_refit
 from braze_pipeline.predicted_value.stored_fits import (
-    SOURCE,
     StoredFit,
     bands_of,
     computed,
     copy_predictions,
     copy_to_temp,
     drop_unneeded,
+    fit_of_day,
     fits_of,
     in_force,
     own_table,
@@ -33,7 +33,7 @@ from braze_pipeline.predicted_value.stored_fits import (
     store_fit,
     store_predictions,
 )
-from braze_pipeline.settings import replace
+from braze_pipeline.settings import PREDICTIONS, replace
 from braze_pipeline.sources import BUILT, result_file, sealed
 from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.storage.transaction import transaction
@@ -55,7 +55,7 @@ class Predicted:
         newest: The fit of the newest refit day; it may be refused.
         used: The fit in force; None where none was ever published.
         made: How many fits this run made.
-        next_refit: The day of the next refit.
+        next_refit: The day of the next refit; None if the template ends before.
     """
 
     own: Path | None = None
@@ -73,20 +73,50 @@ class Predicted:
         """For the log, the command line and the check."""
         if self.own is not None:
             return f"Nothing is computed: your own table {self.own} wins over `predicted_value`."
+        next_refit = f"Next refit: {self.next_refit}." if self.next_refit else "No refit follows."
         if self.newest is None:
-            return "Nothing was computed yet."
-        parts = [f"Next refit: {self.next_refit}."]
+            return f"Nothing was computed yet. {next_refit}"
+        parts = [next_refit]
         if self.used is not None:
             parts.insert(
                 0,
                 f"In force: the fit of {self.used.as_of} ({self.used.published}, "
-                f"{self.used.customers:,} customers, {self.used.horizon_days} days ahead).",
+                f"{self.used.customers:,} customers, {self.used.horizon_days} days ahead"
+                f"{_tested(self.used)}).",
             )
         if self.refused:
             why = " ".join(self.newest.refused)
             earlier = "" if self.used else " There is no earlier one, so nobody has a prediction."
             parts.insert(0, f"The refit of {self.newest.as_of} was refused: {why}{earlier}")
         return " ".join(parts)
+
+
+def _tested(fit: Fit) -> str:
+    """What the backtest of a fit could not show: the time was too short to hold all of it out."""
+    if fit.backtest_days is None or fit.backtest_days >= fit.horizon_days:
+        return ""
+    return f", tested on {fit.backtest_days}"
+
+
+def state_of(
+    fits: Iterable[Fit], t: TemplateSettings, day: date, *, newest: Fit | None, made: int = 0
+) -> Predicted:
+    """What a day uses.
+
+    Args:
+        fits: Those of the destination.
+        t: The template.
+        day: The day.
+        newest: The fit of its refit day.
+        made: How many fits this run made.
+    """
+    coming = next_refit(settings_of(t).refit, day)
+    return Predicted(
+        newest=newest,
+        used=fit_of_day(fits, t, day),
+        made=made,
+        next_refit=None if t.end_date is not None and coming > t.end_date else coming,
+    )
 
 
 def predict(
@@ -156,15 +186,11 @@ def predict(
                     for fit in scored:
                         if in_table[fit.as_of] == fit:
                             before = _before(in_table.values(), fit)
-                            store_predictions(con, t, fit, _table(fit), before=before, now=now)
+                            rows = _table(fit.as_of)
+                            store_predictions(con, t, fit, rows, before=before, now=now)
                     drop_unneeded(con, t, now=now)
             newest, fits = fits[refit_days[-1]], in_table
-    found = Predicted(
-        newest=newest,
-        used=in_force(fits.values(), refit_days[-1]),
-        made=made,
-        next_refit=next_refit(settings_of(t).refit, max(days)),
-    )
+    found = state_of(fits.values(), t, max(days), newest=newest, made=made)
     log(found.sentence())
     return found
 
@@ -185,9 +211,9 @@ def _before(fits: Iterable[Fit], fit: Fit) -> Fit | None:
     return in_force(fits, fit.as_of - timedelta(days=1))
 
 
-def _table(fit: Fit) -> str:
-    """The table in the database ``BUILT`` that has the predictions of a fit."""
-    return f"{BUILT}.{quote(f'predictions {fit.as_of}')}"
+def _table(day: date) -> str:
+    """The table in the database ``BUILT`` that has the predictions of a day's fit."""
+    return f"{BUILT}.{quote(f'predictions {day}')}"
 
 
 def _fit(
@@ -204,10 +230,13 @@ def _fit(
     for day in days:
         if day not in fits:
             log(f"Predicted value: fitting with the orders up to {day} ...")
-            fits[day] = refit(con, day, settings_of(t).horizon_days)
+            fits[day] = refit(con, day, settings_of(t).horizon_days, table=_table(day))
+            if fits[day].published is not None:
+                there.add(day)
+                scored.append(fits[day])
         used = in_force(fits.values(), day)
         if used is not None and used.as_of not in there:
-            score(con, used, _table(used))
+            score(con, used, _table(used.as_of))
             there.add(used.as_of)
             scored.append(used)
     return fits, scored
@@ -254,7 +283,7 @@ def with_predictions(
     """
     if not computed(t):
         return tuple(sources)
-    file = folder / f"{SOURCE}.parquet"
+    file = folder / f"{PREDICTIONS}.parquet"
     with warehouse.connect() as con:
         stored = fits_of(con, t)
         used = set()
@@ -271,7 +300,7 @@ def with_predictions(
     location = f"computed here, fits of {', '.join(map(str, sorted(used))) or 'no day'}"
     return tuple(
         replace(source, path=file, shared=False, location=location)
-        if source.name == SOURCE
+        if source.name == PREDICTIONS
         else source
         for source in sources
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.refit_days import newest_refit
+from braze_pipeline.settings import PREDICTIONS
 from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.partitions import MIN_RETENTION
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import PredictedValue, TemplateSettings
 
-SOURCE: Final = "predictions"
-"""The source table that a destination's fits stand in for."""
 FITS: Final = "records.predicted_value_fits"
 TABLE: Final = "records.predictions"
 _OF = "destination = $destination AND horizon_days = $horizon"
@@ -61,8 +60,8 @@ def own_table(t: TemplateSettings) -> Path | None:
 
     A table that ``sources:`` names is known earlier: ``t.predicts`` is then false.
     """
-    folder = next((source.path for source in t.sources if source.name == SOURCE), None)
-    return find_source(folder, SOURCE) if folder is not None else None
+    folder = next((source.path for source in t.sources if source.name == PREDICTIONS), None)
+    return find_source(folder, PREDICTIONS) if folder is not None else None
 
 
 def computed(t: TemplateSettings) -> bool:
@@ -172,6 +171,19 @@ def drop_unneeded(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, now: d
     )
 
 
+def drop_unused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
+    """Delete all predictions of a destination that has others or none by now. Its fits stay."""
+    named = any(source.name == PREDICTIONS and not source.shared for source in t.sources)
+    if t.predicted_value is None or named or own_table(t) is not None:
+        values = {"destination": t.destination.name}
+        con.execute(f"DELETE FROM {TABLE} WHERE destination = $destination", values)
+        con.execute(
+            f"UPDATE {FITS} SET predicted_at = NULL WHERE destination = $destination "
+            "AND predicted_at IS NOT NULL",
+            values,
+        )
+
+
 def copy_to_temp(con: duckdb.DuckDBPyConnection, t: TemplateSettings, fit: Fit) -> None:
     """Copy a fit's predictions into the table ``temp.kept``, to be stored again."""
     con.execute(
@@ -184,7 +196,7 @@ def copy_predictions(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Collection[date], file: Path
 ) -> None:
     """Write the predictions of some refit days as a Parquet file, in the form of a source table."""
-    columns = ", ".join(column.name for column in TABLES[SOURCE].columns)
+    columns = ", ".join(column.name for column in TABLES[PREDICTIONS].columns)
     listed = ", ".join(f"DATE '{day}'" for day in sorted(days)) or "NULL"
     con.execute(
         f"COPY (SELECT {columns} FROM {TABLE} WHERE destination = {literal(t.destination.name)} "

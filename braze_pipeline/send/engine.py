@@ -35,7 +35,8 @@ DRAIN_SECONDS: Final = 10.0
 _TICK: Final = 0.05
 """How often the number of workers is adjusted, in seconds."""
 
-_JOURNAL_WAIT: Final = 0.002
+_LOOK_AGAIN: Final = 0.1
+"""How often a worker that waits for room looks whether the send ends, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +153,12 @@ class _Run:
             self._client, self.route, self._metrics, self._concurrency, self.destination
         )
         self.writer.on_error = self._delivery.halt.set
+        self.writer.on_commit = self._committed
         self._batches: Iterator[Batch] = iter(())
         self._snapshot_error: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)  # for more requests in flight
         self._exhausted = threading.Event()  # no request is left, or none may begin
         self._finished = threading.Event()  # no worker is left
         self._working = 0
@@ -258,16 +261,17 @@ class _Run:
         while not self._delivery.halt.is_set() and not self._exhausted.is_set():
             with self._lock:
                 # What is not in the journal yet counts as in flight: a crash would lose it too.
-                if self._in_flight + self.writer.pending < self._max_in_flight:
-                    try:
-                        batch = next(self._batches, None)
-                    except Exception as error:  # noqa: BLE001 - raised by the calling thread
-                        self._snapshot_error, batch = error, None
-                    if batch is None:
-                        break
-                    self._in_flight += 1
-                    return batch
-            self._exhausted.wait(_JOURNAL_WAIT)
+                if self._in_flight + self.writer.pending >= self._max_in_flight:
+                    self._room.wait(_LOOK_AGAIN)
+                    continue
+                try:
+                    batch = next(self._batches, None)
+                except Exception as error:  # noqa: BLE001 - raised by the calling thread
+                    self._snapshot_error, batch = error, None
+                if batch is None:
+                    break
+                self._in_flight += 1
+                return batch
         self._exhausted.set()
         return None
 
@@ -307,6 +311,11 @@ class _Run:
         finally:
             with self._lock:
                 self._in_flight -= 1
+                self._room.notify()
+
+    def _committed(self, answers: int) -> None:
+        with self._lock:
+            self._room.notify(answers)
 
     def _close(self) -> None:
         """End the workers; requests in flight get some time to bring their answer."""

@@ -30,11 +30,11 @@ from braze_pipeline.settings.template import (
     RecipientGroup,
     TemplateSettings,
 )
-from braze_pipeline.settings.values import CUSTOMER, Json, ValueType
+from braze_pipeline.settings.values import CUSTOMER, PREDICTIONS, Json, ValueType
 
 __all__ = [
-    "CUSTOMER", "Active", "AlertSettings", "AttributeSettings", "AudienceRules", "Bands",
-    "Contactable", "DestinationSettings", "Guards", "HighValue", "Json", "KnownUsers",
+    "CUSTOMER", "PREDICTIONS", "Active", "AlertSettings", "AttributeSettings", "AudienceRules",
+    "Bands", "Contactable", "DestinationSettings", "Guards", "HighValue", "Json", "KnownUsers",
     "PredictedValue", "Pricing", "RateLimit", "RecipientGroup", "Refit", "ScheduleSettings",
     "Section", "SourceChecks", "SourceSettings", "TemplateSettings", "ValueType", "replace",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Final
 from pydantic import JsonValue
 
 CUSTOMER: Final = "customer_id"
+PREDICTIONS: Final = "predictions"
+"""The source table that computed predictions stand in for."""
 """The column of the customer attributes table that identifies the customer."""
 
 Json = JsonValue

@@ -307,6 +307,7 @@ class Writer:
         self.refused = 0
         self.error: PipelineError | None = None
         self.on_error: Callable[[], None] = lambda: None
+        self.on_commit: Callable[[int], None] = lambda _: None
         self._thread.start()
 
     def put(self, acknowledgement: Acknowledgement) -> None:
@@ -372,6 +373,7 @@ class Writer:
         self.accepted += sum(a.count for a in answers) - refused
         with self._lock:
             self.pending -= len(answers)
+        self.on_commit(len(answers))
         return group[-1] is not _END
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.attributes.build import build_attributes
-from braze_pipeline.errors import NotBuilt
+from braze_pipeline.attributes.build import build_attributes, sources_read
+from braze_pipeline.errors import GuardStopped, NotBuilt, SourceMissing
 from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.predicted_value.stored_fits import fits_of
 from braze_pipeline.storage.migrations import RECORDS
 from braze_pipeline_tests.old_database import unpack
-from braze_pipeline_tests.predicted_world import CUSTOMERS, ON, PredictedWorld, with_braze
+from braze_pipeline_tests.predicted_world import CUSTOMERS, ON, SQL, PredictedWorld, with_braze
 
 MONTH = [date(2026, 2, 12) + timedelta(days=n) for n in range(28)]
 REFIT = date(2026, 3, 1)
@@ -203,6 +203,70 @@ def test_bands_that_are_changed_count_from_the_next_run_on(copied: PredictedWorl
     copied.configure("{horizon_days: 90}")
     copied.build(PAST)
     assert {band for _, band in copied.values(PAST).values()} == {None}
+
+
+MIXED = """
+CASE WHEN max(p.predicted_clv) >= 0 AND $as_of < DATE '2026-03-01' THEN 'a' ELSE c.email END
+"""
+
+
+@pytest.mark.parametrize(
+    ("city", "stops"),
+    [
+        ("'York'", False),
+        ("IF($as_of < DATE '2026-03-01', 'York', 'Leeds')", True),
+        # Made of predictions and of something else: that may be why it changes.
+        (MIXED, True),
+    ],
+    ids=["nothing else changes", "another attribute", "a mixed attribute"],
+)
+def test_on_the_day_of_a_refit_only_what_is_made_of_predictions_alone_may_change_for_everybody(
+    month: Month, fresh: PredictedWorld, city: str, *, stops: bool
+) -> None:
+    fresh.endpoint = month.world.endpoint
+    sql = SQL.replace("SELECT", f"SELECT {city} AS city,", 1)
+    (fresh.folder / "customer_attributes.sql").write_text(
+        sql.replace("GROUP BY c.customer_id", "GROUP BY c.customer_id, c.email")
+    )
+    defs = fresh.folder / "defs.yaml"
+    defs.write_text(f"{defs.read_text()}        - {{column: city, as: City, type: string}}\n")
+    fresh.run(REFIT - timedelta(days=1))
+    assert fresh.run(REFIT - timedelta(days=1)).planned_users == 0
+    if stops:
+        with pytest.raises(GuardStopped, match="changed"):
+            fresh.run(REFIT)
+    else:
+        assert fresh.run(REFIT).planned_users > 0.9 * CUSTOMERS
+
+
+def test_predictions_that_nobody_computes_any_more_are_deleted_and_come_back_from_their_fit(
+    month: Month, copied: PredictedWorld
+) -> None:
+    count = "SELECT (SELECT count(*) FROM records.predictions), count(*) FROM "
+    count += "records.predicted_value_fits"
+    copied.configure("null")
+    with pytest.raises(SourceMissing):
+        copied.build(PAST)
+    (copied.folder / "customer_attributes.sql").write_text(
+        "SELECT customer_id, NULL::DOUBLE AS predicted_clv, NULL::VARCHAR AS predicted_band "
+        "FROM customers"
+    )
+    build_attributes(copied.warehouse, copied.t, [PAST])
+    with copied.warehouse.connect() as con:
+        assert con.execute(count).fetchone() == (0, 2)
+    copied.configure(ON)
+    (copied.folder / "customer_attributes.sql").write_text(SQL)
+    copied.build(PAST)
+    then = {customer: value for customer, (value, _) in month.world.values(PAST).items()}
+    assert {customer: value for customer, (value, _) in copied.values(PAST).items()} == then
+
+
+def test_orders_are_read_for_a_fit_and_else_only_where_the_sql_reads_them(
+    fresh: PredictedWorld,
+) -> None:
+    assert {one.name for one in sources_read(fresh.t)} == {"customers", "predictions"}
+    for_a_fit = {one.name for one in sources_read(fresh.t, fit=True)}
+    assert for_a_fit == {"customers", "predictions", "orders"}
 
 
 def test_attributes_are_not_built_before_their_fit(copied: PredictedWorld) -> None:

@@ -224,6 +224,19 @@ def test_the_demo_publishes_predictions_that_beat_a_guess_for_everybody_who_boug
     )  # fmt: skip
 
 
+def test_over_half_a_year_the_model_wins_and_over_a_whole_one_past_value(
+    con: duckdb.DuckDBPyConnection, fit: predicted_value.Fit
+) -> None:
+    """As docs/decisions/0014 says."""
+    half = predicted_value.refit(con, REFIT, 182)
+    assert (half.published, half.backtest_days) == ("model", 182)
+    ranks = {one.name: one.rank_correlation for one in half.backtest}
+    assert ranks["model"] > max(rank for name, rank in ranks.items() if name != "model") + 0.01
+    assert fit.published == "past_value"
+    ranks = {one.name: one.rank_correlation for one in fit.backtest}
+    assert ranks["model"] < ranks["past_value"]
+
+
 def test_nothing_in_the_invented_part_can_reach_a_person(
     con: duckdb.DuckDBPyConnection, sources: dict[str, SourceInfo]
 ) -> None:

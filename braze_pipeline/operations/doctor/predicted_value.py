@@ -12,8 +12,9 @@ from braze_pipeline.errors import ConfigurationError, PipelineError
 from braze_pipeline.operations.doctor.database import WAIT_SECONDS
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.predicted_value.likelihood import special_functions
-from braze_pipeline.predicted_value.refit_days import next_refit
-from braze_pipeline.predicted_value.stored_fits import SOURCE, fit_of_day, fits_of, own_table
+from braze_pipeline.predicted_value.step import Predicted, state_of
+from braze_pipeline.predicted_value.stored_fits import fits_of, own_table
+from braze_pipeline.settings import PREDICTIONS
 from braze_pipeline.storage.migrations import RECORDS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def predicted_value(
     name = f"{templates[0].destination.name}: predicted value"
     t = next((t for t in templates if t.predicts), None)
     if t is None:
-        named = any(source.name == SOURCE for t in templates for source in t.sources)
+        named = any(source.name == PREDICTIONS for t in templates for source in t.sources)
         if named:
             yield ok(name, "`sources: predictions` names a table of your own, which wins.")
         else:
@@ -49,7 +50,7 @@ def predicted_value(
             )
         return
     if (own := own_table(t)) is not None:
-        yield ok(name, f"Not computed: your own table {own} wins.")
+        yield ok(name, Predicted(own=own).sentence())
         return
     try:
         special_functions()
@@ -57,35 +58,26 @@ def predicted_value(
         yield failure(name, error)
         return
     day = newest_day(t, now or datetime.now(UTC))
-    coming = next_refit(settings.refit, day)
-    if t.end_date is not None and coming > t.end_date:
-        then = f"No refit after `end_date`, {t.end_date}."
-    else:
-        then = f"Next refit: {coming}."
     fits = _fits(warehouse, t)
-    used = fit_of_day(fits, t, day)
-    if fits and fits[-1].published is None:
-        why = " ".join(fits[-1].refused)
-        yield warning(
-            name,
-            f"The refit of {fits[-1].as_of} was refused: {why}",
-            f"{f'The fit of {used.as_of} stays in force' if used else 'Nobody has a prediction'}; "
-            f"docs/predicted-value.md says what can be done. {then}",
-        )
-    elif used is None:
-        yield ok(name, f"Computed by the next run. {then}")
+    if fits is None:
+        yield ok(name, "Computed, but its fits cannot be read now: see `database`.")
+        return
+    found = state_of(fits, t, day, newest=fits[-1] if fits else None)
+    if found.refused:
+        fix = "See docs/predicted-value.md for what can be done."
+        yield warning(name, found.sentence(), fix)
     else:
-        yield ok(name, f"In force: the fit of {used.as_of} ({used.published}). {then}")
+        yield ok(name, found.sentence())
 
 
-def _fits(warehouse: Warehouse, t: TemplateSettings) -> list[Fit]:
-    """The stored fits; none where the file has no such table yet, or has a finding of its own."""
+def _fits(warehouse: Warehouse, t: TemplateSettings) -> list[Fit] | None:
+    """The stored fits; None where the file cannot be read, which is a finding of its own."""
     if not warehouse.path.exists():
         return []
     try:
         with replace(warehouse, lock_wait=WAIT_SECONDS).connect(read_only=True) as con:
             if RECORDS.stored_version(con) != RECORDS.version:
-                return []
+                return []  # by an earlier version, which had none
             return [one.fit for one in fits_of(con, t).values()]
     except PipelineError:
-        return []
+        return None

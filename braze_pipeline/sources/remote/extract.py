@@ -115,7 +115,7 @@ def _local(source: SourceSettings, folder: Path, done: Mapping[str, Extract]) ->
 
 
 def _there(folder: Path, placed: Mapping[str, Place]) -> dict[str, Extract] | None:
-    """What an earlier attempt of the run read, if it is of the same places."""
+    """What an earlier step or attempt of the run read of these places, if it read them all."""
     manifest = folder / _MANIFEST
     if not manifest.is_file():
         return None
@@ -124,7 +124,8 @@ def _there(folder: Path, placed: Mapping[str, Place]) -> dict[str, Extract] | No
         return None
     done = {name: Extract(**one) for name, one in found["tables"].items()}
     wanted = {name: repr(place) for name, place in placed.items()}
-    return done if found["identities"] == wanted else None
+    whole = wanted.items() <= found["identities"].items()
+    return {name: done[name] for name in wanted} if whole else None
 
 
 def _extract(

@@ -40,17 +40,27 @@ def store(shop: PredictedWorld, day: date, published: str | None) -> None:
 def test_it_names_the_fit_in_force_and_the_next_refit(shop: PredictedWorld) -> None:
     found = looked(shop)
     assert (found.state, found.saw) == (
-        State.OK, "Computed by the next run. Next refit: 2026-04-01."
+        State.OK, "Nothing was computed yet. Next refit: 2026-04-01."
     )  # fmt: skip
     on_the_day = looked(shop, datetime(2026, 4, 1, 12, tzinfo=UTC))
     assert "Next refit: 2026-04-01." in on_the_day.saw, "its day is not over"
     store(shop, date(2026, 2, 1), "model")
-    assert looked(shop).saw == ("In force: the fit of 2026-02-01 (model). Next refit: 2026-04-01.")
+    in_force = (
+        "In force: the fit of 2026-02-01 (model, 0 customers, 90 days ahead). "
+        "Next refit: 2026-04-01."
+    )
+    assert looked(shop).saw == in_force
     store(shop, date(2026, 3, 1), None)
     found = looked(shop)
     assert found.state is State.WARN
-    assert found.saw == "The refit of 2026-03-01 was refused: Too few customers."
-    assert "The fit of 2026-02-01 stays in force" in found.fix
+    assert found.saw == f"The refit of 2026-03-01 was refused: Too few customers. {in_force}"
+    assert "docs/predicted-value.md" in found.fix
+
+
+def test_a_database_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    shop = PredictedWorld.make(tmp_path / "shop")
+    shop.warehouse.path.write_bytes(b"no database")
+    assert "cannot be read" in looked(shop).saw
 
 
 def test_a_missing_scipy_fails_with_the_command_that_installs_it(
@@ -68,7 +78,9 @@ def test_it_says_whose_table_wins_and_when_nobody_reads_predictions(tmp_path: Pa
     own = shop.folder / "sources" / "predictions.csv"
     own.write_text("customer_id,predicted_on,predicted_clv\n")
     assert looked(shop) == Finding(
-        "braze: predicted value", State.OK, f"Not computed: your own table {own} wins."
+        "braze: predicted value",
+        State.OK,
+        f"Nothing is computed: your own table {own} wins over `predicted_value`.",
     )
     (shop.folder / "customer_attributes.sql").write_text("SELECT customer_id FROM customers")
     assert looked(shop).state is State.WARN

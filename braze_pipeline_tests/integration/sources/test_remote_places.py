@@ -126,6 +126,26 @@ def test_a_rerun_of_the_run_reads_what_it_read_before_and_another_run_reads_agai
     assert rows_of(files["growing"]) == [(2,), (3,)]
 
 
+def test_a_step_that_needs_some_of_what_an_earlier_step_read_reads_nothing_again(
+    tmp_path: Path, database: Postgres
+) -> None:
+    database.run(
+        "DROP TABLE IF EXISTS growing, other",
+        "CREATE TABLE growing AS SELECT 1 AS n",
+        "CREATE TABLE other AS SELECT 5 AS n",
+    )
+    both = {name: Database(connection=SHOP, relation=name) for name in ("growing", "other")}
+    environ = {"SHOP_URI": database.uri()}
+    read(tmp_path, both, environ=environ)
+    database.run("INSERT INTO growing VALUES (2)", "INSERT INTO other VALUES (6)")
+    files, _ = read(tmp_path, {"growing": both["growing"]}, environ=environ)
+    assert rows_of(files["growing"]) == [(1,)]
+    # One that needs more reads all of it, as of one time.
+    read(tmp_path, {"growing": both["growing"]}, environ=environ, run="run-2")
+    files, _ = read(tmp_path, both, environ=environ, run="run-2")
+    assert [rows_of(files[name]) for name in both] == [[(1,), (2,)], [(5,), (6,)]]
+
+
 def test_extracts_are_private_and_old_ones_are_removed_unless_somebody_reads_them(
     tmp_path: Path, database: Postgres
 ) -> None:

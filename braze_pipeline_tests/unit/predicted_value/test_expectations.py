@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braze_pipeline.predicted_value.bg_nbd import expected_orders, probability_active
+from braze_pipeline.predicted_value.bg_nbd import BOUNDS, expected_orders, probability_active
 
 CDNOW = {"r": 0.243, "alpha": 30.9, "a": 0.793, "b": 2.426}
 PARAMETERS = (
@@ -50,6 +50,14 @@ def test_expected_orders_are_those_of_the_papers_formula(p: dict[str, float]) ->
     for (x, t_x, end), days in product(HISTORIES, (30, 365)):
         found = expected_orders(p, days, *history(x, t_x, end))[0]
         assert found == pytest.approx(by_the_paper(p, days, x, t_x, end), rel=1e-8)
+
+
+@pytest.mark.parametrize("corner", list(product((0, 1), repeat=4)))
+def test_at_the_bounds_of_the_search_they_still_are(corner: tuple[int, ...]) -> None:
+    p = {name: BOUNDS[name][side] for name, side in zip(BOUNDS, corner, strict=True)}
+    for (x, t_x, end), days in product(HISTORIES, (30, 365)):
+        found = expected_orders(p, days, *history(x, t_x, end))[0]
+        assert found == pytest.approx(by_the_paper(p, days, x, t_x, end), rel=1e-6, abs=1e-12)
 
 
 def test_long_histories_have_finite_numbers() -> None:

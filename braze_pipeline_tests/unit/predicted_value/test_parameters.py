@@ -42,16 +42,20 @@ def test_the_order_values_of_cdnow_have_the_parameters_of_the_note() -> None:
     assert found["v"] == pytest.approx(15.44, abs=0.01)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_parameters_of_drawn_customers_are_found_within_their_standard_errors(
-    seed: int,
-) -> None:
-    histories = draw(6_000, 600, seed=seed)
-    sizes = np.array([float(len(times)) for _, times, _ in histories])
-    means = np.array([values.mean() for _, _, values in histories])
-    orders = bg_nbd.fit(grouped(histories, 600))
-    values = gamma_gamma.fit(gamma_gamma.ValueGroups(sizes, means, np.ones(len(sizes))))
-    for found in (orders, values):
-        for name, value in found.parameters.items():
-            assert found.errors[name] < 0.3 * value
-            assert abs(value - TRUTH[name]) < 2.6 * found.errors[name], name
+def test_the_parameters_of_drawn_customers_are_found_within_their_standard_errors() -> None:
+    """Of many, two thirds are within one standard error, and nearly all within three."""
+    off = []
+    for seed in range(1, 9):
+        histories = draw(3_000, 600, seed=seed)
+        sizes = np.array([float(len(times)) for _, times, _ in histories])
+        means = np.array([values.mean() for _, _, values in histories])
+        orders = bg_nbd.fit(grouped(histories, 600))
+        values = gamma_gamma.fit(gamma_gamma.ValueGroups(sizes, means, np.ones(len(sizes))))
+        for found in (orders, values):
+            for name, value in found.parameters.items():
+                off.append((value - TRUTH[name]) / found.errors[name])
+    distances = np.abs(off)
+    assert len(distances) == 8 * len(TRUTH)
+    # The parameters of a model go together, so these are fewer than 56 independent draws.
+    assert 0.5 < (distances < 1).mean() < 0.85
+    assert distances.max() < 3.5

@@ -63,6 +63,24 @@ def test_every_customer_with_a_purchase_has_one_row(
         drawn.execute("DROP TABLE predicted")
 
 
+def test_a_fit_makes_the_same_predictions_as_a_score_of_it(
+    drawn: duckdb.DuckDBPyConnection, fit: Fit
+) -> None:
+    again = refit(drawn, LAST, 180, table="with_it")
+    score(drawn, fit, "afterwards")
+    try:
+        assert again == fit
+        rows = [drawn.execute(f"FROM {table}").fetchall() for table in ("with_it", "afterwards")]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == 3_000
+        # A fit that publishes nothing makes no table.
+        refit(drawn, date(2000, 1, 1), 180, table="nothing")
+        with pytest.raises(duckdb.CatalogException):
+            drawn.execute("FROM nothing")
+    finally:
+        drawn.execute("DROP TABLE with_it; DROP TABLE afterwards")
+
+
 def test_the_value_of_an_order_is_between_the_customers_mean_and_that_of_all(
     drawn: duckdb.DuckDBPyConnection, fit: Fit
 ) -> None:
