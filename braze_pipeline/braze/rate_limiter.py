@@ -238,6 +238,7 @@ class RateLimiter:
     _next_at: float = 0.0
     _ask_at: float = 0.0
     _noted_at: float = float("-inf")
+    _closed: bool = False
 
     def __post_init__(self) -> None:
         self._pace = Pace.of(self.limit)
@@ -260,12 +261,12 @@ class RateLimiter:
             with self._budget_lock:
                 wait = self._pass()
                 if wait is None:
-                    wait = self._take()
+                    wait = _ASK_AGAIN_SECONDS if self._closed else self._take()
         return wait
 
     def acquire(self, stop: threading.Event) -> bool:
-        """Wait until a request may pass; False if ``stop`` was set first."""
-        while not stop.is_set():
+        """Wait until a request may pass; False if ``stop`` was set or the limiter closed first."""
+        while not stop.is_set() and not self._closed:
             wait = self.try_acquire()
             if wait <= 0:
                 return True
@@ -300,8 +301,9 @@ class RateLimiter:
             self.budget.update(change)
 
     def close(self) -> None:
-        """Give back what was taken and not sent."""
+        """Give back what was taken and not sent; nothing passes any more."""
         with self._budget_lock:
+            self._closed = True
             with self._lock:
                 self._over += self._portions
                 self._portions.clear()

@@ -169,7 +169,9 @@ class Delivery:
             if objects > leg.endpoint.objects:  # another worker's request fell back
                 raise _FellBack
             if not leg.limiter.acquire(self.halt):
-                raise Halted
+                if self.halt.is_set():
+                    raise Halted
+                continue  # another worker's request fell back
             attempts += 1
             outcome, status = self._send_once(body, objects, leg)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
