@@ -154,7 +154,7 @@ def planned(names: Sequence[str], kinds: Sequence[str], folder: Path) -> dict[st
 
 
 @given(names=some_names, data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_every_column_is_sent_with_its_own_values_whatever_its_name(
     names: list[str], data: st.DataObject
 ) -> None:

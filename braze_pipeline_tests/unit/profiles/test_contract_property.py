@@ -228,7 +228,7 @@ def as_sent(attribute: AttributeSettings, value: Any) -> Any:
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.data_too_large,

@@ -190,7 +190,7 @@ def outcome(world: World) -> list[Any]:
 
 
 @settings(
-    max_examples=10,
+    max_examples=6,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.large_base_example,
