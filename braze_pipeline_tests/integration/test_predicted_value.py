@@ -247,7 +247,7 @@ def test_predictions_that_nobody_computes_any_more_are_deleted_and_come_back_fro
     copied.configure("null")
     (copied.folder / "customer_attributes.sql").write_text(
         "SELECT customer_id, NULL::DOUBLE AS predicted_clv, NULL::VARCHAR AS predicted_band "
-        "FROM customers"
+        "FROM customers WHERE $as_of IS NOT NULL"
     )
     build_attributes(copied.warehouse, copied.t, [PAST])
     with copied.warehouse.connect() as con:
