@@ -180,7 +180,7 @@ def plain_send(folder: Path, endpoint: str, day: date) -> dict[str, Any]:
     """For the send: the same bodies by the same client, without limits, journal and outcomes."""
     bodies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     for batch in batches(snapshot(folder, endpoint, day), {}):
-        bodies.put(batch.body)
+        bodies.put(bytes(batch.body))
     for _ in range(THREADS):
         bodies.put(None)
     destination = template(folder, endpoint).destination

@@ -126,7 +126,7 @@ def _send_of(
 def _objects(folder: Path, endpoint: str, day: date) -> Iterator[list[dict[str, Any]]]:
     """The plan's requests as Python objects, as one has them who builds them in Python."""
     for batch in batches(_night.snapshot(folder, endpoint, day), {}):
-        yield json.loads(batch.body)["attributes"]
+        yield json.loads(bytes(batch.body))["attributes"]
 
 
 def _post(url: str, objects: list[dict[str, Any]]) -> None:

@@ -127,7 +127,7 @@ def floor(path: Path, threads: int, post: Callable[[bytes], object]) -> tuple[fl
     """Clock and CPU seconds for posting the same bodies, and nothing else."""
     bodies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     for batch in batches(path, {}):
-        bodies.put(batch.body)
+        bodies.put(bytes(batch.body))
     for _ in range(threads):
         bodies.put(None)
 

@@ -79,7 +79,7 @@ class Connections:
         self._once = Retry(total=False, redirect=False)
 
     def open(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self, method: str, path: str, body: bytes | memoryview | None, headers: Mapping[str, str]
     ) -> BaseHTTPResponse:
         """Send a request, once; the body of its response is to be read with ``body_of``.
 
@@ -89,7 +89,7 @@ class Connections:
         return self._pool.urlopen(
             method,
             self._base + path,
-            body,
+            body,  # type: ignore[arg-type]  # a buffer is taken as well
             headers,
             retries=self._once,
             redirect=False,

@@ -102,7 +102,7 @@ class BrazeClient:
         """Close all connections."""
         self._connections.close()
 
-    def track(self, body: bytes, path: str = TRACK) -> Answer:
+    def track(self, body: bytes | memoryview, path: str = TRACK) -> Answer:
         """POST a body to ``/users/track`` or ``/users/track/bulk``, unchanged.
 
         Raises:
@@ -247,7 +247,7 @@ class BrazeClient:
             "it stopped.",
         )
 
-    def _send(self, method: str, path: str, body: bytes | None, limit: int) -> Answer:
+    def _send(self, method: str, path: str, body: bytes | memoryview | None, limit: int) -> Answer:
         from urllib3 import exceptions
 
         cause = ""

@@ -97,7 +97,7 @@ def try_user(
         address = t.destination.endpoint + track_endpoint(t.destination, plan.endpoint).path
         if plan.planned_users:
             (request,) = batches(snapshot, {})
-            return Trial(plan=plan, address=address, body=request.body)
+            return Trial(plan=plan, address=address, body=bytes(request.body))
         snapshot.unlink()
         why = _why_nothing(con, t, plan, user)
         return Trial(plan=plan, address=address, body=None, why_nothing=why)

@@ -12,7 +12,7 @@ from braze_pipeline_tests.integration.send.plans import users, write_snapshot
 
 
 def ids_of(batch: Batch) -> list[str]:
-    return [entry["external_id"] for entry in json.loads(batch.body)["attributes"]]
+    return [entry["external_id"] for entry in json.loads(bytes(batch.body))["attributes"]]
 
 
 @pytest.mark.parametrize("size", [1, 7, 75])
@@ -42,4 +42,4 @@ def test_a_part_has_the_objects_of_its_range(tmp_path: Path) -> None:
     [whole] = batches(write_snapshot(tmp_path / "plan.parquet", ids, size=9), {})
     left, right = whole.halves()
     assert (ids_of(left), ids_of(right), right.first) == (ids[:4], ids[4:], 4)
-    assert json.loads(whole.body_of([1, 8]))["attributes"][1]["external_id"] == ids[8]
+    assert json.loads(bytes(whole.body_of([1, 8])))["attributes"][1]["external_id"] == ids[8]
