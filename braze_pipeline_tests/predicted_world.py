@@ -115,7 +115,7 @@ class PredictedWorld:
 
     def predict(self, *days: date, **more: Any) -> Predicted:
         t = self.t
-        return predict(self.warehouse, t, days, sources=lambda: sources_read(t, fit=True), **more)
+        return predict(self.warehouse, t, days, sources=lambda: sources_read(t), **more)
 
     def build(self, *days: date) -> None:
         """What a run does before the plan."""

@@ -24,7 +24,7 @@ from braze_pipeline.audience.build import check_columns
 from braze_pipeline.audience.elsewhere import replace_counts
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.predicted_value.step import with_predictions
-from braze_pipeline.predicted_value.stored_fits import drop_unused
+from braze_pipeline.predicted_value.stored_fits import computed, drop_unused
 from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
@@ -106,10 +106,11 @@ def build_attributes(
     return AttributesBuild(sources, summaries, extracts)
 
 
-def sources_read(t: TemplateSettings, *, fit: bool = False) -> tuple[SourceSettings, ...]:
+def sources_read(t: TemplateSettings) -> tuple[SourceSettings, ...]:
     """The sources that the template's SQL reads: all of them, where it cannot be parsed.
 
-    For a fit of predicted value also ``orders``, which it is computed from.
+    Where its predictions are computed, also ``orders``: they are checked each night, because the
+    next fit relies on them.
     """
     import duckdb
 
@@ -118,7 +119,7 @@ def sources_read(t: TemplateSettings, *, fit: bool = False) -> tuple[SourceSetti
     return tuple(
         s
         for s in t.sources
-        if read is None or name_key(s.name) in read or (fit and s.name == "orders")
+        if read is None or name_key(s.name) in read or (s.name == "orders" and computed(t))
     )
 
 

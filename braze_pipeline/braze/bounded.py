@@ -67,7 +67,7 @@ class Connections:
         try:
             found = self._adapter.get_connection_with_tls_context(base, verify, proxies)
             self._adapter.cert_verify(found, endpoint, verify, None)  # type: ignore[no-untyped-call]
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise ConfigurationError(
                 f"No connection to {endpoint} can be prepared: {type(error).__name__}.",
                 fix="Check the proxy in HTTPS_PROXY, and the file in REQUESTS_CA_BUNDLE.",
@@ -101,6 +101,7 @@ class Connections:
 
     def close(self) -> None:
         """Close them all."""
+        self._pool.close()
         self._adapter.close()
 
 

@@ -38,14 +38,11 @@ _AHEAD_SECONDS: Final = 0.1
 _ASK_AGAIN_SECONDS: Final = 1.0
 """After this time a limiter that got nothing asks again: clocks are set, others give back."""
 
-_SHORT_SECONDS: Final = 0.1
-"""A wait that need not be ended early when a send stops."""
-
 _EARLY_SECONDS: Final = 60.0
 """What answers say so early in an hour may still be about the hour before: clocks differ, and
 requests take time."""
 
-_HOURS_KEPT: Final = 3
+_HOURS_KEPT: Final = 24
 """Of these the counts are kept: a clock that is set back must not empty them."""
 
 HOUR: Final = 3600.0
@@ -273,9 +270,7 @@ class RateLimiter:
             wait = self.try_acquire()
             if wait <= 0:
                 return True
-            if wait < _SHORT_SECONDS:
-                time.sleep(wait)  # costs a fraction of a wait that can be ended
-            elif stop.wait(min(wait, 1.0)):
+            if stop.wait(min(wait, 1.0)):
                 break
         return False
 

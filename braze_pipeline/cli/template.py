@@ -161,7 +161,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "check.duckdb")
         if t.predicts:
-            sources = partial(sources_read, t, fit=True)
+            sources = partial(sources_read, t)
             predict(warehouse, t, [day], sources=sources, log=console.show)
         built = build_attributes(warehouse, t, [day], log=console.show)
         with warehouse.connect() as con:

@@ -59,7 +59,7 @@ def build_asset(
                 warehouse.warehouse(t),
                 t,
                 days_of(context),
-                sources=partial(sources_read, t, fit=True),
+                sources=partial(sources_read, t),
                 run_id=first_attempt(context.instance, context.run),
                 environ=os.environ,
                 log=progress.logger(context.log.info),

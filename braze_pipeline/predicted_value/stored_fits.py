@@ -21,6 +21,7 @@ from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.partitions import MIN_RETENTION
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
@@ -173,15 +174,16 @@ def drop_unneeded(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, now: d
 
 def drop_unused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
     """Delete all predictions of a destination that has others or none by now. Its fits stay."""
-    named = any(source.name == PREDICTIONS and not source.shared for source in t.sources)
-    if t.predicted_value is None or named or own_table(t) is not None:
+    read = any(source.name == PREDICTIONS for source in t.sources)
+    if t.predicted_value is None or (read and not computed(t)):
         values = {"destination": t.destination.name}
-        con.execute(f"DELETE FROM {TABLE} WHERE destination = $destination", values)
-        con.execute(
-            f"UPDATE {FITS} SET predicted_at = NULL WHERE destination = $destination "
-            "AND predicted_at IS NOT NULL",
-            values,
-        )
+        with transaction(con):
+            con.execute(f"DELETE FROM {TABLE} WHERE destination = $destination", values)
+            con.execute(
+                f"UPDATE {FITS} SET predicted_at = NULL WHERE destination = $destination "
+                "AND predicted_at IS NOT NULL",
+                values,
+            )
 
 
 def copy_to_temp(con: duckdb.DuckDBPyConnection, t: TemplateSettings, fit: Fit) -> None:

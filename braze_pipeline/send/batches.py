@@ -82,15 +82,18 @@ def users_in(snapshot: Path) -> int:
     return int(pq.ParquetFile(snapshot).metadata.num_rows)
 
 
-def batches(snapshot: Path, done: Mapping[int, Sequence[tuple[int, int]]]) -> Iterator[Batch]:
+def batches(
+    snapshot: Path, done: Mapping[int, Sequence[tuple[int, int]]]
+) -> Generator[Batch, None, None]:
     """The requests of a snapshot, without the ranges that are answered.
 
     Raises:
         NotBuilt: the file is damaged, or its requests are not in order.
     """
-    for whole in _requests(snapshot):
-        for begin, end in _open_ranges(len(whole), done.get(whole.request_no, ())):
-            yield whole if end - begin == len(whole) else whole.part(begin, end - begin)
+    with closing(_requests(snapshot)) as requests:
+        for whole in requests:
+            for begin, end in _open_ranges(len(whole), done.get(whole.request_no, ())):
+                yield whole if end - begin == len(whole) else whole.part(begin, end - begin)
 
 
 def _open_ranges(count: int, done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -104,7 +107,7 @@ def _open_ranges(count: int, done: Sequence[tuple[int, int]]) -> Iterator[tuple[
         yield at, count
 
 
-def _requests(snapshot: Path) -> Iterator[Batch]:
+def _requests(snapshot: Path) -> Generator[Batch, None, None]:
     """Whole requests; a request that spans two pieces of the file is joined."""
     import pyarrow as pa
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -93,18 +93,23 @@ def send_plan(
     # Before the send begins: it must not, where its limits cannot be read.
     sends = earlier.answered < total and secret is not None
     route = Route(job.destination, job.endpoint, limits=job.limits, log=log) if sends else None
+    client = (
+        BrazeClient(job.destination, secret, pool=job.destination.max_in_flight)
+        if route is not None and secret is not None
+        else None
+    )
     send_id = journal.start(
         destination=job.destination.name,
         template=job.template,
         plan_id=job.plan_id,
         run_id=job.run_id,
     )
-    if route is None or secret is None:
+    if route is None or client is None:
         so_far = sent_so_far(earlier, total)
         journal.end(send_id, "stopped" if so_far.not_attempted_users else "done", {})
         return so_far
     run = _Run(
-        job.destination, secret, route, Writer(journal, send_id), earlier,
+        job.destination, client, route, Writer(journal, send_id), earlier,
         total=total, stop=stop or threading.Event(), on_progress=on_progress, every=every,
     )  # fmt: skip
     status: Status = "stopped"
@@ -133,7 +138,7 @@ class _Run:
     """A send in progress."""
 
     destination: DestinationSettings
-    secret: Secret
+    _client: BrazeClient
     route: Route
     writer: Writer
     earlier: JournalProgress
@@ -144,7 +149,6 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._max_in_flight = self.destination.max_in_flight
-        self._client = BrazeClient(self.destination, self.secret, pool=self._max_in_flight)
         self._metrics = SendMetrics()
         self._concurrency = ConcurrencyController(
             per_second=lambda: self.route.leg.limiter.per_second, most=self._max_in_flight
@@ -154,11 +158,12 @@ class _Run:
         )
         self.writer.on_error = self._delivery.halt.set
         self.writer.on_commit = self._committed
-        self._batches: Iterator[Batch] = iter(())
+        self._batches: Generator[Batch, None, None]
         self._snapshot_error: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)  # for more requests in flight
+        self._reading = threading.Lock()  # apart: a slow disk must hold up no answer
         self._exhausted = threading.Event()  # no request is left, or none may begin
         self._finished = threading.Event()  # no worker is left
         self._working = 0
@@ -264,14 +269,17 @@ class _Run:
                 if self._in_flight + self.writer.pending >= self._max_in_flight:
                     self._room.wait(_LOOK_AGAIN)
                     continue
+                self._in_flight += 1
+            with self._reading:
                 try:
                     batch = next(self._batches, None)
                 except Exception as error:  # noqa: BLE001 - raised by the calling thread
                     self._snapshot_error, batch = error, None
-                if batch is None:
-                    break
-                self._in_flight += 1
+            if batch is not None:
                 return batch
+            with self._lock:
+                self._in_flight -= 1
+            break
         self._exhausted.set()
         return None
 
@@ -322,6 +330,9 @@ class _Run:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if self._reading.acquire(timeout=max(0.1, deadline - time.monotonic())):
+            self._batches.close()
+            self._reading.release()
         self.writer.close()
         self._client.close()
         self.route.close()

@@ -7,9 +7,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
-CUSTOMER: Final = "customer_id"
 PREDICTIONS: Final = "predictions"
 """The source table that computed predictions stand in for."""
+
+CUSTOMER: Final = "customer_id"
 """The column of the customer attributes table that identifies the customer."""
 
 Json = JsonValue

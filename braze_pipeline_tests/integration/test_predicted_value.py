@@ -259,12 +259,12 @@ def test_predictions_that_nobody_computes_any_more_are_deleted_and_come_back_fro
     assert {customer: value for customer, (value, _) in copied.values(PAST).items()} == then
 
 
-def test_orders_are_read_for_a_fit_and_else_only_where_the_sql_reads_them(
-    fresh: PredictedWorld,
+def test_orders_are_checked_each_night_though_only_the_fit_reads_them(
+    month: Month, copied: PredictedWorld
 ) -> None:
-    assert {one.name for one in sources_read(fresh.t)} == {"customers", "predictions"}
-    for_a_fit = {one.name for one in sources_read(fresh.t, fit=True)}
-    assert for_a_fit == {"customers", "predictions", "orders"}
+    assert {one.name for one in sources_read(copied.t)} == {"customers", "predictions", "orders"}
+    (built,) = build_attributes(copied.warehouse, copied.t, [PAST]).summaries
+    assert (built.lines or 0) > CUSTOMERS
 
 
 def test_attributes_are_not_built_before_their_fit(copied: PredictedWorld) -> None:

@@ -31,7 +31,7 @@ def sources(templates: Sequence[TemplateSettings], environ: Mapping[str, str]) -
     read = {
         (source.name, repr(source.place)): (source.name, source.place)
         for t in templates
-        for source in sources_read(t, fit=t.predicts)
+        for source in sources_read(t)
         if source.place is not None
     }
     used = [place.connection for _, place in read.values() if isinstance(place, Database)]

@@ -132,17 +132,26 @@ def test_an_address_that_would_carry_the_key_in_clear_is_refused(endpoint: str) 
         client_of(endpoint)
 
 
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "https_proxy"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/no/such/file.pem"),
+        ("https_proxy", "http://"),
+        ("https_proxy", "http://user:s3cret@proxy:99999"),
+        ("https_proxy", "ftp://user:s3cret@proxy"),
+    ],
+)
 def test_what_the_environment_names_and_cannot_be_used_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     for other in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, "http://" if name == "https_proxy" else "/no/such/file.pem")
+    monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=r"rest\.example\.test") as caught:
         client_of("https://rest.example.test")
     assert "HTTPS_PROXY" in caught.value.fix
     assert "REQUESTS_CA_BUNDLE" in caught.value.fix
+    assert "s3cret" not in str(caught.value)
     _holds_no_secret(caught.value)
 
 
