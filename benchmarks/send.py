@@ -25,13 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import requests
 from requests.adapters import HTTPAdapter
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.braze.track_endpoints import track_endpoint
+from braze_pipeline.plan.snapshot import snapshot_writer
 from braze_pipeline.send import SendJob, send_plan
 from braze_pipeline.send.batches import batches
 from braze_pipeline.settings import DestinationSettings, RateLimit
@@ -98,7 +98,7 @@ def users_per_second(destination: DestinationSettings, name: TrackName) -> float
 
 def snapshot(path: Path, users: int, size: int) -> None:
     """A plan with fourteen attributes per user, about 330 bytes each."""
-    with pq.ParquetWriter(
+    with snapshot_writer(
         path,
         pa.schema([("__request", pa.int32()), ("__index", pa.int32()), ("__object", pa.string())]),
     ) as writer:

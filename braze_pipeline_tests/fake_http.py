@@ -55,6 +55,8 @@ class FakeHttp:
     answer: Callable[[Request], Reply] = success
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    stays_open: bool = False
+    """Whether a connection stays open after an answer that is not of one piece with its length."""
 
     def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -80,6 +82,12 @@ class FakeHttp:
     def endpoint(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections clients have open now."""
+        with self._lock:
+            return len(self._open)
 
     def _accept(self) -> None:
         while True:
@@ -108,7 +116,7 @@ class FakeHttp:
                             connection.sendall(part)
                         return
                     connection.sendall(answer)
-                    if _cut_short(answer):
+                    if not self.stays_open and _cut_short(answer):
                         return
         except (OSError, ValueError):
             pass

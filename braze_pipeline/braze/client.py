@@ -1,8 +1,4 @@
-"""The connection to Braze, on ``requests``.
-
-The adapter of ``requests`` sets up TLS, which is always verified, and proxies, once. Requests then
-go straight to its pool of connections. That costs less than half, and avoids what must not happen
-here: redirects, netrc, cookies.
+"""The requests to Braze, and what their responses mean.
 
 No exception raised here contains the API key, a header or a body.
 """
@@ -93,6 +89,7 @@ class BrazeClient:
             connect_seconds=destination.connect_timeout,
             read_seconds=destination.read_timeout,
             answer_seconds=destination.answer_timeout,
+            answer_bytes=_most_bytes,
         )
 
     def __repr__(self) -> str:
@@ -102,13 +99,13 @@ class BrazeClient:
         """Close all connections."""
         self._connections.close()
 
-    def track(self, body: bytes | memoryview, path: str = TRACK) -> Answer:
+    def track(self, body: bytes, path: str = TRACK) -> Answer:
         """POST a body to ``/users/track`` or ``/users/track/bulk``, unchanged.
 
         Raises:
             NoAnswer: no complete response came.
         """
-        return self._send("POST", path, body, MAX_TRACK_ANSWER_BYTES)
+        return self._send("POST", path, body)
 
     def ask(self, method: str, path: str, payload: object = None) -> Answer:
         """Send one request, with a JSON body or none.
@@ -117,7 +114,7 @@ class BrazeClient:
             NoAnswer: no complete response came.
         """
         body = None if payload is None else json.dumps(payload).encode()
-        return self._send(method, path, body, MAX_ANSWER_BYTES)
+        return self._send(method, path, body)
 
     def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
         """Classify a response to ``track``; the key is removed from its texts."""
@@ -247,14 +244,14 @@ class BrazeClient:
             "it stopped.",
         )
 
-    def _send(self, method: str, path: str, body: bytes | memoryview | None, limit: int) -> Answer:
+    def _send(self, method: str, path: str, body: bytes | None) -> Answer:
         from urllib3 import exceptions
 
         cause = ""
         try:
-            response = self._connections.open(method, path, body, self._headers)
-            # Read the body here: a truncated response counts as none.
-            content = bounded.body_of(response, limit)
+            response = self._connections.send(method, path, body, self._headers)
+        except bounded.NotUsable:
+            cause = "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
         except bounded.AnswerTooLarge:
             cause = "answer too large"
         except exceptions.SSLError:
@@ -271,11 +268,11 @@ class BrazeClient:
             # Raised here and not in an `except` block: the library's exception would become its
             # context, and that holds the request with its headers.
             raise NoAnswer(cause)
-        return Answer(
-            response.status,
-            {name.lower(): value for name, value in response.headers.iteritems()},
-            content,
-        )
+        return Answer(response.status, response.headers, response.body)
+
+
+def _most_bytes(path: str) -> int:
+    return MAX_TRACK_ANSWER_BYTES if path.endswith((TRACK, BULK)) else MAX_ANSWER_BYTES
 
 
 def _word(error: Exception) -> str:

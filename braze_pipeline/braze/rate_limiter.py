@@ -26,7 +26,7 @@ T = TypeVar("T")
 _LEASES: Final = 300
 """A window's requests are taken in about this many portions, so that the rate stays smooth."""
 
-_LATE: Final = 150
+_LATE: Final = 300
 """The part of a window that a portion may be taken late, and used late: workers wake up late."""
 
 _AHEAD: Final = 30

@@ -114,8 +114,10 @@ def _write(
                 *map(rows.schema.field, names),
             ]
         )
-        to_draft = files.enter_context(_writer(draft, schema))
-        to_staged = files.enter_context(_writer(staged, pa.schema(map(rows.schema.field, _STAGED))))
+        to_draft = files.enter_context(snapshot_writer(draft, schema))
+        to_staged = files.enter_context(
+            snapshot_writer(staged, pa.schema(map(rows.schema.field, _STAGED)))
+        )
         for batch in rows:
             to_staged.write_batch(batch.select(_STAGED))
             goes = batch["__goes"]
@@ -132,15 +134,21 @@ def _write(
     return sent
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Without dictionaries, and statistics of the numbers alone: half the time, and 2 % more bytes.
+def snapshot_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of a plan's files.
 
-    Nearly all of the file is objects, no two of which are equal.
+    Without dictionaries, and statistics of the numbers alone: half the time, and 2 % more bytes.
+    Nearly all of the file is objects, no two of which are equal. LZ4 is read in less than half the
+    time of Snappy, at the same size.
     """
     import pyarrow.parquet as pq
 
     return pq.ParquetWriter(
-        private.file(path), schema, use_dictionary=False, write_statistics=["__request"]
+        private.file(path),
+        schema,
+        use_dictionary=False,
+        write_statistics=["__request"],
+        compression="lz4",
     )
 
 

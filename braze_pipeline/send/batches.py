@@ -33,13 +33,13 @@ class Batch:
         request_no: The request's number in the plan.
         first: Position of the first object in that request.
         values: The objects as JSON, in Arrow, which makes no Python object of each.
-        body: The request's body with these objects; a part of Arrow's memory, which is not copied.
+        body: The request's body with these objects.
     """
 
     request_no: int
     first: int
     values: pa.BinaryArray
-    body: bytes | memoryview
+    body: bytes
 
     @classmethod
     def of(cls, request_no: int, first: int, values: pa.BinaryArray) -> Batch:
@@ -50,7 +50,7 @@ class Batch:
         """The number of objects."""
         return len(self.values)
 
-    def body_of(self, positions: Sequence[int]) -> bytes | memoryview:
+    def body_of(self, positions: Sequence[int]) -> bytes:
         """A body with some of the objects."""
         if len(positions) == len(self.values):
             return self.body
@@ -154,12 +154,17 @@ def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> list[Batch]:
     cuts = np.flatnonzero(np.diff(numbers)) + 1
     offsets = [0, *cuts.tolist(), len(numbers)]
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
-    bodies = pc.binary_join_element_wise(HEAD, pc.binary_join(lists, b","), TAIL, b"")
-    _, positions, text = bodies.buffers()
-    ends = np.frombuffer(positions, np.int32, len(bodies) + 1, 4 * bodies.offset).tolist()
+    joined = pc.binary_join(lists, b",")
+    _, positions, text = joined.buffers()
+    ends = np.frombuffer(positions, np.int32, len(joined) + 1, 4 * joined.offset).tolist()
     view = memoryview(text)
     return [
-        Batch(int(numbers[start]), 0, values.slice(start, end - start), view[first:last])
+        Batch(
+            int(numbers[start]),
+            0,
+            values.slice(start, end - start),
+            b"".join((HEAD, view[first:last], TAIL)),
+        )
         for (start, end), (first, last) in zip(pairwise(offsets), pairwise(ends), strict=True)
     ]
 

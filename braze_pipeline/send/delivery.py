@@ -159,7 +159,7 @@ class Delivery:
             attempt=attempt,
         )
 
-    def _send(self, body: bytes | memoryview, objects: int) -> tuple[ResponseOutcome, int, int]:
+    def _send(self, body: bytes, objects: int) -> tuple[ResponseOutcome, int, int]:
         """Send a body until Braze answers for its objects: the outcome, status and attempts."""
         attempts = 0
         failing_since: float | None = None
@@ -191,9 +191,7 @@ class Delivery:
             else:
                 self._give_up_all(outcome)
 
-    def _send_once(
-        self, body: bytes | memoryview, objects: int, leg: Leg
-    ) -> tuple[ResponseOutcome, int]:
+    def _send_once(self, body: bytes, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
             answer = self._client.track(body, leg.endpoint.path)

@@ -91,13 +91,10 @@ def send_plan(
     earlier = progress(journal.path, job.plan_id)
     total = users_in(job.snapshot)
     # Before the send begins: it must not, where its limits cannot be read.
-    sends = earlier.answered < total and secret is not None
-    route = Route(job.destination, job.endpoint, limits=job.limits, log=log) if sends else None
-    client = (
-        BrazeClient(job.destination, secret, pool=job.destination.max_in_flight)
-        if route is not None and secret is not None
-        else None
-    )
+    client = route = None
+    if earlier.answered < total and secret is not None:
+        client = BrazeClient(job.destination, secret, pool=job.destination.max_in_flight)
+        route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
     send_id = journal.start(
         destination=job.destination.name,
         template=job.template,
@@ -330,10 +327,10 @@ class _Run:
         deadline = time.monotonic() + DRAIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        if self._reading.acquire(timeout=max(0.1, deadline - time.monotonic())):
-            self._batches.close()
-            self._reading.release()
         self.writer.close()
         self._client.close()
         self.route.close()
+        if self._reading.acquire(blocking=False):  # else a slow disk holds a worker up
+            self._batches.close()
+            self._reading.release()
         self._report()

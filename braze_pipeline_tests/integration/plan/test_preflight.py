@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.plan import preflight, stored_plans
+from braze_pipeline.plan.bulk_access import bulk_permitted
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.sandbox import DataType, FaultKind, Sandbox
-from braze_pipeline.settings import DestinationSettings, TemplateSettings, ValueType
+from braze_pipeline.settings import (
+    DestinationSettings,
+    RateLimit,
+    TemplateSettings,
+    ValueType,
+)
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 FULL, BARE = "a-key-that-may-list-8801", "a-key-that-may-track-8802"
@@ -122,6 +128,23 @@ def test_a_braze_that_fails_is_no_reason_to_fail_the_plan(sandbox: Sandbox) -> N
     found = asked(brand(sandbox))
     assert found.compared_at is None
     assert "not compared with Braze" in found.sentence()
+
+
+def test_certificates_that_cannot_be_used_are_no_reason_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
+    t = template(
+        destination=DestinationSettings(name="braze", endpoint="https://rest.example.test")
+    )
+    assert "REQUESTS_CA_BUNDLE cannot be used" in asked(t).note
+    said: list[str] = []
+    hourly = RateLimit(requests=10, seconds=1.0, requests_per_hour=1000)
+    d = DestinationSettings(
+        name="braze", endpoint="https://rest.example.test", sends_to="auto", rate_limit=hourly
+    )
+    assert not bulk_permitted(d, environ={"BRAZE_API_KEY": FULL}, log=said.append)
+    assert "REQUESTS_CA_BUNDLE cannot be used" in said[0]
 
 
 def test_warned_only_or_not_asked_at_all(sandbox: Sandbox) -> None:

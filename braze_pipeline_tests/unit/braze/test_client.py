@@ -9,7 +9,7 @@ import traceback
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from braze_pipeline.settings import DestinationSettings
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
 
 KEY = "planted-key-7f3a91c5-do-not-show"
+OK = b'{"message":"success"}'
 BODY = b'{"attributes":[{"external_id":"u1","first_name":"Planted Person"}]}'
 
 
@@ -70,6 +71,68 @@ def test_one_connection_serves_many_requests(server: FakeHttp, client: BrazeClie
     for _ in range(5):
         client.track(BODY)
     assert server.connections == 1
+
+
+def test_a_closed_client_keeps_no_connection(server: FakeHttp) -> None:
+    made = client_of(server.endpoint)
+    made.track(BODY)
+    made.close()
+    ends = time.monotonic() + 10
+    while server.open_connections and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert not server.open_connections
+
+
+def test_a_large_body_arrives_whole(server: FakeHttp, client: BrazeClient) -> None:
+    body = b'{"attributes":[' + b",".join([BODY] * 50_000) + b"]}"
+    server.answer = lambda _: reply(201, {"message": "success"})
+    assert client.track(body).status == 201
+    assert server.requests[0].body == body
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        pytest.param(reply(201, OK, {"Connection": "close"}), 2, id="the server closes"),
+        pytest.param(reply(201, OK, {"Connection": "keep-alive"}), 1, id="the server keeps it"),
+        pytest.param(reply(201, OK).replace(b"HTTP/1.1", b"HTTP/1.0"), 2, id="an older server"),
+        pytest.param(reply(201, OK) + reply(500, b"{}"), 2, id="more than was asked for"),
+        pytest.param(b"HTTP/1.1 201 Created\r\n\r\n" + OK, 2, id="without a length"),
+        pytest.param(
+            b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+             b"5\r\n" + OK[:5] + b"\r\n" + b"%x\r\n" % (len(OK) - 5) + OK[5:] + b"\r\n0\r\n\r\n",
+            1,
+            id="in chunks",
+        ),
+        pytest.param(b"HTTP/1.1 103 Early\r\nX-A: 1\r\n\r\n" + reply(201, OK), 1, id="hints first"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(201, OK), 1, id="continue before"),
+    ],
+)  # fmt: skip
+def test_answers_of_every_form_are_read_whole(
+    server: FakeHttp, client: BrazeClient, answer: bytes, connections: int
+) -> None:
+    server.answer = lambda _: answer
+    server.stays_open = b"Created\r\n\r\n" not in answer
+    for _ in range(2):
+        got = client.track(BODY)
+        assert (got.status, got.body) == (201, OK)
+        assert "x-a" not in got.headers
+    assert server.connections == connections
+
+
+def _in_parts(parts: tuple[bytes, ...], _: Request) -> Reply:
+    return iter(parts)
+
+
+def test_an_answer_may_come_in_any_parts(server: FakeHttp) -> None:
+    whole = reply(201, OK, {"X-RateLimit-Remaining": "7"})
+    for cut in range(1, len(whole)):
+        parts = (whole[:cut], whole[cut:])
+        server.answer = partial(_in_parts, parts)
+        made = client_of(server.endpoint)
+        got = made.track(BODY)
+        assert (got.status, got.body, got.headers["x-ratelimit-remaining"]) == (201, OK, "7")
+        made.close()
 
 
 def test_a_redirect_is_not_followed(server: FakeHttp, client: BrazeClient) -> None:
@@ -147,12 +210,16 @@ def test_what_the_environment_names_and_cannot_be_used_is_named(
     for other in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError, match=r"rest\.example\.test") as caught:
-        client_of("https://rest.example.test")
-    assert "HTTPS_PROXY" in caught.value.fix
-    assert "REQUESTS_CA_BUNDLE" in caught.value.fix
-    assert "s3cret" not in str(caught.value)
+    made = client_of("https://rest.example.test")
+    with pytest.raises(NoAnswer) as caught:
+        made.track(BODY)
+    assert str(caught.value) == "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
+    text = "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in text
     _holds_no_secret(caught.value)
+    with pytest.raises(BrazeUnavailable, match="HTTPS_PROXY"):
+        list(made.custom_attributes())
+    made.close()
 
 
 def test_certificates_are_verified_whatever_the_environment_says(
@@ -162,9 +229,9 @@ def test_certificates_are_verified_whatever_the_environment_says(
         monkeypatch.setenv(name, "")
     with FakeHttp(answer=lambda _: None) as plain:
         made = client_of(plain.endpoint.replace("http:", "https:"), connect_timeout=2.0)
-        assert vars(made._connections._pool)["cert_reqs"] == "CERT_REQUIRED"
         with pytest.raises(NoAnswer):
             made.track(BODY)
+        assert vars(made._connections._pool)["cert_reqs"] == "CERT_REQUIRED"
         made.close()
 
 

@@ -484,8 +484,8 @@ def test_the_budget_is_asked_once_a_portion_and_not_by_each_worker_that_waits() 
 def test_a_sender_that_ends_gives_the_portions_back_that_it_took_ahead() -> None:
     clock = Clock()
     _, [first, second] = sharing(clock, RateLimit(requests=3000, seconds=3.0), 2)
-    assert [first.try_acquire() for _ in range(20)] == [0.0] * 20
-    ahead = [first.try_acquire() for _ in range(80)]
+    assert [first.try_acquire() for _ in range(10)] == [0.0] * 10
+    ahead = [first.try_acquire() for _ in range(90)]
     assert ahead == sorted(ahead)
     assert ahead[-1] == pytest.approx(0.07, abs=0.01)
     first.close()
@@ -509,7 +509,7 @@ def test_a_portion_whose_workers_wake_up_too_late_is_lost() -> None:
     for _ in range(100):
         limiter.try_acquire()
     clock.now += 0.1
-    assert 40 <= len(greedy(limiter, clock, 1e-6)) <= 60
+    assert 15 <= len(greedy(limiter, clock, 1e-6)) <= 25
 
 
 def test_requests_that_were_taken_ahead_for_an_hour_count_in_that_hour() -> None:
@@ -518,7 +518,7 @@ def test_requests_that_were_taken_ahead_for_an_hour_count_in_that_hour() -> None
     _, [limiter] = sharing(clock, limit, 1)
     passed = send(clock, [(limiter, 40)], 60.0)
     assert len(passed) == 40
-    assert passed[19] < HOUR * 1000 <= passed[20] < HOUR * 1000 + 0.01
+    assert passed[19] < HOUR * 1000 <= passed[20] < HOUR * 1000 + 0.02
 
 
 def test_while_one_worker_waits_for_the_budget_others_pass() -> None:
