@@ -54,7 +54,7 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click pas
             if finding.fix:
                 console.show(f"      What to do: {finding.fix}")
     if as_json:
-        console.show(json.dumps([_as_json(finding) for finding in findings], ensure_ascii=False))
+        console.show(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
         console.show(_conclusion(findings))
     sys.exit(exit_code(findings))
@@ -116,11 +116,6 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     needs_bulk = any(template.destination.sends_to == "bulk" for template in templates)
     required = {TRACK, BULK} if needs_bulk else {TRACK}
     yield from access(destination, session.environ, used=used, required=required)
-
-
-def _as_json(finding: Finding) -> dict[str, object]:
-    """A finding as ``--json`` prints it; ``mend`` is the older name of ``fix``."""
-    return {**asdict(finding), "mend": finding.fix}
 
 
 def _conclusion(findings: Sequence[Finding]) -> str:

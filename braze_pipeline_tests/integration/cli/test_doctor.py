@@ -121,9 +121,8 @@ def test_json_has_the_fix_under_its_name_and_under_the_older_one(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     key = findings(run(session(sandbox, tmp_path), "--json"))["braze: key"]
-    assert set(key) == {"name", "state", "saw", "fix", "mend", "exit_code"}
+    assert set(key) == {"name", "state", "saw", "fix", "exit_code"}
     assert str(key["fix"]).startswith("Set BRAZE_API_KEY")
-    assert key["mend"] == key["fix"]
 
 
 def test_a_wrong_key_ends_with_3_and_is_not_shown(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_the_command_reports_them_like_its_other_checks(tmp_path: Path, tables: 
     found = {one["name"]: one for one in json.loads(result.stdout)}
     assert result.exit_code == 2
     assert found["source orders"].keys() == found["connection shop"].keys() == {
-        "name", "state", "saw", "fix", "exit_code", "mend",
+        "name", "state", "saw", "fix", "exit_code",
     }  # fmt: skip
     assert found["connection shop"]["state"] == "ok"
     assert found["source orders"]["state"] == "fail"

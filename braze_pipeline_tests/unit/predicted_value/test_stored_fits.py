@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
 from braze_pipeline.predicted_value import Fit
+from braze_pipeline.predicted_value.step import state_of
 from braze_pipeline.predicted_value.stored_fits import (
     drop_unneeded,
+    drop_unused,
     fits_of,
     in_force,
     store_fit,
     store_predictions,
 )
-from braze_pipeline.settings import Bands, PredictedValue, TemplateSettings
+from braze_pipeline.settings import Bands, PredictedValue, SourceSettings, TemplateSettings, replace
 from braze_pipeline_tests.ledger_world import template
 
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001 - UTC without a time zone, as in the tables
@@ -29,10 +32,12 @@ def predicting(**more: Any) -> TemplateSettings:
     return template(predicts=True, **more)
 
 
-def fit(day: date, *, published: str | None = "model", horizon: int = 365) -> Fit:
+def fit(
+    day: date, *, published: str | None = "model", horizon: int = 365, tested: int | None = None
+) -> Fit:
     return Fit(
         fit_id=f"{day}-{horizon}", as_of=day, horizon_days=horizon, first_day=None, last_day=None,
-        customers=1, repeat_customers=1, groups=1, parameters={}, backtest=(), backtest_days=None,
+        customers=1, repeat_customers=1, groups=1, parameters={}, backtest=(), backtest_days=tested,
         published=published, refused=() if published else ("Too few.",),
     )  # fmt: skip
 
@@ -147,6 +152,77 @@ def test_predictions_are_kept_for_the_days_of_the_history_and_fits_for_good(
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("t", "left"),
+    [
+        pytest.param(predicting(), 1, id="computed"),
+        pytest.param(predicting(predicted_value=None), 0, id="switched off"),
+        pytest.param(template(predicted_value=PredictedValue(bands=BANDS)), 1, id="not read"),
+        pytest.param(
+            replace(
+                template(predicted_value=PredictedValue(bands=BANDS)),
+                sources=(SourceSettings(name="predictions", database=Path("o"), relation="clv"),),
+            ),
+            0,
+            id="an own table in a database",
+        ),
+    ],
+)
+def test_predictions_of_a_destination_that_has_others_are_deleted_and_its_fits_stay(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, left: int
+) -> None:
+    other = predicting(destination=t.destination.model_copy(update={"name": "other"}))
+    for one in (predicting(), other):
+        keep(con, one, fit(month(1)), {"a": 1.0})
+    drop_unused(con, t)
+    kept = con.execute("SELECT destination FROM records.predictions ORDER BY ALL").fetchall()
+    assert kept == [("braze",)] * left + [("other",)]
+    assert [one.stored for one in fits_of(con, predicting()).values()] == [bool(left)]
+
+
+@pytest.mark.parametrize(
+    ("fits", "day", "expected"),
+    [
+        ([], month(2), "Nothing was computed yet. Next refit: 2026-03-01."),
+        (
+            [fit(month(1))],
+            month(1),
+            (
+                "In force: the fit of 2026-01-01 (model, 1 customers, 365 days ahead). Next refit: "
+                "2026-02-01."
+            ),
+        ),
+        (
+            [fit(month(1)), fit(month(2), published=None)],
+            month(2),
+            (
+                "The refit of 2026-02-01 was refused: Too few. In force: the fit of 2026-01-01 "
+                "(model, 1 customers, 365 days ahead). Next refit: 2026-03-01."
+            ),
+        ),
+        (
+            [fit(month(2), published=None)],
+            month(2),
+            (
+                "The refit of 2026-02-01 was refused: Too few. There is no earlier one, so nobody "
+                "has a prediction. Next refit: 2026-03-01."
+            ),
+        ),
+        (
+            [fit(month(1), tested=180)],
+            date(2026, 12, 31),
+            (
+                "In force: the fit of 2026-01-01 (model, 1 customers, 365 days ahead, tested "
+                "on 180). No refit follows."
+            ),
+        ),
+    ],
+)
+def test_one_sentence_says_what_a_day_uses(fits: list[Fit], day: date, expected: str) -> None:
+    t = predicting(end_date=date(2026, 12, 31))
+    assert state_of(fits, t, day, newest=fits[-1] if fits else None).sentence() == expected
 
 
 def test_fits_of_another_horizon_are_other_fits(con: duckdb.DuckDBPyConnection) -> None:
