@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +56,8 @@ class FakeHttp:
     answer: Callable[[Request], Reply] = success
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
+    """With it, the server speaks https."""
     stays_open: bool = False
     """Whether a connection stays open after an answer that is not of one piece with its length."""
 
@@ -81,7 +84,8 @@ class FakeHttp:
     @property
     def endpoint(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
 
     @property
     def open_connections(self) -> int:
@@ -102,6 +106,8 @@ class FakeHttp:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as stream:
                 while (request := _read(stream)) is not None:
                     with self._lock:
