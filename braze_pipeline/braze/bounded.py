@@ -3,29 +3,33 @@
 A socket's timeout limits a single read: a server or proxy that sends one byte per second never
 reaches it. TLS, which is always verified, proxies and the pool are those of ``requests``. What is
 sent over a connection is written here, and a response is read whole with the parser of the web
-server uvicorn: a fifth of the CPU time of ``http.client``, where a send spent most of its own. That
-also leaves out what must not happen here: redirects, netrc, cookies.
+server uvicorn. That takes a fifth of the CPU time of ``http.client``, which took most of a send's,
+and leaves out what must not happen here: redirects, netrc, cookies.
+
+Writing a request is limited by the socket's timeout alone.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    import socket
-
     from requests.adapters import HTTPAdapter
     from urllib3 import HTTPConnectionPool, PoolManager
 
 _CHUNK: Final = 65_536
-_FIRST_FINAL_STATUS: Final = 200
+_INTERIM: Final = range(100, 200)
+"""What a server says before its answer."""
+
+NOT_HTTP: Final = "not an HTTP answer"
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
@@ -50,7 +54,7 @@ class Response:
     body: bytes
 
     # What urllib3's pool notes of a response.
-    version_string, reason, length_remaining = "HTTP/1.1", "", 0
+    version_string, length_remaining = "HTTP/1.1", 0
     retries: Any
     _connection: Any
     _pool: Any
@@ -79,7 +83,7 @@ class Connections:
             size: Connections to keep open: the number of threads that will use them.
             connect_seconds: For connecting.
             read_seconds: For each single wait for data.
-            answer_seconds: For a whole response.
+            answer_seconds: For a whole response, also a proxy's to CONNECT.
             answer_bytes: The most bytes of a response, by the path of its request.
         """
         self._endpoint = endpoint
@@ -88,6 +92,22 @@ class Connections:
         self._answer = (answer_seconds, answer_bytes)
         self._lock = threading.Lock()
         self._adapter: HTTPAdapter | None = None
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Read the environment, once; ``send`` does it otherwise.
+
+        Raises:
+            NotUsable: it names a proxy or a file of certificates that cannot be used.
+            urllib3.exceptions.HTTPError: the connections are closed.
+        """
+        from urllib3.exceptions import HTTPError
+
+        with self._lock:
+            if self._closed:
+                raise HTTPError("The connections are closed.")
+            if self._adapter is None:
+                self._prepare()
 
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
@@ -95,14 +115,12 @@ class Connections:
         """Send a request, once, and read its response.
 
         Raises:
-            NotUsable: see there.
+            NotUsable: the environment names a proxy or certificates that cannot be used.
             AnswerTooLarge: the response has too many bytes.
             urllib3.exceptions.HTTPError: no complete response came.
         """
         if self._adapter is None:
-            with self._lock:
-                if self._adapter is None:
-                    self._prepare()
+            self.prepare()
         response: object = self._pool.urlopen(
             method,
             self._base + path,
@@ -121,20 +139,20 @@ class Connections:
         import requests
         from urllib3 import Retry, Timeout
 
-        # HTTPS_PROXY and NO_PROXY, but no netrc.
-        proxies = dict(requests.utils.get_environ_proxies(self._endpoint))
-        verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
-        adapter = _adapter(self._size, *self._answer)
-        base = requests.Request("POST", self._endpoint + "/").prepare()
-        try:
-            found = adapter.get_connection_with_tls_context(base, verify, proxies)
-            adapter.cert_verify(found, self._endpoint, verify, None)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError):  # ValueError: an address that is none
-            found = None
+        found = None
+        with suppress(OSError, ValueError):  # ValueError: an address that is none
+            # HTTPS_PROXY and NO_PROXY, but no netrc.
+            proxies = dict(requests.utils.get_environ_proxies(self._endpoint))
+            verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            adapter = _adapter(self._size, _pools(*self._answer))
+            base = requests.Request("POST", self._endpoint + "/").prepare()
+            made = adapter.get_connection_with_tls_context(base, verify, proxies)
+            adapter.cert_verify(made, self._endpoint, verify, None)  # type: ignore[no-untyped-call]
+            found = cast("HTTPConnectionPool", made)
         if found is None:
             # Raised here: the library's exception, which has the proxy's password, is no context.
             raise NotUsable
-        self._pool = cast("HTTPConnectionPool", found)
+        self._pool = found
         # A proxy for http gets the whole address, any other server the path.
         self._base = adapter.request_url(base, proxies).removesuffix("/")
         self._host = urlsplit(self._endpoint).netloc
@@ -144,19 +162,32 @@ class Connections:
         self._adapter = adapter
 
     def close(self) -> None:
-        """Close them all."""
-        if self._adapter is not None:
-            self._pool.close()
-            self._adapter.close()
+        """Close them all; no other is opened."""
+        with self._lock:
+            self._closed = True
+            if self._adapter is not None:
+                self._pool.close()
+                self._adapter.close()
 
 
-def _adapter(pool: int, answer_seconds: float, answer_bytes: Callable[[str], int]) -> HTTPAdapter:
-    """An adapter whose pool speaks HTTP as ``_write`` and ``_read`` do."""
-    from requests.adapters import HTTPAdapter
+def _pools(
+    answer_seconds: float, answer_bytes: Callable[[str], int]
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools, by scheme, whose connections speak HTTP as ``_write`` and ``_read`` do."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
     class Plain(HTTPConnection):
+        def connect(self) -> None:
+            # The library reads a proxy's answer to CONNECT, with a limit for each wait alone.
+            limit = _within(answer_seconds, self.stop) if self.proxy_is_tunneling else nullcontext()
+            with limit:
+                super().connect()
+
+        def stop(self) -> None:
+            with suppress(OSError, AttributeError):  # there is no socket any more
+                self.sock.shutdown(socket.SHUT_RDWR)
+
         def request(  # type: ignore[override]
             self,
             method: str,
@@ -187,6 +218,28 @@ def _adapter(pool: int, answer_seconds: float, answer_bytes: Callable[[str], int
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = Secure  # type: ignore[assignment]
 
+    return {"http": PlainPool, "https": SecurePool}
+
+
+@contextmanager
+def _within(seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` after some seconds; what fails from then on raises a TimeoutError."""
+    ends = time.monotonic() + seconds
+    timer = threading.Timer(seconds, stop)
+    timer.start()
+    try:
+        yield
+    except Exception:
+        if time.monotonic() >= ends:
+            raise TimeoutError("timed out") from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def _adapter(size: int, pools: dict[str, type[HTTPConnectionPool]]) -> HTTPAdapter:
+    from requests.adapters import HTTPAdapter
+
     class Bounded(HTTPAdapter):
         def init_poolmanager(self, *args: object, **kwargs: object) -> None:
             super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]
@@ -197,8 +250,7 @@ def _adapter(pool: int, answer_seconds: float, answer_bytes: Callable[[str], int
             manager.pool_classes_by_scheme = pools
             return manager
 
-    pools = {"http": PlainPool, "https": SecurePool}
-    return Bounded(pool_connections=1, pool_maxsize=pool, max_retries=0)
+    return Bounded(pool_connections=1, pool_maxsize=size, max_retries=0)
 
 
 def _write(
@@ -225,47 +277,57 @@ def _read(sock: socket.socket, ends: float, most: int) -> tuple[Response, bool]:
         AnswerTooLarge: it has more than ``most`` bytes.
         OSError, urllib3.exceptions.HTTPError: it was cut short, or is not HTTP.
     """
-    from httptools import HttpParserError, HttpParserUpgrade
+    from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
     from urllib3.exceptions import ProtocolError
 
     timeout = sock.gettimeout() or 0.0
     parts = _Parts()
+    parts.parser = HttpResponseParser(parts)
     size = 0
-    while not parts.complete:
-        data = sock.recv(_CHUNK)
-        size += len(data)
-        if size > most:
-            raise AnswerTooLarge
-        try:
-            parts.feed(data)
-        except (HttpParserError, HttpParserUpgrade):
-            raise ProtocolError("It is not HTTP.") from None
-        left = ends - time.monotonic()
-        if not parts.complete and left <= 0:
-            raise TimeoutError("timed out")
-        if left < timeout:
-            sock.settimeout(left)
-    parts.response.body = _decompressed(parts, most)
-    return parts.response, parts.again
+    try:
+        while not parts.complete:
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            if left < timeout:
+                sock.settimeout(left)
+            data = sock.recv(_CHUNK)
+            size += len(data)
+            if size > most:
+                raise AnswerTooLarge
+            try:
+                parts.feed(data)
+            except (HttpParserError, HttpParserUpgrade):
+                parts.again = False
+                if not parts.complete:
+                    raise ProtocolError(NOT_HTTP) from None
+        parts.response.body = _decompressed(parts, most)
+        return parts.response, parts.again
+    finally:
+        parts.parser = None  # the two refer to each other
 
 
 class _Parts:
-    """What the parser has found of a response so far. ``again``: the connection stays open."""
+    """What the parser has found of a response so far.
+
+    Attributes:
+        complete: The whole answer is there.
+        again: The connection stays open after it.
+    """
 
     def __init__(self) -> None:
-        from httptools import HttpResponseParser
-
+        self.parser: Any = None
         self.response = Response()
         self.body: list[bytes] = []
         self.complete = False
         self.again = False
-        self._parser = HttpResponseParser(self)
+        self._has_head = False
         self._ends_with_connection = False
 
     def feed(self, data: bytes) -> None:
         """Take bytes as received; none if the server closed the connection."""
         if data:
-            self._parser.feed_data(data)
+            self.parser.feed_data(data)
         elif self._ends_with_connection:
             self.complete = True
         else:
@@ -276,14 +338,15 @@ class _Parts:
             self.again = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.complete:
+        if not self._has_head:
             self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        self.response.status = self._parser.get_status_code()
-        self.again = self._parser.should_keep_alive()
+        self._has_head = True
+        self.response.status = self.parser.get_status_code()
+        self.again = self.parser.should_keep_alive()
         named = self.response.headers
         self._ends_with_connection = not {"content-length", "transfer-encoding"} & named.keys()
 
@@ -292,8 +355,9 @@ class _Parts:
             self.body.append(body)
 
     def on_message_complete(self) -> None:
-        if self.response.status < _FIRST_FINAL_STATUS:  # what comes before the answer itself
+        if self.response.status in _INTERIM and not self.complete:
             self.response.headers.clear()
+            self._has_head = self._ends_with_connection = self.again = False
         else:
             self.complete = True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,8 @@ BULK: Final = "/users/track/bulk"
 EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
+_NOT_USABLE: Final = "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
+_CHECK_PROXY: Final = "Check the proxy in HTTPS_PROXY, and the file in REQUESTS_CA_BUNDLE."
 _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
 
 
@@ -60,7 +63,7 @@ class BrazeClient:
     """A client for one Braze endpoint; safe to use from many threads."""
 
     def __init__(self, destination: DestinationSettings, secret: Secret, *, pool: int) -> None:
-        """Prepare the connection; nothing is sent yet.
+        """Nothing is opened or sent yet.
 
         Args:
             destination: Endpoint and timeouts.
@@ -91,6 +94,21 @@ class BrazeClient:
             answer_seconds=destination.answer_timeout,
             answer_bytes=_most_bytes,
         )
+
+    def prepare(self) -> None:
+        """Read from the environment how to connect, so that an error there comes first.
+
+        Raises:
+            ConfigurationError: it names a proxy or a file of certificates that cannot be used.
+        """
+        usable = False
+        with suppress(bounded.NotUsable):
+            self._connections.prepare()
+            usable = True
+        if not usable:
+            raise ConfigurationError(
+                f"No connection to {self._destination.endpoint} can be prepared.", fix=_CHECK_PROXY
+            )
 
     def __repr__(self) -> str:
         return f"BrazeClient({self._destination.endpoint})"
@@ -240,7 +258,9 @@ class BrazeClient:
         """The error when Braze cannot be reached, or keeps failing."""
         return BrazeUnavailable(
             f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause}).",
-            fix="Check the network and Braze's status page, then run again: the run resumes where "
+            fix=_CHECK_PROXY
+            if cause == _NOT_USABLE
+            else "Check the network and Braze's status page, then run again: the run resumes where "
             "it stopped.",
         )
 
@@ -251,7 +271,7 @@ class BrazeClient:
         try:
             response = self._connections.send(method, path, body, self._headers)
         except bounded.NotUsable:
-            cause = "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
+            cause = _NOT_USABLE
         except bounded.AnswerTooLarge:
             cause = "answer too large"
         except exceptions.SSLError:
@@ -264,6 +284,8 @@ class BrazeClient:
             cause = "timeout"
         except exceptions.HTTPError as error:
             cause = _word(error)
+        except Exception as error:  # noqa: BLE001 - no other may leave here, for the same reason
+            cause = type(error).__name__
         if cause:
             # Raised here and not in an `except` block: the library's exception would become its
             # context, and that holds the request with its headers.
@@ -277,6 +299,8 @@ def _most_bytes(path: str) -> int:
 
 def _word(error: Exception) -> str:
     text = str(error)
+    if bounded.NOT_HTTP in text:
+        return bounded.NOT_HTTP
     if "refused" in text:
         return "connection refused"
     if "resolve" in text or "Name or service" in text:

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from math import ceil, inf
 from typing import Final
 
-_FIRST_SECONDS: Final = 0.05
-"""The latency assumed until the first answer."""
-
+_FIRST: Final = 8
 _LEAST: Final = 4
 _MARGIN: Final = 1.5
 _WINDOW: Final = 5.0
@@ -50,9 +48,8 @@ class ConcurrencyController:
         with self._lock:
             self._next_window()
             latency = min(self._shortest, self._shortest_before)
-        if latency == inf:
-            latency = _FIRST_SECONDS
-        return min(self._most, max(_LEAST, ceil(self._per_second() * latency * _MARGIN)))
+        needed = _FIRST if latency == inf else ceil(self._per_second() * latency * _MARGIN)
+        return min(self._most, max(_LEAST, needed))
 
     def _next_window(self) -> None:
         """Forget what is older than two windows, so that a slower Braze is noticed."""

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 DRAIN_SECONDS: Final = 10.0
 """How long requests in flight may take to end after a stop."""
 
-_TICK: Final = 0.05
+_TICK: Final = 0.01
 """How often the number of workers is adjusted, in seconds."""
 
 _LOOK_AGAIN: Final = 0.1
-"""How often a worker that waits for room looks whether the send ends, in seconds."""
+"""How often a worker that has to wait looks whether it may go on, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,7 @@ def send_plan(
 
     Raises:
         NotBuilt: the snapshot cannot be read.
+        ConfigurationError: see ``BrazeClient`` and its ``prepare``.
         LedgerError: the journal cannot be read, or the file of rate limits cannot be used.
         BaseException: an interrupt is passed on, after requests in flight have ended.
     """
@@ -94,6 +95,7 @@ def send_plan(
     client = route = None
     if earlier.answered < total and secret is not None:
         client = BrazeClient(job.destination, secret, pool=job.destination.max_in_flight)
+        client.prepare()
         route = Route(job.destination, job.endpoint, limits=job.limits, log=log)
     send_id = journal.start(
         destination=job.destination.name,
@@ -284,7 +286,7 @@ class _Run:
         try:
             while (batch := self._next()) is not None:
                 self._deliver(batch)
-                while number >= self._wanted and not self._exhausted.wait(_TICK):
+                while number >= self._wanted and not self._exhausted.wait(_LOOK_AGAIN):
                     pass  # fewer workers are wanted for now
         finally:
             with self._lock:

@@ -15,6 +15,7 @@ import pytest
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.errors import (
     BrazeUnavailable,
+    ConfigurationError,
     ContractBroken,
     DiskFull,
     InvalidCredentials,
@@ -165,6 +166,17 @@ def test_an_unreachable_endpoint_ends_the_run_soon(tmp_path: Path) -> None:
     )
     assert isinstance(result.stopped_by, BrazeUnavailable)
     assert outcome(result) == (0, 0, 300)
+
+
+def test_certificates_that_cannot_be_used_end_the_run_before_a_send_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    with pytest.raises(ConfigurationError, match=r"rest\.example\.test") as caught:
+        send(tmp_path, "https://rest.example.test", users(3))
+    assert "REQUESTS_CA_BUNDLE" in caught.value.fix
+    with sqlite3.connect(tmp_path / "journal.sqlite") as con:
+        assert con.execute("SELECT count(*) FROM sends").fetchone() == (0,)
 
 
 def once_under_way(sandbox: Sandbox, act: Callable[[], None]) -> threading.Thread:

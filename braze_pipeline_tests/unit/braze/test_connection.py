@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.braze import bounded
 from braze_pipeline.braze.client import BrazeClient, NoAnswer
 from braze_pipeline.errors import (
     BrazeUnavailable,
@@ -81,6 +83,13 @@ def test_a_large_body_arrives_whole(server: FakeHttp, client: BrazeClient) -> No
             id="in chunks",
         ),
         pytest.param(b"HTTP/1.1 103 Early\r\nX-A: 1\r\n\r\n" + reply(201, OK), 1, id="hints first"),
+        pytest.param(reply(201, OK) + b"\0", 2, id="a stray byte after"),
+        pytest.param(
+            b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"%x\r\n" % len(OK) + OK + b"\r\n0\r\nX-A: 1\r\nContent-Encoding: gzip\r\n\r\n",
+            1,
+            id="a trailer",
+        ),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(201, OK), 1, id="continue before"),
     ],
 )  # fmt: skip
@@ -98,6 +107,18 @@ def test_answers_of_every_form_are_read_whole(
 
 def _in_parts(parts: tuple[bytes, ...], _: Request) -> Reply:
     return iter(parts)
+
+
+def test_an_answer_leaves_nothing_for_the_garbage_collector(client: BrazeClient) -> None:
+    client.track(BODY)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            client.track(BODY)
+        assert not [one for one in gc.get_objects() if isinstance(one, bounded._Parts)]
+    finally:
+        gc.enable()
 
 
 def test_an_answer_may_come_in_any_parts(server: FakeHttp) -> None:

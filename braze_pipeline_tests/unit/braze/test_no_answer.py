@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
@@ -16,11 +17,7 @@ from braze_pipeline.errors import (
     BrazeUnavailable,
 )
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
-from braze_pipeline_tests.unit.braze.client_world import (
-    BODY,
-    cause_of,
-    client_of,
-)
+from braze_pipeline_tests.unit.braze.client_world import BODY, KEY, OK, cause_of, client_of
 
 
 def test_a_refused_connection_is_no_answer() -> None:
@@ -45,12 +42,92 @@ def test_a_body_cut_short_is_no_answer(server: FakeHttp, client: BrazeClient) ->
 
 def test_rubbish_is_no_answer(server: FakeHttp, client: BrazeClient) -> None:
     server.answer = lambda _: b"220 mail.example.test ESMTP\r\n\r\n"
-    assert cause_of(client)
+    assert cause_of(client) == "not an HTTP answer"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 201 Created\r\nContent-Le",
+    ],
+)
+def test_what_a_server_says_before_its_answer_is_none(
+    server: FakeHttp, client: BrazeClient, answer: bytes
+) -> None:
+    server.answer = lambda _: answer
+    assert cause_of(client) == "connection broken"
+
+
+def test_no_cut_of_an_answer_in_chunks_is_taken_for_the_answer(server: FakeHttp) -> None:
+    whole = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    whole += b"%x\r\n" % len(OK) + OK + b"\r\n0\r\n\r\n"
+    for cut in range(1, len(whole)):
+        answer = whole[:cut]
+        server.answer = partial(_always, answer)
+        made = client_of(server.endpoint)
+        assert cause_of(made) == "connection broken"
+        made.close()
+
+
+def _always(answer: bytes, _: Request) -> Reply:
+    return answer
+
+
+def test_a_silent_server_has_the_time_of_a_whole_answer_and_no_more() -> None:
+    for moment in ("never", "late"):
+        go = threading.Event()
+
+        def silent(request: Request, go: threading.Event = go, moment: str = moment) -> Reply:
+            go.wait(0.9 if moment == "late" else 30)
+            return success(request)
+
+        with FakeHttp(answer=silent) as server:
+            made = client_of(server.endpoint, read_timeout=20.0, answer_timeout=0.3)
+            started = time.monotonic()
+            assert cause_of(made) == "timeout"
+            assert time.monotonic() - started < 10
+            go.set()
+            made.close()
+
+
+def test_a_proxy_whose_answer_to_connect_comes_a_byte_at_a_time_has_a_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    answer = b"HTTP/1.1 200 Connection established\r\nX: " + b"x" * 400
+    with FakeHttp(answer=lambda _: drip(answer)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint)
+        made = client_of("https://rest.example.test", read_timeout=5.0, answer_timeout=0.6)
+        assert cause_of(made) == "timeout"
+        made.close()
+    assert proxy.requests[0].line.startswith("CONNECT rest.example.test:443")
+
+
+def test_a_closed_client_sends_nothing(server: FakeHttp) -> None:
+    for used in (True, False):
+        made = client_of(server.endpoint)
+        if used:
+            made.track(BODY)
+        made.close()
+        assert cause_of(made) == "connection failed"
+    assert len(server.requests) == 1
+
+
+def test_a_defect_below_is_named_by_its_type_alone(
+    client: BrazeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: object) -> None:
+        raise LookupError(KEY, given)
+
+    monkeypatch.setattr(client._connections, "send", broken)
+    assert cause_of(client) == "LookupError"
 
 
 def test_an_answer_that_takes_too_long_is_no_answer() -> None:
-    import threading
-
     late = threading.Event()
 
     def slow(request: Request) -> Reply:
