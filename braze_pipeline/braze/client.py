@@ -274,8 +274,9 @@ class BrazeClient:
             cause = _NOT_USABLE
         except bounded.AnswerTooLarge:
             cause = "answer too large"
-        except exceptions.SSLError:
-            cause = "TLS certificate not accepted"
+        except exceptions.SSLError as error:
+            refused = "certificate" in str(error)
+            cause = "TLS certificate not accepted" if refused else "connection broken"
         except exceptions.NewConnectionError as error:  # which is a ConnectTimeoutError, too
             cause = _word(error)
         except exceptions.ConnectTimeoutError:
@@ -301,6 +302,8 @@ def _word(error: Exception) -> str:
     text = str(error)
     if bounded.NOT_HTTP in text:
         return bounded.NOT_HTTP
+    if "Tunnel connection failed" in text:
+        return "refused by the proxy"
     if "refused" in text:
         return "connection refused"
     if "resolve" in text or "Name or service" in text:

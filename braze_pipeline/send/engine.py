@@ -35,6 +35,9 @@ DRAIN_SECONDS: Final = 10.0
 _TICK: Final = 0.01
 """How often the number of workers is adjusted, in seconds."""
 
+_MOST_BYTES: Final = 64_000_000
+"""From so many bytes in flight on, no request begins: one in bulk may have 2 MB."""
+
 _LOOK_AGAIN: Final = 0.1
 """How often a worker that has to wait looks whether it may go on, in seconds."""
 
@@ -167,6 +170,7 @@ class _Run:
         self._finished = threading.Event()  # no worker is left
         self._working = 0
         self._in_flight = 0
+        self._bytes = 0  # of the bodies in flight
         self._wanted = 0
         self._given_up = 0
         self._started = time.monotonic()
@@ -262,30 +266,32 @@ class _Run:
 
     def _next(self) -> Batch | None:
         """The next request of the plan, for one worker; None at the end, or when all must stop."""
-        while not self._delivery.halt.is_set() and not self._exhausted.is_set():
-            with self._lock:
-                # What is not in the journal yet counts as in flight: a crash would lose it too.
-                if self._in_flight + self.writer.pending >= self._max_in_flight:
-                    self._room.wait(_LOOK_AGAIN)
-                    continue
-                self._in_flight += 1
-            with self._reading:
+        with self._reading:
+            while not self._delivery.halt.is_set() and not self._exhausted.is_set():
+                with self._lock:
+                    # What is not in the journal yet is in flight: a crash would lose it too.
+                    full = self._in_flight + self.writer.pending >= self._max_in_flight
+                    if full or self._bytes >= _MOST_BYTES:
+                        self._room.wait(_LOOK_AGAIN)
+                        continue
                 try:
                     batch = next(self._batches, None)
                 except Exception as error:  # noqa: BLE001 - raised by the calling thread
                     self._snapshot_error, batch = error, None
-            if batch is not None:
+                if batch is None:
+                    break
+                with self._lock:
+                    self._in_flight += 1
+                    self._bytes += len(batch.body)
                 return batch
-            with self._lock:
-                self._in_flight -= 1
-            break
-        self._exhausted.set()
+            self._exhausted.set()
         return None
 
     def _work(self, number: int) -> None:
         try:
             while (batch := self._next()) is not None:
                 self._deliver(batch)
+                del batch  # a worker that waits holds none
                 while number >= self._wanted and not self._exhausted.wait(_LOOK_AGAIN):
                     pass  # fewer workers are wanted for now
         finally:
@@ -318,6 +324,7 @@ class _Run:
         finally:
             with self._lock:
                 self._in_flight -= 1
+                self._bytes -= len(batch.body)
                 self._room.notify()
 
     def _committed(self, answers: int) -> None:

@@ -107,6 +107,16 @@ def test_a_proxy_whose_answer_to_connect_comes_a_byte_at_a_time_has_a_deadline(
     assert proxy.requests[0].line.startswith("CONNECT rest.example.test:443")
 
 
+def test_a_proxy_that_wants_another_password_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeHttp(answer=lambda _: reply(407)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint.replace("//", "//someone:s3cret@"))
+        made = client_of("https://rest.example.test")
+        assert cause_of(made) == "refused by the proxy"
+        made.close()
+
+
 def test_a_closed_client_sends_nothing(server: FakeHttp) -> None:
     for used in (True, False):
         made = client_of(server.endpoint)
