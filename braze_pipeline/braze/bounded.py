@@ -3,8 +3,8 @@
 A socket's timeout limits a single read: a server or proxy that sends one byte per second never
 reaches it. TLS, which is always verified, proxies and the pool are those of ``requests``. What is
 sent over a connection is written here, and a response is read whole with the parser of the web
-server uvicorn. That takes a fifth of the CPU time of ``http.client``, which took most of a send's,
-and leaves out what must not happen here: redirects, netrc, cookies.
+server uvicorn. That takes less than half of the CPU time of ``http.client``, which took most of a
+send's (``benchmarks/send.py``), and leaves out what must not happen: redirects, netrc, cookies.
 
 Writing a request is limited by the socket's timeout alone.
 """
@@ -18,7 +18,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class NotUsable(Exception):
     """The environment names a proxy or a file of certificates that cannot be used."""
 
 
-class Response:
-    """A response, read whole.
+@dataclass(repr=False)
+class Answer:
+    """A response, read whole; it is never shown, because Braze repeats the key in some.
 
     Attributes:
         status: The HTTP status.
@@ -50,17 +52,13 @@ class Response:
         body: As received, or decompressed if the server compressed it unasked.
     """
 
-    status: int
-    body: bytes
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
-    # What urllib3's pool notes of a response.
-    version_string, length_remaining = "HTTP/1.1", 0
-    retries: Any
-    _connection: Any
-    _pool: Any
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
+    # What urllib3's pool reads of a response; it also notes where it came from.
+    version_string: ClassVar[str] = "HTTP/1.1"
+    length_remaining: ClassVar[int] = 0
 
 
 class Connections:
@@ -111,7 +109,7 @@ class Connections:
 
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Response:
+    ) -> Answer:
         """Send a request, once, and read its response.
 
         Raises:
@@ -121,7 +119,7 @@ class Connections:
         """
         if self._adapter is None:
             self.prepare()
-        response: object = self._pool.urlopen(
+        answer: object = self._pool.urlopen(
             method,
             self._base + path,
             body,
@@ -133,7 +131,7 @@ class Connections:
             preload_content=False,
             release_conn=True,
         )
-        return cast("Response", response)
+        return cast("Answer", answer)
 
     def _prepare(self) -> None:
         import requests
@@ -202,12 +200,12 @@ def _pools(
             self.most_bytes = answer_bytes(url)
             _write(self.sock, method, url, body, headers)
 
-        def getresponse(self) -> Response:  # type: ignore[override]
+        def getresponse(self) -> Answer:  # type: ignore[override]
             self.sock.settimeout(self.timeout)
-            response, again = _read(self.sock, time.monotonic() + answer_seconds, self.most_bytes)
+            answer, again = _read(self.sock, time.monotonic() + answer_seconds, self.most_bytes)
             if not again:
                 self.close()
-            return response
+            return answer
 
     class Secure(Plain, HTTPSConnection):
         pass
@@ -269,7 +267,7 @@ def _write(
         sock.sendall(body)
 
 
-def _read(sock: socket.socket, ends: float, most: int) -> tuple[Response, bool]:
+def _read(sock: socket.socket, ends: float, most: int) -> tuple[Answer, bool]:
     """A whole response, and whether another may follow on this connection.
 
     Raises:
@@ -301,8 +299,8 @@ def _read(sock: socket.socket, ends: float, most: int) -> tuple[Response, bool]:
                 parts.again = False
                 if not parts.complete:
                     raise ProtocolError(NOT_HTTP) from None
-        parts.response.body = _decompressed(parts, most)
-        return parts.response, parts.again
+        parts.answer.body = _decompressed(parts, most)
+        return parts.answer, parts.again
     finally:
         parts.parser = None  # the two refer to each other
 
@@ -317,7 +315,7 @@ class _Parts:
 
     def __init__(self) -> None:
         self.parser: Any = None
-        self.response = Response()
+        self.answer = Answer()
         self.body: list[bytes] = []
         self.complete = False
         self.again = False
@@ -339,15 +337,15 @@ class _Parts:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:
-            self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self.complete:
             return
         self._has_head = True
-        self.response.status = self.parser.get_status_code()
+        self.answer.status = self.parser.get_status_code()
         self.again = self.parser.should_keep_alive()
-        named = self.response.headers
+        named = self.answer.headers
         self._ends_with_connection = not {"content-length", "transfer-encoding"} & named.keys()
 
     def on_body(self, body: bytes) -> None:
@@ -355,8 +353,8 @@ class _Parts:
             self.body.append(body)
 
     def on_message_complete(self) -> None:
-        if self.response.status in _INTERIM and not self.complete:
-            self.response.headers.clear()
+        if self.answer.status in _INTERIM and not self.complete:
+            self.answer.headers.clear()
             self._has_head = self._ends_with_connection = self.again = False
         else:
             self.complete = True
@@ -364,7 +362,7 @@ class _Parts:
 
 def _decompressed(parts: _Parts, most: int) -> bytes:
     body = b"".join(parts.body)
-    if parts.response.headers.get("content-encoding", "identity").lower() in {"gzip", "deflate"}:
+    if parts.answer.headers.get("content-encoding", "identity").lower() in {"gzip", "deflate"}:
         with suppress(zlib.error):  # unreadable; classified as such later
             body = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, most + 1)
         if len(body) > most:

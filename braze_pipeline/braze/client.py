@@ -9,13 +9,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify, parse_object
+from braze_pipeline.braze.bounded import Answer
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
@@ -48,15 +49,6 @@ class NoAnswer(Exception):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A response as it came; header names are in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 class BrazeClient:
@@ -269,7 +261,7 @@ class BrazeClient:
 
         cause = ""
         try:
-            response = self._connections.send(method, path, body, self._headers)
+            answer = self._connections.send(method, path, body, self._headers)
         except bounded.NotUsable:
             cause = _NOT_USABLE
         except bounded.AnswerTooLarge:
@@ -291,7 +283,7 @@ class BrazeClient:
             # Raised here and not in an `except` block: the library's exception would become its
             # context, and that holds the request with its headers.
             raise NoAnswer(cause)
-        return Answer(response.status, response.headers, response.body)
+        return answer
 
 
 def _most_bytes(path: str) -> int:

@@ -22,8 +22,7 @@ HEAD: Final = b'{"attributes":['
 TAIL: Final = b"]}"
 
 _ROWS: Final = 7_500
-"""Rows in memory at a time: forty requests of 75, or three of 1,000."""
-
+"""Rows in memory at a time: a hundred requests of 75."""
 
 _BUFFER: Final = 1_000_000
 """Bytes of the file in memory at a time, for each column."""

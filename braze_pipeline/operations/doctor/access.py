@@ -29,7 +29,8 @@ from braze_pipeline.errors import MissingPermission, PipelineError
 from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok, warning
 
 if TYPE_CHECKING:
-    from braze_pipeline.braze.client import Answer, BrazeClient
+    from braze_pipeline.braze.bounded import Answer
+    from braze_pipeline.braze.client import BrazeClient
     from braze_pipeline.settings import DestinationSettings
 
 TRACK: Final = "users.track"

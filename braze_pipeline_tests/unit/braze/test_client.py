@@ -73,7 +73,7 @@ def test_a_client_shows_its_address_and_not_its_key(client: BrazeClient) -> None
 
 
 def test_a_verdict_has_lost_the_key_and_the_values(client: BrazeClient) -> None:
-    from braze_pipeline.braze.client import Answer
+    from braze_pipeline.braze.bounded import Answer
 
     echoed = f'{{"message": "Invalid API key: {KEY}"}}'.encode()
     assert KEY not in client.classify(Answer(401, {}, echoed), objects=1).text

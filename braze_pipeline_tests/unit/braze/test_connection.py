@@ -109,6 +109,15 @@ def _in_parts(parts: tuple[bytes, ...], _: Request) -> Reply:
     return iter(parts)
 
 
+def test_an_answer_that_repeats_the_key_does_not_show_it(
+    server: FakeHttp, client: BrazeClient
+) -> None:
+    server.answer = lambda _: reply(401, {"message": f"Invalid API key: {KEY}"}, {"X-Key": KEY})
+    answer = client.track(BODY)
+    assert KEY.encode() in answer.body
+    assert KEY not in repr(answer)
+
+
 def test_an_answer_leaves_nothing_for_the_garbage_collector(client: BrazeClient) -> None:
     client.track(BODY)
     gc.collect()
@@ -335,7 +344,7 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_not_used(
     server: FakeHttp, client: BrazeClient
 ) -> None:
     def once(request: Request) -> Iterator[bytes]:
-        yield success(request)  # and the connection is closed, without a word before
+        yield success(request)  # and the connection is closed, unannounced
 
     server.answer = once
     for number in range(1, 4):
