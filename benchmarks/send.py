@@ -28,6 +28,7 @@ import pyarrow as pa
 import requests
 from requests.adapters import HTTPAdapter
 
+from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.braze.track_endpoints import track_endpoint
@@ -38,7 +39,6 @@ from braze_pipeline.settings import DestinationSettings, RateLimit
 from braze_pipeline.settings.destination import BulkOptions, BulkRateLimit, TrackName
 from braze_pipeline.storage.journal import Journal
 
-TURNS = 3
 SECRET = Secret("benchmark-key")
 
 
@@ -199,9 +199,10 @@ def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
     client = BrazeClient(limited, SECRET, pool=threads)
     raw = ours = (math.inf, math.inf)
     free_rate, free_cpu = 0.0, math.inf
-    for turn in range(TURNS):
+    # Where nothing waits, a turn is short, and what else the machine does counts for more.
+    for turn in range(3 if latency else 9):
         raw = _least(raw, floor(path, threads, by_adapter(address + to, threads)))
-        ours = _least(ours, floor(path, threads, lambda body: client.track(body, to)))
+        ours = _least(ours, floor(path, threads, lambda body: client.track(Body(body), to)))
         found, cpu = carry_out(folder, path, free, f"free {turn}", users)
         free_rate, free_cpu = max(free_rate, found), min(free_cpu, cpu)
     shared = braze(address, name, limited=True, company="shared")

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -40,6 +41,23 @@ class AnswerTooLarge(Exception):
 
 class NotUsable(Exception):
     """The environment names a proxy or a file of certificates that cannot be used."""
+
+
+class Body:
+    """A request's body, in parts that are sent one after the other; without TLS, as they are."""
+
+    __slots__ = ("_size", "parts")
+
+    def __init__(self, *parts: bytes | memoryview) -> None:
+        self.parts = parts
+        self._size = sum(map(len, parts))
+
+    def __len__(self) -> int:
+        """The number of bytes."""
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.parts)
 
 
 @dataclass(repr=False)
@@ -107,9 +125,7 @@ class Connections:
             if self._adapter is None:
                 self._prepare()
 
-    def send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    def send(self, method: str, path: str, body: Body | None, headers: Mapping[str, str]) -> Answer:
         """Send a request, once, and read its response.
 
         Raises:
@@ -122,7 +138,7 @@ class Connections:
         answer: object = self._pool.urlopen(
             method,
             self._base + path,
-            body,
+            body,  # type: ignore[arg-type]  # passed on to ``request`` below as it is
             {"Host": self._host, "Accept-Encoding": "identity", **headers},
             retries=self._once,
             redirect=False,
@@ -190,7 +206,7 @@ def _pools(
             self,
             method: str,
             url: str,
-            body: bytes | None,
+            body: Body | None,
             headers: Mapping[str, str],
             **_: object,
         ) -> None:
@@ -252,7 +268,7 @@ def _adapter(size: int, pools: dict[str, type[HTTPConnectionPool]]) -> HTTPAdapt
 
 
 def _write(
-    sock: socket.socket, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    sock: socket.socket, method: str, url: str, body: Body | None, headers: Mapping[str, str]
 ) -> None:
     lines = [f"{method} {url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body is not None:
@@ -260,11 +276,17 @@ def _write(
     if any("\n" in line or "\r" in line for line in lines):
         raise ValueError("A line break in a header.")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    if body is None or len(body) <= _CHUNK:
-        sock.sendall(head + (body or b""))
-    else:
-        sock.sendall(head)
-        sock.sendall(body)
+    parts = [head, *(body.parts if body is not None else ())]
+    if type(sock) is not socket.socket:  # TLS takes no list
+        sock.sendall(b"".join(parts))
+        return
+    left = deque(memoryview(part) for part in parts)
+    while left:
+        sent = sock.sendmsg(left)
+        while left and sent >= len(left[0]):
+            sent -= len(left.popleft())
+        if sent:
+            left[0] = left[0][sent:]
 
 
 def _read(sock: socket.socket, ends: float, most: int) -> tuple[Answer, bool]:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify, parse_object
-from braze_pipeline.braze.bounded import Answer
+from braze_pipeline.braze.bounded import Answer, Body
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
@@ -109,7 +109,7 @@ class BrazeClient:
         """Close all connections."""
         self._connections.close()
 
-    def track(self, body: bytes, path: str = TRACK) -> Answer:
+    def track(self, body: Body, path: str = TRACK) -> Answer:
         """POST a body to ``/users/track`` or ``/users/track/bulk``, unchanged.
 
         Raises:
@@ -123,7 +123,7 @@ class BrazeClient:
         Raises:
             NoAnswer: no complete response came.
         """
-        body = None if payload is None else json.dumps(payload).encode()
+        body = None if payload is None else Body(json.dumps(payload).encode())
         return self._send(method, path, body)
 
     def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
@@ -256,7 +256,7 @@ class BrazeClient:
             "it stopped.",
         )
 
-    def _send(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _send(self, method: str, path: str, body: Body | None) -> Answer:
         from urllib3 import exceptions
 
         cause = ""

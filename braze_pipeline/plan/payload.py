@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.warehouse import literal
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column
     from braze_pipeline.settings import DestinationSettings
 
-FRAME_BYTES = len('{"attributes":[]}')
+HEAD: Final = b'{"attributes":['
+TAIL: Final = b"]}"
+FRAME_BYTES: Final = len(HEAD + TAIL)
 """What a request body has beside its objects and the commas between them."""
 
 

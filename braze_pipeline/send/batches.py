@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -10,7 +11,9 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from braze_pipeline.braze.bounded import Body
 from braze_pipeline.errors import NotBuilt
+from braze_pipeline.plan.payload import HEAD, TAIL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,11 +21,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HEAD: Final = b'{"attributes":['
-TAIL: Final = b"]}"
+_ROWS: Final = 3_000
+"""Rows that are read at a time: forty requests of 75, or three of 1,000."""
 
-_ROWS: Final = 7_500
-"""Rows in memory at a time: a hundred requests of 75."""
+_AHEAD: Final = 3
+"""How many times so many are read ahead, so that neither reader nor senders wait for each other."""
 
 _BUFFER: Final = 1_000_000
 """Bytes of the file in memory at a time, for each column."""
@@ -42,7 +45,7 @@ class Batch:
     request_no: int
     first: int
     values: pa.BinaryArray
-    body: bytes
+    body: Body
 
     @classmethod
     def of(cls, request_no: int, first: int, values: pa.BinaryArray) -> Batch:
@@ -53,7 +56,7 @@ class Batch:
         """The number of objects."""
         return len(self.values)
 
-    def body_of(self, positions: Sequence[int]) -> bytes:
+    def body_of(self, positions: Sequence[int]) -> Body:
         """A body with some of the objects."""
         if len(positions) == len(self.values):
             return self.body
@@ -74,8 +77,8 @@ class Batch:
         return self.part(0, middle), self.part(middle, len(self) - middle)
 
 
-def _body(values: pa.BinaryArray) -> bytes:
-    return HEAD + b",".join(values.to_pylist()) + TAIL
+def _body(values: pa.BinaryArray) -> Body:
+    return Body(HEAD, b",".join(values.to_pylist()), TAIL)
 
 
 def users_in(snapshot: Path) -> int:
@@ -135,11 +138,11 @@ def _requests(snapshot: Path) -> Generator[Batch, None, None]:
 
 
 def _read_ahead(pieces: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The same pieces; the next one is read while this one is used."""
+    """The same pieces; the next ones are read while this one is used."""
     with closing(pieces), ThreadPoolExecutor(1, "snapshot") as reader:
-        following = reader.submit(next, pieces, None)
-        while (piece := following.result()) is not None:
-            following = reader.submit(next, pieces, None)
+        following = deque(reader.submit(next, pieces, None) for _ in range(_AHEAD))
+        while (piece := following.popleft().result()) is not None:
+            following.append(reader.submit(next, pieces, None))
             yield piece
 
 
@@ -166,7 +169,7 @@ def _runs(numbers: np.ndarray[Any, Any], values: pa.BinaryArray) -> list[Batch]:
             int(numbers[start]),
             0,
             values.slice(start, end - start),
-            b"".join((HEAD, view[first:last], TAIL)),
+            Body(HEAD, view[first:last], TAIL),
         )
         for (start, end), (first, last) in zip(pairwise(offsets), pairwise(ends), strict=True)
     ]

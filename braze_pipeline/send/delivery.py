@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -29,6 +29,7 @@ from braze_pipeline.send.batches import Batch
 from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
+    from braze_pipeline.braze.bounded import Body
     from braze_pipeline.braze.client import BrazeClient
     from braze_pipeline.send.concurrency import ConcurrencyController
     from braze_pipeline.send.result import SendMetrics
@@ -89,7 +90,7 @@ class Delivery:
                 yield from self.deliver(part)
             return
         refused: dict[int, str] = {}
-        remaining = list(range(len(batch)))
+        remaining: Sequence[int] = range(len(batch))
         attempts = 0
         status = 0
         while remaining:
@@ -128,7 +129,7 @@ class Delivery:
     def _split(
         self,
         batch: Batch,
-        remaining: list[int],
+        remaining: Sequence[int],
         refused: dict[int, str],
         *,
         status: int,
@@ -159,7 +160,7 @@ class Delivery:
             attempt=attempt,
         )
 
-    def _send(self, body: bytes, objects: int) -> tuple[ResponseOutcome, int, int]:
+    def _send(self, body: Body, objects: int) -> tuple[ResponseOutcome, int, int]:
         """Send a body until Braze answers for its objects: the outcome, status and attempts."""
         attempts = 0
         failing_since: float | None = None
@@ -191,7 +192,7 @@ class Delivery:
             else:
                 self._give_up_all(outcome)
 
-    def _send_once(self, body: bytes, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
+    def _send_once(self, body: Body, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
             answer = self._client.track(body, leg.endpoint.path)
@@ -265,7 +266,7 @@ class Delivery:
             )
 
 
-def _consecutive(positions: list[int]) -> Iterator[tuple[int, int]]:
+def _consecutive(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Runs of consecutive positions: first and length."""
     start = before = positions[0]
     for position in positions[1:]:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient, NoAnswer
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.settings import DestinationSettings
 
 KEY = "planted-key-7f3a91c5-do-not-show"
 OK = b'{"message":"success"}'
-BODY = b'{"attributes":[{"external_id":"u1","first_name":"Planted Person"}]}'
+TEXT = b'{"attributes":[{"external_id":"u1","first_name":"Planted Person"}]}'
+BODY = Body(TEXT)
 
 
 def client_of(endpoint: str, **more: Any) -> BrazeClient:

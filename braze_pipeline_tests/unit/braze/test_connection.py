@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze import bounded
+from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient, NoAnswer
 from braze_pipeline.errors import (
     BrazeUnavailable,
@@ -26,6 +27,7 @@ from braze_pipeline_tests.unit.braze.client_world import (
     BODY,
     KEY,
     OK,
+    TEXT,
     cause_of,
     client_of,
     holds_no_secret,
@@ -42,7 +44,7 @@ def test_a_track_request_is_a_post_of_json_with_the_key_as_bearer(
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.headers["content-type"].startswith("application/json")
     assert "content-encoding" not in request.headers
-    assert request.body == BODY
+    assert request.body == TEXT
 
 
 def test_one_connection_serves_many_requests(server: FakeHttp, client: BrazeClient) -> None:
@@ -62,10 +64,10 @@ def test_a_closed_client_keeps_no_connection(server: FakeHttp) -> None:
 
 
 def test_a_large_body_arrives_whole(server: FakeHttp, client: BrazeClient) -> None:
-    body = b'{"attributes":[' + b",".join([BODY] * 50_000) + b"]}"
+    body = Body(b'{"attributes":[', memoryview(b",".join([TEXT] * 50_000)), b"]}")
     server.answer = lambda _: reply(201, {"message": "success"})
     assert client.track(body).status == 201
-    assert server.requests[0].body == body
+    assert server.requests[0].body == bytes(body)
 
 
 @pytest.mark.parametrize(
@@ -253,11 +255,11 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHttp
 
 def test_over_tls_many_requests_share_a_connection(secure: FakeHttp) -> None:
     made = client_of(secure.endpoint)
-    large = b'{"attributes":[' + b",".join([BODY] * 20_000) + b"]}"
+    large = Body(b'{"attributes":[', memoryview(b",".join([TEXT] * 20_000)), b"]}")
     secure.answer = lambda _: reply(201, OK)
     for body in (BODY, large, BODY):
         assert made.track(body).body == OK
-    assert [request.body for request in secure.requests] == [BODY, large, BODY]
+    assert [request.body for request in secure.requests] == [TEXT, bytes(large), TEXT]
     assert secure.connections == 1
     made.close()
 
