@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline_tests.unit.braze.rate_world import Clock
 
 
-def controller(clock: Clock, *, most: int = 200) -> ConcurrencyController:
-    return ConcurrencyController(per_second=lambda: 1000.0, most=most, clock=clock)
+class Processor:
+    """Processor time of this process: a share of the clock's."""
+
+    def __init__(self, clock: Clock, share: float) -> None:
+        self.share, self._clock, self._seen, self._used = share, clock, clock.now, 0.0
+
+    def __call__(self) -> float:
+        self._used += self.share * (self._clock.now - self._seen)
+        self._seen = self._clock.now
+        return self._used
+
+
+def controller(clock: Clock, *, most: int = 200, busy: float = 0.5) -> ConcurrencyController:
+    return ConcurrencyController(
+        per_second=lambda: 1000.0, most=most, clock=clock, processor=Processor(clock, busy)
+    )
+
+
+def after(one: ConcurrencyController, clock: Clock, latencies: Iterable[float]) -> int:
+    """What is wanted half a second later, when requests have taken so long."""
+    for latency in latencies:
+        one.add_latency(latency)
+    clock.now += 0.5
+    return one.wanted()
 
 
 def test_before_the_first_answer_few_requests_are_tried() -> None:
-    assert controller(Clock()).wanted() == 8
-    assert controller(Clock(), most=5).wanted() == 5
+    assert controller(Clock()).wanted() == 4
+    assert controller(Clock(), most=3).wanted() == 3
 
 
-def test_then_the_shortest_recent_latency_counts() -> None:
+def test_then_the_mean_latency_counts_however_short_some_were() -> None:
     clock = Clock()
     one = controller(clock)
-    one.add_latency(0.3)
-    one.add_latency(0.1)
-    assert one.wanted() == 150
+    assert after(one, clock, [0.01, 0.09, 0.2]) == 150
     for _ in range(4):  # Braze has become slower
         clock.now += 3.0
         one.add_latency(0.12)
     assert one.wanted() == 180
-    one.add_latency(0.001)
-    assert one.wanted() == 4
+    assert controller(clock, most=100).wanted() == 4
+    assert after(controller(clock, most=100), clock, [0.1]) == 100
+
+
+def test_a_limit_far_above_what_is_needed_leaves_few() -> None:
+    clock = Clock()
+    assert after(controller(clock), clock, [0.001]) == 4
+
+
+def test_where_the_processor_is_busy_no_requests_are_added() -> None:
+    clock = Clock()
+    processor = Processor(clock, 0.5)
+    one = ConcurrencyController(
+        per_second=lambda: 1000.0, most=200, clock=clock, processor=processor
+    )
+    assert after(one, clock, [0.02]) == 30
+    processor.share = 1.1
+    assert after(one, clock, [0.08]) == 30
+    processor.share = 0.5
+    assert after(one, clock, []) == 75
+    processor.share = 1.1
+    assert 20 < after(one, clock, [0.01] * 10) < 30
+
+
+def test_a_send_that_begins_with_a_busy_processor_begins_with_few() -> None:
+    clock = Clock()
+    assert after(controller(clock, busy=1.1), clock, [0.1]) == 4
 
 
 def test_without_an_answer_for_a_while_few_requests_are_tried() -> None:
@@ -36,4 +83,4 @@ def test_without_an_answer_for_a_while_few_requests_are_tried() -> None:
     clock.now += 6.0
     assert one.wanted() == 150
     clock.now += 6.0
-    assert one.wanted() == 8
+    assert one.wanted() == 4
