@@ -47,7 +47,9 @@ def sealed(
     with resource_errors(scratch), duckdb.connect() as con:
         prepare(con)
         con.execute(f"SET temp_directory = {literal(str(scratch / 'spilt'))}")
-        con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT}")
+        # Only this DuckDB reads the file, and the newest format is written in a quarter less time.
+        file = literal(str(result_file(scratch)))
+        con.execute(f"ATTACH {file} AS {BUILT} (STORAGE_VERSION 'latest')")
         infos = attach_sources(con, sources, time_zone=time_zone)
         _seal(con, infos)
         yield con, infos
