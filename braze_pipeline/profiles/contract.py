@@ -2,12 +2,13 @@
 
 ``__profiles_failures`` has one row for each value that is not sent, and one for each row that is
 refused because of its identifier (without an attribute). Pages limit the memory: one page of rows
-is a pandas frame at a time, never the whole table. The rules are in `rules`, the checks in
+is a pandas frame at a time, while the next is read. The rules are in `rules`, the checks in
 `schema`, and what happens to the rows in `profile_store`.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles.staging import MAPPED, USER_ID, WHOLE_ROW, StagedColumn
@@ -17,9 +18,11 @@ from braze_pipeline.storage.warehouse import arrow, literal, quote, registered, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from datetime import date
 
     import duckdb
+    import pyarrow as pa
 
     from braze_pipeline.settings import TemplateSettings
 
@@ -28,8 +31,8 @@ FAILURES: Final = "__profiles_failures"
 DUPLICATE: Final = "user_id_duplicate"
 """The reason for rejecting all but one of the rows with one user identifier."""
 
-PAGE: Final = 50_000
-"""Rows that are validated at once."""
+PAGE: Final = 100_000
+"""Rows that are validated at once, while the next are read."""
 
 _FOUND: Final = "__profiles_found"
 
@@ -108,16 +111,27 @@ def _add_schema_failures(
     )
     names = ", ".join([USER_ID, *(quote(one.attribute.name) for one in columns)])
     (total,) = single_row(con, f"SELECT count(*) FROM {MAPPED}")
-    for start in range(0, total, page):
-        rows = arrow(
-            con,
-            f"SELECT {names} FROM {MAPPED} WHERE __rid >= {start} AND __rid < {start + page} "
-            "ORDER BY __rid",
-        )
-        refused = refusals(schema, frame_of(rows), columns, first=start)
+
+    def keep(refused: pa.Table | None) -> None:
         if refused is not None:
             with registered(con, "__page", refused):
                 con.execute("INSERT INTO __refused SELECT * FROM __page")
+
+    # One thread: whether pandera may validate in several at once is not documented.
+    with ThreadPoolExecutor(1, "validation") as validation:
+        before: Future[pa.Table | None] | None = None
+        for start in range(0, total, page):
+            rows = arrow(
+                con,
+                f"SELECT {names} FROM {MAPPED} WHERE __rid >= {start} AND __rid < {start + page} "
+                "ORDER BY __rid",
+            )
+            if before is not None:
+                keep(before.result())
+            before = validation.submit(refusals, schema, frame_of(rows), columns, first=start)
+            del rows
+        if before is not None:
+            keep(before.result())
     shown = {WHOLE_ROW: USER_ID} | {one.number: quote(one.attribute.name) for one in columns}
     numbers = con.execute("SELECT DISTINCT number FROM __refused ORDER BY number").fetchall()
     for (number,) in numbers:
