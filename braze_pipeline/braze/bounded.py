@@ -11,13 +11,14 @@ Writing a request is limited by the socket's timeout alone.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -277,16 +278,37 @@ def _write(
         raise ValueError("A line break in a header.")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     parts = [head, *(body.parts if body is not None else ())]
-    if type(sock) is not socket.socket:  # TLS takes no list
-        sock.sendall(b"".join(parts))
+    if type(sock) is socket.socket:
+        _send_parts(sock, parts)
         return
+    # TLS takes one part at a time. A small one would be a packet of its own.
+    small: list[bytes | memoryview] = []
+    for part in parts:
+        if len(part) <= _CHUNK:
+            small.append(part)
+        else:
+            sock.sendall(b"".join(small))
+            sock.sendall(part)
+            small = []
+    if small:
+        sock.sendall(b"".join(small))
+
+
+def _send_parts(sock: socket.socket, parts: Iterable[bytes | memoryview]) -> None:
+    """All of them within the socket's timeout, as ``sendall`` does it."""
     left = deque(memoryview(part) for part in parts)
+    ends = time.monotonic() + (sock.gettimeout() or math.inf)
     while left:
         sent = sock.sendmsg(left)
         while left and sent >= len(left[0]):
             sent -= len(left.popleft())
         if sent:
             left[0] = left[0][sent:]
+        if left:
+            remaining = ends - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError("timed out")
+            sock.settimeout(remaining if remaining < math.inf else None)
 
 
 def _read(sock: socket.socket, ends: float, most: int) -> tuple[Answer, bool]:

@@ -141,9 +141,13 @@ def _read_ahead(pieces: Generator[T, None, None]) -> Generator[T, None, None]:
     """The same pieces; the next ones are read while this one is used."""
     with closing(pieces), ThreadPoolExecutor(1, "snapshot") as reader:
         following = deque(reader.submit(next, pieces, None) for _ in range(_AHEAD))
-        while (piece := following.popleft().result()) is not None:
-            following.append(reader.submit(next, pieces, None))
-            yield piece
+        try:
+            while (piece := following.popleft().result()) is not None:
+                following.append(reader.submit(next, pieces, None))
+                yield piece
+        finally:
+            for one in following:
+                one.cancel()
 
 
 def _pieces(snapshot: Path) -> Generator[list[Batch], None, None]:

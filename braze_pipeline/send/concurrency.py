@@ -3,7 +3,8 @@
 By Little's law that is pace times mean latency. The shortest latency would not do: where answers
 take 10 ms at best and 70 ms in the mean, it gives a seventh of the requests that are needed. But
 the mean also has the time that our own requests wait for the processor. Where that is busy, more
-requests bring nothing but longer waits, and so still more requests: none are added then.
+requests bring nothing but longer waits, and so still more requests: none are added then, beyond
+what the shortest latency gives. Whether Braze itself is the one that waits is not looked at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from math import ceil
+from dataclasses import dataclass
+from math import ceil, inf
 from typing import Final
 
 _LEAST: Final = 4
@@ -21,10 +23,24 @@ _WINDOW: Final = 5.0
 """Seconds after which latencies begin to be forgotten."""
 
 _BUSY: Final = 0.8
-"""The share of one core from which the processor is busy: Python code runs on one at a time."""
+"""The share of a core from which the processor is busy: Python code runs on one at a time."""
 
 _SAMPLE: Final = 0.1
 """Seconds over which that share is measured."""
+
+
+@dataclass
+class _Latencies:
+    """The latencies of a window, in seconds."""
+
+    number: int = 0
+    total: float = 0.0
+    shortest: float = inf
+
+    def add(self, seconds: float) -> None:
+        self.number += 1
+        self.total += seconds
+        self.shortest = min(self.shortest, seconds)
 
 
 class ConcurrencyController:
@@ -35,6 +51,7 @@ class ConcurrencyController:
         *,
         per_second: Callable[[], float],
         most: int,
+        core: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         processor: Callable[[], float] = time.process_time,
     ) -> None:
@@ -43,17 +60,19 @@ class ConcurrencyController:
         Args:
             per_second: The requests that the rate limit allows.
             most: Never more than this.
+            core: How much of a core this process may take, at most 1.
             clock: Seconds.
             processor: Seconds of processor time that this process has taken.
         """
         self._per_second = per_second
         self._most = most
+        self._core = core
         self._clock = clock
         self._processor = processor
         self._lock = threading.Lock()
         self._since = clock()
-        self._latencies = self._latencies_before = (0.0, 0)  # sum and number
-        self._wanted = min(most, _LEAST)
+        self._latencies, self._latencies_before = _Latencies(), _Latencies()
+        self._wanted = 0
         self._sampled = (clock(), processor())
         self._busy = True  # until it is known not to be
 
@@ -61,29 +80,36 @@ class ConcurrencyController:
         """A request took this long."""
         with self._lock:
             self._next_window()
-            total, number = self._latencies
-            self._latencies = total + seconds, number + 1
+            self._latencies.add(seconds)
 
     def wanted(self) -> int:
         """How many requests should be in flight now; asked often, and by one thread."""
         with self._lock:
             self._next_window()
-            total, number = map(sum, zip(self._latencies, self._latencies_before, strict=True))
-        latency = total / number if number else 0.0
-        wanted = min(self._most, max(_LEAST, ceil(self._per_second() * latency * _MARGIN)))
-        self._wanted = min(wanted, self._wanted) if self._is_busy() else wanted
-        return self._wanted
+            windows = (self._latencies, self._latencies_before)
+            number = sum(one.number for one in windows)
+            mean = sum(one.total for one in windows) / number if number else 0.0
+            shortest = min(one.shortest for one in windows) if number else 0.0
+        wanted = self._needed(mean)
+        if self._is_busy():
+            wanted = min(wanted, max(self._wanted, self._needed(shortest)))
+        self._wanted = wanted
+        return wanted
+
+    def _needed(self, latency: float) -> int:
+        needed = ceil(self._per_second() * latency * _MARGIN)
+        return min(self._most, max(_LEAST, needed))
 
     def _next_window(self) -> None:
         """Forget what is older than two windows, so that a slower Braze is noticed."""
         if self._clock() - self._since > _WINDOW:
-            self._latencies_before, self._latencies = self._latencies, (0.0, 0)
+            self._latencies_before, self._latencies = self._latencies, _Latencies()
             self._since = self._clock()
 
     def _is_busy(self) -> bool:
         now, used = self._clock(), self._processor()
-        (since, used_before) = self._sampled
+        since, used_before = self._sampled
         if now - since >= _SAMPLE:
-            self._busy = used - used_before > _BUSY * (now - since)
+            self._busy = used - used_before > _BUSY * self._core * (now - since)
             self._sampled = now, used
         return self._busy

@@ -21,6 +21,7 @@ from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline.send.delivery import Delivery, GivenUp, Halted
 from braze_pipeline.send.result import SendMetrics, SendProgress, SendResult
 from braze_pipeline.send.route import Route
+from braze_pipeline.storage import machine
 from braze_pipeline.storage.journal import JournalProgress, Status, Writer, progress
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ class _Run:
         self._max_in_flight = self.destination.max_in_flight
         self._metrics = SendMetrics()
         self._concurrency = ConcurrencyController(
-            per_second=lambda: self.route.leg.limiter.per_second, most=self._max_in_flight
+            per_second=lambda: self.route.leg.limiter.per_second,
+            most=self._max_in_flight,
+            core=min(1.0, machine.machine().processor),
         )
         self._delivery = Delivery(
             self._client, self.route, self._metrics, self._concurrency, self.destination

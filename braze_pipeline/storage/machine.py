@@ -39,11 +39,13 @@ class Machine:
     Attributes:
         memory: In bytes.
         cores: At least 1.
+        processor: The processor time that it may take, in cores: less than 1 in a small container.
         contained: Whether a control group (a container, a systemd unit) sets the limit of memory.
     """
 
     memory: int
     cores: int
+    processor: float
     contained: bool
 
 
@@ -106,7 +108,10 @@ def machine(root: Path = Path("/")) -> Machine:
         ]
         cores += _quota(version, group)
     return Machine(
-        memory=min(memory), cores=max(1, math.ceil(min(cores))), contained=min(memory) < total
+        memory=min(memory),
+        cores=max(1, math.ceil(min(cores))),
+        processor=min(cores),
+        contained=min(memory) < total,
     )
 
 

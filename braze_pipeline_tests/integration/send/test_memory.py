@@ -51,9 +51,10 @@ def test_a_large_snapshot_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     before, most, found = pa.total_allocated_bytes(), 0, 0
     for batch in batches(path, {}):
         found += len(batch)
+        time.sleep(0.002)  # sending takes longer than reading
         most = max(most, pa.total_allocated_bytes() - before)
     assert found == rows
-    # A few pieces of 7,500 rows, with and without the commas, and the buffers.
+    # A few pieces of 3,000 rows, with and without the commas, and the buffers.
     assert most < size
 
 

@@ -20,6 +20,10 @@ class Processor:
         return self._used
 
 
+LATENCIES = (0.03125, 0.09375)
+"""The shortest needs 47 requests in flight, the mean 94."""
+
+
 def controller(clock: Clock, *, most: int = 200, busy: float = 0.5) -> ConcurrencyController:
     return ConcurrencyController(
         per_second=lambda: 1000.0, most=most, clock=clock, processor=Processor(clock, busy)
@@ -73,7 +77,37 @@ def test_where_the_processor_is_busy_no_requests_are_added() -> None:
 
 def test_a_send_that_begins_with_a_busy_processor_begins_with_few() -> None:
     clock = Clock()
-    assert after(controller(clock, busy=1.1), clock, [0.1]) == 4
+    one = controller(clock, busy=0.9)
+    for latency in LATENCIES:
+        one.add_latency(latency)
+    # Whether it is busy is not known yet; what the shortest latency needs is wanted anyway.
+    clock.now += 0.05
+    assert one.wanted() == 47
+    clock.now += 0.5
+    assert one.wanted() == 47
+
+
+def test_a_process_that_may_take_half_a_core_is_busy_with_less() -> None:
+    clock = Clock()
+    assert after(controller(clock, busy=0.45), clock, LATENCIES) == 94
+    half = ConcurrencyController(
+        per_second=lambda: 1000.0, most=200, core=0.5, clock=clock,
+        processor=Processor(clock, 0.45),
+    )  # fmt: skip
+    assert after(half, clock, LATENCIES) == 47
+
+
+def test_a_moment_of_work_is_not_taken_for_a_busy_processor() -> None:
+    clock = Clock()
+    processor = Processor(clock, 0.5)
+    one = ConcurrencyController(
+        per_second=lambda: 1000.0, most=200, clock=clock, processor=processor
+    )
+    assert after(one, clock, LATENCIES) == 94
+    processor.share = 1.0
+    clock.now += 0.01
+    one.add_latency(0.15625)
+    assert one.wanted() == 141
 
 
 def test_without_an_answer_for_a_while_few_requests_are_tried() -> None:
