@@ -4,7 +4,8 @@
 
 A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
 the adapter of `requests` with as many threads, without ledger, journal, limits or outcomes; so does
-our own client, which needs less. All take turns in the same run, and the best of each counts. At
+our own client, which needs less. All take turns in the same run, and the median counts: of the rates,
+and of each turn's ratio. At
 Braze's limit a plan is sent twice: with a limit of its own, and with one that destinations of a
 company share, counted in a file. Peak memory is measured for two sends in their own processes: of a
 quarter of the users, and of all.
@@ -24,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import pyarrow as pa
 import requests
@@ -200,27 +202,30 @@ def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
     threads = 8 if latency == 0 else max(8, round(most / size * latency * 1.5))
     to = track_endpoint(limited, name).path
     client = BrazeClient(limited, SECRET, pool=threads)
-    raw = ours = (math.inf, math.inf)
-    free_rate, free_cpu = 0.0, math.inf
+    turns = []
     # Where nothing waits, a turn is short, and what else the machine does counts for more.
     for turn in range(3 if latency else 9):
-        raw = _least(raw, floor(path, threads, by_adapter(address + to, threads)))
-        ours = _least(ours, floor(path, threads, lambda body: client.track(Body(body), to)))
+        raw = floor(path, threads, by_adapter(address + to, threads))
+        ours = floor(path, threads, lambda body: client.track(Body(body), to))
         found, cpu = carry_out(folder, path, free, f"free {turn}", users)
-        free_rate, free_cpu = max(free_rate, found), min(free_cpu, cpu)
+        of_floor = found * raw[0] / users
+        turns.append([users / raw[0], raw[1], users / ours[0], ours[1], found, cpu, of_floor])
     shared = braze(address, name, limited=True, company="shared")
     rate, cpu = carry_out(folder, path, limited, "limited", users)
     shared_rate, shared_cpu = carry_out(folder, path, shared, "shared", users)
     client.close()
     server.terminate()
     server.join()
+    floor_rate, floor_cpu, our_rate, our_cpu, free_rate, free_cpu, of_floor = map(
+        median, zip(*turns, strict=True)
+    )
     print(
-        f"{name} at {latency * 1000:4.0f} ms: floor {users / raw[0]:8,.0f} users/s, our client alone "
-        f"{users / ours[0]:8,.0f}; without a rate limit {free_rate:8,.0f} "
-        f"({free_rate * raw[0] / users:.2f} of the floor); at Braze's limit "
+        f"{name} at {latency * 1000:4.0f} ms: floor {floor_rate:8,.0f} users/s, our client alone "
+        f"{our_rate:8,.0f}; without a rate limit {free_rate:8,.0f} "
+        f"({of_floor:.2f} of the floor); at Braze's limit "
         f"{rate:8,.0f} ({rate / most:.1%} of {most:,.0f}), shared {shared_rate:8,.0f} "
         f"({shared_rate / most:.1%}); CPU {free_cpu:.2f} ms per request (floor "
-        f"{1000 * raw[1] * size / users:.2f}, client {1000 * ours[1] * size / users:.2f}; at the "
+        f"{1000 * floor_cpu * size / users:.2f}, client {1000 * our_cpu * size / users:.2f}; at the "
         f"limit {cpu:.2f}, shared {shared_cpu:.2f})",
         flush=True,
     )
@@ -242,10 +247,6 @@ def measure_varied(folder: Path, users: int, name: TrackName) -> None:
         f"{rate / users_per_second(limited, name):.1%} of Braze's limit",
         flush=True,
     )
-
-
-def _least(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return min(one[0], other[0]), min(one[1], other[1])
 
 
 def peak_of(users: int, name: TrackName) -> float:
