@@ -17,11 +17,9 @@ Disk: 1 GB for each million customers.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ import _peers
 import _shop
 from _measure import Cost, measure
 from _report import NIGHTS, Night, Size, report, write_markdown
-from send import serve
+from send import served
 
 
 def main() -> None:
@@ -45,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes, peers = [], {}
     for customers in sorted({*options.customers, *options.peers}):
-        with _served() as endpoint, tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        with served() as endpoint, tempfile.TemporaryDirectory(dir=options.folder) as folder:
             print(
                 f"== {customers:,} customers, {customers * _shop.LINES:,} order lines", flush=True
             )
@@ -78,19 +76,6 @@ def _tables(work: Path, customers: int, kept: Path | None) -> None:
         measure("(making the tables)", _shop.make, part, customers)
         part.rename(made)
     shutil.copytree(made, work, dirs_exist_ok=True)
-
-
-@contextmanager
-def _served() -> Iterator[str]:
-    """The address of a server that accepts everything; one for all nights, as a ledger has one."""
-    port: multiprocessing.Queue[int] = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(0.0, port), daemon=True)
-    server.start()
-    try:
-        yield f"http://127.0.0.1:{port.get(timeout=30)}"
-    finally:
-        server.terminate()
-        server.join()
 
 
 def _later_nights(folder: Path, endpoint: str, customers: int) -> list[Night]:

@@ -5,10 +5,9 @@
 A minimal server runs in its own process. The floor sends the same bodies, built beforehand, through
 the adapter of `requests` with as many threads, without ledger, journal, limits or outcomes; so does
 our own client, which needs less. All take turns in the same run, and the median counts: of the rates,
-and of each turn's ratio. At
-Braze's limit a plan is sent twice: with a limit of its own, and with one that destinations of a
-company share, counted in a file. Peak memory is measured for two sends in their own processes: of a
-quarter of the users, and of all.
+and of each turn's ratio. At Braze's limit a plan is sent twice: with a limit of its own, and with one
+that destinations of a company share, counted in a file; and once with latencies that vary. Peak memory
+is measured for two sends in their own processes: of a quarter of the users, and of all.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -31,9 +31,9 @@ import pyarrow as pa
 import requests
 from requests.adapters import HTTPAdapter
 
-from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
+from braze_pipeline.braze.request import Body
 from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.plan.snapshot import snapshot_writer
 from braze_pipeline.send import SendJob, send_plan
@@ -46,7 +46,10 @@ SECRET = Secret("benchmark-key")
 
 
 def serve(latency: float, port: multiprocessing.Queue, spread: float = 0.0) -> None:
-    """Answer every request with a success after ``latency`` seconds, give or take ``spread``."""
+    """Answer every request with a success after ``latency`` seconds in the median.
+
+    ``spread`` is the standard deviation of the logarithm of the seconds; 0: always the same.
+    """
     seconds = random.Random(1)
 
     class Server(asyncio.Protocol):
@@ -76,6 +79,19 @@ def serve(latency: float, port: multiprocessing.Queue, spread: float = 0.0) -> N
         await server.serve_forever()
 
     asyncio.run(run())
+
+
+@contextmanager
+def served(latency: float = 0.0, spread: float = 0.0) -> Iterator[str]:
+    """The address of such a server, in a process of its own."""
+    port: multiprocessing.Queue = multiprocessing.Queue()
+    server = multiprocessing.Process(target=serve, args=(latency, port, spread), daemon=True)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port.get(timeout=30)}"
+    finally:
+        server.terminate()
+        server.join()
 
 
 def braze(
@@ -189,11 +205,7 @@ def carry_out(
     return users / result.seconds, 1000 * cpu / result.requests
 
 
-def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
-    port: multiprocessing.Queue = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(latency, port), daemon=True)
-    server.start()
-    address = f"http://127.0.0.1:{port.get(timeout=30)}"
+def measure(folder: Path, address: str, users: int, latency: float, name: TrackName) -> None:
     limited, free = (braze(address, name, limited=limit) for limit in (True, False))
     size = track_endpoint(limited, name).objects
     path = folder / "plan.parquet"
@@ -214,8 +226,6 @@ def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
     rate, cpu = carry_out(folder, path, limited, "limited", users)
     shared_rate, shared_cpu = carry_out(folder, path, shared, "shared", users)
     client.close()
-    server.terminate()
-    server.join()
     floor_rate, floor_cpu, our_rate, our_cpu, free_rate, free_cpu, of_floor = map(
         median, zip(*turns, strict=True)
     )
@@ -231,17 +241,12 @@ def measure(folder: Path, users: int, latency: float, name: TrackName) -> None:
     )
 
 
-def measure_varied(folder: Path, users: int, name: TrackName) -> None:
+def measure_varied(folder: Path, address: str, users: int, name: TrackName) -> None:
     """The same at Braze's limit alone, with latencies as they are: many short, some long."""
-    port: multiprocessing.Queue = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(0.05, port, 0.8), daemon=True)
-    server.start()
-    limited = braze(f"http://127.0.0.1:{port.get(timeout=30)}", name, limited=True)
+    limited = braze(address, name, limited=True)
     path = folder / "plan.parquet"
     snapshot(path, users, track_endpoint(limited, name).objects)
     rate, _ = carry_out(folder, path, limited, "varied", users)
-    server.terminate()
-    server.join()
     print(
         f"{name} at 50 ms in the median, 69 in the mean, 320 for one in a hundred: "
         f"{rate / users_per_second(limited, name):.1%} of Braze's limit",
@@ -286,10 +291,10 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.endpoints:
         for latency in arguments.latency:
-            with tempfile.TemporaryDirectory() as folder:
-                measure(Path(folder), arguments.users, latency / 1000, name)
-        with tempfile.TemporaryDirectory() as folder:
-            measure_varied(Path(folder), arguments.users, name)
+            with tempfile.TemporaryDirectory() as folder, served(latency / 1000) as address:
+                measure(Path(folder), address, arguments.users, latency / 1000, name)
+        with tempfile.TemporaryDirectory() as folder, served(0.05, 0.8) as address:
+            measure_varied(Path(folder), address, arguments.users, name)
         for users in (arguments.memory_users // 4, arguments.memory_users):
             print(f"{name}: peak memory with {users:9,} users: {peak_of(users, name):,.0f} MB")
 

@@ -2,27 +2,27 @@
 
 A socket's timeout limits a single read: a server or proxy that sends one byte per second never
 reaches it. TLS, which is always verified, proxies and the pool are those of ``requests``. What is
-sent over a connection is written here, and a response is read whole with the parser of the web
-server uvicorn. That takes less than half of the CPU time of ``http.client``, which took most of a
-send's (``benchmarks/send.py``), and leaves out what must not happen: redirects, netrc, cookies.
+sent over a connection is written by `request`, and a response is read whole with the parser of the
+web server uvicorn. That takes less than half of the CPU time of ``http.client``, which took most of
+a send's (``benchmarks/send.py``), and leaves out what must not happen: redirects, netrc, cookies.
 
 Writing a request is limited by the socket's timeout alone.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import threading
 import time
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
+
+from braze_pipeline.braze.request import Body, write
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -42,23 +42,6 @@ class AnswerTooLarge(Exception):
 
 class NotUsable(Exception):
     """The environment names a proxy or a file of certificates that cannot be used."""
-
-
-class Body:
-    """A request's body, in parts that are sent one after the other; without TLS, as they are."""
-
-    __slots__ = ("_size", "parts")
-
-    def __init__(self, *parts: bytes | memoryview) -> None:
-        self.parts = parts
-        self._size = sum(map(len, parts))
-
-    def __len__(self) -> int:
-        """The number of bytes."""
-        return self._size
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self.parts)
 
 
 @dataclass(repr=False)
@@ -215,7 +198,7 @@ def _pools(
                 self.connect()
             self.sock.settimeout(self.timeout)
             self.most_bytes = answer_bytes(url)
-            _write(self.sock, method, url, body, headers)
+            write(self.sock, method, url, body, headers)
 
         def getresponse(self) -> Answer:  # type: ignore[override]
             self.sock.settimeout(self.timeout)
@@ -266,49 +249,6 @@ def _adapter(size: int, pools: dict[str, type[HTTPConnectionPool]]) -> HTTPAdapt
             return manager
 
     return Bounded(pool_connections=1, pool_maxsize=size, max_retries=0)
-
-
-def _write(
-    sock: socket.socket, method: str, url: str, body: Body | None, headers: Mapping[str, str]
-) -> None:
-    lines = [f"{method} {url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if body is not None:
-        lines.append(f"Content-Length: {len(body)}")
-    if any("\n" in line or "\r" in line for line in lines):
-        raise ValueError("A line break in a header.")
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-    parts = [head, *(body.parts if body is not None else ())]
-    if type(sock) is socket.socket:
-        _send_parts(sock, parts)
-        return
-    # TLS takes one part at a time. A small one would be a packet of its own.
-    small: list[bytes | memoryview] = []
-    for part in parts:
-        if len(part) <= _CHUNK:
-            small.append(part)
-        else:
-            sock.sendall(b"".join(small))
-            sock.sendall(part)
-            small = []
-    if small:
-        sock.sendall(b"".join(small))
-
-
-def _send_parts(sock: socket.socket, parts: Iterable[bytes | memoryview]) -> None:
-    """All of them within the socket's timeout, as ``sendall`` does it."""
-    left = deque(memoryview(part) for part in parts)
-    ends = time.monotonic() + (sock.gettimeout() or math.inf)
-    while left:
-        sent = sock.sendmsg(left)
-        while left and sent >= len(left[0]):
-            sent -= len(left.popleft())
-        if sent:
-            left[0] = left[0][sent:]
-        if left:
-            remaining = ends - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError("timed out")
-            sock.settimeout(remaining if remaining < math.inf else None)
 
 
 def _read(sock: socket.socket, ends: float, most: int) -> tuple[Answer, bool]:

@@ -16,10 +16,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
 from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify, parse_object
-from braze_pipeline.braze.bounded import Answer, Body
+from braze_pipeline.braze.bounded import Answer
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
 from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
+from braze_pipeline.braze.request import Body
 from braze_pipeline.errors import (
     BrazeError,
     BrazeUnavailable,

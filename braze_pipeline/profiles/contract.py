@@ -129,7 +129,6 @@ def _add_schema_failures(
             if before is not None:
                 keep(before.result())
             before = validation.submit(refusals, schema, frame_of(rows), columns, first=start)
-            del rows
         if before is not None:
             keep(before.result())
     shown = {WHOLE_ROW: USER_ID} | {one.number: quote(one.attribute.name) for one in columns}

@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from braze_pipeline.braze.bounded import Body
+from braze_pipeline.braze.request import Body
 from braze_pipeline.errors import NotBuilt
 from braze_pipeline.plan.payload import HEAD, TAIL
 

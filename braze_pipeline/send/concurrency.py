@@ -97,8 +97,7 @@ class ConcurrencyController:
         return wanted
 
     def _needed(self, latency: float) -> int:
-        needed = ceil(self._per_second() * latency * _MARGIN)
-        return min(self._most, max(_LEAST, needed))
+        return min(self._most, max(_LEAST, ceil(self._per_second() * latency * _MARGIN)))
 
     def _next_window(self) -> None:
         """Forget what is older than two windows, so that a slower Braze is noticed."""

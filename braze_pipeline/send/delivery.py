@@ -29,8 +29,8 @@ from braze_pipeline.send.batches import Batch
 from braze_pipeline.storage.journal import Acknowledgement
 
 if TYPE_CHECKING:
-    from braze_pipeline.braze.bounded import Body
     from braze_pipeline.braze.client import BrazeClient
+    from braze_pipeline.braze.request import Body
     from braze_pipeline.send.concurrency import ConcurrencyController
     from braze_pipeline.send.result import SendMetrics
     from braze_pipeline.send.route import Leg, Route

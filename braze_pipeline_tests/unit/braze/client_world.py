@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient, NoAnswer
 from braze_pipeline.braze.redaction import Secret
+from braze_pipeline.braze.request import Body
 from braze_pipeline.settings import DestinationSettings
 
 KEY = "planted-key-7f3a91c5-do-not-show"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze import bounded
-from braze_pipeline.braze.bounded import Body
 from braze_pipeline.braze.client import BrazeClient, NoAnswer
+from braze_pipeline.braze.request import Body
 from braze_pipeline.errors import (
     BrazeUnavailable,
     ConfigurationError,

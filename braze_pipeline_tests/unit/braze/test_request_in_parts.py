@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.braze import bounded
-from braze_pipeline.braze.bounded import Body
+from braze_pipeline.braze.request import Body, write
 
 LARGE = b"x" * 70_000
 
@@ -48,7 +47,7 @@ def written(body: Body) -> bytes:
         near.settimeout(30)
         reader = threading.Thread(target=lambda: arrived.append(read_all(far)))
         reader.start()
-        bounded._write(near, "POST", "/users/track", body, {"A": "b"})
+        write(near, "POST", "/users/track", body, {"A": "b"})
         near.shutdown(socket.SHUT_WR)
         reader.join()
     return arrived[0]
@@ -80,7 +79,7 @@ def test_the_time_limit_is_for_the_whole_body_and_not_for_each_part_of_it() -> N
         reader = threading.Thread(target=lambda: read_all(far, pause=0.02))
         reader.start()
         with pytest.raises(TimeoutError):
-            bounded._write(near, "POST", "/", Body(LARGE * 20, LARGE * 20), {})
+            write(near, "POST", "/", Body(LARGE * 20, LARGE * 20), {})
         near.shutdown(socket.SHUT_RDWR)
         far.shutdown(socket.SHUT_RDWR)
         reader.join()
@@ -101,7 +100,7 @@ def test_through_tls_a_large_part_is_passed_on_without_a_copy() -> None:
     large = memoryview(LARGE)
     with Tls() as sock:
         sock.sent = []
-        bounded._write(sock, "POST", "/", Body(b"[", large, b"", b"]"), {})
+        write(sock, "POST", "/", Body(b"[", large, b"", b"]"), {})
     head, same, tail = sock.sent
     assert bytes(head) == b"POST / HTTP/1.1\r\nContent-Length: 70002\r\n\r\n["
     assert same is large

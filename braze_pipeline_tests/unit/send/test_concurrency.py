@@ -24,10 +24,13 @@ LATENCIES = (0.03125, 0.09375)
 """The shortest needs 47 requests in flight, the mean 94."""
 
 
-def controller(clock: Clock, *, most: int = 200, busy: float = 0.5) -> ConcurrencyController:
+def controller(
+    clock: Clock, processor: Processor | None = None, *, most: int = 200, core: float = 1.0
+) -> ConcurrencyController:
     return ConcurrencyController(
-        per_second=lambda: 1000.0, most=most, clock=clock, processor=Processor(clock, busy)
-    )
+        per_second=lambda: 1000.0, most=most, core=core, clock=clock,
+        processor=processor or Processor(clock, 0.5),
+    )  # fmt: skip
 
 
 def after(one: ConcurrencyController, clock: Clock, latencies: Iterable[float]) -> int:
@@ -63,9 +66,7 @@ def test_a_limit_far_above_what_is_needed_leaves_few() -> None:
 def test_where_the_processor_is_busy_no_requests_are_added() -> None:
     clock = Clock()
     processor = Processor(clock, 0.5)
-    one = ConcurrencyController(
-        per_second=lambda: 1000.0, most=200, clock=clock, processor=processor
-    )
+    one = controller(clock, processor)
     assert after(one, clock, [0.02]) == 30
     processor.share = 1.1
     assert after(one, clock, [0.08]) == 30
@@ -77,7 +78,7 @@ def test_where_the_processor_is_busy_no_requests_are_added() -> None:
 
 def test_a_send_that_begins_with_a_busy_processor_begins_with_few() -> None:
     clock = Clock()
-    one = controller(clock, busy=0.9)
+    one = controller(clock, Processor(clock, 0.9))
     for latency in LATENCIES:
         one.add_latency(latency)
     # Whether it is busy is not known yet; what the shortest latency needs is wanted anyway.
@@ -89,20 +90,15 @@ def test_a_send_that_begins_with_a_busy_processor_begins_with_few() -> None:
 
 def test_a_process_that_may_take_half_a_core_is_busy_with_less() -> None:
     clock = Clock()
-    assert after(controller(clock, busy=0.45), clock, LATENCIES) == 94
-    half = ConcurrencyController(
-        per_second=lambda: 1000.0, most=200, core=0.5, clock=clock,
-        processor=Processor(clock, 0.45),
-    )  # fmt: skip
-    assert after(half, clock, LATENCIES) == 47
+    for core, wanted in ((1.0, 94), (0.5, 47)):
+        one = controller(clock, Processor(clock, 0.45), core=core)
+        assert after(one, clock, LATENCIES) == wanted
 
 
 def test_a_moment_of_work_is_not_taken_for_a_busy_processor() -> None:
     clock = Clock()
     processor = Processor(clock, 0.5)
-    one = ConcurrencyController(
-        per_second=lambda: 1000.0, most=200, clock=clock, processor=processor
-    )
+    one = controller(clock, processor)
     assert after(one, clock, LATENCIES) == 94
     processor.share = 1.0
     clock.now += 0.01

@@ -40,7 +40,7 @@ def system(folder: Path, *, groups: str, mounts: str, files: dict[str, object]) 
 def test_without_control_groups_it_is_the_machine(tmp_path: Path) -> None:
     found = machine(tmp_path)
     assert found.memory == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert found.cores == len(os.sched_getaffinity(0))
+    assert found.cores == found.processor == len(os.sched_getaffinity(0))
     assert "60% of this machine's" in limits(_NOTHING, root=tmp_path).sentence()
 
 
@@ -60,6 +60,7 @@ def test_a_group_of_version_2_and_every_group_above_it_count(tmp_path: Path) -> 
     )
     found = machine(root)
     assert (found.memory, found.cores, found.contained) == (1 * _GB, 1, True)
+    assert found.processor == 0.5
     said = limits(_NOTHING, root=root).sentence()
     assert "up to 614 MiB of memory (60% of this container's 1.0 GiB), and 1 thread " in said
 
@@ -87,6 +88,7 @@ def test_a_group_of_version_1(tmp_path: Path, seen_from: str) -> None:
     )
     found = machine(root)
     assert (found.memory, found.cores, found.contained) == (3 * _GB, 1, True)
+    assert found.processor == 0.2
 
 
 def test_no_limit_of_version_1_is_no_limit(tmp_path: Path) -> None:
