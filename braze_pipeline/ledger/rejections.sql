@@ -1,5 +1,5 @@
 -- One rejection for each object that Braze refused, with its own words.
-INSERT INTO records.rejections
+INSERT INTO records.rejection_rows
     (as_of, destination, template, stage, customer_id, user_id, reason, message, row_rejected,
     run_id, rejected_at, status, attempt, request_id)
 SELECT s.__as_of, $destination, $template, 'send', s.__customer_id, s.__user_id,

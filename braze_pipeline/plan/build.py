@@ -198,10 +198,9 @@ def _watermarks(q: DiffRequest, past: LedgerState) -> str:
 def _record_rejections(q: DiffRequest, plan: PlanSummary, *, now: datetime) -> None:
     """Attributes that are blocked, and objects that no request is large enough for."""
     con, d = q.ledger.con, plan.destination
-    for day in q.days:
-        rejections.clear(con, destination=d, template=plan.template, stage="plan", as_of=day)
+    rejections.clear(con, destination=d, template=plan.template, stage="plan", days=q.days)
     insert = (
-        "INSERT INTO records.rejections (as_of, destination, template, stage, customer_id, "
+        f"INSERT INTO {rejections.ROWS} (as_of, destination, template, stage, customer_id, "
         "user_id, attribute, reason, message, row_rejected, run_id, rejected_at) "
     )
     for one in q.layout.blocked:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
 from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging, unchanged
-from braze_pipeline.profiles.parts import TABLE
-from braze_pipeline.profiles.profile_store import STAGE
+from braze_pipeline.profiles.parts import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.warehouse import name_key, quote, single_row

@@ -3,9 +3,12 @@
 CREATE OR REPLACE VIEW {profiles} AS
 SELECT d.as_of AS __as_of, r.* EXCLUDE (__as_of, __part)
 FROM {rows} AS r
-JOIN {days} AS d ON r.__as_of = d.as_of AND r.__part = d.part
+JOIN records.profile_days AS d
+    ON d.table_name = {name} AND r.__as_of = d.as_of AND r.__part = d.part
 UNION ALL
 SELECT d.as_of AS __as_of, r.* EXCLUDE (__as_of, __part)
 FROM {rows} AS r
-JOIN {days} AS d ON r.__as_of = d.base AND r.__part = d.base_part
-ANTI JOIN {replaced} AS x ON x.as_of = d.as_of AND x.__customer_id = r.__customer_id
+JOIN records.profile_days AS d
+    ON d.table_name = {name} AND r.__as_of = d.base AND r.__part = d.base_part
+ANTI JOIN records.profile_replaced AS x
+    ON x.table_name = {name} AND x.as_of = d.as_of AND x.customer_id = r.__customer_id

@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.profiles import parts
 from braze_pipeline.profiles.contract import FAILURES, in_group_sql
-from braze_pipeline.profiles.parts import TABLE
+from braze_pipeline.profiles.parts import TABLE, Built, replace_day
 from braze_pipeline.profiles.reasons import message
-from braze_pipeline.profiles.staging import DIFFERENT, MAPPED, StagedColumn
-from braze_pipeline.storage import rejections
+from braze_pipeline.profiles.staging import MAPPED, StagedColumn
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import literal, named_rows, quote
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
-
-STAGE: Final = "profiles"
 
 ROWS: Final = "__profiles_rows"
 """Rows with failures: the attributes that are suppressed, and whether the row is rejected."""
@@ -61,14 +57,15 @@ def write(
         FROM {FAILURES} GROUP BY __rid
     """)
 
-    def then() -> None:
-        rejections.clear(
-            con, destination=t.destination.name, template=t.name, stage=STAGE, as_of=as_of
-        )
-        _reject(con, t, as_of, since=since, run_id=run_id, now=now)
-
-    query = _profiles_query(con, t, columns)
-    parts.replace_day(con, t, as_of, query, since=since, made_from=made_from, then=then)
+    built = Built(
+        profiles=_profiles_query(con, t, columns),
+        rejections=_rejections_query(con),
+        since=since,
+        made_from=made_from,
+        run_id=run_id,
+        at=now,
+    )
+    replace_day(con, t, as_of, built)
 
 
 def _profiles_query(
@@ -99,33 +96,11 @@ def _profiles_query(
     )
 
 
-def _reject(
-    con: duckdb.DuckDBPyConnection,
-    t: TemplateSettings,
-    as_of: date,
-    *,
-    since: date | None,
-    run_id: str,
-    now: datetime,
-) -> None:
-    values = {
-        "day": as_of, "destination": t.destination.name, "template": t.name, "stage": STAGE,
-        "run_id": run_id, "now": now,
-    }  # fmt: skip
-    if since is not None:
-        copied = read_sql(
-            "profiles", "copied_rejections", table=rejections.TABLE, different=DIFFERENT
-        )
-        con.execute(copied, values | {"since": since})
+def _rejections_query(con: duckdb.DuckDBPyConnection) -> str:
     codes = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()
-    if not codes:
-        return
-    words = " ".join(f"WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in codes)
-    query = read_sql(
-        "profiles", "rejections", table=rejections.TABLE, failures=FAILURES, mapped=MAPPED,
-        words=words,
-    )  # fmt: skip
-    con.execute(query, values)
+    cases = "".join(f" WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in codes)
+    words = f"CASE f.code{cases} END" if cases else "NULL::VARCHAR"
+    return read_sql("profiles", "rejections", failures=FAILURES, mapped=MAPPED, words=words)
 
 
 def preview(

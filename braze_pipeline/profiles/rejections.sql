@@ -1,8 +1,4 @@
 -- The day's failures, with the words for their codes; values are masked already.
-INSERT INTO {table} (
-    as_of, destination, template, stage, customer_id, user_id, attribute, reason,
-    message, masked_value, row_rejected, run_id, rejected_at
-)
-SELECT $day, $destination, $template, $stage, b.__customer_id, b.__user_id, f.attribute, f.code,
-    CASE f.code {words} END, f.masked, f.rejects_row, $run_id, $now
+SELECT b.__customer_id AS customer_id, b.__user_id AS user_id, f.attribute, f.code AS reason,
+    {words} AS message, f.masked AS masked_value, f.rejects_row AS row_rejected
 FROM {failures} AS f JOIN {mapped} AS b USING (__rid)

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles import made_from
 from braze_pipeline.profiles.contract import DUPLICATE
-from braze_pipeline.profiles.parts import TABLE
-from braze_pipeline.profiles.profile_store import STAGE
+from braze_pipeline.profiles.parts import STAGE, TABLE
 from braze_pipeline.profiles.rules import codes_by_day
 from braze_pipeline.profiles.staging import DIFFERENT
 from braze_pipeline.settings import CUSTOMER

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.storage.warehouse import single_row
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import TemplateSettings
 
-TABLE = "records.rejections"
+TABLE: Final = "records.rejections"
+"""A view: those of the profiles are stored in parts (``profiles.parts``)."""
+
+ROWS: Final = "records.rejection_rows"
+"""The table to write to."""
 
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
@@ -32,10 +36,19 @@ def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[da
 
 
 def clear(
-    con: duckdb.DuckDBPyConnection, *, destination: str, template: str, stage: str, as_of: object
+    con: duckdb.DuckDBPyConnection,
+    *,
+    destination: str,
+    template: str,
+    stage: str,
+    days: Sequence[date],
 ) -> None:
-    """Delete an earlier run's rejections of the same day and stage: a rerun replaces them."""
+    """Delete an earlier run's rejections of the same days and stage: a rerun replaces them.
+
+    Those in parts stay: ``profiles.parts`` knows which days need them.
+    """
     con.execute(
-        f"DELETE FROM {TABLE} WHERE destination = ? AND template = ? AND stage = ? AND as_of = ?",
-        [destination, template, stage, as_of],
+        f"DELETE FROM {ROWS} WHERE destination = ? AND template = ? AND stage = ? "
+        "AND as_of IN (SELECT unnest(?::DATE[])) AND part IS NULL",
+        [destination, template, stage, list(days)],
     )

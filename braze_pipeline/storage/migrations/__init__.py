@@ -31,7 +31,7 @@ LEDGER = DuckDBSchema(
 
 RECORDS = DuckDBSchema(
     name="records",
-    migrations=tuple(sql(f"records_{number}.sql") for number in range(1, 7)),
+    migrations=tuple(sql(f"records_{number}.sql") for number in range(1, 8)),
 )
 """Version 0.1.0 gave these tables no version: the first migration creates only what is absent."""
 

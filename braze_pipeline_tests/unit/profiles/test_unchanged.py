@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
+import duckdb
 import pytest
 
 from braze_pipeline.profiles import made_from, parts, unchanged
@@ -200,6 +201,7 @@ def test_a_customer_without_an_outcome_on_the_day_before_is_read(world: World) -
 def test_days_written_before_an_upgrade_are_not_copied_from(world: World) -> None:
     t = template(custom("Tier", ValueType.STRING))
     assert days(world, t, [ANNA]) == [0]
+    as_of_version_6(world.con)
     world.con.execute("ALTER TABLE records.days DROP COLUMN version")
     world.con.execute("ALTER TABLE records.days DROP COLUMN made_from")
     for table in ("counted_elsewhere", "predicted_value_fits", "predictions"):
@@ -217,9 +219,61 @@ def test_days_written_before_an_upgrade_are_not_copied_from(world: World) -> Non
         assert after.profiles(t, day) == world.profiles(t)
 
 
-def stored(world: World) -> dict[date, int]:
+def as_of_version_6(con: duckdb.DuckDBPyConnection) -> None:
+    """Make a database as version 6 of the records left it: rejections were a table."""
+    con.execute("CREATE TABLE records.before AS FROM records.rejections")
+    con.execute("DROP VIEW records.rejections")
+    con.execute("DROP TABLE records.rejection_rows")
+    con.execute("ALTER TABLE records.before RENAME TO rejections")
+    columns_of = {
+        "profile_days": "as_of, part, base, base_part",
+        "profile_replaced": "as_of, customer_id AS __customer_id",
+    }
+    for table, columns in columns_of.items():
+        con.execute(f"CREATE TABLE loyal.{table} AS SELECT {columns} FROM records.{table}")
+        con.execute(f"DROP TABLE records.{table}")
+    con.execute(
+        "CREATE OR REPLACE VIEW loyal.profiles AS "
+        "SELECT d.as_of AS __as_of, r.* EXCLUDE (__as_of, __part) FROM loyal.profile_rows r "
+        "JOIN loyal.profile_days d ON r.__as_of = d.as_of AND r.__part = d.part UNION ALL "
+        "SELECT d.as_of AS __as_of, r.* EXCLUDE (__as_of, __part) FROM loyal.profile_rows r "
+        "JOIN loyal.profile_days d ON r.__as_of = d.base AND r.__part = d.base_part "
+        "ANTI JOIN loyal.profile_replaced x "
+        "ON x.as_of = d.as_of AND x.__customer_id = r.__customer_id"
+    )
+    con.execute("UPDATE records.meta SET schema_version = 6")
+
+
+def test_parts_of_an_earlier_version_are_taken_over_with_their_rejections(world: World) -> None:
+    t = template(field_of("email"))
+    rows = [f"('{name}', 'no address')" for name in "abcdefghijklmnopqrstuvwxyz"]
+    shown = "SELECT * FROM (VALUES {}) AS v(customer_id, email)"
+    changed = [rows[0].replace("no address", "a@example.com"), *rows[1:]]
+    for day, given in ((DAY, rows), (NEXT, changed)):
+        world.write(t, shown.format(", ".join(given)), day)
+        world.build(t, day)
+    before = [world.profiles(t, DAY), world.profiles(t, NEXT), of_days(world)]
+    as_of_version_6(world.con)
+    after = World(world.con)
+    assert [after.profiles(t, DAY), after.profiles(t, NEXT), of_days(after)] == before
+    after.write(t, shown.format(", ".join(changed)), LAST)
+    assert after.build(t, LAST).unchanged == 0
+    assert [after.profiles(t, DAY), after.profiles(t, NEXT)] == before[:2]
+    assert of_days(after) == {DAY: 26, NEXT: 25, LAST: 25}
+    after.build(t, DAY)
+    assert of_days(after) == {DAY: 26, NEXT: 25, LAST: 25}
+    assert after.profiles(t, NEXT) == before[1]
+
+
+def of_days(world: World) -> dict[date, int]:
+    """How many rejections each day has."""
+    rows = world.con.execute("SELECT as_of, count(*) FROM records.rejections GROUP BY ALL")
+    return dict(rows.fetchall())
+
+
+def stored(world: World, table: str = "loyal.profile_rows") -> dict[date, int]:
     """How many rows were written for each day."""
-    rows = world.con.execute("SELECT __as_of, count(*) FROM loyal.profile_rows GROUP BY ALL")
+    rows = world.con.execute(f"SELECT COLUMNS('^(__)?as_of$'), count(*) FROM {table} GROUP BY ALL")
     return dict(rows.fetchall())
 
 
@@ -258,6 +312,52 @@ def test_a_day_that_is_the_base_of_others_may_be_written_again(
     world.build(t, NEXT)
     assert stored(world) == {DAY: 1, NEXT: 1}
     assert set(world.profiles(t, NEXT)) == {"b"}
+
+
+REJECTIONS = "records.rejection_rows"
+
+
+def test_rejections_that_stand_are_stored_once_until_too_many_were_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_REPLACED", 0.5)
+    t = template(field_of("email"))
+    bea, dan = BEN.replace("nobody", "b@example.com"), BEN.replace("'b'", "'d'")
+    days(world, t, [ANNA, BEN, dan], [ANNA, bea, dan], [ANNA.replace("Anna@", ""), bea, dan])
+    assert of_days(world) == {DAY: 2, NEXT: 1, LAST: 2}
+    assert stored(world, REJECTIONS) == {DAY: 2, LAST: 2}
+    assert {who for who, _, _ in world.rejections()} == {"a", "b", "d"}
+
+
+def test_rejections_of_a_day_that_is_the_base_of_others_may_be_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_REPLACED", 1)
+    t = template(field_of("email"))
+    last = [ANNA, BEN, CAT.replace("NULL", "'x'")]
+    assert days(world, t, [ANNA, BEN, CAT], [ANNA, BEN, CAT], last) == [0, 3, 2]
+    world.write(t, PEOPLE.format(ANNA), DAY)
+    world.build(t, DAY)
+    assert of_days(world) == {NEXT: 1, LAST: 2}
+    assert stored(world, REJECTIONS) == {DAY: 1, LAST: 1}
+    for day in (NEXT, LAST):
+        world.write(t, PEOPLE.format(ANNA), day)
+        world.build(t, day)
+    assert (world.rejections(), stored(world, REJECTIONS)) == ([], {})
+
+
+def test_rejections_go_with_the_profiles_of_a_day_beyond_history(world: World) -> None:
+    t = template(field_of("email"), history_days=1)
+    assert days(world, t, [BEN]) == [0]
+    world.write(t, PEOPLE.format(BEN), NEXT)
+    world.con.execute("UPDATE records.days SET written_at = '2000-01-01'")
+    assert world.build(t, NEXT).unchanged == 1
+    assert of_days(world) == {NEXT: 1}
+    assert stored(world, REJECTIONS) == {DAY: 1}
+    world.write(t, PEOPLE.format(ANNA), LAST)
+    world.con.execute("UPDATE records.days SET written_at = '2000-01-01'")
+    world.build(t, LAST)
+    assert stored(world, REJECTIONS) == {}
 
 
 def test_a_day_that_stands_on_an_empty_one_stays_empty_when_that_is_written_again(

@@ -154,17 +154,18 @@ def carry_out(world: World, step: Step, rows: pa.Table) -> Any:
         case "forget":
             customer = min(step.members)
             for table, column in world.con.execute(
-                "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'loyal' "
-                "AND column_name IN ('customer_id', '__customer_id') AND table_name <> 'profiles'"
+                "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() "
+                "WHERE schema_name IN ('loyal', 'records') "
+                "AND column_name IN ('customer_id', '__customer_id') "
+                "AND table_name NOT IN ('profiles', 'rejections')"
             ).fetchall():
-                world.con.execute(f"DELETE FROM loyal.{table} WHERE {column} = ?", [customer])
-            world.con.execute("DELETE FROM records.rejections WHERE customer_id = ?", [customer])
+                world.con.execute(f"DELETE FROM {table} WHERE {column} = ?", [customer])
             return None
         case "prune":
             for name in sorted(there & set(map(t.table, tables))):
                 if name == t.table("profiles"):
                     for own in ("profile_days", "profile_replaced"):
-                        world.con.execute(f"DELETE FROM {t.table(own)} WHERE as_of = ?", [step.day])
+                        world.con.execute(f"DELETE FROM records.{own} WHERE as_of = ?", [step.day])
                 else:
                     world.con.execute(f"DELETE FROM {name} WHERE __as_of = ?", [step.day])
                 world.con.execute(
@@ -203,7 +204,8 @@ def test_reading_only_what_changed_gives_what_reading_every_row_gives(
 ) -> None:
     for world in both:
         world.con.execute("DROP SCHEMA IF EXISTS loyal CASCADE")
-        for table in ("days", "rejections", "normalised_values"):
+        tables = ("days", "profile_days", "profile_replaced", "rejection_rows", "normalised_values")
+        for table in tables:
             world.con.execute(f"DELETE FROM records.{table}")
     part, full = both
     for step in sequence:
