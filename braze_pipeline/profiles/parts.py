@@ -5,7 +5,8 @@
 and people who are forgotten. ``records.profile_days`` says what a day consists of: a part of its
 own, and most often a *base*, a part of an earlier day, without the customers in
 ``records.profile_replaced``. A base has no base itself. The view ``profiles`` shows the rows of
-each day. ``records.rejection_rows`` and the view ``records.rejections`` go by the same parts.
+each day. ``records.profile_rejections``, which the view ``records.rejections`` shows, goes by the
+same parts.
 
 A day that is written again gets a new part, so that days which have the old one as their base stay
 as they are. A part that no day needs is deleted.
@@ -48,6 +49,7 @@ were replaced are copied from day to day."""
 
 _DAYS: Final = "records.profile_days"
 _REPLACED: Final = "records.profile_replaced"
+_REJECTIONS: Final = "records.profile_rejections"
 _OWN: Final = OWN | {"__part": "INTEGER NOT NULL"}
 _STANDS: Final = f"NOT EXISTS (FROM {DIFFERENT} AS d WHERE d.customer_id = p.{{}})"
 _REJECTED: Final = "customer_id, user_id, attribute, reason, message, masked_value, row_rejected"
@@ -80,7 +82,6 @@ class _Own:
 
     day: date
     part: int
-    built: Built
 
 
 def replace_day(
@@ -109,14 +110,24 @@ def replace_day(
             f"SELECT base_part FROM {_DAYS} WHERE table_name = $name AND base = $day)",
             {"name": name, "day": as_of},
         )
-        own = _Own(day=as_of, part=part, built=built)
+        own = _Own(day=as_of, part=part)
         _add(con, t, own, built.profiles, built.rejections)
         _delete(con, t, [as_of], _REPLACED)
         base, base_part = (None, None) if built.since is None else _stand(con, t, own, built.since)
         _delete(con, t, [as_of], _DAYS)
         con.execute(
-            f"INSERT INTO {_DAYS} VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [name, as_of, part, base, base_part, built.run_id, built.at],
+            f"INSERT INTO {_DAYS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                name,
+                as_of,
+                part,
+                base,
+                base_part,
+                t.destination.name,
+                t.name,
+                built.run_id,
+                built.at,
+            ],
         )
         _keep_what_is_there(con, rows, own, change)
         dropped = record_day(
@@ -125,7 +136,7 @@ def replace_day(
         )  # fmt: skip
         _delete(con, t, dropped, _DAYS, _REPLACED)
         _delete_unused(con, t)
-        # Those of earlier versions are in no part.
+        # Those of earlier versions are not in parts.
         rejections.clear(
             con, destination=t.destination.name, template=t.name, stage=STAGE,
             days=[as_of, *dropped],
@@ -159,15 +170,10 @@ def _add(
         {"day": own.day, "part": own.part},
     )
     con.execute(
-        f"INSERT INTO {rejections.ROWS} BY NAME SELECT $name AS table_name, $day AS as_of, "
-        "$part AS part, $destination AS destination, $template AS template, $stage AS stage, "
-        f"$run_id AS run_id, $at AS rejected_at, * FROM ({rejected})",
-        {
-            "name": t.table(TABLE), "day": own.day, "part": own.part, "stage": STAGE,
-            "destination": t.destination.name, "template": t.name,
-            "run_id": own.built.run_id, "at": own.built.at,
-        },
-    )  # fmt: skip
+        f"INSERT INTO {_REJECTIONS} BY NAME SELECT $name AS table_name, $day AS as_of, "
+        f"$part AS part, * FROM ({rejected})",
+        {"name": t.table(TABLE), "day": own.day, "part": own.part},
+    )
 
 
 def _stand(
@@ -210,7 +216,7 @@ def _stand(
             con, t, own,
             f"SELECT * EXCLUDE (__as_of, __part) FROM {rows} AS p "
             f"WHERE __as_of = DATE '{since}' AND __part = {part} AND {profile_stands}",
-            f"SELECT {_REJECTED} FROM {rejections.ROWS} AS p WHERE table_name = {literal(name)} "
+            f"SELECT {_REJECTED} FROM {_REJECTIONS} AS p WHERE table_name = {literal(name)} "
             f"AND as_of = DATE '{since}' AND part = {part} AND {rejection_stands}",
         )  # fmt: skip
     return base
@@ -243,7 +249,7 @@ def _delete_unused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
     name, rows = t.table(TABLE), t.table(ROWS)
     unused = con.execute(
         f"(SELECT __as_of, __part FROM {rows} GROUP BY ALL UNION SELECT as_of, part "
-        f"FROM {rejections.ROWS} WHERE table_name = $name GROUP BY ALL) EXCEPT "
+        f"FROM {_REJECTIONS} WHERE table_name = $name GROUP BY ALL) EXCEPT "
         f"(SELECT as_of, part FROM {_DAYS} WHERE table_name = $name UNION ALL "
         f"SELECT base, base_part FROM {_DAYS} WHERE table_name = $name)",
         {"name": name},
@@ -251,6 +257,6 @@ def _delete_unused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
     for part in unused:
         con.execute(f"DELETE FROM {rows} WHERE __as_of = ? AND __part = ?", part)
         con.execute(
-            f"DELETE FROM {rejections.ROWS} WHERE table_name = ? AND as_of = ? AND part = ?",
+            f"DELETE FROM {_REJECTIONS} WHERE table_name = ? AND as_of = ? AND part = ?",
             [name, *part],
         )

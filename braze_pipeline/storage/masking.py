@@ -29,14 +29,14 @@ def mask(value: object) -> str | None:
 
 def mask_sql(expression: str) -> str:
     r"""The same in DuckDB SQL, for an expression of any type."""
-    # Characters are replaced one by one, so what is cut off would not show anyway.
-    text = f"left(({expression})::VARCHAR, {MASK_LENGTH + 1})"
-    letters = f"regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')"
-    shape = f"regexp_replace({letters}, '\\p{{N}}', '9', 'g')"
-    return (
-        f"CASE WHEN length({shape}) <= {MASK_LENGTH} THEN {shape} "
-        f"ELSE left({shape}, {MASK_LENGTH - 1}) || '…' END"
+    # Characters are replaced one by one, so a text may be cut off before; and `…` stays as it is.
+    text = f"({expression})::VARCHAR"
+    shown = (
+        f"CASE WHEN length({text}) <= {MASK_LENGTH} THEN {text} "
+        f"ELSE left({text}, {MASK_LENGTH - 1}) || '…' END"
     )
+    letters = f"regexp_replace({shown}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')"
+    return f"regexp_replace({letters}, '\\p{{N}}', '9', 'g')"
 
 
 def mask_text(text: str) -> str:

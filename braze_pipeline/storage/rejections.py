@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 TABLE: Final = "records.rejections"
-"""A view: those of the profiles are stored in parts (``profiles.parts``)."""
+"""A view of all rejections."""
 
 ROWS: Final = "records.rejection_rows"
-"""The table to write to."""
+"""Those of plans and sends, to write to; those of profiles are in parts (``profiles.parts``)."""
 
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
@@ -43,12 +43,9 @@ def clear(
     stage: str,
     days: Sequence[date],
 ) -> None:
-    """Delete an earlier run's rejections of the same days and stage: a rerun replaces them.
-
-    Those in parts stay: ``profiles.parts`` knows which days need them.
-    """
+    """Delete an earlier run's rejections of the same days and stage: a rerun replaces them."""
     con.execute(
         f"DELETE FROM {ROWS} WHERE destination = ? AND template = ? AND stage = ? "
-        "AND as_of IN (SELECT unnest(?::DATE[])) AND part IS NULL",
+        "AND as_of IN (SELECT unnest(?::DATE[]))",
         [destination, template, stage, list(days)],
     )

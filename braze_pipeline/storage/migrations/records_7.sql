@@ -1,13 +1,15 @@
 -- The rejections of profiles are stored in parts, as the profiles are (profiles/parts.py): what a day
--- consists of is in one place for both, and `rejections` is a view. Those of earlier versions have no
--- part, so no day may stand on one that was built before. The tables `profile_days` and `profile_replaced`
--- of a template are taken over when its next day is written.
+-- consists of is in one place for both, and `rejections` is a view. Those of earlier versions stay where
+-- they are, so no day may stand on one that was built before. A template's tables `profile_days` and
+-- `profile_replaced` are taken over when its next day is written.
 CREATE TABLE records.profile_days (
     table_name VARCHAR NOT NULL,        -- the profiles, as in records.days
     as_of DATE NOT NULL,
     part INTEGER NOT NULL,              -- the day's own rows
-    base DATE,                          -- the day whose rows stand besides; NULL: none do
-    base_part INTEGER,                  -- the part of that day
+    base DATE,                          -- the day of which a part stands besides; NULL: none does
+    base_part INTEGER,                  -- that part
+    destination VARCHAR,
+    template VARCHAR,
     run_id VARCHAR,                     -- the run that built the day
     built_at TIMESTAMP
 );
@@ -16,24 +18,34 @@ CREATE TABLE records.profile_replaced (
     as_of DATE NOT NULL,
     customer_id VARCHAR                 -- a customer whose rows of the base do not stand
 );
+CREATE TABLE records.profile_rejections (
+    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days
+    as_of DATE NOT NULL,                -- with `part`: the part that it belongs to
+    part INTEGER NOT NULL,
+    customer_id VARCHAR,
+    user_id VARCHAR,
+    attribute VARCHAR,                  -- Braze name; NULL: the whole row
+    reason VARCHAR NOT NULL,            -- code of the rule, e.g. phone_unreadable
+    message VARCHAR NOT NULL,           -- what is wrong, in words, with no personal data
+    masked_value VARCHAR,
+    row_rejected BOOLEAN NOT NULL       -- true: the whole row was held back for it
+);
 UPDATE records.days SET made_from = NULL WHERE table_name LIKE '%."profiles"';
 ALTER TABLE records.rejections RENAME TO rejection_rows;
-ALTER TABLE records.rejection_rows ADD COLUMN table_name VARCHAR; -- stage profiles: as in records.days
-ALTER TABLE records.rejection_rows ADD COLUMN part INTEGER; -- stage profiles: the day's part it is in
 CREATE VIEW records.rejections AS
-SELECT * EXCLUDE (table_name, part) FROM records.rejection_rows WHERE part IS NULL
+FROM records.rejection_rows
 UNION ALL BY NAME
 SELECT
-    d.as_of, d.run_id, d.built_at AS rejected_at,
-    r.* EXCLUDE (as_of, run_id, rejected_at, table_name, part)
-FROM records.rejection_rows AS r
+    d.as_of, d.destination, d.template, 'profiles' AS stage, d.run_id, d.built_at AS rejected_at,
+    r.* EXCLUDE (table_name, as_of, part)
+FROM records.profile_rejections AS r
 JOIN records.profile_days AS d
     ON r.table_name = d.table_name AND r.as_of = d.as_of AND r.part = d.part
 UNION ALL BY NAME
 SELECT
-    d.as_of, d.run_id, d.built_at AS rejected_at,
-    r.* EXCLUDE (as_of, run_id, rejected_at, table_name, part)
-FROM records.rejection_rows AS r
+    d.as_of, d.destination, d.template, 'profiles' AS stage, d.run_id, d.built_at AS rejected_at,
+    r.* EXCLUDE (table_name, as_of, part)
+FROM records.profile_rejections AS r
 JOIN records.profile_days AS d
     ON r.table_name = d.table_name AND r.as_of = d.base AND r.part = d.base_part
 ANTI JOIN records.profile_replaced AS x

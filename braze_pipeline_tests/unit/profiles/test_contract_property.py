@@ -241,7 +241,7 @@ def test_what_is_sent_passes_an_independent_check_and_the_rest_is_rejected_once(
 ) -> None:
     t = contract()
     shared.con.execute("DROP SCHEMA IF EXISTS loyal CASCADE")
-    shared.con.execute("DELETE FROM records.rejection_rows")
+    shared.con.execute("DELETE FROM records.profile_rejections")
     shared.give(t, table_of(given_rows))
     summary = shared.build(t)
     profiles = shared.profiles(t)
@@ -278,7 +278,7 @@ def check_fate(
 def test_naughty_strings_of_the_world_run_through_every_attribute(shared: World) -> None:
     t = contract()
     shared.con.execute("DROP SCHEMA IF EXISTS loyal CASCADE")
-    shared.con.execute("DELETE FROM records.rejection_rows")
+    shared.con.execute("DELETE FROM records.profile_rejections")
     typed = {name: None for name, (_, _, type_) in TYPED.items() if type_ != pa.string()}
     given_rows = [{a.name: text for a in ATTRIBUTES} | typed for text in (*naughty(), *HAND_MADE)]
     shared.give(t, table_of(given_rows))

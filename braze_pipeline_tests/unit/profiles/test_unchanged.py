@@ -224,6 +224,7 @@ def as_of_version_6(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE records.before AS FROM records.rejections")
     con.execute("DROP VIEW records.rejections")
     con.execute("DROP TABLE records.rejection_rows")
+    con.execute("DROP TABLE records.profile_rejections")
     con.execute("ALTER TABLE records.before RENAME TO rejections")
     columns_of = {
         "profile_days": "as_of, part, base, base_part",
@@ -314,7 +315,7 @@ def test_a_day_that_is_the_base_of_others_may_be_written_again(
     assert set(world.profiles(t, NEXT)) == {"b"}
 
 
-REJECTIONS = "records.rejection_rows"
+REJECTIONS = "records.profile_rejections"
 
 
 def test_rejections_that_stand_are_stored_once_until_too_many_were_replaced(

@@ -204,7 +204,8 @@ def test_reading_only_what_changed_gives_what_reading_every_row_gives(
 ) -> None:
     for world in both:
         world.con.execute("DROP SCHEMA IF EXISTS loyal CASCADE")
-        tables = ("days", "profile_days", "profile_replaced", "rejection_rows", "normalised_values")
+        tables = ("days", "profile_days", "profile_replaced", "profile_rejections",
+                  "normalised_values")  # fmt: skip
         for table in tables:
             world.con.execute(f"DELETE FROM records.{table}")
     part, full = both
