@@ -5,9 +5,9 @@
 The rows are messy: phones in national formats, e-mails in capitals, countries as names and codes,
 dates in several formats, and some values of each that cannot be read. The first day reads every
 raw value; on the second day nothing has changed, and on the third 1 % of the customers have new values.
-Each step runs in its own process, so
-that its peak memory can be measured. The floor is one validation of all mapped rows as a single pandas
-frame, in the same run. It fails if a build needs more memory than its bound.
+Each step runs in its own process, so that its peak memory can be measured; a few rows are built before
+the clock starts, so that imports do not count. The floor is one validation of all mapped rows as a single
+pandas frame, in the same run: the best of three. It fails if a build needs more memory than its bound.
 """
 
 from __future__ import annotations
@@ -121,9 +121,12 @@ def prepare(path: Path, rows: int, day: int, changed: int) -> dict[str, float]:
 
 def build(path: Path, day: int) -> dict[str, float]:
     now = datetime.now(UTC).replace(tzinfo=None)
+    with tempfile.TemporaryDirectory() as folder:
+        few = Path(folder) / "few.duckdb"
+        prepare(few, 100, 0, 0)
+        with Warehouse(few).connect() as con:
+            build_profiles(con, template(), FIRST, run_id="b", now=now)
     with Warehouse(path).connect() as con:
-        import pandera.pandas  # noqa: F401 - imports are not part of the rate
-
         start, cpu = time.perf_counter(), time.process_time()
         found = build_profiles(con, template(), FIRST + timedelta(days=day), run_id="b", now=now)
         took, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -156,17 +159,17 @@ def plain(mapped: Path, day: int) -> dict[str, float]:
 
     frame = frame_of(pq.read_table(mapped))
     schema = build_schema(template(), today=FIRST + timedelta(days=day))
-    start, cpu = time.perf_counter(), time.process_time()
-    failures = 0
-    try:
-        schema.validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        failures = len(errors.failure_cases)
-    return {
-        "seconds": time.perf_counter() - start,
-        "cpu": time.process_time() - cpu,
-        "rejected": failures,
-    }
+    turns = []
+    for _ in range(3):
+        start, cpu = time.perf_counter(), time.process_time()
+        failures = 0
+        try:
+            schema.validate(frame, lazy=True)
+        except SchemaErrors as errors:
+            failures = len(errors.failure_cases)
+        turns.append((time.perf_counter() - start, time.process_time() - cpu))
+    seconds, cpu = min(turns)
+    return {"seconds": seconds, "cpu": cpu, "rejected": failures}
 
 
 def measured(label: str, work: Callable[..., Any], *arguments: object) -> dict[str, float]:

@@ -44,7 +44,8 @@ class ColumnMapping:
             where nothing is read as text. ``value`` and ``problem`` may refer to it by the name
             `Source.text`, so that it is computed once.
         value: The canonical value where SQL can determine it, else NULL; of the attribute's type.
-        problem: The code of what is wrong, else NULL; None where a reader decides on the text.
+        problem: The code of what is wrong, else NULL; None where every value is right, or a reader
+            decides on the text.
         kind: The reader of texts for which ``value`` is NULL; None where SQL does everything.
         params: What the reader depends on; None for a phone, whose country comes from the row.
     """
@@ -145,7 +146,7 @@ def _string(source: Source) -> ColumnMapping:
     elif source.family == "json":
         wrong = f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
     else:
-        return ColumnMapping(value=value, problem="NULL")
+        return ColumnMapping(value=value)
     return _in_sql(checked(source.column, value, {"not_text": wrong}))
 
 
@@ -165,7 +166,7 @@ def _text_field(source: Source) -> ColumnMapping:
         value = raw
         if name != "image_url":
             value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
-        return ColumnMapping(value=value, text=source.plain(), problem="NULL")
+        return ColumnMapping(value=value, text=source.plain())
     return ColumnMapping(
         value=f"CASE WHEN {good} THEN {raw} END",
         text=source.plain(),

@@ -11,7 +11,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.profiles.staging import MAPPED, USER_ID, WHOLE_ROW, StagedColumn
+from braze_pipeline.profiles.staging import (
+    BASE,
+    MAPPED,
+    USER_ID,
+    WHOLE_ROW,
+    StagedColumn,
+    unread_sql,
+)
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, quote, registered, single_row
@@ -47,6 +54,8 @@ def find_failures(
 ) -> None:
     """Make ``FAILURES``: for each refused value the code of the first rule that it breaks.
 
+    ``BASE`` is dropped.
+
     Attributes that are in none of the user's recipient groups are not validated.
 
     Raises:
@@ -57,11 +66,12 @@ def find_failures(
         "(__rid BIGINT, number INTEGER, rank INTEGER, code VARCHAR, raw VARCHAR)"
     )
     for one in columns:
-        k = one.number
-        con.execute(f"""
-            INSERT INTO {_FOUND}
-            SELECT __rid, {k}, 0, __e{k}, __r{k} FROM {MAPPED} WHERE __e{k} IS NOT NULL
-        """)
+        if query := unread_sql(one):
+            con.execute(
+                f"INSERT INTO {_FOUND} SELECT rid, {one.number}, 0, code, raw "
+                f"FROM ({query}) AS unread(rid, code, raw)"
+            )
+    con.execute(f"DROP TABLE {BASE}")
     _add_schema_failures(con, t, columns, as_of, page=page)
     _add_repeated_identifiers(con, columns)
     only_own_groups = ""

@@ -1,9 +1,9 @@
 """The rows of the day's audience that are read, mapped to Braze's types in temporary tables.
 
 ``__profiles_base`` has the values that SQL alone can determine, and the raw text of the rest;
-``__profiles_mapped`` adds the values that the readers made of that text, and replaces it. Its rows
-are numbered (``__rid``, from 0, without gaps), so that a page of them is a range. The expressions
-of one attribute are in `columns`.
+``__profiles_mapped`` has them with the values that the readers made of that text. The rows of both
+are numbered in the same way (``__rid``, from 0, without gaps), so that a page of them is a range.
+The expressions of one attribute are in `columns`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class StagedColumn:
 
     Attributes:
         number: The number in the names of its columns in ``BASE``: ``v`` the value from SQL, ``e``
-            the code of what is wrong, ``r`` the raw text that is wrong or still to be read, ``h``
-            the country of a phone as text.
+            the code of what is wrong, where that depends on SQL alone, ``r`` the raw text that is
+            wrong or still to be read, ``h`` the country of a phone as text.
         attribute: The attribute, with its column spelled as the table has it.
         mapping: Its SQL.
         region: For a phone: the text of the country, over a row of the customer attributes.
@@ -146,10 +146,9 @@ def stage(
     """
     must = f"customer_id IN (SELECT customer_id FROM {DIFFERENT} WHERE here)" if since else "true"
     texts = [f"{c.mapping.text} AS __t{c.number}" for c in columns if c.mapping.text]
-    values = [
-        f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}, "
-        f"({c.mapping.problem or 'NULL'})::VARCHAR AS __e{c.number}"
-        for c in columns
+    values = [f"({c.mapping.value})::{c.attribute.type.duckdb} AS __v{c.number}" for c in columns]
+    values += [
+        f"({c.mapping.problem})::VARCHAR AS __e{c.number}" for c in columns if c.mapping.problem
     ]
     staged = [part for c in columns for part in _staged(c)]
     query = read_sql(
@@ -170,11 +169,12 @@ def stage(
 
 def _staged(one: StagedColumn) -> list[str]:
     k = one.number
-    if one.mapping.kind is None:
+    columns = [f"__v{k} AS v{k}"]
+    if one.mapping.kind is not None:
+        columns.append(f"CASE WHEN __v{k} IS NULL THEN __t{k} END AS r{k}")
+    elif one.mapping.problem:
         raw = f"CASE WHEN __e{k} IS NOT NULL THEN {quote(one.attribute.column)}::VARCHAR END"
-    else:
-        raw = f"CASE WHEN __v{k} IS NULL THEN __t{k} END"
-    columns = [f"__v{k} AS v{k}", f"__e{k} AS e{k}", f"{raw} AS r{k}"]
+        columns += [f"__e{k} AS e{k}", f"{raw} AS r{k}"]
     if one.mapping.params is None:
         columns.append(f"{one.region or 'NULL::VARCHAR'} AS h{k}")
     return columns
@@ -206,24 +206,41 @@ def _pairs(one: StagedColumn) -> str:
 def map_rows(con: duckdb.DuckDBPyConnection, columns: tuple[StagedColumn, ...]) -> None:
     """Make ``MAPPED`` from ``BASE``.
 
-    It has the canonical values under their Braze names, and for each value that could not be read
-    the code of what is wrong (``__e``) and the raw text (``__r``).
+    It has the canonical values under their Braze names, and for each value that a reader could not
+    read the code of what is wrong (``__e``).
     """
     chosen = ["__rid", "__user_id", "__customer_id", "__groups"]
     for one in columns:
         k = one.number
-        chosen += [
-            f"{_mapped_value(one)} AS {quote(one.attribute.name)}",
-            f"{_mapped_problem(one)} AS __e{k}",
-            f"CASE WHEN __e{k} IS NOT NULL THEN b.r{k} END AS __r{k}",
-        ]
+        chosen.append(f"{_mapped_value(one)} AS {quote(one.attribute.name)}")
+        if one.mapping.kind is not None:
+            too_long = literal(READERS[one.mapping.kind].too_long)
+            chosen.append(
+                f"CASE WHEN b.r{k} IS NOT NULL AND n{k}.value IS NULL "
+                f"THEN coalesce(n{k}.problem, {too_long}) END AS __e{k}"
+            )
     joins = " ".join(_join(one) for one in columns if one.mapping.kind is not None)
     # The row ids of a table that one statement made count from 0 without gaps, and cost nothing.
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {MAPPED} AS SELECT {', '.join(chosen)} "
         f"FROM (SELECT rowid AS __rid, * FROM {BASE}) AS b {joins}"
     )
-    con.execute(f"DROP TABLE {BASE}")
+
+
+def unread_sql(one: StagedColumn) -> str | None:
+    """The values of an attribute that could not be read: row, code and raw text; if there are any.
+
+    Over ``BASE`` and ``MAPPED``.
+    """
+    k = one.number
+    if one.mapping.kind is not None:
+        return (
+            f"SELECT m.__rid, m.__e{k}, b.r{k} FROM {MAPPED} AS m JOIN {BASE} AS b "
+            f"ON b.rowid = m.__rid WHERE m.__e{k} IS NOT NULL"
+        )
+    if one.mapping.problem:
+        return f"SELECT rowid, e{k}, r{k} FROM {BASE} WHERE e{k} IS NOT NULL"
+    return None
 
 
 def _join(one: StagedColumn) -> str:
@@ -242,14 +259,3 @@ def _mapped_value(one: StagedColumn) -> str:
     if type_ is ValueType.ARRAY:
         read = f"{read}::JSON::VARCHAR[]"
     return f"coalesce(b.v{k}, ({read})::{type_.duckdb})"
-
-
-def _mapped_problem(one: StagedColumn) -> str:
-    k = one.number
-    if one.mapping.kind is None:
-        return f"b.e{k}"
-    too_long = literal(READERS[one.mapping.kind].too_long)
-    return (
-        f"CASE WHEN b.r{k} IS NOT NULL AND n{k}.value IS NULL "
-        f"THEN coalesce(n{k}.problem, {too_long}) END"
-    )
