@@ -43,8 +43,10 @@ for is in [ledger.md](../ledger.md#tables). Times are in UTC.
 
 The schema of a template (`braze` for the first template of the destination `braze`) has a table for
 each asset, with one set of rows for each day. `profiles` is a view over `profile_rows`, which has a
-profile once for all days on which it stands. The columns depend on your configuration: Dagster
-shows them in the asset's metadata. `ledger.<destination>_users` depends on what was sent.
+profile once for all days on which it stands. In the same way `records.rejections` is a view over
+`records.profile_rejections`; it has those of plans and sends, too. The columns depend on your
+configuration: Dagster shows them in the asset's metadata. `ledger.<destination>_users` depends on
+what was sent.
 """
 
 
