@@ -154,7 +154,7 @@ def test_nothing_that_a_run_writes_or_prints_names_a_person_or_the_key(
     with duckdb.connect(str(brand.folder / "warehouse.duckdb"), read_only=True) as con:
         held = con.execute("SELECT * FROM ledger.braze_users").fetchall()
     assert {"zebulonia", "7700900123"} <= set(found_in(str(held))), "or the test proves nothing"
-    assert {"records.rejections", "records.plans"} <= kept.keys()
+    assert {"records.profile_rejections", "records.plans"} <= kept.keys()
     leaks |= {name: found_in(text) for name, text in kept.items() if found_in(text)}
     assert leaks == {}
 
