@@ -40,6 +40,8 @@ from braze_pipeline.settings import (
 from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.sources.remote import spark
 from braze_pipeline.sources.remote.extract import forget_extracts
+from braze_pipeline.sources.translation.tables import tables_read
+from braze_pipeline.sources.translation.translate import translate
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests import shop
 from braze_pipeline_tests.integration.sources.brand_of_ties import brand_of_ties
@@ -152,6 +154,36 @@ def test_ties_decimals_and_time_zones_give_the_same_rows_as_duckdb(
     day = brand_of_ties(folder, CUSTOMERS)
     tables(lake, folder, "ties")
     sql = brands_sql(tmp_path, "ties")
+    assert_equal_in_both(tmp_path, here(folder), there(lake, sql), [day], CUSTOMERS)
+
+
+def translated(lake: Cluster, folder: Path, schema: str, sql: str | None = None) -> Path:
+    """DuckDB's SQL in Spark's words, over the tables of a schema, with no edit by hand."""
+    place = Database(connection=connection(lake), relation="")
+    sources = [
+        SourceSettings(name=name, place=replace(place, relation=f"{schema}.{name}"))
+        for name in TABLES
+    ]
+    file = folder / "translated.spark.sql"
+    text = shop.SQL_FILE.read_text() if sql is None else sql
+    file.write_text(translate(shop.SQL_FILE, text, tables_read(sources, {})))
+    return file
+
+
+def test_the_samples_sql_as_translated_gives_the_same_rows_as_duckdb(
+    tmp_path: Path, lake: Cluster, sample: Path
+) -> None:
+    sql = translated(lake, tmp_path, "sample")
+    assert_equal_in_both(tmp_path, here(sample), there(lake, sql), DAYS, 1500)
+
+
+def test_translated_sql_gives_the_same_rows_with_ties_decimals_and_time_zones(
+    tmp_path: Path, lake: Cluster
+) -> None:
+    folder = lake.folder / "more_ties"
+    day = brand_of_ties(folder, CUSTOMERS)
+    tables(lake, folder, "more_ties")
+    sql = translated(lake, tmp_path, "more_ties")
     assert_equal_in_both(tmp_path, here(folder), there(lake, sql), [day], CUSTOMERS)
 
 

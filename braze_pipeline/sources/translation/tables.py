@@ -1,0 +1,123 @@
+"""What the SQL reads: the brand's tables in Spark, with the columns that DuckDB's SQL sees.
+
+DuckDB's SQL reads views that bring each column of the contract to its type (`readings`). In Spark
+these are written in front of the query, so that both begin with the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from braze_pipeline.settings.places import Database
+from braze_pipeline.sources.places import locate
+from braze_pipeline.sources.places.located import LocatedSource
+from braze_pipeline.sources.remote.parquet import kept
+from braze_pipeline.sources.remote.snapshots import snapshot
+from braze_pipeline.sources.translation.rules import SPACES, name_of, spark_type
+from braze_pipeline.sources.typed_tables import SourceColumn, contract_of
+from braze_pipeline.storage.warehouse import columns, family, name_key
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import SourceSettings
+
+_AS_TEXT: Final = frozenset({"text", "integer", "boolean", "date"})
+"""What becomes the same text in both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRead:
+    """A source table, as the translation reads it.
+
+    Attributes:
+        name: As the SQL reads it.
+        relation: Its name in Spark.
+        columns: Its own columns with their DuckDB types; None where only the contract is known.
+        mapped: The source's column for a column of the contract, where it has another name.
+    """
+
+    name: str
+    relation: str
+    columns: Mapping[str, str] | None = None
+    mapped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """DuckDB's type and Spark's expression of each column that the SQL can read."""
+        found: dict[str, tuple[str, str]] = {}
+        own = {name_key(name): (name, type_) for name, type_ in (self.columns or {}).items()}
+        for column in contract_of(self.name).columns:
+            wanted = self.mapped.get(column.name, column.name)
+            name, type_ = own.pop(name_key(wanted), (wanted, None))
+            if type_ is None and column.optional:
+                if self.columns is not None:
+                    found[column.name] = column.type, f"CAST(NULL AS {spark_type(column.type)})"
+                continue
+            if column.type != "VARCHAR" or family(type_ or "VARCHAR") in _AS_TEXT:
+                found[column.name] = column.type, _read(name_of(name), column)
+        for name, type_ in own.values():
+            if there := spark_type(type_):
+                found[name] = type_, f"CAST({name_of(name)} AS {there})"
+        return found
+
+    def query(self, used: Collection[str] | None) -> str:
+        """The query that gives these columns in Spark; of ``used`` alone, unless that is None."""
+        listed = ",\n".join(
+            f"    {value} AS {name_of(name)}"
+            for name, (_, value) in self.shown.items()
+            if used is None or name_key(name) in used
+        )
+        return f"SELECT\n{listed or '    1'}\nFROM {self.relation}"
+
+
+def _read(name: str, column: SourceColumn) -> str:
+    """As `readings` reads it. A text that is no number or date stops the query in both."""
+    text = f"CAST({name} AS STRING)"
+    match column.type:
+        case "VARCHAR" if column.word:
+            return f"lower(btrim({text}, {SPACES}))"
+        case "VARCHAR" if column.identifier:
+            return f"CASE WHEN {text} RLIKE '[^\\\\p{{Zs}}]' THEN {text} END"
+        case "VARCHAR":
+            return text
+        case "DOUBLE":
+            number = f"CAST({name} AS DOUBLE)"
+            # NaN is above infinity.
+            return f"CASE WHEN abs({number}) < CAST('Infinity' AS DOUBLE) THEN {number} END"
+        case _:
+            return f"CAST({name} AS {spark_type(column.type)})"
+
+
+def tables_read(
+    sources: Iterable[SourceSettings], environ: Mapping[str, str]
+) -> tuple[TableRead, ...]:
+    """The source tables of a template; only their columns are looked at.
+
+    Args:
+        sources: Those that the SQL reads.
+        environ: The environment, with the addresses of the connections.
+
+    Raises:
+        SourceError: a table cannot be found or described.
+    """
+    return tuple(_described(source, environ) for source in sources)
+
+
+def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:
+    import duckdb
+
+    place = source.place
+    known: Mapping[str, str] | None = None
+    relation = name_of(source.name)
+    with duckdb.connect() as con:
+        if isinstance(place, Database):
+            relation = place.relation or f"({place.sql}\n)"
+            with snapshot(place.connection, environ) as opened:
+                schema = kept(source.name, place, opened.schema(source.name, place))
+            con.register("__nothing", schema.empty_table())
+            known = dict(columns(con, "FROM __nothing"))
+        elif place is None and (source.path or source.database):
+            located: LocatedSource | None = locate(con, source)
+            known = located.columns if located else None
+    return TableRead(name=source.name, relation=relation, columns=known, mapped=source.columns)
