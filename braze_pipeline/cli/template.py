@@ -26,7 +26,10 @@ from braze_pipeline.predicted_value.step import predict
 from braze_pipeline.profiles import build_profiles, require_profiles, rule_for
 from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.sources.translation.tables import tables_of
+from braze_pipeline.sources.translation.translate import translate as spark_sql
 from braze_pipeline.storage.warehouse import Warehouse
+from braze_pipeline.user_input import read_text
 
 
 @click.group()
@@ -105,6 +108,32 @@ def check(session: Session, as_of: date | None, compare: Path | None, percent: f
                 _check_data(t, as_of)
     for t in session.chosen_templates:
         _compare_with_braze(t, session.environ)
+
+
+@template.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("to", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Overwrite TO if it exists.")
+@click.pass_obj
+def translate(session: Session, file: Path, to: Path, replace: bool) -> None:  # noqa: FBT001
+    """Write DuckDB's SQL of FILE in Spark's dialect into TO, as a first version.
+
+    Only what is known to give the same values is translated; anything else is listed with its
+    line, and nothing is written. The columns are those of the template's sources.
+    """
+    if to.exists() and (to.samefile(file) or not replace):
+        raise UsageError(
+            f"{to} exists.", fix=f"Name another file than {file.name}, or overwrite with --replace."
+        )
+    if not to.parent.is_dir():
+        raise UsageError(f"There is no folder {to.parent}.", fix="Create it, or name another file.")
+    tables = tables_of(file, session.template.sources, session.environ)
+    to.write_text(spark_sql(file, read_text(file), tables), encoding="utf-8")
+    console.show(
+        f"{to} has a first version. Make it the `attributes_sql` of a template with `run_in`, "
+        "declare its tables under `sources:`, and compare the values of both:"
+    )
+    console.show(f"  braze-pipeline template check --as-of DAY --compare {file}")
 
 
 def _compare_places(

@@ -96,7 +96,7 @@ class Scope:
                     type_ = self.type(bound.parent.this)[:-2] if bound.parent else None
             if type_ is not None:
                 # Not a bare NULL: DuckDB would compute with it at once, and give another type.
-                value = exp.maybe_parse(
+                value: exp.Expr = exp.maybe_parse(
                     f"CASE WHEN random() > 2 THEN NULL::{type_} END", dialect=DUCKDB.name
                 )
                 copied = value if part is copied else copied

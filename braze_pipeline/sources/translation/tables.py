@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.settings.places import Database
+from braze_pipeline.sources import user_sql
 from braze_pipeline.sources.places import locate
 from braze_pipeline.sources.places.located import LocatedSource
 from braze_pipeline.sources.remote.parquet import kept
 from braze_pipeline.sources.remote.snapshots import snapshot
-from braze_pipeline.sources.translation.rules import SPACES, name_of, spark_type
-from braze_pipeline.sources.typed_tables import SourceColumn, contract_of
+from braze_pipeline.sources.translation.parts import SPACES, name_of, spark_type
+from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, contract_of
 from braze_pipeline.storage.warehouse import columns, family, name_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from braze_pipeline.settings import SourceSettings
 
 _AS_TEXT: Final = frozenset({"text", "integer", "boolean", "date"})
@@ -43,22 +46,26 @@ class TableRead:
     mapped: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def shown(self) -> dict[str, tuple[str, str]]:
-        """DuckDB's type and Spark's expression of each column that the SQL can read."""
-        found: dict[str, tuple[str, str]] = {}
+    def shown(self) -> dict[str, tuple[str, str | None]]:
+        """Each column's type in DuckDB, and its expression in Spark.
+
+        None for what has none of the same values, and for what the source may not have.
+        """
+        found: dict[str, tuple[str, str | None]] = {}
         own = {name_key(name): (name, type_) for name, type_ in (self.columns or {}).items()}
         for column in contract_of(self.name).columns:
             wanted = self.mapped.get(column.name, column.name)
             name, type_ = own.pop(name_key(wanted), (wanted, None))
+            value: str | None = _read(name_of(name), column)
             if type_ is None and column.optional:
-                if self.columns is not None:
-                    found[column.name] = column.type, f"CAST(NULL AS {spark_type(column.type)})"
-                continue
-            if column.type != "VARCHAR" or family(type_ or "VARCHAR") in _AS_TEXT:
-                found[column.name] = column.type, _read(name_of(name), column)
+                lacking = f"CAST(NULL AS {spark_type(column.type)})"
+                value = lacking if self.columns is not None else None
+            elif column.type == "VARCHAR" and family(type_ or "VARCHAR") not in _AS_TEXT:
+                value = None
+            found[column.name] = column.type, value
         for name, type_ in own.values():
-            if there := spark_type(type_):
-                found[name] = type_, f"CAST({name_of(name)} AS {there})"
+            there = spark_type(type_)
+            found[name] = type_, f"CAST({name_of(name)} AS {there})" if there else None
         return found
 
     def query(self, used: Collection[str] | None) -> str:
@@ -66,7 +73,7 @@ class TableRead:
         listed = ",\n".join(
             f"    {value} AS {name_of(name)}"
             for name, (_, value) in self.shown.items()
-            if used is None or name_key(name) in used
+            if value is not None and (used is None or name_key(name) in used)
         )
         return f"SELECT\n{listed or '    1'}\nFROM {self.relation}"
 
@@ -89,19 +96,31 @@ def _read(name: str, column: SourceColumn) -> str:
             return f"CAST({name} AS {spark_type(column.type)})"
 
 
-def tables_read(
-    sources: Iterable[SourceSettings], environ: Mapping[str, str]
+def tables_of(
+    file: Path, sources: Iterable[SourceSettings], environ: Mapping[str, str]
 ) -> tuple[TableRead, ...]:
-    """The source tables of a template; only their columns are looked at.
+    """What the SQL of a file may read: of its sources, only their columns are looked at.
+
+    A table of the contract that is not declared has the columns that it must have.
 
     Args:
-        sources: Those that the SQL reads.
+        file: DuckDB's SQL.
+        sources: The template's sources.
         environ: The environment, with the addresses of the connections.
 
     Raises:
         SourceError: a table cannot be found or described.
     """
-    return tuple(_described(source, environ) for source in sources)
+    import duckdb
+
+    with duckdb.connect() as con:
+        read = user_sql.tables_read(con, file)
+    declared = [one for one in sources if read is None or name_key(one.name) in read]
+    others = set(TABLES) - {name_key(one.name) for one in declared}
+    return (
+        *(_described(source, environ) for source in declared),
+        *(TableRead(name=name, relation=name) for name in sorted(others)),
+    )
 
 
 def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:

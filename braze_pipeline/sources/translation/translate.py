@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.sources.dialects import DUCKDB, query_for
 from braze_pipeline.sources.translation import scopes
-from braze_pipeline.sources.translation.rules import RULES, ambiguous, known, name_of
+from braze_pipeline.sources.translation.parts import ambiguous, name_of, whole_number
+from braze_pipeline.sources.translation.rules import RULES, known
 from braze_pipeline.sources.translation.scopes import Relation, Scope
 from braze_pipeline.sources.translation.tables import TableRead
 from braze_pipeline.sources.typed_tables import contract_of
@@ -30,9 +31,9 @@ _DAY: Final = date(2024, 2, 29)
 _HAND: Final = "Write it in a way that both understand, or write this part by hand."
 _LONG: Final = 60
 _HEADER: Final = """\
--- Spark's SQL, made from {name} by `braze-pipeline template translate`: a first version.
--- Compare both before you use it: `braze-pipeline template check --as-of DAY --compare {name}`.
--- The first {tables} of WITH are your tables, as {name} sees them; put their names in Spark there.
+-- A first version in Spark's SQL, made from {name} by `braze-pipeline template translate`.
+-- Compare both before you use it: braze-pipeline template check --as-of DAY --compare {name}
+-- The first queries of WITH ({tables}) are your tables as it sees them. The comments are its own.
 --
 """
 _CLAUSES: Final = frozenset(
@@ -59,6 +60,8 @@ def translate(file: Path, sql: str, tables: Sequence[TableRead]) -> str:
 
     typed, _ = query_for(file, sql, DUCKDB, _DAY)
     with duckdb.connect() as con:
+        # Only the tables below: no file, and no variable of Python's.
+        con.execute("SET python_enable_replacements = false; SET enable_external_access = false")
         for table in tables:
             nothing = ", ".join(f"NULL::{t} AS {quote(n)}" for n, (t, _) in table.shown.items())
             scopes.empty_table(con, table.name, f"SELECT {nothing}")
@@ -80,7 +83,8 @@ def translate(file: Path, sql: str, tables: Sequence[TableRead]) -> str:
             f"{file} cannot be translated as it is; nothing was written.\n{listed}\n",
             fix="These parts have no form that is known to give the same values in Spark.",
         )
-    return _HEADER.format(name=file.name, tables=len(writer.read)) + text
+    head = _HEADER.format(name=file.name, tables=", ".join(writer.read))
+    return f"{head}{_lost(sql, text)}{text}"
 
 
 class _Writer:
@@ -135,11 +139,12 @@ class _Writer:
 
         if not isinstance(node, exp.Select):
             return self.refuse(node, f"{node.key.upper()} of queries", _HAND), frozenset()
+        if node.args.get("with_") is not None and node.parent is not None:
+            return self.refuse(node, "WITH in a query", "Move it to the first WITH."), frozenset()
         for clause, value in node.args.items():
             if value and clause not in _CLAUSES:
-                self.refuse(node, f"{clause.strip('_').upper()} of a query", _HAND)
-        if node.args.get("with_") is not None and node.parent is not None:
-            self.refuse(node, "WITH inside a query", "Move it into the first WITH.")
+                at = value if isinstance(value, exp.Expr) else node
+                self.refuse(at, f"{clause.strip('_').upper()} of a query", _HAND)
         if node.args.get("distinct") is not None and node.args["distinct"].args.get("on"):
             self.refuse(node, "DISTINCT ON", "Group by these columns, and use max_by.")
         outer = self._scope
@@ -148,11 +153,13 @@ class _Writer:
         read = [self._relation(source) for source in sources]
         relations = tuple(relation for _, relation in read)
         self._scope = Scope(self.con, relations, _key(node, relations))
-        lines = ["SELECT DISTINCT" if node.args.get("distinct") else "SELECT"]
+        distinct = " DISTINCT" if node.args.get("distinct") else ""
+        lines = [f"{_comments([node])}SELECT{distinct}"]
         lines.append(",\n".join(self._projection(one) for one in node.expressions))
         for k, (text, _) in enumerate(read):
             joined = node.args["joins"][k - 1] if k else None
-            lines.append(self._join(joined, text) if joined is not None else f"FROM {text}")
+            said = _comments(one for one in sources[k].walk() if one.parent_select is node)
+            lines.append(f"{said}{self._join(joined, text) if joined else f'FROM {text}'}")
         lines += self._conditions(node)
         key = _projected(node, self._scope.key)
         self._scope = outer
@@ -163,14 +170,29 @@ class _Writer:
             part = node.args.get(clause)
             if part is None:
                 continue
+            if clause == "having":
+                self._check_names(node, part)
             if clause != "group":
                 yield f"{_comments(part.walk())}{word} {self.text(part.this)}"
                 continue
             others = [name for name, value in part.args.items() if value and name != "expressions"]
             if others:
                 self.refuse(part, f"GROUP BY {others[0].upper()}", "Name the columns.")
-            grouped = [one.name if one.is_int else self.text(one) for one in part.expressions]
-            yield f"{word} {', '.join(grouped)}"
+            by = (one.name if whole_number(one) else self.text(one) for one in part.expressions)
+            yield f"{_comments(part.walk())}{word} {', '.join(by)}"
+
+    def _check_names(self, node: exp.Expr, having: exp.Expr) -> None:
+        """A name in HAVING may be a column or what SELECT makes of it: which, is not the same."""
+        from sqlglot import exp
+
+        made = {
+            name_key(one.alias)
+            for one in node.expressions
+            if isinstance(one, exp.Alias) and name_key(one.this.name) != name_key(one.alias)
+        }
+        for one in having.find_all(exp.Column):
+            if not one.table and name_key(one.name) in made:
+                self.refuse(one, f"`{one.name}` in HAVING, also a name in SELECT", "Rename one.")
 
     def _relation(self, node: exp.Expr) -> tuple[str, Relation]:
         from sqlglot import exp
@@ -202,20 +224,22 @@ class _Writer:
         key = contract_of(source.name).key
         return Relation(
             name=node.alias_or_name,
-            columns={name_key(name): type_ for name, (type_, _) in source.shown.items()},
+            columns={
+                name_key(name): type_ for name, (type_, value) in source.shown.items() if value
+            },
             key=frozenset({key} if key else ()),
         )
 
     def _join(self, node: exp.Expr, text: str) -> str:
-        word = _JOINS.get((node.side.upper(), node.kind.upper()))
-        if word is None or node.method:
+        word = _JOINS.get((node.text("side").upper(), node.text("kind").upper()))
+        if word is None or node.args.get("method"):
             self.refuse(node, "this JOIN", "Use JOIN, LEFT JOIN or CROSS JOIN.")
         on, using = node.args.get("on"), node.args.get("using")
         if on is None and not using:
             word = "CROSS JOIN"
         after = f" ON {self.text(on)}" if on is not None else ""
         after += f" USING ({', '.join(self._name(one) for one in using)})" if using else ""
-        return f"{_comments(node.walk())}{word} {text}{after}"
+        return f"{word} {text}{after}"
 
     def _projection(self, node: exp.Expr) -> str:
         from sqlglot import exp
@@ -240,14 +264,14 @@ class _Writer:
         from sqlglot import exp
 
         if not known(node):
-            return self.refuse(node, f"`{_excerpt(node)}`", _HAND)
+            return self.refuse(node, f"`{self._written(node)}`", _HAND)
         if ambiguous(node):
             return self.refuse(node, f"`{_excerpt(node)}` beside another operator",
                                "Put it into parentheses.")  # fmt: skip
         if isinstance(node, exp.Column) and self._scope.column(node) is None:
             return self.refuse(node, f"`{_excerpt(node)}`, which no table here has as a column of "
                                "a type that both know", "Repeat the expression that it stands for, "
-                               "or CAST it where the source is read.")  # fmt: skip
+                               "or declare its table under `sources:`.")  # fmt: skip
         return RULES[type(node).__name__][0](self, node)
 
     def type(self, node: exp.Expr) -> str:
@@ -265,6 +289,11 @@ class _Writer:
         parts += [one.this for one in (order.expressions if order is not None else ())]
         names = {name_key(part.name) for part in parts if type(part).__name__ == "Column"}
         return bool(self._scope.key) and self._scope.key <= names
+
+    def _written(self, node: exp.Expr) -> str:
+        """A function as it is called in the file; anything else as sqlglot would write it."""
+        start, end = node.meta.get("start"), node.meta.get("end")
+        return f"{self.sql[start : end + 1]}(…)" if start is not None and end else _excerpt(node)
 
     def refuse(self, node: exp.Expr, what: str, fix: str) -> str:
         """See ``rules.Writer``."""
@@ -284,7 +313,7 @@ def _key(node: exp.Expr, relations: tuple[Relation, ...]) -> frozenset[str]:
     if group is None:
         return relations[0].key if len(relations) == 1 else frozenset()
     listed = [
-        node.expressions[int(one.name) - 1].unalias() if one.is_int else one
+        node.expressions[int(one.name) - 1].unalias() if whole_number(one) else one
         for one in group.expressions
     ]
     names = [name_key(one.name) for one in listed if type(one).__name__ == "Column"]
@@ -326,6 +355,17 @@ def _excerpt(node: exp.Expr) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
+def _lost(sql: str, text: str) -> str:
+    """The comments that sqlglot reads and does not keep."""
+    from sqlglot.dialects.dialect import Dialect
+
+    written = {line.strip() for line in text.splitlines()}
+    tokens = Dialect.get_or_raise(DUCKDB.name).tokenize(sql)
+    lines = [line.strip() for token in tokens for one in token.comments for line in one.split("\n")]
+    lost = [f"--   {line}\n" for line in lines if f"-- {line}".strip() not in written]
+    return "".join(["-- Comments that have lost their place:\n", *lost, "--\n"]) if lost else ""
+
+
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" if line else line for line in text.splitlines())
 
@@ -333,4 +373,4 @@ def _indented(text: str) -> str:
 def _comments(nodes: Iterable[exp.Expr]) -> str:
     """What is said in the comments of parts, as lines of its own."""
     lines = [line for node in nodes for one in node.comments or () for line in one.splitlines()]
-    return "".join(f"-- {line.strip()}\n" for line in lines)
+    return "".join(f"{f'-- {line.strip()}'.strip()}\n" for line in lines)

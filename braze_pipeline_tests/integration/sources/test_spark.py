@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,22 @@ from braze_pipeline.settings import (
     replace,
 )
 from braze_pipeline.settings.places import Connection, Database
+from braze_pipeline.sources.dialects import dialect_of, query_for
 from braze_pipeline.sources.remote import spark
 from braze_pipeline.sources.remote.extract import forget_extracts
-from braze_pipeline.sources.translation.tables import tables_read
+from braze_pipeline.sources.translation.tables import tables_of
 from braze_pipeline.sources.translation.translate import translate
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests import shop
 from braze_pipeline_tests.integration.sources.brand_of_ties import brand_of_ties
+from braze_pipeline_tests.integration.sources.what_is_translated import (
+    EDGES,
+    EXPRESSIONS,
+    OVER_ALL,
+    WINDOWS,
+    parts_of,
+    selected,
+)
 from braze_pipeline_tests.sample import part_of
 from braze_pipeline_tests.sample import tables as sample_tables
 from braze_pipeline_tests.spark import CONF, Cluster, cluster
@@ -166,7 +176,7 @@ def translated(lake: Cluster, folder: Path, schema: str, sql: str | None = None)
     ]
     file = folder / "translated.spark.sql"
     text = shop.SQL_FILE.read_text() if sql is None else sql
-    file.write_text(translate(shop.SQL_FILE, text, tables_read(sources, {})))
+    file.write_text(translate(shop.SQL_FILE, text, tables_of(shop.SQL_FILE, sources, {})))
     return file
 
 
@@ -185,6 +195,45 @@ def test_translated_sql_gives_the_same_rows_with_ties_decimals_and_time_zones(
     tables(lake, folder, "more_ties")
     sql = translated(lake, tmp_path, "more_ties")
     assert_equal_in_both(tmp_path, here(folder), there(lake, sql), [day], CUSTOMERS)
+
+
+def test_each_rule_gives_the_same_values_as_duckdb(tmp_path: Path, lake: Cluster) -> None:
+    folder = lake.folder / "edges"
+    folder.mkdir()
+    with duckdb.connect() as con:
+        con.execute(f"COPY ({EDGES}) TO '{folder}/edges.parquet'")
+    tables(lake, folder, "default")
+    place = Database(connection=connection(lake), relation="edges")
+    (tmp_path / "edges.sql").write_text("FROM edges")
+    read = tables_of(tmp_path / "edges.sql", [SourceSettings(name="edges", place=place)], {})
+    numbered = "SELECT id, s, day, count(*) AS n, sum(d) AS v FROM edges GROUP BY 1, 2, 3"
+    for parts, query in (
+        (parts_of(EXPRESSIONS), "SELECT id, {} FROM edges"),
+        (parts_of(OVER_ALL), "SELECT 1 AS id, {} FROM edges"),
+        (parts_of(OVER_ALL), "SELECT j AS id, {} FROM edges GROUP BY j"),
+        (parts_of(WINDOWS), "SELECT id, {} FROM edges"),
+        (["row_number() OVER (PARTITION BY s ORDER BY v DESC, day, id)"],
+         f"WITH a AS ({numbered}) SELECT id, {{}} FROM a"),
+    ):  # fmt: skip
+        sql = query.format(selected(parts))
+        text = translate(Path("edges.sql"), sql, read)
+        in_spark, _ = query_for(Path("edges.sql"), text, dialect_of(place.connection), DAYS[1])
+        with duckdb.connect() as con, spark.session(connection(lake), {}) as session:
+            con.execute("SET TimeZone = 'UTC'")
+            con.execute(f"CREATE VIEW edges AS FROM '{folder}/edges.parquet'")
+            here = con.execute(sql, {"as_of": DAYS[1]} if "$as_of" in sql else None).fetchall()
+            con.register("there", session.handle.sql(in_spark).toArrow())
+            there = con.execute("FROM there").fetchall()
+        assert len(here) == len(there) > 0
+        pairs = list(
+            zip(sorted(here, key=itemgetter(0)), sorted(there, key=itemgetter(0)), strict=True)
+        )
+        differ = {
+            part: values
+            for n, part in enumerate(parts, 1)
+            if (values := [(a[n], b[n]) for a, b in pairs if a[n] != b[n]])
+        }
+        assert not differ
 
 
 def given(lake: Cluster, folder: Path, sql: str, **more: Any) -> TemplateSettings:
