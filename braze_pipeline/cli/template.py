@@ -111,7 +111,7 @@ def check(session: Session, as_of: date | None, compare: Path | None, percent: f
 
 
 @template.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("to", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Overwrite TO if it exists.")
 @click.pass_obj
@@ -121,7 +121,7 @@ def translate(session: Session, file: Path, to: Path, replace: bool) -> None:  #
     Only what is known to give the same values is translated; anything else is listed with its
     line, and nothing is written. The columns are those of the template's sources.
     """
-    if to.exists() and (to.samefile(file) or not replace):
+    if to.exists() and (to.resolve() == file.resolve() or not replace):
         raise UsageError(
             f"{to} exists.", fix=f"Name another file than {file.name}, or overwrite with --replace."
         )
