@@ -38,12 +38,14 @@ class TableRead:
         relation: Its name in Spark.
         columns: Its own columns with their DuckDB types; None where only the contract is known.
         mapped: The source's column for a column of the contract, where it has another name.
+        text: The types are not known, because the source has text alone (CSV).
     """
 
     name: str
     relation: str
     columns: Mapping[str, str] | None = None
     mapped: Mapping[str, str] = field(default_factory=dict)
+    text: bool = False
 
     @property
     def shown(self) -> dict[str, tuple[str, str | None]]:
@@ -60,13 +62,19 @@ class TableRead:
             if type_ is None and column.optional:
                 lacking = f"CAST(NULL AS {spark_type(column.type)})"
                 value = lacking if self.columns is not None else None
-            elif column.type == "VARCHAR" and family(type_ or "VARCHAR") not in _AS_TEXT:
+            elif type_ is not None and not self._alike(column.type, family(type_)):
                 value = None
             found[column.name] = column.type, value
         for name, type_ in own.values():
             there = spark_type(type_)
             found[name] = type_, f"CAST({name_of(name)} AS {there})" if there else None
         return found
+
+    def _alike(self, wanted: str, given: str) -> bool:
+        """Whether a column is read as the contract says in both: dates in text are not."""
+        if wanted == "VARCHAR":
+            return given in _AS_TEXT
+        return given != "text" or self.text or wanted not in {"DATE", "TIMESTAMP"}
 
     def query(self, used: Collection[str] | None) -> str:
         """The query that gives these columns in Spark; of ``used`` alone, unless that is None."""
@@ -128,7 +136,7 @@ def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:
 
     place = source.place
     known: Mapping[str, str] | None = None
-    relation = name_of(source.name)
+    relation, text = name_of(source.name), False
     with duckdb.connect() as con:
         if isinstance(place, Database):
             relation = place.relation or f"({place.sql}\n)"
@@ -138,5 +146,7 @@ def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:
             known = dict(columns(con, "FROM __nothing"))
         elif place is None and (source.path or source.database):
             located: LocatedSource | None = locate(con, source)
-            known = located.columns if located else None
-    return TableRead(name=source.name, relation=relation, columns=known, mapped=source.columns)
+            known, text = (located.columns, located.text) if located else (None, False)
+    return TableRead(
+        name=source.name, relation=relation, columns=known, mapped=source.columns, text=text
+    )

@@ -367,7 +367,7 @@ def _lost(sql: str, text: str) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" if line else line for line in text.splitlines())
+    return "\n".join(f"    {line}" if line else line for line in text.split("\n"))
 
 
 def _comments(nodes: Iterable[exp.Expr]) -> str:

@@ -288,6 +288,20 @@ def test_tables_are_read_as_the_contract_says() -> None:
     assert line.startswith("attributes.sql:2: `f`, which no table here has")
 
 
+def test_dates_in_text_are_refused_unless_the_source_has_text_alone() -> None:
+    sql = "SELECT customer_id, ordered_at FROM orders"
+    columns = {"customer_id": "VARCHAR", "ordered_at": "VARCHAR"}
+    (line,) = refused(sql, [TableRead(name="orders", relation="orders", columns=columns)])
+    assert "`ordered_at`, which no table here has" in line
+    csv = TableRead(name="orders", relation="orders", columns=columns, text=True)
+    assert "CAST(ordered_at AS TIMESTAMP_NTZ) AS ordered_at" in spark(sql, [csv])
+
+
+def test_a_text_with_any_line_break_stays_one_text() -> None:
+    text = spark("SELECT a FROM (SELECT 'x\n\u2028y' AS a FROM things)")
+    assert "'x\\n\u2028y' AS a" in text
+
+
 def test_an_optional_column_is_null_only_where_the_source_is_known_to_lack_it() -> None:
     sql = "SELECT braze_id FROM customers"
     known = TableRead(name="customers", relation="customers", columns={"customer_id": "VARCHAR"})
