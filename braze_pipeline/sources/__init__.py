@@ -8,6 +8,7 @@
 ``seal``         a DuckDB with these views and nothing else, for the brand's SQL
 ``reach``        what that SQL reaches for, before it runs
 ``user_sql``     running it, with errors that name file and line
+``translation``  a first version of it in Spark's SQL
 ================ ===============================================================================
 
 What is missing or cannot be read is an error that names table, file, column and row; nothing

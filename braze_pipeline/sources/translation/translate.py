@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 _DAY: Final = date(2024, 2, 29)
 """Stands for ``$as_of`` where only types matter."""
 _HAND: Final = "Write it in a way that both understand, or write this part by hand."
+_INSTEAD: Final = {
+    "Avg": "Write sum(x)::DOUBLE / count(x).",
+    "CountIf": "Write count(*) FILTER (condition).",
+    "DateDiff": "Subtract two dates.",
+    "TryCast": "Prepare the column where it is made; a CAST that fails stops the query.",
+    "order": "Remove it: the order of the rows has no meaning.",
+    "qualify": "Put the query into FROM of another, with the condition in its WHERE.",
+}
+"""What to write instead."""
 _LONG: Final = 60
 _HEADER: Final = """\
 -- A first version in Spark's SQL, made from {name} by `braze-pipeline template translate`.
@@ -144,7 +153,8 @@ class _Writer:
         for clause, value in node.args.items():
             if value and clause not in _CLAUSES:
                 at = value if isinstance(value, exp.Expr) else node
-                self.refuse(at, f"{clause.strip('_').upper()} of a query", _HAND)
+                fix = _INSTEAD.get(clause, _HAND)
+                self.refuse(at, f"{clause.strip('_').upper()} of a query", fix)
         if node.args.get("distinct") is not None and node.args["distinct"].args.get("on"):
             self.refuse(node, "DISTINCT ON", "Group by these columns, and use max_by.")
         outer = self._scope
@@ -250,6 +260,8 @@ class _Writer:
             value for one in node.find_all(exp.Star) for value in one.args.values()
         ):
             text = "*" if isinstance(node, exp.Star) else f"{name_of(node.args['table'].name)}.*"
+        elif node.is_star:
+            text = self.refuse(node, f"`{_excerpt(node)}`", "Name the columns.")
         elif isinstance(node, exp.Column):
             text = self.text(node)
         else:
@@ -264,7 +276,8 @@ class _Writer:
         from sqlglot import exp
 
         if not known(node):
-            return self.refuse(node, f"`{self._written(node)}`", _HAND)
+            fix = _INSTEAD.get(type(node).__name__, _HAND)
+            return self.refuse(node, f"`{self._written(node)}`", fix)
         if ambiguous(node):
             return self.refuse(node, f"`{_excerpt(node)}` beside another operator",
                                "Put it into parentheses.")  # fmt: skip
@@ -362,7 +375,7 @@ def _lost(sql: str, text: str) -> str:
     written = {line.strip() for line in text.splitlines()}
     tokens = Dialect.get_or_raise(DUCKDB.name).tokenize(sql)
     lines = [line.strip() for token in tokens for one in token.comments for line in one.split("\n")]
-    lost = [f"--   {line}\n" for line in lines if f"-- {line}".strip() not in written]
+    lost = [f"--   {line}\n" for line in lines if line and f"-- {line}" not in written]
     return "".join(["-- Comments that have lost their place:\n", *lost, "--\n"]) if lost else ""
 
 

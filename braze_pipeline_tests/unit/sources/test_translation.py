@@ -176,7 +176,7 @@ def test_the_file_says_what_it_was_made_from_and_how_to_compare() -> None:
         ("upper(s)", "`upper(…)`"),
         ("string_agg(s, ',')", "`LISTAGG"),
         ("list(s)", "`list(…)`"),
-        ("avg(d)", "`avg(…)`"),
+        ("avg(d)", "`avg(…)`. Write sum(x)::DOUBLE / count(x)."),
         ("median(x)", "`median(…)`"),
         ("quantile_cont(x, 0.5)", "`QUANTILE_CONT"),
         ("quantile_disc(x, -0.5)", "this quantile_disc"),
@@ -217,7 +217,7 @@ def test_the_file_says_what_it_was_made_from_and_how_to_compare() -> None:
         ("parts.a", "`parts.a`, which no table here has"),
         ("i AS k, k + 1", "`k`, which no table here has"),
         ("(SELECT max(i) FROM things)", "SELECT MAX(i) FROM things"),
-        ("* EXCLUDE (i), 1", "without a name"),
+        ("* EXCLUDE (i), 1", "`* EXCLUDE (i)`. Name the columns."),
     ],
 )
 def test_what_is_not_known_to_be_the_same_is_refused(part: str, shown: str) -> None:
