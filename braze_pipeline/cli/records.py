@@ -6,12 +6,14 @@ import json
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import click
 
 from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day
 from braze_pipeline.cli.context import Session
+from braze_pipeline.storage.rejections import days
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import named_rows
 
@@ -27,10 +29,13 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
     """Show what was rejected, and why. Values are masked."""
     template = session.template
     with session.existing_warehouse.connect() as con:
-        found = con.execute(
-            read_sql("cli", "rejections" if rows else "rejections_by_reason"),
-            [template.destination.name, template.name, as_of, as_of, limit],
-        ).fetchall()
+        query = read_sql("cli", "rejections" if rows else "rejections_by_reason")
+        found: list[tuple[Any, ...]] = []
+        for one in [as_of] if as_of else days(con, template):
+            key = [template.destination.name, template.name, one, limit - len(found)]
+            found += con.execute(query, key).fetchall()
+            if len(found) >= limit:
+                break
     if not found:
         console.show("No rejections" + (f" as of {as_of}." if as_of else "."))
         return

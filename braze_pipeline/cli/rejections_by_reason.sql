@@ -2,7 +2,7 @@
 SELECT as_of, stage, coalesce(attribute, '(whole row)'), reason, count(*),
     min(masked_value), min(message)
 FROM records.rejections
-WHERE destination = ? AND template = ? AND (?::DATE IS NULL OR as_of = ?)
+WHERE destination = ? AND template = ? AND as_of = ?
 GROUP BY ALL
-ORDER BY as_of DESC, stage, count(*) DESC, reason
+ORDER BY stage, count(*) DESC, reason
 LIMIT ?

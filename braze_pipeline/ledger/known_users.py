@@ -68,7 +68,7 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
         ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
             f"FROM {_file(path)} WHERE user_id IN (SELECT __user_id FROM {t.table('profiles')} "
-            f"WHERE __as_of IN (SELECT unnest(?::DATE[])))",
+            "WHERE list_contains(?::DATE[], __as_of))",
             [list(days)],
         )
     except duckdb.Error as error:

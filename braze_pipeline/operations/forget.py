@@ -34,6 +34,9 @@ CUSTOMER_COLUMNS: Final = (CUSTOMER, "__customer_id")
 """What every table calls the columns that name a person. A table that has one is cleaned, so that
 a new table cannot be missed; a test makes sure that there is no other name."""
 
+PROFILES: Final = ("profiles", "profile_rows")
+"""The table of the profiles; the first name is that of earlier versions."""
+
 
 def forget_user(
     con: duckdb.DuckDBPyConnection,
@@ -43,7 +46,7 @@ def forget_user(
 ) -> dict[str, int]:
     """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
 
-    The places are the ledgers, the day tables of the given templates, the records (among them the
+    The places are the ledgers, the day tables of all templates, the records (among them the
     predictions) and the cache of normalised values. Snapshots with the user are deleted, and their
     plans can no longer be sent: hold the locks of all destinations that have a ledger here
     (``between_sends``). Extracts of source tables are all deleted: they are copies, of all
@@ -64,9 +67,12 @@ def forget_user(
         removed["extracts"] += spark.remove_left_over(connection)
     ledgers = open_all(con, warehouse)
     removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
-    customers = sorted({user_id} | _customers(con, templates, user_id))
-    removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, templates, customers))
-    of_templates = sorted({t.db_schema for t in templates})
+    # Also of templates that are not given: configured elsewhere, or no longer.
+    given = {"given": [t.db_schema for t in templates]}
+    tables = con.execute(read_sql("operations", "day_tables"), given).fetchall()
+    customers = sorted({user_id} | _customers(con, templates, tables, user_id))
+    removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, tables, customers))
+    of_templates = sorted({schema for schema, _ in tables})
     cleaned = con.execute(
         read_sql("operations", "tables_with_people"),
         {
@@ -93,37 +99,44 @@ def forget_user(
 
 
 def _customers(
-    con: duckdb.DuckDBPyConnection, templates: Sequence[TemplateSettings], user_id: str
+    con: duckdb.DuckDBPyConnection,
+    templates: Sequence[TemplateSettings],
+    tables: Sequence[tuple[str, str]],
+    user_id: str,
 ) -> set[str]:
     """The customers that have this user id."""
+    places = [
+        (f"{quote(schema)}.{quote(table)}", "__customer_id", "__user_id")
+        for schema, table in tables
+        if table in PROFILES
+    ]
+    places += [
+        (t.table("customer_attributes"), CUSTOMER, t.identifier_column)
+        for t in templates
+        if columns_of(con, t, "customer_attributes")
+    ]
     found: set[str] = set()
-    for t in templates:
-        for table, customer, user in (
-            ("profiles", "__customer_id", "__user_id"),
-            ("profile_rows", "__customer_id", "__user_id"),
-            ("customer_attributes", CUSTOMER, t.identifier_column),
-        ):
-            if columns_of(con, t, table):
-                rows = con.execute(
-                    f"SELECT DISTINCT {quote(customer)}::VARCHAR FROM {t.table(table)} "
-                    f"WHERE {quote(user)}::VARCHAR = ? AND {quote(customer)} IS NOT NULL",
-                    [user_id],
-                ).fetchall()
-                found |= {name for (name,) in rows}
+    for place, customer, user in places:
+        rows = con.execute(
+            f"SELECT DISTINCT {quote(customer)}::VARCHAR FROM {place} "
+            f"WHERE {quote(user)}::VARCHAR = ? AND {quote(customer)} IS NOT NULL",
+            [user_id],
+        ).fetchall()
+        found |= {name for (name,) in rows}
     return found
 
 
 def _raw_values(
     con: duckdb.DuckDBPyConnection,
-    templates: Sequence[TemplateSettings],
+    tables: Sequence[tuple[str, str]],
     customers: Sequence[str],
 ) -> Collection[str]:
     """The customers' values as the sources have them: the keys of the cache."""
     raw: set[str] = set()
-    for t in templates:
-        if columns_of(con, t, "customer_attributes"):
+    for schema, table in tables:
+        if table == "customer_attributes":
             rows = con.execute(
-                f"SELECT COLUMNS(*)::VARCHAR FROM {t.table('customer_attributes')} "
+                f"SELECT COLUMNS(*)::VARCHAR FROM {quote(schema)}.customer_attributes "
                 f"WHERE list_contains(?::VARCHAR[], {CUSTOMER}::VARCHAR)",
                 [customers],
             ).fetchall()

@@ -103,7 +103,7 @@ def report(
         con,
         "SELECT count(*) FILTER (NOT row_rejected), "
         "count(DISTINCT (as_of, customer_id)) FILTER (row_rejected) FROM records.rejections "
-        "WHERE stage = 'profiles' AND as_of IN (SELECT unnest(?::DATE[])) AND destination = ? "
+        "WHERE stage = 'profiles' AND list_contains(?::DATE[], as_of) AND destination = ? "
         "AND template = ?",
         [list(days), t.destination.name, t.name],
     )
@@ -142,7 +142,7 @@ def _of_days(
     if not columns_of(con, t, table):
         return []
     return con.execute(
-        f"SELECT {selected} FROM {t.table(table)} WHERE __as_of IN (SELECT unnest(?::DATE[])) "
+        f"SELECT {selected} FROM {t.table(table)} WHERE list_contains(?::DATE[], __as_of) "
         "GROUP BY ALL",
         [list(days)],
     ).fetchall()

@@ -29,7 +29,7 @@ from braze_pipeline.storage.partitions import (
 )
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, quote, single_row
+from braze_pipeline.storage.warehouse import literal, name_key, quote, single_row
 
 if TYPE_CHECKING:
     from datetime import date
@@ -96,7 +96,7 @@ def replace_day(
         built: What was made for it.
     """
     now = datetime.now(UTC).replace(tzinfo=None)
-    rows, name = t.table(ROWS), t.table(TABLE)
+    rows, name = t.table(ROWS), _name(t)
     with transaction(con):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
         _take_over(con, t)
@@ -115,6 +115,12 @@ def replace_day(
         _delete(con, t, [as_of], _REPLACED)
         base, base_part = (None, None) if built.since is None else _stand(con, t, own, built.since)
         _delete(con, t, [as_of], _DAYS)
+        # A template that moved to another schema has its rejections of the day once.
+        con.execute(
+            f"UPDATE {_DAYS} SET destination = NULL, template = NULL "
+            "WHERE destination = ? AND template = ? AND as_of = ?",
+            [t.destination.name, t.name, as_of],
+        )
         con.execute(
             f"INSERT INTO {_DAYS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -144,9 +150,14 @@ def replace_day(
         con.execute(read_sql("profiles", "parts", profiles=name, rows=rows, name=literal(name)))
 
 
+def _name(t: TemplateSettings) -> str:
+    """The profiles in ``records``; a template that only its case renames keeps its days."""
+    return name_key(t.table(TABLE))
+
+
 def _take_over(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
     """Take over what earlier versions wrote: one table with all days, or days beside the rows."""
-    name, rows = t.table(TABLE), t.table(ROWS)
+    name, rows = _name(t), t.table(ROWS)
     if columns_of(con, t, TABLE) and not columns_of(con, t, ROWS):
         con.execute(f"ALTER TABLE {name} RENAME TO {ROWS}")
         con.execute(f"ALTER TABLE {rows} ADD COLUMN __part INTEGER DEFAULT 0")
@@ -172,7 +183,7 @@ def _add(
     con.execute(
         f"INSERT INTO {_REJECTIONS} BY NAME SELECT $name AS table_name, $day AS as_of, "
         f"$part AS part, * FROM ({rejected})",
-        {"name": t.table(TABLE), "day": own.day, "part": own.part},
+        {"name": _name(t), "day": own.day, "part": own.part},
     )
 
 
@@ -180,7 +191,7 @@ def _stand(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, own: _Own, since: date
 ) -> tuple[date | None, int | None]:
     """Take over the rows of the earlier day that stand; returns the base of the day, if any."""
-    rows, name = t.table(ROWS), t.table(TABLE)
+    rows, name = t.table(ROWS), _name(t)
     part, day, day_part = single_row(
         con,
         f"SELECT part, base, base_part FROM {_DAYS} WHERE table_name = ? AND as_of = ?",
@@ -195,9 +206,12 @@ def _stand(
     )
     (share,) = single_row(
         con,
-        f"SELECT (SELECT count(*) FROM {_REPLACED} WHERE table_name = ? AND as_of = ?) "
-        f"/ greatest(count(*), 1) FROM {rows} WHERE __as_of = ? AND __part = ?",
-        [name, own.day, *base],
+        f"SELECT (SELECT count(*) FROM {_REPLACED} WHERE table_name = $name AND as_of = $day) "
+        "/ greatest(1, "
+        f"(SELECT count(*) FROM {rows} WHERE __as_of = $base AND __part = $part) + "
+        f"(SELECT count(DISTINCT customer_id) FROM {_REJECTIONS} WHERE table_name = $name "
+        "AND as_of = $base AND part = $part AND row_rejected))",
+        {"name": name, "day": own.day, "base": base[0], "part": base[1]},
     )
     profile_stands, rejection_stands = map(_STANDS.format, ("__customer_id", "customer_id"))
     if share > MOST_REPLACED:
@@ -240,13 +254,13 @@ def _delete(
     for table in tables:
         con.execute(
             f"DELETE FROM {table} WHERE table_name = ? AND as_of IN (SELECT unnest(?::DATE[]))",
-            [t.table(TABLE), days],
+            [_name(t), days],
         )
 
 
 def _delete_unused(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> None:
     """Delete the parts that no day needs any more."""
-    name, rows = t.table(TABLE), t.table(ROWS)
+    name, rows = _name(t), t.table(ROWS)
     unused = con.execute(
         f"(SELECT __as_of, __part FROM {rows} GROUP BY ALL UNION SELECT as_of, part "
         f"FROM {_REJECTIONS} WHERE table_name = $name GROUP BY ALL) EXCEPT "

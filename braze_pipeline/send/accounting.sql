@@ -52,10 +52,10 @@ SELECT
             AND NOT coalesce(list_contains((SELECT days FROM elsewhere), __as_of), false)
     ) + (SELECT customers FROM elsewhere) AS customers,
     audience.*,
-    (SELECT count(*) FROM {profiles} WHERE __as_of IN (FROM days)) AS profiles,
+    (SELECT count(*) FROM {profiles} WHERE list_contains($days::DATE[], __as_of)) AS profiles,
     (
         SELECT count(DISTINCT (as_of, customer_id)) FROM records.rejections
-        WHERE row_rejected AND stage = 'profiles' AND as_of IN (FROM days)
+        WHERE row_rejected AND stage = 'profiles' AND list_contains($days::DATE[], as_of)
             AND destination = $destination AND template = $template
     ) AS rejected_rows,
     attributes.*,

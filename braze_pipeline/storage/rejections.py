@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 TABLE: Final = "records.rejections"
-"""A view of all rejections."""
+"""A view of all rejections.
+
+Of this view, and of a template's ``profiles``, DuckDB reads no other days than those asked for only
+where ``=`` or ``list_contains`` names them: ``IN`` with a subquery goes through all of history."""
 
 ROWS: Final = "records.rejection_rows"
 """Those of plans and sends, to write to; those of profiles are in parts (``profiles.parts``)."""
+
+
+def days(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> list[date]:
+    """The days of a template that may have rejections, the newest first."""
+    found = con.execute(
+        "SELECT as_of FROM records.profile_days WHERE destination = $d AND template = $t "
+        f"UNION SELECT as_of FROM {ROWS} WHERE destination = $d AND template = $t "
+        "ORDER BY as_of DESC",
+        {"d": t.destination.name, "t": t.name},
+    ).fetchall()
+    return [day for (day,) in found]
 
 
 def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]) -> int:
@@ -29,7 +43,7 @@ def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[da
     (number,) = single_row(
         con,
         f"SELECT count(*) FROM {TABLE} WHERE destination = ? AND template = ? "
-        "AND as_of IN (SELECT unnest(?::DATE[]))",
+        "AND list_contains(?::DATE[], as_of)",
         [t.destination.name, t.name, list(days)],
     )
     return int(number)

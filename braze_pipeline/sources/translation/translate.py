@@ -42,7 +42,8 @@ _LONG: Final = 60
 _HEADER: Final = """\
 -- A first version in Spark's SQL, made from {name} by `braze-pipeline template translate`.
 -- Compare both before you use it: braze-pipeline template check --as-of DAY --compare {name}
--- The first queries of WITH ({tables}) are your tables as it sees them. The comments are its own.
+-- The first queries of WITH ({tables}) bring your tables to the columns and types
+-- that {name} reads. The other comments are from there.
 --
 """
 _CLAUSES: Final = frozenset(

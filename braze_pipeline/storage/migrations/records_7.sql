@@ -3,23 +3,23 @@
 -- they are, so no day may stand on one that was built before. A template's tables `profile_days` and
 -- `profile_replaced` are taken over when its next day is written.
 CREATE TABLE records.profile_days (
-    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days
+    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days, in lower case
     as_of DATE NOT NULL,
     part INTEGER NOT NULL,              -- the day's own rows
     base DATE,                          -- the day of which a part stands besides; NULL: none does
     base_part INTEGER,                  -- that part
     destination VARCHAR,
-    template VARCHAR,
+    template VARCHAR,                   -- NULL: the day's rejections are elsewhere
     run_id VARCHAR,                     -- the run that built the day
     built_at TIMESTAMP
 );
 CREATE TABLE records.profile_replaced (
-    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days
+    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days, in lower case
     as_of DATE NOT NULL,
     customer_id VARCHAR                 -- a customer whose rows of the base do not stand
 );
 CREATE TABLE records.profile_rejections (
-    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days
+    table_name VARCHAR NOT NULL,        -- the profiles, as in records.days, in lower case
     as_of DATE NOT NULL,                -- with `part`: the part that it belongs to
     part INTEGER NOT NULL,
     customer_id VARCHAR,
@@ -41,6 +41,7 @@ SELECT
 FROM records.profile_rejections AS r
 JOIN records.profile_days AS d
     ON r.table_name = d.table_name AND r.as_of = d.as_of AND r.part = d.part
+WHERE d.template IS NOT NULL
 UNION ALL BY NAME
 SELECT
     d.as_of, d.destination, d.template, 'profiles' AS stage, d.run_id, d.built_at AS rejected_at,
@@ -49,4 +50,5 @@ FROM records.profile_rejections AS r
 JOIN records.profile_days AS d
     ON r.table_name = d.table_name AND r.as_of = d.base AND r.part = d.base_part
 ANTI JOIN records.profile_replaced AS x
-    ON x.table_name = d.table_name AND x.as_of = d.as_of AND x.customer_id = r.customer_id;
+    ON x.table_name = d.table_name AND x.as_of = d.as_of AND x.customer_id = r.customer_id
+WHERE d.template IS NOT NULL;

@@ -14,6 +14,7 @@ from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.forget import CUSTOMER_COLUMNS, USER_COLUMNS, forget_user
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
+from braze_pipeline_tests import profiles_world
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]
@@ -155,6 +156,23 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
         stored_plans.check_sendable(w.con, w.warehouse, T, pending.plan_id)
     w.profiles(day(4), {"b": {"Spend": 1.0}})
     assert w.plan(day(4)).planned_users == 0
+
+
+def test_a_user_is_forgotten_in_templates_that_are_configured_elsewhere_too(world: Make) -> None:
+    w = world(T, "a b")
+    profiles = profiles_world.World(w.con)
+    one = profiles_world.template(profiles_world.field_of("email"), db_schema="elsewhere")
+    rows = [f"('{name}', '{name}@example.com')" for name in "abcdefghijklmnopqrstuvwxyz"]
+    for n, changed in ((1, "new"), (2, "newer")):
+        given = ", ".join([f"('a', '{changed}@example.com')", *rows[1:]])
+        query = f"SELECT * FROM (VALUES {given}) AS v(customer_id, email)"
+        profiles.write(one, query, day(n))
+        profiles.build(one, day(n))
+    removed = forget_user(w.con, w.warehouse, [T], "a")
+    assert removed["elsewhere.profile_rows"] == 2
+    for n in (1, 2):
+        assert set(profiles.profiles(one, day(n))) == set("bcdefghijklmnopqrstuvwxyz")
+    assert w.con.execute("SELECT count(*) FROM elsewhere.customer_attributes").fetchall() == [(50,)]
 
 
 def test_a_table_added_later_forgets_users_too(world: Make) -> None:

@@ -361,6 +361,37 @@ def test_rejections_go_with_the_profiles_of_a_day_beyond_history(world: World) -
     assert stored(world, REJECTIONS) == {}
 
 
+def test_rejected_customers_count_as_rows_of_a_base(world: World) -> None:
+    t = template(field_of("email", required=True))
+    people = [f"('c{n}', 'no address')" for n in range(30)]
+    shown = "SELECT * FROM (VALUES {}) AS v(customer_id, email)"
+    for n, day in enumerate((DAY, NEXT, LAST)):
+        changed = [f"('c{k}', 'c{k}@example.com')" for k in range(n)]
+        world.write(t, shown.format(", ".join([*changed, *people[n:]])), day)
+        assert world.build(t, day).rejected_rows == 30 - n
+    assert stored(world, REJECTIONS) == {DAY: 30}
+    assert of_days(world) == {DAY: 30, NEXT: 29, LAST: 28}
+
+
+def test_a_template_that_moves_to_another_schema_has_its_rejections_once(world: World) -> None:
+    first = template(field_of("email"), db_schema="braze__vip")
+    days(world, first, [BEN, CAT], [BEN])
+    moved = replace(first, db_schema="braze")
+    world.write(moved, PEOPLE.format(f"{ANNA}, {CAT.replace('NULL', chr(39) + 'x' + chr(39))}"))
+    assert world.build(moved).rejected_values == 1
+    assert of_days(world) == {DAY: 1, NEXT: 1}
+
+
+def test_a_template_that_only_its_case_renames_keeps_its_days(world: World) -> None:
+    t = template(field_of("email"), db_schema="braze__vip")
+    days(world, t, [BEN])
+    renamed = replace(t, db_schema="braze__VIP")
+    world.write(renamed, PEOPLE.format(BEN), NEXT)
+    world.build(renamed, NEXT)
+    assert len(world.profiles(renamed)) == len(world.profiles(renamed, NEXT)) == 1
+    assert of_days(world) == {DAY: 1, NEXT: 1}
+
+
 def test_a_day_that_stands_on_an_empty_one_stays_empty_when_that_is_written_again(
     world: World,
 ) -> None:
