@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.sources.translation.parts import (
-    _DIGITS,
+    DIGITS,
     NUMBERS,
     Rule,
     Writer,
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 _KEPT: Final = 6
 """Spark keeps so many digits behind the point when a product has more than 38 digits."""
 
-
 _OF_BIGINT: Final = 17
 """So many digits fit a BIGINT, whose product with a power of ten Spark does not round."""
 _UNITS: Final = frozenset({"YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"})
-
 
 _CASTS: Final[Mapping[str, frozenset[str]]] = {
     "integer": frozenset({"integer", "boolean"}),
@@ -143,7 +141,7 @@ def _exact(w: Writer, node: exp.Expr, sign: str, text: str) -> str:
     else:
         scale = max(scales)
         digits = max(digits - behind for digits, behind in sizes) + scale + 1
-    if digits > _DIGITS and scale > _KEPT:
+    if digits > DIGITS and scale > _KEPT:
         return w.refuse(
             node,
             f"{w.type(node.this)} {sign} {w.type(node.expression)}, which Spark would round",

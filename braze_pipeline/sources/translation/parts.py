@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 
 _ZS: Final = (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 
-
 SPACES: Final = "'" + "".join(f"\\u{one:04x}" for one in _ZS) + "'"
 """What DuckDB's ``trim`` removes, as text in Spark."""
 
-
-_DIGITS: Final = 38
-
+DIGITS: Final = 38
+"""The most that a DECIMAL has, in both."""
 
 SCALARS: Final = frozenset(
     {"integer", "decimal", "double", "text", "boolean", "date", "timestamp", "instant"}
@@ -27,13 +25,11 @@ SCALARS: Final = frozenset(
 """Families whose values both put in the same order."""
 NUMBERS: Final = frozenset({"integer", "decimal", "double"})
 
-
 _TYPES: Final[Mapping[str, str]] = {
     "TINYINT": "TINYINT", "SMALLINT": "SMALLINT", "INTEGER": "INT", "BIGINT": "BIGINT",
     "DOUBLE": "DOUBLE", "BOOLEAN": "BOOLEAN", "VARCHAR": "STRING", "DATE": "DATE",
     "TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
 }  # fmt: skip
-
 
 LEVELS: Final[Mapping[str, int]] = {
     name: level
@@ -43,7 +39,6 @@ LEVELS: Final[Mapping[str, int]] = {
     )
     for name in names.split()
 }  # fmt: skip
-
 
 _FREE: Final = frozenset({"And", "Or", "DPipe"})
 
@@ -146,11 +141,11 @@ def check_digits(w: Writer, parts: tuple[exp.Expr, ...]) -> None:
     whole += [20 for part in parts if w.family(part) == "integer" and not part.is_int]
     if len(set(sizes)) > 1 or (sizes and len(whole) > len(sizes)):
         scale = max(scale for _, scale in sizes)
-        if max(whole) + scale > _DIGITS:
+        if max(whole) + scale > DIGITS:
             types = " with ".join(dict.fromkeys(w.type(part) for part in parts))
             w.refuse(
                 parts[0],
-                f"{types}, which Spark would round to {_DIGITS} digits",
+                f"{types}, which Spark would round to {DIGITS} digits",
                 "CAST both to one DECIMAL type.",
             )
 

@@ -112,7 +112,6 @@ RULES: Final[Mapping[str, tuple[Rule, str]]] = {
 }
 """The rule of each part that is allowed, and what it may consist of besides its operands."""
 
-
 _HARMLESS: Final = frozenset({"big_int", "value_constructor", "typed", "safe", "over"})
 """What sqlglot notes about a part, which does not change it in DuckDB."""
 
