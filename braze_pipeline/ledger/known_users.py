@@ -20,7 +20,7 @@ from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, registered, rows_of
+from braze_pipeline.storage.warehouse import days_sql, literal, registered, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +68,7 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
         ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
             f"FROM {_file(path)} WHERE user_id IN (SELECT __user_id FROM {t.table('profiles')} "
-            "WHERE list_contains(?::DATE[], __as_of))",
-            [list(days)],
+            f"WHERE __as_of IN ({days_sql(days)}))"
         )
     except duckdb.Error as error:
         raise ConfigurationError(
@@ -158,8 +157,10 @@ def to_look_up(
     ensure_layout(ledger, t)
     before = now - timedelta(days=t.destination.known_users.resend_days)
     profiles = rows_of(t.table("profiles"), "__user_id", user)
-    source = read_sql("ledger", "look_up", profiles=profiles, users=ledger.users_table)
-    values = {"days": list(days), "before": before}
+    source = read_sql(
+        "ledger", "look_up", profiles=profiles, users=ledger.users_table, days=days_sql(days)
+    )
+    values: dict[str, object] = {"before": before}
     total = count(ledger.con, f"SELECT count(*) {source}", values)
     rows = ledger.con.execute(
         f"SELECT user_id {source} ORDER BY l.known_at NULLS FIRST, user_id LIMIT {limit}", values

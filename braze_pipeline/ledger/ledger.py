@@ -191,8 +191,3 @@ def count(
 def utc_now() -> datetime:
     """The present, as the tables have it: UTC without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def day_sql(day: date) -> str:
-    """A day as a SQL literal."""
-    return f"DATE '{day.isoformat()}'"

@@ -2,7 +2,7 @@
 FROM (
     SELECT DISTINCT __user_id AS user_id
     FROM {profiles}
-    WHERE list_contains($days::DATE[], __as_of)
+    WHERE __as_of IN ({days})
 ) p
 LEFT JOIN {users} l USING (user_id)
 WHERE l.known IS NULL OR (NOT l.known AND l.known_at <= $before)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.warehouse import day_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from braze_pipeline.audience.elsewhere import excluded_elsewhere
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings.template import RULES
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import single_row
+from braze_pipeline.storage.warehouse import days_sql, single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -103,9 +103,9 @@ def report(
         con,
         "SELECT count(*) FILTER (NOT row_rejected), "
         "count(DISTINCT (as_of, customer_id)) FILTER (row_rejected) FROM records.rejections "
-        "WHERE stage = 'profiles' AND list_contains(?::DATE[], as_of) AND destination = ? "
+        f"WHERE stage = 'profiles' AND as_of IN ({days_sql(days)}) AND destination = ? "
         "AND template = ?",
-        [list(days), t.destination.name, t.name],
+        [t.destination.name, t.name],
     )
     plan = stored_plans.latest(con, t, days, run_id=run_id)
     answered = con.execute(
@@ -142,7 +142,5 @@ def _of_days(
     if not columns_of(con, t, table):
         return []
     return con.execute(
-        f"SELECT {selected} FROM {t.table(table)} WHERE list_contains(?::DATE[], __as_of) "
-        "GROUP BY ALL",
-        [list(days)],
+        f"SELECT {selected} FROM {t.table(table)} WHERE __as_of IN ({days_sql(days)}) GROUP BY ALL"
     ).fetchall()

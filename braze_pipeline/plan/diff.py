@@ -14,11 +14,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.columns import TemplateColumns
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, day_sql
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, quote, rows_of
+from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, quote, rows_of
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column, Layout
@@ -148,7 +148,7 @@ def profiles(q: DiffRequest) -> str:
     table = q.profiles_table
     if len(q.days) == 1:
         return f"SELECT * FROM {table} WHERE __as_of = {day_sql(q.newest)}"
-    days = ", ".join(map(day_sql, q.days))
+    days = days_sql(q.days)
     return f"""
         SELECT q.* FROM {table} q
         JOIN (

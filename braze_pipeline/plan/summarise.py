@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.errors import AccountingError
 from braze_pipeline.ledger.known_users import count_known_users
-from braze_pipeline.ledger.ledger import count, day_sql
+from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan import diff, forecast
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.guards import Evidence
 from braze_pipeline.plan.stored_plans import VERSION, PlanColumn, PlanSummary
 from braze_pipeline.plan.unchanged import count_unchanged
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.warehouse import days_sql, literal
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint
@@ -53,7 +53,7 @@ def summarise(
         f"SELECT __reason, count(*) FROM {_rows(path)} GROUP BY ALL ORDER BY 2 DESC, 1"
     ).fetchall()
     superseded, suppressed, leaving = _count_staged(q)
-    days = ", ".join(map(day_sql, q.days))
+    days = days_sql(q.days)
     profiles = count(con, f"SELECT count(*) FROM {q.profiles_table} WHERE __as_of IN ({days})")
     who = count_known_users(layout, stage=STAGE, proof=q.proof)
     return PlanSummary(

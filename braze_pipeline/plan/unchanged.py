@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.ledger import count, day_sql
+from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.diff import STILL_IN_AUDIENCE, sends_on_leave
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, quote
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column
@@ -50,7 +50,7 @@ def _newest(q: DiffRequest, *, leaving: bool) -> str:
     return f"""
         SELECT *, {left if leaving else "false"} AS __gone
         FROM {q.profiles_table}
-        WHERE __as_of IN ({", ".join(map(day_sql, q.days))})
+        WHERE __as_of IN ({days_sql(q.days)})
         {newest if q.days[1:] else ""}
         """
 

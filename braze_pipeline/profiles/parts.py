@@ -29,7 +29,7 @@ from braze_pipeline.storage.partitions import (
 )
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, name_key, quote, single_row
+from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, name_key, quote, single_row
 
 if TYPE_CHECKING:
     from datetime import date
@@ -218,9 +218,9 @@ def _stand(
         _delete(con, t, [own.day], _REPLACED)
         _add(
             con, t, own,
-            f"SELECT * EXCLUDE (__as_of) FROM {name} AS p WHERE __as_of = DATE '{since}' "
+            f"SELECT * EXCLUDE (__as_of) FROM {name} AS p WHERE __as_of = {day_sql(since)} "
             f"AND {profile_stands}",
-            f"SELECT {_REJECTED} FROM {rejections.TABLE} AS p WHERE as_of = DATE '{since}' "
+            f"SELECT {_REJECTED} FROM {rejections.TABLE} AS p WHERE as_of = {day_sql(since)} "
             f"AND destination = {literal(t.destination.name)} AND template = {literal(t.name)} "
             f"AND stage = {literal(STAGE)} AND {rejection_stands}",
         )  # fmt: skip
@@ -229,9 +229,9 @@ def _stand(
         _add(
             con, t, own,
             f"SELECT * EXCLUDE (__as_of, __part) FROM {rows} AS p "
-            f"WHERE __as_of = DATE '{since}' AND __part = {part} AND {profile_stands}",
+            f"WHERE __as_of = {day_sql(since)} AND __part = {part} AND {profile_stands}",
             f"SELECT {_REJECTED} FROM {_REJECTIONS} AS p WHERE table_name = {literal(name)} "
-            f"AND as_of = DATE '{since}' AND part = {part} AND {rejection_stands}",
+            f"AND as_of = {day_sql(since)} AND part = {part} AND {rejection_stands}",
         )  # fmt: skip
     return base
 
@@ -253,8 +253,7 @@ def _delete(
 ) -> None:
     for table in tables:
         con.execute(
-            f"DELETE FROM {table} WHERE table_name = ? AND as_of IN (SELECT unnest(?::DATE[]))",
-            [_name(t), days],
+            f"DELETE FROM {table} WHERE table_name = ? AND as_of IN ({days_sql(days)})", [_name(t)]
         )
 
 

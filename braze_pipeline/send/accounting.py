@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, load_answered
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, named_rows
+from braze_pipeline.storage.warehouse import days_sql, literal, named_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -145,9 +145,9 @@ def account(
         customer_attributes=t.table("customer_attributes"),
         audience=t.table("audience"),
         profiles=t.table("profiles"),
+        days=days_sql(plan.days),
     )
     run = {
-        "days": list(plan.days),
         "destination": t.destination.name,
         "template": t.name,
         "attributes": t.table("customer_attributes"),

@@ -1,7 +1,5 @@
 -- The counts of one run, each from a source of its own, so that they can prove each other.
-WITH days AS (
-    SELECT unnest($days::DATE[]) AS day
-),
+WITH
 -- Days whose rules a warehouse applied: what it counted, before the rules and by each of them.
 elsewhere AS (
     SELECT
@@ -9,14 +7,14 @@ elsewhere AS (
         coalesce(sum(customers) FILTER (excluded_by IS NOT NULL), 0)::BIGINT AS left_out,
         list(DISTINCT as_of) AS days
     FROM records.counted_elsewhere
-    WHERE table_name = $attributes AND as_of IN (FROM days)
+    WHERE table_name = $attributes AND as_of IN ({days})
 ),
 audience AS (
     SELECT
         count(*) FILTER (left_out_by IS NULL) AS audience,
         count(*) FILTER (left_out_by IS NOT NULL) + (SELECT left_out FROM elsewhere) AS left_out
     FROM {audience}
-    WHERE __as_of IN (FROM days)
+    WHERE __as_of IN ({days})
 ),
 -- What the journal says of each object of the plan's snapshot.
 objects AS (
@@ -48,14 +46,14 @@ attributes AS (
 SELECT
     (
         SELECT count(*) FROM {customer_attributes}
-        WHERE __as_of IN (FROM days)
+        WHERE __as_of IN ({days})
             AND NOT coalesce(list_contains((SELECT days FROM elsewhere), __as_of), false)
     ) + (SELECT customers FROM elsewhere) AS customers,
     audience.*,
-    (SELECT count(*) FROM {profiles} WHERE list_contains($days::DATE[], __as_of)) AS profiles,
+    (SELECT count(*) FROM {profiles} WHERE __as_of IN ({days})) AS profiles,
     (
         SELECT count(DISTINCT (as_of, customer_id)) FROM records.rejections
-        WHERE row_rejected AND stage = 'profiles' AND list_contains($days::DATE[], as_of)
+        WHERE row_rejected AND stage = 'profiles' AND as_of IN ({days})
             AND destination = $destination AND template = $template
     ) AS rejected_rows,
     attributes.*,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.storage.warehouse import single_row
+from braze_pipeline.storage.warehouse import days_sql, single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 TABLE: Final = "records.rejections"
-"""A view of all rejections.
-
-Of this view, and of a template's ``profiles``, DuckDB reads no other days than those asked for only
-where ``=`` or ``list_contains`` names them: ``IN`` with a subquery goes through all of history."""
+"""A view of all rejections."""
 
 ROWS: Final = "records.rejection_rows"
 """Those of plans and sends, to write to; those of profiles are in parts (``profiles.parts``)."""
@@ -43,8 +40,8 @@ def count(con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[da
     (number,) = single_row(
         con,
         f"SELECT count(*) FROM {TABLE} WHERE destination = ? AND template = ? "
-        "AND list_contains(?::DATE[], as_of)",
-        [t.destination.name, t.name, list(days)],
+        f"AND as_of IN ({days_sql(days)})",
+        [t.destination.name, t.name],
     )
     return int(number)
 
@@ -60,6 +57,6 @@ def clear(
     """Delete an earlier run's rejections of the same days and stage: a rerun replaces them."""
     con.execute(
         f"DELETE FROM {ROWS} WHERE destination = ? AND template = ? AND stage = ? "
-        "AND as_of IN (SELECT unnest(?::DATE[]))",
-        [destination, template, stage, list(days)],
+        f"AND as_of IN ({days_sql(days)})",
+        [destination, template, stage],
     )

@@ -33,6 +33,9 @@ from braze_pipeline.storage import machine, migrations
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
     import duckdb
     import pyarrow as pa
 
@@ -68,6 +71,20 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """A text as a SQL literal, where DuckDB accepts no parameter (paths, COPY)."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def day_sql(day: date) -> str:
+    """A day as a SQL literal."""
+    return f"DATE '{day.isoformat()}'"
+
+
+def days_sql(days: Iterable[date]) -> str:
+    """Days as SQL literals, for ``IN``.
+
+    Only by literals does DuckDB read no other days: neither of a table, nor of ``profiles`` and
+    ``records.rejections``, which are views over parts of many days.
+    """
+    return ", ".join(map(day_sql, days)) or "NULL"
 
 
 def rows_of(table: str, column: str, value: str | None) -> str:

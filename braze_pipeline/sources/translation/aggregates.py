@@ -6,13 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.sources.translation.parts import SCALARS, Aggregate, Writer, bracketed, positive
+from braze_pipeline.sources.translation.parts import (
+    SCALARS,
+    Aggregate,
+    SparkWriter,
+    bracketed,
+    positive,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 
-def _key_of_window(w: Writer, node: exp.Expr) -> str:
+def _key_of_window(w: SparkWriter, node: exp.Expr) -> str:
     by = [w.text(one) for one in node.args.get("partition_by") or ()]
     order = node.args.get("order")
     parts = [f"PARTITION BY {', '.join(by)}"] if by else []
@@ -21,7 +27,7 @@ def _key_of_window(w: Writer, node: exp.Expr) -> str:
     return f" OVER ({' '.join(parts)})"
 
 
-def window(w: Writer, node: exp.Expr) -> str:
+def window(w: SparkWriter, node: exp.Expr) -> str:
     """A window function that gives each row the same value every time."""
     name = type(node.this).__name__
     if name in {"Rank", "DenseRank"} and node.args.get("order"):
@@ -40,7 +46,7 @@ def window(w: Writer, node: exp.Expr) -> str:
     return w.refuse(node, "this window function", "Write this part by hand.")
 
 
-def ordered(w: Writer, node: exp.Expr) -> str:
+def ordered(w: SparkWriter, node: exp.Expr) -> str:
     """One part of ORDER BY; DuckDB has NULLs last in both directions, Spark in one."""
     if node.args.get("with_fill") or w.family(node.this) not in SCALARS:
         return w.refuse(node, "this ORDER BY", "Order by numbers, text, dates, true and false.")
@@ -48,7 +54,7 @@ def ordered(w: Writer, node: exp.Expr) -> str:
     return f"{w.text(node.this)}{' DESC' if node.args.get('desc') else ''} NULLS {nulls}"
 
 
-def with_filter(w: Writer, node: exp.Expr) -> str:
+def with_filter(w: SparkWriter, node: exp.Expr) -> str:
     """An aggregate of some of the rows."""
     rule = AGGREGATES.get(type(node.this).__name__)
     if rule is None:
@@ -56,7 +62,7 @@ def with_filter(w: Writer, node: exp.Expr) -> str:
     return rule(w, node.this, f" FILTER (WHERE {w.text(node.expression.this)})")
 
 
-def _count(w: Writer, node: exp.Expr, suffix: str) -> str:
+def _count(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
     of = node.this
     if type(of).__name__ == "Star" or of is None:
         return f"count(*){suffix}"
@@ -65,7 +71,7 @@ def _count(w: Writer, node: exp.Expr, suffix: str) -> str:
     return f"count({w.text(of)}){suffix}"
 
 
-def _sum(w: Writer, node: exp.Expr, suffix: str) -> str:
+def _sum(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
     text = w.text(node.this)
     match w.family(node.this):
         case "integer":
@@ -85,7 +91,7 @@ def _sum(w: Writer, node: exp.Expr, suffix: str) -> str:
 def _extreme(name: str, *, ascending: str) -> Aggregate:
     """``min`` and ``max``, also of the first few."""
 
-    def rule(w: Writer, node: exp.Expr, suffix: str) -> str:
+    def rule(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
         count, text = node.args.get("count"), w.text(node.this)
         if w.family(node.this) not in SCALARS:
             return w.refuse(node, f"{name} of {w.type(node.this)}", "Write this part by hand.")
@@ -102,7 +108,7 @@ def _extreme(name: str, *, ascending: str) -> Aggregate:
 def _most(name: str) -> Aggregate:
     """``max_by`` and ``min_by``, where what decides leaves no choice between rows."""
 
-    def rule(w: Writer, node: exp.Expr, suffix: str) -> str:
+    def rule(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
         value, by = node.this, node.expression
         keys = by.expressions if type(by).__name__ == "Tuple" else [by]
         if node.args.get("count") or not any(_decides(key, value) for key in keys):
@@ -129,7 +135,7 @@ def _most(name: str) -> Aggregate:
     return rule
 
 
-def _null_last(w: Writer, key: exp.Expr) -> str:
+def _null_last(w: SparkWriter, key: exp.Expr) -> str:
     inner = key.this if type(key).__name__ == "Not" else key
     never = type(inner).__name__ == "Is"
     return w.text(key) if never else f"{bracketed(w, key)} IS NULL, {w.text(key)}"
@@ -152,7 +158,7 @@ def _essence(node: exp.Expr) -> object:
     return node
 
 
-def _quantile(w: Writer, node: exp.Expr, suffix: str) -> str:
+def _quantile(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
     """The least value that at least so many of all do not exceed, counted with integers."""
     wanted = node.expression
     several = type(wanted).__name__ == "Array"
@@ -176,7 +182,7 @@ def _place(share: str) -> str:
 
 
 def _plain(name: str, *families: str) -> Aggregate:
-    def rule(w: Writer, node: exp.Expr, suffix: str) -> str:
+    def rule(w: SparkWriter, node: exp.Expr, suffix: str) -> str:
         if w.family(node.this) not in families:
             return w.refuse(node, f"{name} of {w.type(node.this)}", "Write this part by hand.")
         return f"{name}({w.text(node.this)}){suffix}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.sources.translation.parts import (
     NUMBERS,
     Rule,
-    Writer,
+    SparkWriter,
     as_type,
     check_digits,
     compared,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def same_type(name: str) -> Rule:
     """A function that gives one of its arguments."""
 
-    def rule(w: Writer, node: exp.Expr) -> str:
+    def rule(w: SparkWriter, node: exp.Expr) -> str:
         parts = [node.this, *node.expressions] if node.this is not None else node.expressions
         check_digits(w, tuple(parts))
         return f"{name}({', '.join(as_type(w, part, w.type(node)) for part in parts)})"
@@ -31,7 +31,7 @@ def same_type(name: str) -> Rule:
     return rule
 
 
-def nullif(w: Writer, node: exp.Expr) -> str:
+def nullif(w: SparkWriter, node: exp.Expr) -> str:
     """``nullif``, of two things that can be compared."""
     return f"nullif({', '.join(compared(w, node.this, node.expression))})"
 
@@ -39,7 +39,7 @@ def nullif(w: Writer, node: exp.Expr) -> str:
 def over_text(name: str, *, more: str = "") -> Rule:
     """A function over text alone."""
 
-    def rule(w: Writer, node: exp.Expr) -> str:
+    def rule(w: SparkWriter, node: exp.Expr) -> str:
         parts = [node.this, *([node.expression] if node.args.get("expression") else [])]
         if {w.family(part) for part in parts} != {"text"}:
             return w.refuse(node, f"{name} of other than text", "CAST it to VARCHAR.")
@@ -50,14 +50,14 @@ def over_text(name: str, *, more: str = "") -> Rule:
     return rule
 
 
-def left(w: Writer, node: exp.Expr) -> str:
+def left(w: SparkWriter, node: exp.Expr) -> str:
     """``left``; DuckDB's also takes negative numbers."""
     if w.family(node.this) != "text" or not positive(node.expression):
         return w.refuse(node, "this left()", "Write left(TEXT, NUMBER) with a positive number.")
     return f"left({w.text(node.this)}, {node.expression.name})"
 
 
-def round_(w: Writer, node: exp.Expr) -> str:
+def round_(w: SparkWriter, node: exp.Expr) -> str:
     """``round`` of a decimal: half away from zero in both. Of a DOUBLE, they differ."""
     digits = node.args.get("decimals")
     if w.family(node.this) != "decimal" or not (digits is None or positive(digits)):
@@ -67,14 +67,14 @@ def round_(w: Writer, node: exp.Expr) -> str:
     return f"CAST(round({w.text(node.this)}, {digits.name if digits else 0}) AS {w.type(node)})"
 
 
-def abs_(w: Writer, node: exp.Expr) -> str:
+def abs_(w: SparkWriter, node: exp.Expr) -> str:
     """``abs`` of a number."""
     if w.family(node.this) not in NUMBERS:
         return w.refuse(node, "abs of other than a number", "Write this part by hand.")
     return f"abs({w.text(node.this)})"
 
 
-def length(w: Writer, node: exp.Expr) -> str:
+def length(w: SparkWriter, node: exp.Expr) -> str:
     """The length of a list or of a text."""
     match w.family(node.this):
         case "list":
@@ -85,7 +85,7 @@ def length(w: Writer, node: exp.Expr) -> str:
             return w.refuse(node, f"length of {w.type(node.this)}", "Write this part by hand.")
 
 
-def bracket(w: Writer, node: exp.Expr) -> str:
+def bracket(w: SparkWriter, node: exp.Expr) -> str:
     """One element of a list, NULL where there is none; sqlglot counts from 0."""
     place = node.expressions[0] if len(node.expressions) == 1 else None
     if w.family(node.this) != "list" or place is None or not whole_number(place):
@@ -93,13 +93,13 @@ def bracket(w: Writer, node: exp.Expr) -> str:
     return f"get({w.text(node.this)}, {place.name})"
 
 
-def list_(w: Writer, node: exp.Expr) -> str:
+def list_(w: SparkWriter, node: exp.Expr) -> str:
     """A list of parts of one type."""
     element = w.type(node)[:-2]
     return f"array({', '.join(as_type(w, part, element) for part in node.expressions)})"
 
 
-def filtered(w: Writer, node: exp.Expr) -> str:
+def filtered(w: SparkWriter, node: exp.Expr) -> str:
     """``list_filter`` with a lambda."""
     condition = node.expression
     if type(condition).__name__ != "Lambda" or len(condition.expressions) != 1:
@@ -108,13 +108,13 @@ def filtered(w: Writer, node: exp.Expr) -> str:
     return f"filter({w.text(node.this)}, {variable} -> {w.text(condition.this)})"
 
 
-def column(_: Writer, node: exp.Expr) -> str:
+def column(_: SparkWriter, node: exp.Expr) -> str:
     """A column."""
     parts = [part for part in (node.args.get("table"), node.this) if part is not None]
     return ".".join(name_of(one.name, quoted=bool(one.args.get("quoted"))) for one in parts)
 
 
-def list_sort(w: Writer, node: exp.Expr) -> str:
+def list_sort(w: SparkWriter, node: exp.Expr) -> str:
     """``list_sort`` from the least to the greatest, NULLs last."""
     first = node.args.get("nulls_first")
     if first is not None and first.this:
@@ -122,7 +122,7 @@ def list_sort(w: Writer, node: exp.Expr) -> str:
     return f"array_sort({w.text(node.this)})"
 
 
-def negative(w: Writer, node: exp.Expr) -> str:
+def negative(w: SparkWriter, node: exp.Expr) -> str:
     """A sign; two of them would begin a comment."""
     text = w.text(node.this)
     return f"- {text}" if text.startswith("-") else f"-{text}"

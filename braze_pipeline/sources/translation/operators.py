@@ -10,7 +10,7 @@ from braze_pipeline.sources.translation.parts import (
     DIGITS,
     NUMBERS,
     Rule,
-    Writer,
+    SparkWriter,
     as_type,
     bracketed,
     compared,
@@ -41,7 +41,7 @@ _CASTS: Final[Mapping[str, frozenset[str]]] = {
 """What may become what. DuckDB rounds a number that becomes an INTEGER, Spark cuts it off."""
 
 
-def literal(w: Writer, node: exp.Expr) -> str:
+def literal(w: SparkWriter, node: exp.Expr) -> str:
     """A number or text. In Spark's text, a backslash and ``${`` have a meaning."""
     if not node.is_string:
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?", node.this.lower()):
@@ -56,7 +56,7 @@ def literal(w: Writer, node: exp.Expr) -> str:
 def comparison(sign: str) -> Rule:
     """An operator that compares."""
 
-    def rule(w: Writer, node: exp.Expr) -> str:
+    def rule(w: SparkWriter, node: exp.Expr) -> str:
         left, right = compared(w, node.this, node.expression)
         return f"{left} {sign} {right}"
 
@@ -68,7 +68,7 @@ def logic(sign: str) -> Rule:
     return lambda w, node: f"{w.text(node.this)} {sign} {w.text(node.expression)}"
 
 
-def negation(w: Writer, node: exp.Expr) -> str:
+def negation(w: SparkWriter, node: exp.Expr) -> str:
     """NOT, as part of the operator where it has one."""
     inner = node.this
     match type(inner).__name__:
@@ -81,24 +81,24 @@ def negation(w: Writer, node: exp.Expr) -> str:
     return f"NOT {w.text(inner)}"
 
 
-def is_(w: Writer, node: exp.Expr, negated: str = "") -> str:
+def is_(w: SparkWriter, node: exp.Expr, negated: str = "") -> str:
     """IS with NULL, true or false."""
     return f"{w.text(node.this)} IS{negated} {w.text(node.expression)}"
 
 
-def in_(w: Writer, node: exp.Expr, negated: str = "") -> str:
+def in_(w: SparkWriter, node: exp.Expr, negated: str = "") -> str:
     """IN with a list of values."""
     first, *others = compared(w, node.this, *node.expressions)
     return f"{first}{negated} IN ({', '.join(others)})"
 
 
-def between(w: Writer, node: exp.Expr) -> str:
+def between(w: SparkWriter, node: exp.Expr) -> str:
     """BETWEEN."""
     value, low, high = compared(w, node.this, node.args["low"], node.args["high"])
     return f"{value} BETWEEN {low} AND {high}"
 
 
-def like(w: Writer, node: exp.Expr) -> str:
+def like(w: SparkWriter, node: exp.Expr) -> str:
     """LIKE with a pattern that has no escape: Spark's is the backslash, DuckDB has none."""
     pattern = node.expression
     if w.family(node.this) != "text" or not pattern.is_string or "\\" in pattern.name:
@@ -110,7 +110,7 @@ def like(w: Writer, node: exp.Expr) -> str:
 def arithmetic(sign: str) -> Rule:
     """Adding, subtracting and multiplying numbers, days and intervals."""
 
-    def rule(w: Writer, node: exp.Expr) -> str:
+    def rule(w: SparkWriter, node: exp.Expr) -> str:
         parts = (node.this, node.expression)
         families = [w.family(part) for part in parts]
         left, right = (w.text(part) for part in parts)
@@ -129,7 +129,7 @@ def arithmetic(sign: str) -> Rule:
     return rule
 
 
-def _exact(w: Writer, node: exp.Expr, sign: str, text: str) -> str:
+def _exact(w: SparkWriter, node: exp.Expr, sign: str, text: str) -> str:
     """Arithmetic of decimals, of DuckDB's type."""
     sizes = [
         decimal_size(w.type(part)) if w.family(part) == "decimal" else (20, 0)
@@ -150,7 +150,7 @@ def _exact(w: Writer, node: exp.Expr, sign: str, text: str) -> str:
     return f"CAST({text} AS {w.type(node)})"
 
 
-def _dates(w: Writer, node: exp.Expr, sign: str, families: list[str]) -> str | None:
+def _dates(w: SparkWriter, node: exp.Expr, sign: str, families: list[str]) -> str | None:
     left, right = node.this, node.expression
     if type(right).__name__ == "Interval" and families[0] in {"date", "timestamp"}:
         # DuckDB's date plus an interval is a time; Spark's would be a date.
@@ -163,7 +163,7 @@ def _dates(w: Writer, node: exp.Expr, sign: str, families: list[str]) -> str | N
     return None
 
 
-def interval(w: Writer, node: exp.Expr) -> str:
+def interval(w: SparkWriter, node: exp.Expr) -> str:
     """A number of calendar units."""
     unit = node.args.get("unit")
     named = unit.name.upper().removesuffix("S") if unit else ""
@@ -172,7 +172,7 @@ def interval(w: Writer, node: exp.Expr) -> str:
     return f"INTERVAL '{node.name}' {named}"
 
 
-def division(w: Writer, node: exp.Expr) -> str:
+def division(w: SparkWriter, node: exp.Expr) -> str:
     """Division: of DOUBLEs, whatever the types. Spark's quotient of decimals has six digits."""
     parts = (node.this, node.expression)
     if not {w.family(part) for part in parts} <= NUMBERS:
@@ -183,7 +183,7 @@ def division(w: Writer, node: exp.Expr) -> str:
 def whole(sign: str) -> Rule:
     """Division of integers; by zero, it is NULL in DuckDB."""
 
-    def rule(w: Writer, node: exp.Expr) -> str:
+    def rule(w: SparkWriter, node: exp.Expr) -> str:
         parts = (node.this, node.expression)
         if {w.family(part) for part in parts} != {"integer"}:
             return w.refuse(node, f"{sign} of other than integers", "CAST both to BIGINT.")
@@ -192,7 +192,7 @@ def whole(sign: str) -> Rule:
     return rule
 
 
-def joined(w: Writer, node: exp.Expr) -> str:
+def joined(w: SparkWriter, node: exp.Expr) -> str:
     """``||``."""
     parts = (node.this, node.expression)
     if not {w.family(part) for part in parts} <= {"text", "integer"}:
@@ -200,7 +200,7 @@ def joined(w: Writer, node: exp.Expr) -> str:
     return " || ".join(w.text(part) for part in parts)
 
 
-def cast(w: Writer, node: exp.Expr) -> str:
+def cast(w: SparkWriter, node: exp.Expr) -> str:
     """CAST, between types that both convert alike."""
     wanted, given = w.type(node), w.type(node.this)
     to, mine, text = family(wanted), w.family(node.this), w.text(node.this)
@@ -227,7 +227,7 @@ def cast(w: Writer, node: exp.Expr) -> str:
     return f"CAST({text} AS {there})"
 
 
-def case(w: Writer, node: exp.Expr) -> str:
+def case(w: SparkWriter, node: exp.Expr) -> str:
     """CASE."""
     type_, operand, default = w.type(node), node.this, node.args.get("default")
     whens = [branch.this for branch in node.args["ifs"]]
@@ -244,7 +244,7 @@ def case(w: Writer, node: exp.Expr) -> str:
     return f"CASE{head}{branches}{last} END"
 
 
-def if_(w: Writer, node: exp.Expr) -> str:
+def if_(w: SparkWriter, node: exp.Expr) -> str:
     """``if``, which is also a branch of CASE."""
     type_, otherwise = w.type(node), node.args.get("false")
     last = f" ELSE {as_type(w, otherwise, type_)}" if otherwise is not None else ""

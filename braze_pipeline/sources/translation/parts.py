@@ -43,7 +43,7 @@ LEVELS: Final[Mapping[str, int]] = {
 _FREE: Final = frozenset({"And", "Or", "DPipe"})
 
 
-class Writer(Protocol):
+class SparkWriter(Protocol):
     """What writes the parts that a rule consists of."""
 
     def text(self, node: exp.Expr) -> str:
@@ -62,10 +62,10 @@ class Writer(Protocol):
         """Whether no two rows are equal in PARTITION BY and ORDER BY of a window."""
 
 
-Rule = Callable[[Writer, Any], str]
+Rule = Callable[[SparkWriter, Any], str]
 
 
-Aggregate = Callable[[Writer, Any, str], str]
+Aggregate = Callable[[SparkWriter, Any, str], str]
 
 
 def spark_type(type_: str) -> str | None:
@@ -94,7 +94,7 @@ def whole_number(node: exp.Expr) -> bool:
     )
 
 
-def bracketed(w: Writer, node: exp.Expr) -> str:
+def bracketed(w: SparkWriter, node: exp.Expr) -> str:
     """A part that another operator is put beside."""
     return f"({w.text(node)})" if type(node).__name__ in LEVELS else w.text(node)
 
@@ -104,7 +104,7 @@ def positive(node: exp.Expr) -> bool:
     return whole_number(node) and not node.name.startswith("0")
 
 
-def as_type(w: Writer, node: exp.Expr, type_: str) -> str:
+def as_type(w: SparkWriter, node: exp.Expr, type_: str) -> str:
     """A part that meets others, of the type that DuckDB brings them all to."""
     text, mine, wanted = w.text(node), w.family(node), family(type_)
     if mine == "null" or w.type(node) == type_ or (mine == wanted and mine != "decimal"):
@@ -120,7 +120,7 @@ def as_type(w: Writer, node: exp.Expr, type_: str) -> str:
     )
 
 
-def compared(w: Writer, *parts: exp.Expr) -> list[str]:
+def compared(w: SparkWriter, *parts: exp.Expr) -> list[str]:
     """Parts that are compared: numbers with numbers, and everything else with its like."""
     families = {w.family(part) for part in parts} - {"null"}
     if families == {"date", "timestamp"}:
@@ -133,7 +133,7 @@ def compared(w: Writer, *parts: exp.Expr) -> list[str]:
     return [w.text(part) for part in parts]
 
 
-def check_digits(w: Writer, parts: tuple[exp.Expr, ...]) -> None:
+def check_digits(w: SparkWriter, parts: tuple[exp.Expr, ...]) -> None:
     """Refuse decimals that Spark rounds to bring them to one type."""
     sizes = [decimal_size(w.type(part)) for part in parts if w.family(part) == "decimal"]
     whole = [digits - scale for digits, scale in sizes]

@@ -98,7 +98,7 @@ def translate(file: Path, sql: str, tables: Sequence[TableRead]) -> str:
 
 
 class _Writer:
-    """Writes one query; see ``rules.Writer``.
+    """Writes one query; see ``parts.SparkWriter``.
 
     Attributes:
         problems: What stands in the way so far: line, what, and what to do.
@@ -273,7 +273,7 @@ class _Writer:
         return name_of(node.name, quoted=bool(node.args.get("quoted")))
 
     def text(self, node: exp.Expr) -> str:
-        """See ``rules.Writer``."""
+        """See ``parts.SparkWriter``."""
         from sqlglot import exp
 
         if not known(node):
@@ -289,15 +289,15 @@ class _Writer:
         return RULES[type(node).__name__][0](self, node)
 
     def type(self, node: exp.Expr) -> str:
-        """See ``rules.Writer``."""
+        """See ``parts.SparkWriter``."""
         return self._scope.type(node)
 
     def family(self, node: exp.Expr) -> str:
-        """See ``rules.Writer``."""
+        """See ``parts.SparkWriter``."""
         return self._scope.family(node)
 
     def unique(self, node: exp.Expr) -> bool:
-        """See ``rules.Writer``."""
+        """See ``parts.SparkWriter``."""
         order = node.args.get("order")
         parts = [*(node.args.get("partition_by") or ())]
         parts += [one.this for one in (order.expressions if order is not None else ())]
@@ -310,7 +310,7 @@ class _Writer:
         return f"{self.sql[start : end + 1]}(…)" if start is not None and end else _excerpt(node)
 
     def refuse(self, node: exp.Expr, what: str, fix: str) -> str:
-        """See ``rules.Writer``."""
+        """See ``parts.SparkWriter``."""
         at: exp.Expr | None = node
         starts: list[int] = []
         while at is not None and not starts:

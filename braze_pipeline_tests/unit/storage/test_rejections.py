@@ -10,7 +10,7 @@ import pytest
 import braze_pipeline
 
 IN_ALL_OF_HISTORY = re.compile(
-    r"(\{profiles\}|records\.rejections)\s[^;]{0,200}?as_of IN \((SELECT|FROM)"
+    r"(\{profiles\}|records\.rejections)\s[^;]{0,200}?(as_of IN \((SELECT|FROM)|list_contains)"
 )
 
 
