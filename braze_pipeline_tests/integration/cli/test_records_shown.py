@@ -133,3 +133,23 @@ def test_a_plan_that_sends_nothing_shows_a_sentence_instead_of_an_empty_table(
             f"{{'planned_users': 0, 'unchanged_users': {CUSTOMERS}}}::JSON)"
         )
     assert f"It sends nothing: {CUSTOMERS} users unchanged, 0 superseded" in command(brand, "plan")
+
+
+def test_of_several_days_the_newest_rejections_come_first_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = small_brand(tmp_path / "brand")
+    customers = mine.folder / "sources" / "customers.csv"
+    customers.write_text(customers.read_text().replace("ann3@example.com", "ann3 at example"))
+    for name, value in mine.environ("http://127.0.0.1:1", "key").items():
+        monkeypatch.setenv(name, value)
+    days = [mine.day(back) for back in (1, 0)]
+    for day in days:
+        assert command(mine, "run", "--as-of", day, "--dry-run").startswith("0")
+
+    def shown(*more: str) -> list[str]:
+        lines = command(mine, "rejections", *more).splitlines()
+        return [line.strip()[:10] for line in lines if line.strip().endswith(", profiles")]
+
+    assert shown() == days[::-1]
+    assert shown("--limit", "1") == shown("--rows", "--limit", "1") == days[1:]
