@@ -74,10 +74,10 @@ def resolve(session: Session, number: int) -> None:
             fix=" ".join(_steps(session, action)),
         )
     template = _template(session, action)
-    from braze_pipeline.orchestration.runner import instance
+    from braze_pipeline.orchestration import instance as instances
     from braze_pipeline.orchestration.watch.tick import Watch
 
-    with instance() as dagster:
+    with instances.current() as dagster:
         ended = _retry(session, dagster, template, action)
         now = datetime.now(UTC)
         # Recorded at once; the sensor, which sees the same run later, counts it only once.

@@ -10,8 +10,7 @@ import dagster as dg
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
-
-HOME = "DAGSTER_HOME"
+from braze_pipeline.orchestration.instance import HOME, of_folder
 
 _SETTINGS_FILE = ".dagster_home/dagster.yaml shows the settings it needs."
 
@@ -35,7 +34,7 @@ def dagster(environ: Mapping[str, str]) -> list[Finding]:
         )
         return [failure(HOME, error)]
     try:
-        with dg.DagsterInstance.from_config(home) as instance:
+        with of_folder(folder) as instance:
             storage = type(instance.run_storage).__name__.removesuffix("RunStorage")
             return [
                 ok(HOME, f"{folder}, stored in {storage}."),

@@ -6,9 +6,7 @@ nothing is left but what the assets write.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from braze_pipeline.errors import UsageError
+from braze_pipeline.orchestration import instance as instances
 from braze_pipeline.orchestration.checks import CONTRACT, NOT_PAUSED
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.destination import daily_partitions
@@ -45,17 +44,6 @@ class RunOutcome:
     paused: bool = False
 
 
-@contextmanager
-def instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of ``DAGSTER_HOME``, or a temporary one."""
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as found:
-            yield found
-    else:
-        with dg.DagsterInstance.ephemeral() as found:
-            yield found
-
-
 def run_days(
     definitions: dg.Definitions,
     t: TemplateSettings,
@@ -76,7 +64,7 @@ def run_days(
     _check_days(t, days)
     first, last = days[0].isoformat(), days[-1].isoformat()
     range_tags = {RANGE_START_TAG: first, RANGE_END_TAG: last}
-    with instance() as found:
+    with instances.current() as found:
         run = run_assets(
             definitions,
             t,

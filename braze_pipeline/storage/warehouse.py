@@ -262,15 +262,15 @@ def resource_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder's lock; the system releases it when the process ends, however it ends.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds it, and ``wait`` is not set.
     """
     opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(opened)

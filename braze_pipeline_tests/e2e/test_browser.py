@@ -19,6 +19,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from braze_pipeline.orchestration.instance import of_folder
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.e2e.browser import Ui, browser, chromium_or_skip
 from braze_pipeline_tests.e2e.daemon import Dagster, dagster_dev, wait_for
@@ -69,6 +70,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     chromium = chromium_or_skip()
     folder = tmp_path_factory.mktemp("browser") / "brand"
     _write(folder)
+    with of_folder(folder / "home"):
+        pass  # its tables exist before the commands and `dagster dev` start, which share no lock
     with Sandbox(assume_all=True) as sandbox:
         environ = {
             "BRAZE_API_KEY": sandbox.api_key,
