@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from braze_pipeline_tests.e2e.daemon import PATIENCE_SECONDS
 
@@ -101,7 +102,11 @@ class Ui:
     def see(self, *texts: str, within: Locator | None = None) -> None:
         """Wait until all of these texts are shown."""
         for text in texts:
-            (within or self.page).get_by_text(text).first.wait_for()
+            try:
+                (within or self.page).get_by_text(text).first.wait_for()
+            except PlaywrightTimeout:
+                shown = self.page.inner_text("body")
+                raise AssertionError(f"{text!r} is not on {self.page.url}:\n{shown}") from None
 
     def show(self, part: Locator) -> None:
         """Scroll until a part of the page is at the top of the window."""
