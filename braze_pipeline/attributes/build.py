@@ -145,6 +145,7 @@ def compute(
     described = columns(con, relation)
     names = [name for name, _ in described]
     require_names(t, names)
+    identifier.require_exact(t, dict(described))
     check_columns(con, t, f"FROM {relation}")
     rows, nulls = _check_rows(con, t, names, relation)
     return AttributesSummary(day=day, rows=rows, columns=described, nulls=nulls, **counts)

@@ -101,5 +101,7 @@ def require_ids(t: TemplateSettings, *, rows: int, with_id: int, distinct: int) 
         raise ContractBroken(
             f"{t.attributes_sql} gives {rows - distinct:,} rows too many: some customers have more "
             "than one.",
-            fix="A join multiplies rows: group the joined table by customer_id first.",
+            fix=f"Find them: GROUP BY {CUSTOMER} HAVING count(*) > 1. If a join multiplies rows, "
+            f"group the joined table by {CUSTOMER} first. If a source repeats customers, keep one "
+            f"row of each: QUALIFY row_number() OVER (PARTITION BY {CUSTOMER} ORDER BY …) = 1.",
         )

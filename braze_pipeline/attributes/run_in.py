@@ -39,6 +39,7 @@ from braze_pipeline.audience.rules import (
 )
 from braze_pipeline.errors import AccountingError
 from braze_pipeline.predicted_value.stored_fits import drop_unused
+from braze_pipeline.profiles import identifier
 from braze_pipeline.settings import CUSTOMER, SourceSettings
 from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.sources import SourceInfo, user_sql
@@ -203,6 +204,7 @@ def _check_types(t: TemplateSettings, schema: Any) -> None:  # noqa: ANN401 - Ar
         prepare(con)
         kept = parquet.kept(TABLE, place_of(t, ""), schema)
         con.register("__nothing", kept.empty_table())
+        identifier.require_exact(t, dict(columns(con, "FROM __nothing")))
         check_columns(con, t, "FROM __nothing", empty=True)
 
 

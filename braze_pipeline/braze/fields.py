@@ -8,7 +8,7 @@ Sources: Braze docs, "Standard attributes", "User attributes object" and "Data p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -88,6 +88,11 @@ def _text(name: str, rule: str = "text") -> ProfileField:
     )
 
 
+def _name(name: str) -> ProfileField:
+    text = _text(name)
+    return replace(text, rule=f"{text.rule}; no placeholder such as NULL, N/A or -")
+
+
 def _state(name: str) -> ProfileField:
     return ProfileField(
         name=name,
@@ -155,9 +160,9 @@ _IDENTIFIERS = (
 )
 
 _SETTABLE = (
-    _text("first_name"),
-    _text("last_name"),
-    _text("home_city"),
+    _name("first_name"),
+    _name("last_name"),
+    _name("home_city"),
     ProfileField(
         name="email",
         rule="a valid e-mail address in lower case; Braze rejects the whole object otherwise",

@@ -157,6 +157,16 @@ TYPE_WORDS: Final[dict[ValueType, str]] = {
 EMAIL_PATTERN: Final = r"[^@\s\x00-\x1fA-Z]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+"
 """The outline of a normalised address; email-validator checks the rest."""
 
+PLACEHOLDER: Final = (
+    r"^(NULL|null|None|\\N|NaN|nan|undefined|#?N/A|n/a|#REF!|[-_.?!*#/ " + "\u2013\u2014]+)$"
+)
+"""What systems write where a name is missing (RE2 and Python).
+
+Exactly as they spell it: Null and Nan are people's names.
+"""
+
+_NAMES: Final = frozenset({"first_name", "last_name", "home_city"})
+
 EARLIEST_BIRTH: Final = date(1900, 1, 2)
 """Systems fill in 1900-01-01 when they do not know the date."""
 
@@ -192,6 +202,9 @@ def field_rules(
         return (Rule(f"{name}_unknown", field.rule, "one_of", allowed),)
     rules = [] if field.max_chars is None else [_max_chars(field.max_chars)]
     rules.append(_lacks_control())
+    if name in _NAMES:
+        words = "not a placeholder such as NULL, N/A or -"
+        rules.append(Rule("text_placeholder", words, "lacks", PLACEHOLDER))
     pattern = EMAIL_PATTERN if name == "email" else field.pattern
     if pattern is not None:
         rules.append(Rule(f"{name}_unreadable", field.rule, "matches", pattern))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
 from braze_pipeline.ledger.ledger import count
+from braze_pipeline.plan.snapshot import remove_unfinished
 from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
 from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.settings import CUSTOMER
@@ -147,6 +148,7 @@ def _raw_values(
 def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user_id: str) -> int:
     sending = con.execute("SELECT plan_id FROM records.plans WHERE status = 'sending'").fetchall()
     deleted = 0
+    remove_unfinished(warehouse.snapshots)
     for path in sorted(warehouse.snapshots.glob("*.parquet")):
         source = f"read_parquet({literal(str(path))})"
         if not count(con, f"SELECT count(*) FROM {source} WHERE __user_id = ?", [user_id]):

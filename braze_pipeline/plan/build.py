@@ -257,3 +257,4 @@ def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int
     for path in warehouse.snapshots.glob(f"{plan.template}-*.parquet"):
         if path.stem not in kept:
             path.unlink(missing_ok=True)
+    snapshot.remove_unfinished(warehouse.snapshots, plan.template)

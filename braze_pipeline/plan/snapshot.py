@@ -35,6 +35,8 @@ _STAGED = (
     "__user_id", "__customer_id", "__as_of", "__present", "__evaluated", "__advances", "__stale",
     "__send", "__suppressed",
 )  # fmt: skip
+_UNFINISHED = (".draft", ".staged", ".cut")
+"""Endings of the files that become a snapshot, or are gone when it is there."""
 _ROWS = 20_480
 """Rows in memory at a time, and in a row group of the file: about 25 MB with 20 attributes."""
 
@@ -68,7 +70,7 @@ def write(
     rest = [name for name in _STAGED if name not in _USER]
     goes = "__send AND __suppressed IS NULL AS __goes"
     selected = ", ".join([*_USER, full, *values, *rest, goes])
-    draft, staged = path.with_suffix(".draft"), path.with_suffix(".staged")
+    draft, staged, cut = (path.with_suffix(suffix) for suffix in _UNFINISHED)
     try:
         sent = _write(con, f"SELECT {selected} FROM ({query})", draft, staged, names, endpoints)
         con.execute(
@@ -78,7 +80,6 @@ def write(
         staged.unlink(missing_ok=True)
     limit = sent.endpoint.body_bytes - FRAME_BYTES
     if sent.largest > limit:
-        cut = path.with_suffix(".cut")
         source = f"read_parquet({literal(str(draft))})"
         _copy(con, read_sql("plan", "cut", source=source, limit=limit, names=", ".join(names)), cut)
         draft.unlink()
@@ -87,6 +88,16 @@ def write(
     draft.replace(path)
     _sync(path.parent)
     return sent.endpoint
+
+
+def remove_unfinished(folder: Path, template: str = "") -> None:
+    """Remove what killed processes left of a template's snapshots, or of all.
+
+    The database must be open for writing: no other process writes a snapshot then.
+    """
+    for suffix in _UNFINISHED:
+        for path in folder.glob(f"{template}-*{suffix}" if template else f"*{suffix}"):
+            path.unlink(missing_ok=True)
 
 
 def _write(

@@ -7,11 +7,11 @@ customers have none, these are rejected and the others are sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.errors import MissingRequiredField
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.errors import ContractBroken, MissingRequiredField
+from braze_pipeline.storage.warehouse import family, name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -47,6 +47,29 @@ def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
             f"{t.attributes_sql} gives no column '{t.identifier_column}', which holds the "
             f"{t.destination.identifier} of the template {t.name!r}.",
             fix="Select it there, or name the right column with `identifier_column` in defs.yaml.",
+        )
+
+
+def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
+    """Refuse an identifier with a fraction: as text, the customer 12346 would be ``12346.0``.
+
+    pandas writes whole numbers so as soon as one of them is missing.
+
+    Args:
+        t: The template.
+        types: The columns with their DuckDB types.
+
+    Raises:
+        ContractBroken: names the column and its type.
+    """
+    key = name_key(t.identifier_column)
+    column, type_ = next((name, type_) for name, type_ in types.items() if name_key(name) == key)
+    if family(type_) == "double" or (family(type_) == "decimal" and not type_.endswith(",0)")):
+        raise ContractBroken(
+            f"{t.attributes_sql} gives '{column}', the {t.destination.identifier} of the template "
+            f"{t.name!r}, as {type_}: the customer 12346 would be '12346.0' in Braze.",
+            fix=f"Write `{column}::BIGINT AS {column}` there, if all of them are whole numbers. "
+            "Better still, keep them as text in the source.",
         )
 
 

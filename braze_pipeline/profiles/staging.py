@@ -104,9 +104,11 @@ def plan_columns(t: TemplateSettings, types: dict[str, str]) -> tuple[StagedColu
 
     Raises:
         MissingRequiredField: see ``identifier.require_column``.
+        ContractBroken: see ``identifier.require_exact``.
         ConfigurationError: the customer attributes table lacks a column of the template.
     """
     identifier.require_column(t, types)
+    identifier.require_exact(t, types)
     require_columns(t, types, columns_read(t))
     known = {name_key(name): (name, type_) for name, type_ in types.items()}
     staged = []

@@ -166,8 +166,7 @@ def _check_values(
         raise SourceChanged(
             f"{located.title} has values in the column '{one.theirs}' "
             f"that are not {accepted_values(one.column.type)}: {bad:,} of them, the first in row "
-            f"{row + located.text:,}{' (the header is row 1)' if located.text else ''}, of the "
-            f"form {mask(value)!r}.",
+            f"{_row(located, row)}, of the form {mask(value)!r}.",
             fix="Fix them (YYYY-MM-DD, YYYY-MM-DD HH:MM:SS, numbers with a decimal "
             "point and no thousands separator, true or false), or leave them empty.",
         )
@@ -181,17 +180,31 @@ def _check_key(con: duckdb.DuckDBPyConnection, table: SourceTable, located: Loca
         f"SELECT count(*) - count({table.key}), count({table.key}) - count(DISTINCT {table.key}) "
         f"FROM temp.{quote(located.name)}",
     )
+    numbered = f"(SELECT row_number() OVER () AS n, {table.key} FROM temp.{quote(located.name)})"
     if missing:
+        (first,) = single_row(con, f"SELECT min(n) FROM {numbered} WHERE {table.key} IS NULL")
         raise SourceChanged(
-            f"{located.title} has {missing:,} rows without {table.key}.",
+            f"{located.title} has {missing:,} rows without {table.key}, the first in row "
+            f"{_row(located, first)}.",
             fix="Nothing can be sent for them: remove them, or find out whose they are.",
         )
     if repeated:
+        (rows,) = single_row(
+            con,
+            f"SELECT min(n, 2) FROM {numbered} GROUP BY {table.key} HAVING count(*) > 1 "
+            "ORDER BY min(n) LIMIT 1",
+        )
+        first, again = (_row(located, n) for n in rows)
         raise SourceChanged(
-            f"{located.title} has {repeated:,} rows too many: their "
-            f"{table.key} occurs more than once.",
+            f"{located.title} has {repeated:,} rows too many: their {table.key} occurs more than "
+            f"once, such as that of row {first} in row {again}.",
             fix="Make it one row per customer; a view in a DuckDB database can choose the newest.",
         )
+
+
+def _row(located: LocatedSource, number: int) -> str:
+    """The number of a row, from 1, as the file shows it."""
+    return f"{number + located.text:,}{' (the header is row 1)' if located.text else ''}"
 
 
 def _view(con: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -285,6 +285,8 @@ def _read(path: Path, query: str, *keys: str | int) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
     with _named_errors(path), closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as con:
+        if con.execute("SELECT 1 FROM sqlite_master WHERE name = 'sends'").fetchone() is None:
+            return []  # just created, perhaps by a process that was killed before it had tables
         return con.execute(query, keys).fetchall()
 
 

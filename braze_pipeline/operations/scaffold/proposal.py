@@ -124,12 +124,20 @@ def _identifier(column: TableColumn, table: Table) -> Proposal:
             "an e-mail address changes and an external_id cannot, so a customer with a new address "
             "would be a new user. Use an id of your own if you have one."
         )
+    expression = column.sql
+    if column.family in {"double", "decimal"}:
+        expression = f"{column.sql}::BIGINT"
+        decide.append(f"the ids are {column.type} in the table. Are all of them whole numbers?")
     if lacking := table.rows - column.shape.filled:
-        decide.append(f"{lacking:,} of {table.rows:,} rows have no id; nothing is sent for them.")
+        decide.append(
+            f"{lacking:,} of {table.rows:,} rows have no id, which stops every run. Exclude them: "
+            f"WHERE {column.sql} IS NOT NULL."
+        )
     if repeated := column.shape.filled - column.shape.different:
         decide.append(
-            f"{repeated:,} of {table.rows:,} rows repeat an id, and are rejected. Keep one row per "
-            "customer in this SQL."
+            f"{repeated:,} of {table.rows:,} rows repeat an id, which stops every run. Keep one "
+            "row per customer, such as the newest: QUALIFY row_number() OVER (PARTITION BY "
+            f"{column.sql} ORDER BY ... DESC) = 1."
         )
     if not table.rows:
         decide.append("the table has no rows yet, so the types below are guesses by name.")
@@ -137,7 +145,7 @@ def _identifier(column: TableColumn, table: Table) -> Proposal:
         column=column,
         kind="identifier",
         alias=CUSTOMER,
-        expression=column.sql,
+        expression=expression,
         decide=tuple(decide),
     )
 

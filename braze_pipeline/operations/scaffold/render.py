@@ -12,6 +12,7 @@ import yaml
 
 from braze_pipeline.operations.scaffold.proposal import Proposal, of_kind
 from braze_pipeline.operations.scaffold.table import Table
+from braze_pipeline.sources.readings import TRUE_WORDS
 
 _ONE_LINE = 10**6
 
@@ -64,11 +65,15 @@ def _connections(table: Table) -> Iterator[str]:
 
 
 def _consent(proposals: Sequence[Proposal]) -> Iterator[str]:
-    columns = [one.alias for one in of_kind(proposals, "consent")]
-    if columns:
+    found = of_kind(proposals, "consent")
+    if found:
         yield "      # Braze owns consent, so these columns are never sent: "
-        yield f"{', '.join(columns)}. They can\n      # decide who is in the audience, such as "
-        yield f"where: \"{columns[0]} = 'true'\".\n"
+        yield f"{', '.join(one.alias for one in found)}. They can\n"
+        yield "      # decide who is in the audience, such as "
+        first = found[0].alias
+        boolean = found[0].column.family == "boolean"
+        condition = first if boolean else f"lower({first}::VARCHAR) IN ({TRUE_WORDS})"
+        yield f'where: "{condition}".\n'
 
 
 def _region(proposals: Sequence[Proposal]) -> Iterator[str]:

@@ -61,14 +61,27 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as opened:
             line = opened.readline()
     except (UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise SourceChanged(
-            f"The source table {name} cannot be read: {file} is not UTF-8.",
-            fix="Export it again as UTF-8, or as Parquet.",
-        ) from error
+        raise _not_utf8(name, file) from error
+    if "\0" in line:  # UTF-16 without a mark at its beginning
+        raise _not_utf8(name, file)
     if not line.strip():
         raise SourceChanged(
-            f"The source table {name} cannot be read: {file} is empty.",
-            fix="A CSV file needs a header line even when it has no rows.",
+            f"The source table {name} cannot be read: {file} "
+            f"{'begins with an empty line' if line else 'is empty'}.",
+            fix="A CSV file begins with its header line, even when it has no rows.",
+        )
+    if line.lower().startswith("sep=") and len(line.strip()) <= len("sep=;"):
+        raise SourceChanged(
+            f"The source table {name} cannot be read: {file} begins with the line "
+            f"{line.strip()!r}, which is for Excel.",
+            fix="Remove this line: the header line comes first, and shows what separates columns.",
         )
     read = [(next(csv.reader([line.rstrip("\r\n")], delimiter=d)), d) for d in _DELIMITERS]
     return max(read, key=lambda one: len(one[0]))
+
+
+def _not_utf8(name: str, file: Path) -> SourceChanged:
+    return SourceChanged(
+        f"The source table {name} cannot be read: {file} is not UTF-8.",
+        fix="Export it again as UTF-8, or as Parquet.",
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.sources.places import csv_reader
-from braze_pipeline.sources.places.located import LocatedSource, describe
+from braze_pipeline.sources.places.located import LocatedSource, damaged_file, describe
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, literal
@@ -29,6 +29,8 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
         SourceMissing: they are not there.
         SourceChanged: they are there and cannot be read.
     """
+    import duckdb
+
     name, path = source.name, _path_of(source)
     location = source.location or str(path)
     files = _files(path)
@@ -41,9 +43,15 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
         # DuckDB resolves links before it checks whether it may read a file.
         links = (file for file in files if file.is_symlink())
         opens = (path, *links) if not _is_glob(path) else files
-        found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
-        if len(files) > 1:
-            _check_same_columns(con, name, found, listed, [str(file) for file in files])
+        try:
+            found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
+            if len(files) > 1:
+                _check_same_columns(con, name, found, listed, [str(file) for file in files])
+        except (SourceChanged, duckdb.Error) as error:
+            damage = _damaged(con, name, files)
+            if damage is None:
+                raise
+            raise damage from error
         return found
     if kinds == {"csv"}:
         return describe(con, name, csv_reader.relation(name, files), location, text=True)
@@ -130,6 +138,20 @@ def _refuse_own_files(name: str, folder: Path) -> None:
             fix="Keep the table's files in a folder of their own, or move the database "
             "(BRAZE_PIPELINE_DATABASE).",
         )
+
+
+def _damaged(
+    con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]
+) -> SourceChanged | None:
+    """Of several Parquet files, the first that DuckDB cannot open."""
+    import duckdb
+
+    for file in files:
+        try:
+            con.execute(f"SELECT count(*) FROM parquet_schema({literal(str(file))})")
+        except duckdb.Error as error:
+            return damaged_file(name, str(file), error)
+    return None
 
 
 def _check_same_columns(

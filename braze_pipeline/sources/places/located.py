@@ -21,7 +21,9 @@ _DAMAGE: Final = {
     "unicode": "is not UTF-8",
     "utf-8": "is not UTF-8",
     "expected number of columns": "has a row with another number of columns than the header",
-    "quote": "has a quotation mark that is never closed, or text after a closing one",
+    "unterminated quote": "has a quotation mark that is never closed, or text after a closing one",
+    "maximum line size": "has a line of more than 2 MB, or a quotation mark that is never closed",
+    "invalid state": "ends some lines with CR LF and others with LF, or is not valid CSV",
     "csv error on line": "has a row that is not valid CSV",
     "schema mismatch": "has files whose columns are of different types",
 }
@@ -90,7 +92,8 @@ def describe(
 
 def damaged_file(name: str, location: str, error: Exception) -> SourceChanged:
     """DuckDB's error about a file, without the line of data that it quotes."""
-    text = str(error).lower()
+    # Followed by the options of the reader, which contain such words, too.
+    text = str(error).lower().partition("possible fixes:")[0]
     line = re.search(r"csv error on line: (\d+)", text)
     where = f", line {line[1]}" if line else ""
     what = next(

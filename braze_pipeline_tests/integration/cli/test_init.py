@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,16 @@ def test_consent_is_in_the_sql_but_never_sent(tmp_path: Path) -> None:
     t = make(tmp_path, GERMAN)
     assert "newsletter_anmeldung" not in {attribute.column for attribute in t.attributes}
     assert "newsletter_anmeldung" in written(tmp_path, "customer_attributes.sql")
-    assert "never sent: newsletter_anmeldung" in written(tmp_path, "defs.yaml")
+    defs = written(tmp_path, "defs.yaml")
+    assert "never sent: newsletter_anmeldung" in defs
+    condition = re.search(r'such as where: "(.*)"\.', defs)
+    assert condition is not None
+    with duckdb.connect() as con:
+        kept = con.execute(
+            f"SELECT newsletter_anmeldung FROM (VALUES ('ja'), ('yes'), ('1'), ('no'), (NULL)) "
+            f"AS t(newsletter_anmeldung) WHERE {condition[1]}"
+        ).fetchall()
+    assert kept == [("yes",), ("1",)]
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,8 @@ def test_a_missing_file_is_reported(con: duckdb.DuckDBPyConnection, write: Write
         ("customer_id, 1 AS __mine", ConfigurationError, "__mine"),
         ("nullif(customer_id, '2') AS customer_id", ContractBroken, "1 rows without customer_id"),
         ("left(customer_id, 0) AS customer_id", ContractBroken, "1 rows too many"),
+        ("customer_id::DOUBLE AS customer_id", ContractBroken, "as DOUBLE: .* '12346.0'"),
+        ("customer_id::DECIMAL(9, 2) AS customer_id", ContractBroken, "as DECIMAL"),
     ],
 )
 def test_a_result_that_breaks_the_contract_is_refused_and_the_day_stays_as_it_was(

@@ -210,6 +210,20 @@ def test_a_send_whose_snapshot_is_gone_is_skipped_and_reported(world: Make) -> N
     assert w.plan(day(1)).planned_users == 1
 
 
+@pytest.mark.parametrize("pragma", ["", "PRAGMA journal_mode = WAL"])
+def test_a_journal_that_has_no_tables_yet_is_as_good_as_none(world: Make, pragma: str) -> None:
+    """A process was killed, or is just about to create them."""
+    w = world(T)
+    w.warehouse.journal_path.unlink()
+    w.warehouse.journal_path.touch()
+    if pragma:
+        with closing(w.journal()) as journal:
+            journal.execute(pragma)
+    assert w.apply_acknowledgements().sends == 0
+    w.profiles(day(0), {"a": {"Tier": "x"}})
+    assert w.plan(day(0)).planned_users == 1
+
+
 def test_a_broken_journal_is_named(world: Make) -> None:
     w = world(T, "a")
     w.warehouse.journal_path.write_bytes(b"not a database, but long enough to be read as one" * 9)

@@ -116,6 +116,17 @@ def test_only_the_newest_snapshots_are_kept(world: Make) -> None:
     assert w.warehouse.snapshot(plan.plan_id).name in names
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_plan(world: Make) -> None:
+    w = world(T)
+    w.profiles(day(0), {"a": {"Tier": "0"}})
+    w.warehouse.snapshots.mkdir(parents=True, exist_ok=True)
+    for suffix in ("draft", "staged", "cut"):
+        (w.warehouse.snapshots / f"{T.name}-2026-01-01-killed.{suffix}").write_bytes(b"values")
+    plan = w.plan(day(0))
+    names = [path.name for path in w.warehouse.snapshots.iterdir()]
+    assert names == [w.warehouse.snapshot(plan.plan_id).name]
+
+
 def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(world: Make) -> None:
     w = world(smaller_requests(T, 1))
     w.profiles(day(0), {"a": {"Tier": "0"}, "b": {"Tier": "0"}})

@@ -376,6 +376,32 @@ def test_names_in_many_scripts_are_sent_as_they_are_written(world: World) -> Non
     assert sorted(row["Name"] for row in world.profiles(t).values()) == sorted(names)
 
 
+def test_a_placeholder_is_never_a_name_and_people_called_null_are(world: World) -> None:
+    t = template(field_of("first_name"), custom("Name", ValueType.STRING))
+    people = ["Null", "Nan", "Nane", "Jean-Luc", "D'Arcy", "O", "\u5f20", "NULLA"]
+    placeholders = [
+        "NULL",
+        "null",
+        "\\N",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "nan",
+        "None",
+        "-",
+        " -- ",
+        "?",
+        "\u2013",
+    ]
+    world.con.execute("CREATE TABLE names AS SELECT unnest(?) AS name", [people + placeholders])
+    world.give(t, "SELECT name AS customer_id, name AS first_name, name AS Name FROM names")
+    world.build(t)
+    expected = [(one, "first_name", "text_placeholder") for one in sorted(placeholders)]
+    assert world.rejections() == expected
+    sent = {row["first_name"] for row in world.profiles(t).values()}
+    assert sent == {*people, None}
+
+
 def test_every_reason_has_its_words() -> None:
     for code in reasons():
         assert message(code) != code

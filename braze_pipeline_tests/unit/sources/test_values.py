@@ -305,7 +305,13 @@ def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "is empty"), ("customer_id,a,A\n1,2,3\n", "several columns with the same name")],
+    [
+        ("", "is empty"),
+        ("\ncustomer_id,a\n", "begins with an empty line"),
+        ("sep=;\ncustomer_id;a\n", "begins with the line 'sep=;'"),
+        ("customer_id,a,A\n1,2,3\n", "several columns with the same name"),
+        ("customer_id,a\n".encode("utf-16-le").decode(), "not UTF-8"),
+    ],
 )
 def test_a_csv_without_a_usable_header_is_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, message: str
@@ -324,10 +330,29 @@ def test_csv_that_is_not_utf8_is_refused(con: duckdb.DuckDBPyConnection, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1,2011-01-01,1\r\n2,2011-01-01,1\n", "some lines with CR LF and others with LF"),
+        (b"1,2011-01-01," + b"x" * 2_100_000 + b"\r\n", "has a line of more than 2 MB"),
+        (b'1,2011-01-01,"x\r\n', "line 2 has a quotation mark that is never closed"),
+        (b"1,2011-01-01,1,maximum line size\r\n", "line 2 has a row with another number"),
+    ],
+    ids=["line ends", "long line", "open quote", "columns"],
+)
+def test_what_is_wrong_with_a_csv_is_named(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: bytes, message: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_bytes(b"customer_id,predicted_on,predicted_clv\r\n" + text)
+    with pytest.raises(SourceChanged, match=message):
+        load(con, "predictions", file)
+
+
+@pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 rows too many"),
-        (" ,,,,,,,,,\n2,,,,,,,,,\n", "1 rows without customer_id"),
+        ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 rows too many.* row 2 .*in row 3 "),
+        ("2,,,,,,,,,\n ,,,,,,,,,\n", "1 rows without customer_id, the first in row 3 "),
     ],
 )
 def test_a_customer_has_one_row_and_an_id(
@@ -444,3 +469,19 @@ def test_the_row_of_an_unreadable_value_is_its_own_whatever_the_columns_are_call
     with pytest.raises(SourceChanged, match=f"the first in row {3 if kind == 'csv' else 2}") as e:
         load(con, "consents", file)
     assert "secret" not in str(e.value)
+
+
+def test_of_a_folder_the_damaged_file_is_named(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for damaged in ("a.parquet", "b.parquet"):
+        folder = tmp_path / damaged.removesuffix(".parquet")
+        folder.mkdir()
+        for name in ("a.parquet", "b.parquet"):
+            con.execute(
+                "COPY (SELECT '1' AS customer_id, DATE '2011-01-01' AS predicted_on, "
+                f"1.5::DOUBLE AS predicted_clv) TO '{folder / name}'"
+            )
+        (folder / damaged).write_bytes(b"")
+        with pytest.raises(SourceChanged, match=rf"{folder.name}/{damaged} is empty, damaged"):
+            load(con, "predictions", folder)
