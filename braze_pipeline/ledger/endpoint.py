@@ -84,6 +84,7 @@ def start_over(ledger: Ledger, t: TemplateSettings) -> None:
             "UPDATE ledger.templates SET as_of = NULL, attributes = [] WHERE ledger = ?",
             [ledger.name],
         )
+        con.execute("DELETE FROM ledger.removed_attributes WHERE ledger = ?", [ledger.name])
         _bind(ledger, t, reason="reset")
         ledger.record_change("reset", None)
 

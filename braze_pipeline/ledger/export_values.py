@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.ledger import count
+from braze_pipeline.ledger.moved import columns_of_no_template
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,6 +58,11 @@ def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
             c.value: f"CASE WHEN {replaced} THEN e.{c.new} ELSE l.{c.value} END",
             c.ack: f"CASE WHEN {replaced} THEN {number} ELSE l.{c.ack} END",
         }
+    # Not in the export, and not proved by it: to be sent when a template has it again.
+    names = {c.name for c in layout.columns}
+    for unproved in columns_of_no_template(ledger, layout.template_no, names):
+        for name in (unproved.value, unproved.ack):
+            update[name] = f"CASE WHEN l.{layout.unconfirmed} THEN NULL ELSE l.{name} END"
     con.execute(
         f"""
         MERGE INTO {ledger.users_table} l USING {export} e ON l.user_id = e.user_id

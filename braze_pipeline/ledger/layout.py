@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.ledger import Ledger, count
+from braze_pipeline.ledger.moved import take_over_marks
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.transaction import transaction
@@ -132,6 +133,8 @@ def ensure_layout(
             columns.append(found)
         else:
             blocked.append(found)
+    came = [c for c in columns if c.name not in earlier and not c.first_time]
+    take_over_marks(ledger, template_no, came)
     names = {attribute.name for attribute in t.attributes}
     return Layout(
         template_no=template_no,

@@ -92,6 +92,14 @@ class Ledger:
         ).fetchall()
         return [TemplateState(*row) for row in rows]
 
+    def removed_attributes(self) -> list[tuple[int, date, str]]:
+        """Template number, newest day and name of each attribute that a template had once."""
+        return self.con.execute(
+            "SELECT template_no, r.as_of, attribute FROM ledger.removed_attributes AS r "
+            "JOIN ledger.templates USING (ledger, template) WHERE ledger = ? ORDER BY ALL",
+            [self.name],
+        ).fetchall()
+
     def template(self, name: str) -> TemplateState | None:
         """One of them; None before its first plan."""
         return next((state for state in self.templates() if state.template == name), None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger import in_doubt, watermarks
 from braze_pipeline.ledger.journal_tables import RANGES, REFUSED
 from braze_pipeline.ledger.ledger import Ledger, count
+from braze_pipeline.ledger.moved import columns_of_no_template
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -83,13 +84,18 @@ def _merge(
     )
     # Nothing but the columns that were sent is touched, unless values have to be forgotten.
     attributes = plan.attributes if confirmed else sent
+    names = {a.name for a in plan.attributes}
+    forgotten = columns_of_no_template(ledger, plan.template_no, names) if confirmed else []
 
     def values(old: Callable[[str], str]) -> dict[str, str]:
-        return _values(ledger, plan, attributes, old=old, confirmed=confirmed > 0, done=done)
+        found = _values(ledger, plan, attributes, old=old, confirmed=confirmed > 0, done=done)
+        for column in (name for a in forgotten for name in (a.value, a.ack)):
+            found[column] = f"CASE WHEN {_confirmed(plan, old)} THEN NULL ELSE {old(column)} END"
+        return found
 
     update, insert = values(_in_ledger), values(_nothing)
     if accepted > ledger.count_users() * REBUILD_SHARE:
-        kept = {a.value for a in attributes} | {a.ack for a in attributes}
+        kept = {name for a in (*attributes, *forgotten) for name in (a.value, a.ack)}
         _rebuild(ledger, update, kept=kept)
         return
     ledger.con.execute(
@@ -130,7 +136,8 @@ def _values(
     """The new value of each column, from ``old`` and the accepted row ``n``.
 
     Where an unconfirmed user is confirmed, what was not sent along (a value suppressed that day) is
-    forgotten: nothing has proved it, and it must be sent when it is there again.
+    forgotten: nothing has proved it, and it must be sent when it is there again. So is an attribute
+    that is blocked or was removed (``_merge``).
     """
     full_at, unconfirmed = old(plan.full_at), old(plan.unconfirmed)
     values = {

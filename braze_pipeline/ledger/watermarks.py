@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState, count
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import day_sql
 
@@ -90,14 +90,32 @@ def advance(ledger: Ledger, plan: PlanRef) -> bool:
     if latest and before is not None and state and state.evaluations == plan.evaluation:
         moved += _keep_day_before(ledger, plan, before)
     moved += _advance_pending(ledger, plan)
+    names = [a.name for a in plan.attributes]
+    if latest and state:
+        _keep_removed(ledger, state, names)
     ledger.con.execute(
         "UPDATE ledger.templates SET evaluations = evaluations + 1, as_of = greatest(as_of, ?), "
         "attributes = CASE WHEN ? THEN ?::VARCHAR[] ELSE attributes END "
         "WHERE ledger = ? AND template = ?",
-        [plan.newest, latest, [a.name for a in plan.attributes], plan.ledger, plan.template],
+        [plan.newest, latest, names, plan.ledger, plan.template],
     )
     drop_pending(ledger.con, [plan.plan_id])
     return bool(moved) or before is None or plan.newest > before
+
+
+def _keep_removed(ledger: Ledger, state: TemplateState, names: Sequence[str]) -> None:
+    """Remember until when a template had the attributes that a newer plan does not have."""
+    ledger.con.execute(
+        "DELETE FROM ledger.removed_attributes WHERE ledger = ? AND template = ? "
+        "AND list_contains(?::VARCHAR[], attribute)",
+        [ledger.name, state.template, names],
+    )
+    if state.as_of is not None:
+        removed = sorted(set(state.attributes) - set(names))
+        ledger.con.execute(
+            "INSERT INTO ledger.removed_attributes SELECT ?, ?, unnest(?::VARCHAR[]), ?",
+            [ledger.name, state.template, removed, state.as_of],
+        )
 
 
 def _keep_day_before(ledger: Ledger, plan: PlanRef, before: date) -> int:

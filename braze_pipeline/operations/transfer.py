@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 KEY = "braze_pipeline_ledger"
 _OF_LEDGER = (
-    "ledgers", "endpoints", "changes", "attributes", "templates", "acks", "refused", "in_doubt",
+    "ledgers", "endpoints", "changes", "attributes", "templates", "removed_attributes", "acks",
+    "refused", "in_doubt",
 )  # fmt: skip
 _OF_PLANS = ("applied_sends", "applied_ranges", "pending_watermarks")
 

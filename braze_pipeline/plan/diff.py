@@ -82,7 +82,7 @@ class LedgerState:
         empty: The ledger has no users yet.
         in_doubt: Some earlier request got no answer, and may have been carried out.
         other_templates: (its watermark's column, newest day, attribute names) of templates that
-            went further.
+            went further, also with attributes that they no longer have.
     """
 
     carried_out: date | None
@@ -101,10 +101,16 @@ def ledger_state(q: DiffRequest) -> LedgerState:
     oldest = q.days[0]
     carried_out = {state.template_no: state for state in q.ledger.templates() if state.as_of}
     own = carried_out.pop(q.layout.template_no, None)
+    others = [(no, s.as_of, frozenset(s.attributes)) for no, s in carried_out.items() if s.as_of]
+    others += [
+        (no, as_of, frozenset([name]))
+        for no, as_of, name in q.ledger.removed_attributes()
+        if no in carried_out
+    ]
     further = tuple(
-        (TemplateColumns(template_no=no).evaluated, state.as_of, frozenset(state.attributes))
-        for no, state in carried_out.items()
-        if state.as_of and state.as_of > oldest
+        (TemplateColumns(template_no=no).evaluated, as_of, names)
+        for no, as_of, names in others
+        if as_of > oldest
     )
     mine = own.as_of if own else None
     newer = (
@@ -319,7 +325,9 @@ def _newer(q: DiffRequest, past: LedgerState, c: Column) -> str:
     days += [
         f"l.{evaluated}"
         if as_of is None
-        else f"CASE WHEN l.{evaluated} = {CURRENT} THEN {day_sql(as_of)} ELSE l.{evaluated} END"
+        # The user's mark may be ``CURRENT``, or of a day on which the attribute was gone.
+        else f"CASE WHEN l.{evaluated} > {day_sql(as_of)} THEN {day_sql(as_of)} "
+        f"ELSE l.{evaluated} END"
         for evaluated, as_of in newest_days
     ]
     return _any(f"coalesce({found} > {day}, false)" for found in days)

@@ -26,7 +26,7 @@ from braze_pipeline.storage.transaction import SqlConnection
 
 LEDGER = DuckDBSchema(
     name="ledger",
-    migrations=(sql("ledger_1.sql"), sql("ledger_2.sql"), ledger_3.migrate),
+    migrations=(sql("ledger_1.sql"), sql("ledger_2.sql"), ledger_3.migrate, sql("ledger_4.sql")),
 )
 
 RECORDS = DuckDBSchema(

@@ -53,6 +53,9 @@ def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> No
     w.profiles(day(2), {"b": {"S": "y"}})
     w.send(w.plan(day(2)), stop_after=0)
     w.apply_acknowledgements()
+    w.con.execute(
+        "INSERT INTO ledger.removed_attributes VALUES ('braze', 'main', 'Gone', '2026-01-01')"
+    )
     file = tmp_path / "out" / "ledger.parquet"
     assert export_ledger(w.con, w.warehouse, w.t, file) == 3
     other = Warehouse(tmp_path / "other.duckdb")
