@@ -33,7 +33,7 @@ listed here, and name the nearest one that is. `{{ env.NAME }}` in a value is re
 environment variable, except for secrets.
 """
 _COMMANDS = """\
-`braze-pipeline COMMAND --help` prints the same. Options of `braze-pipeline` itself stand before the
+`braze-pipeline COMMAND --help` prints the same. Options of `braze-pipeline` itself go before the
 command: `braze-pipeline --config FILE run`.
 """
 _TABLES = """\

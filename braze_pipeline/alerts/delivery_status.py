@@ -44,7 +44,7 @@ class DeliveryStatus:
         rest = self.not_attempted
         left = "an unknown number" if rest is None else f"{rest:,}"
         return (
-            f"{self.accepted:,} users accepted by Braze, {self.rejected:,} refused, {left} not "
+            f"{self.accepted:,} users accepted by Braze, {self.rejected:,} rejected, {left} not "
             "attempted."
         )
 

@@ -119,7 +119,7 @@ def _field_problems(name: str) -> tuple[NameProblem, ...]:
         "settable": "names the user, and an object names its user once"
         if field.identifier
         else "is never sent",
-        "excluded": "cannot stand in an object that names its user by another identifier",
+        "excluded": "cannot be in an object that names its user by another identifier",
         "read_only": "is read-only",
         "export_only": "is only exported by Braze",
         "refused": "is refused by Braze",

@@ -68,7 +68,7 @@ def read_api_key(environ: Mapping[str, str], name: str) -> Secret:
     value = environ.get(name, "").strip()
     if not value:
         raise CredentialsMissing(
-            f"The environment variable {name} holds no API key.",
+            f"The environment variable {name} is not set, or is empty.",
             fix=f"Set {name} to a REST API key with the `users.track` permission "
             "(Braze: Settings > APIs and Identifiers).",
         )

@@ -58,7 +58,7 @@ def require_key(session: Session) -> None:
     name = session.template.destination.api_key_env
     if not session.environ.get(name, "").strip():
         raise CredentialsMissing(
-            f"The environment variable {name} holds no API key.",
+            f"The environment variable {name} is not set, or is empty.",
             fix=f"Set {name} to a REST API key with the `users.track` permission, "
             "or use --dry-run, which needs none.",
         )

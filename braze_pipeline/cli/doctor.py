@@ -43,7 +43,8 @@ def doctor(session: Session, as_json: bool) -> None:  # noqa: FBT001 - click pas
     """Check configuration, sources, Braze, key, clock, machine, database and Dagster.
 
     No file is written, and no profile is read or changed: Braze gets three requests that ask for
-    nothing. The exit code is the one that a run would end with; warnings leave it at 0.
+    nothing (four with `endpoint: bulk` or `auto`). The exit code is the one that a run would end
+    with; warnings leave it at 0.
     """
     findings: list[Finding] = []
     for finding in examine(session):

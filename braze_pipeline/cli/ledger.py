@@ -44,7 +44,7 @@ def show(session: Session, user: str) -> None:
         for template, day in one.evaluated.items():
             console.show(f"Template {template}: up to date as of {day}.")
         for template in one.refused_by:
-            console.show(f"Template {template}: Braze refused the last object.")
+            console.show(f"Template {template}: Braze rejected the last object.")
         if not one.entries:
             console.show("Braze has not acknowledged any value of this user.")
             continue

@@ -111,7 +111,7 @@ def _show_outcome(outcome: TrialOutcome) -> None:
     if (error := result.stopped_by) is not None:
         console.fail(error.title, error.what, error.fix, code=error.exit_code)
     if result.rejected_users:
-        console.show(f"Braze refused it: {', '.join(result.refused)}")
+        console.show(f"Braze rejected it: {', '.join(result.refused)}")
         return
     console.show("Braze accepted it, and the ledger has it.")
     if found is not None and not found.compared:
@@ -157,5 +157,5 @@ def _headline(one: SentObject) -> str:
     at = console.when(answer.at)
     by = "" if one.tried else f" by run {answer.run_id[:8]}"
     if answer.error is not None:
-        return f"{start}: refused at {at}{by}: {answer.error}"
+        return f"{start}: rejected at {at}{by}: {answer.error}"
     return f"{start}: accepted at {at}{by}"

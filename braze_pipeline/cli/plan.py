@@ -1,4 +1,4 @@
-"""``braze-pipeline plan``: what would change; ``retry-rejected``: send refused users again."""
+"""``braze-pipeline plan``: what would change; ``retry-rejected``: send rejected users again."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _costs(found: PlanSummary) -> Table:
 @click.option("--later", is_flag=True, help="Do not send now: leave it to the next run.")
 @click.pass_obj
 def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
-    """Send users again that Braze refused, although nothing about them changed.
+    """Send users again that Braze rejected, although nothing about them changed.
 
     Runs the day of the newest plan again. What Braze already has costs nothing.
     """
@@ -97,7 +97,7 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
         count = ledger_of(con, session.template).release_refused(session.template.name)
         last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
-        console.show(f"The next run plans {count:,} refused users again.")
+        console.show(f"The next run plans {count:,} rejected users again.")
         return
-    console.show(f"{count:,} refused users are planned again.")
+    console.show(f"{count:,} rejected users are planned again.")
     run_and_report(session, last.days)

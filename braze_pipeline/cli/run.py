@@ -123,7 +123,7 @@ def _run_job(
         # `end_date` limits the UI and the schedule; a day given here is what the user wants.
         console.warn(
             f"Warning: {days[-1]} is after `end_date` {template.end_date} in "
-            f"{session.config_file}. Remove that line if your data goes on."
+            f"{session.config_file}. Remove that line if your data continues after that day."
         )
         template = template.model_copy(update={"end_date": None})
     definitions = session.definitions(template)

@@ -139,7 +139,7 @@ def _mismatch(ledger: Ledger, warehouse: Warehouse, t: TemplateSettings) -> Endp
     of = (
         f"belongs to {was}"
         if was
-        else ("does not record its endpoint (version 0.1.0 did not store it)")
+        else "does not record its endpoint (it is from before endpoints were recorded)"
     )
     return EndpointMismatch(
         f"The ledger {ledger.name} in {warehouse.path} {of}: {users:,} users{when}. This run is "

@@ -143,7 +143,7 @@ def _submit(ui: str, run_id: str, *, whole: bool) -> str:
         launched = answer.json()["data"]["launchRunReexecution"]
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         raise CannotRetry(
-            f"Dagster's UI did not take the retry ({type(error).__name__}).", fix=fix
+            f"Dagster's UI did not accept the retry ({type(error).__name__}).", fix=fix
         ) from error
     if "run" not in launched:
         raise CannotRetry(f"Dagster refused the retry: {launched.get('__typename')}.", fix=fix)

@@ -51,7 +51,7 @@ def build_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
             f"Runs every day at {settings.at} ({t.time_zone}) for {day_in_words}. "
-            f"Skips while {variable} holds no API key."
+            f"Skips while {variable} is not set."
         ),
     )
     def braze_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -111,7 +111,7 @@ class Delivery:
                 return
             named = outcome.refused
             if outcome.action is ResponseAction.SPLIT:
-                named = {0: outcome.text or "Braze refused it and gave no reason."}
+                named = {0: outcome.text or "Braze rejected it and gave no reason."}
             refused |= {remaining[position]: text for position, text in named.items()}
             if outcome.action is ResponseAction.RESEND:
                 self._metrics.add_retry("others refused")
@@ -258,7 +258,7 @@ class Delivery:
         if too_many:
             self.stop(
                 ContractBroken(
-                    f"Braze refused {_MAX_REFUSED_IN_A_ROW} users in a row and accepted none: "
+                    f"Braze rejected {_MAX_REFUSED_IN_A_ROW} users in a row and accepted none: "
                     f"{next(iter(refused.values()))}",
                     fix="The users are probably fine: check the template's attributes and the "
                     "identifier with `braze-pipeline rejections`, then run again.",

@@ -112,7 +112,7 @@ def _why_nothing(
     if plan.superseded_users:
         return "What differs was sent for a newer day: older values never overwrite newer ones."
     if plan.held_back_users:
-        return "Braze refused exactly this object before, or no request is large enough for it."
+        return "Braze rejected exactly this object before, or no request is large enough for it."
     query = read_sql(
         "send", "why_no_profile", audience=t.table("audience"), rejections=rejections.TABLE,
         attributes=t.table("customer_attributes"), identifier=quote(t.identifier_column),

@@ -227,9 +227,9 @@ def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
     """The error of a send in which Braze refused every user, now or before; None otherwise."""
     refused, before = result.rejected_users, plan.held_back_users
     if refused and not result.accepted_users and not result.not_attempted_users:
-        what = f"Braze refused all {refused:,} users that were sent."
+        what = f"Braze rejected all {refused:,} users that were sent."
     elif before == plan.profiles > 0:
-        what = f"Braze refused all {before:,} users before, and their values have not changed."
+        what = f"Braze rejected all {before:,} users before, and their values have not changed."
     else:
         return None
     return ContractBroken(

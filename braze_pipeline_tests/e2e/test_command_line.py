@@ -159,7 +159,7 @@ def test_a_wrong_key_is_reported_without_showing_the_key(tmp_path: Path, sandbox
 def test_a_missing_key_is_reported_before_anything_is_built(tmp_path: Path) -> None:
     done = call(tmp_path, "run", "--as-of", "2011-11-01")
     assert done.returncode == 3
-    assert "holds no API key" in output_of(done)
+    assert "BRAZE_API_KEY is not set, or is empty" in output_of(done)
     assert not (tmp_path / "warehouse.duckdb").exists()
 
 

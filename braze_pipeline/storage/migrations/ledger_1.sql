@@ -14,7 +14,7 @@ CREATE TABLE ledger.changes (
     ledger VARCHAR NOT NULL,
     version BIGINT NOT NULL,
     plan_id VARCHAR,                    -- NULL: a command
-    what VARCHAR NOT NULL,              -- fold | settle | import | reset | forget | adopt
+    what VARCHAR NOT NULL,              -- apply acknowledgements | advance watermarks | import | reset | forget | adopt
     changed_at TIMESTAMP NOT NULL
 );
 

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS records.rejections (
     reason VARCHAR NOT NULL,            -- code of the rule, e.g. phone_unreadable
     message VARCHAR NOT NULL,           -- what is wrong, in words, with no personal data
     masked_value VARCHAR,
-    row_rejected BOOLEAN NOT NULL,      -- true: the whole row was held back for it
+    row_rejected BOOLEAN NOT NULL,      -- true: the whole row was rejected for it
     run_id VARCHAR NOT NULL,
     rejected_at TIMESTAMP NOT NULL,
     status INTEGER,                     -- send: HTTP status

@@ -28,7 +28,7 @@ CREATE TABLE records.profile_rejections (
     reason VARCHAR NOT NULL,            -- code of the rule, e.g. phone_unreadable
     message VARCHAR NOT NULL,           -- what is wrong, in words, with no personal data
     masked_value VARCHAR,
-    row_rejected BOOLEAN NOT NULL       -- true: the whole row was held back for it
+    row_rejected BOOLEAN NOT NULL       -- true: the whole row was rejected for it
 );
 UPDATE records.days SET made_from = NULL WHERE table_name LIKE '%."profiles"';
 ALTER TABLE records.rejections RENAME TO rejection_rows;

@@ -110,7 +110,7 @@ def test_doctor_creates_no_file(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_without_a_key_doctor_reports_the_missing_key(sandbox: Sandbox, tmp_path: Path) -> None:
     result = run(session(sandbox, tmp_path))
     assert result.exit_code == 3
-    assert "FAIL  braze: key: The environment variable BRAZE_API_KEY holds no API key." in (
+    assert "FAIL  braze: key: The environment variable BRAZE_API_KEY is not set, or is empty." in (
         result.stdout
     )
     assert "What to do: Set BRAZE_API_KEY" in result.stdout

@@ -37,7 +37,7 @@ def test_a_failed_run_becomes_one_action_with_class_steps_and_what_was_sent(worl
     assert action.days == (DAY, DAY)
     assert action.goal == "braze_send"
     assert action.sent is not None
-    assert action.sent.sentence() == ("600 users accepted by Braze, 0 refused, 400 not attempted.")
+    assert action.sent.sentence() == ("600 users accepted by Braze, 0 rejected, 400 not attempted.")
     assert any(f"actions resolve {action.number}" in step for step in action.steps())
     engine = [
         entry.message
@@ -59,7 +59,7 @@ def test_when_the_send_planned_again_the_action_counts_what_the_new_plan_sent(
     sent = world.one().sent
     assert sent is not None
     assert sent.sentence() == (
-        "600 users accepted by Braze, 0 refused, an unknown number not attempted."
+        "600 users accepted by Braze, 0 rejected, an unknown number not attempted."
     )
 
 

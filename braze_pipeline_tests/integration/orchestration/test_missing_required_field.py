@@ -198,7 +198,7 @@ def test_a_run_in_which_braze_refused_everybody_fails(brand: SmallBrand, sandbox
     assert json.loads(first[1])["rejected_users"] == CUSTOMERS
     tick(brand)
     assert one_action(brand).action == ContractBroken.action
-    assert "refused all 30 users" in one_action(brand).what
+    assert "rejected all 30 users" in one_action(brand).what
     # Neither the send again, nor the day again, which holds the same objects back.
     assert run_alone(brand, "braze_send") is dg.DagsterRunStatus.FAILURE
     assert command(brand, "run", "--as-of", brand.day(0)).startswith("2\n")

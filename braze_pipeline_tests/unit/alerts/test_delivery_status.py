@@ -73,11 +73,11 @@ def test_without_a_readable_journal_nothing_is_known_and_nothing_fails(
         ),
         (
             DeliveryStatus(planned=1000, accepted=900, rejected=40),
-            "900 users accepted by Braze, 40 refused, 60 not attempted.",
+            "900 users accepted by Braze, 40 rejected, 60 not attempted.",
         ),
         (
             DeliveryStatus(planned=None, accepted=900, rejected=0),
-            "900 users accepted by Braze, 0 refused, an unknown number not attempted.",
+            "900 users accepted by Braze, 0 rejected, an unknown number not attempted.",
         ),
     ],
 )
