@@ -181,8 +181,9 @@ def build_audience(
     if not customers:
         raise NotBuilt(
             f"The customer attributes table of template {t.name!r} has no customers of {as_of}.",
-            fix="Materialize customer_attributes for this day first; if you did, its SQL gave no "
-            "rows.",
+            fix="If customer_attributes has run for this day, its SQL gave no rows: check its "
+            "source tables (an empty one often means that an export failed) and its conditions. "
+            "Otherwise materialize it first.",
         )
     check_columns(con, t, source)
     everyone = judged(t, f"({source})", DUCKDB, partial(_tried, con, source))

@@ -50,6 +50,11 @@ def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
         )
 
 
+def has_fraction(type_: str) -> bool:
+    """Whether numbers of a DuckDB type can have a fraction."""
+    return family(type_) == "double" or (family(type_) == "decimal" and not type_.endswith(",0)"))
+
+
 def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
     """Refuse an identifier with a fraction: as text, the customer 12346 would be ``12346.0``.
 
@@ -64,7 +69,7 @@ def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
     """
     key = name_key(t.identifier_column)
     column, type_ = next((name, type_) for name, type_ in types.items() if name_key(name) == key)
-    if family(type_) == "double" or (family(type_) == "decimal" and not type_.endswith(",0)")):
+    if has_fraction(type_):
         raise ContractBroken(
             f"{t.attributes_sql} gives '{column}', the {t.destination.identifier} of the template "
             f"{t.name!r}, as {type_}: the customer 12346 would be '12346.0' in Braze.",

@@ -60,15 +60,16 @@ def serve(
             f"The sandbox cannot listen on port {port}: {error.strerror or error}.",
             fix="Stop the program that uses this port, or pass another --port.",
         ) from error
-    try:
-        # Before the announcement: whoever reads it may stop the process at once.
-        with _ended_by_signal() as ended:
+    # Before the announcement, because whoever reads it may stop the process at once; and until the
+    # state is saved, because a second signal must not interrupt that.
+    with _ended_by_signal() as ended:
+        try:
             announce(f"The sandbox listens on {sandbox.endpoint} (its page: {sandbox.endpoint}/)")
             ended.wait()
-    finally:
-        sandbox.stop()
-        if state is not None:
-            files.save(sandbox.workspace, state)
+        finally:
+            sandbox.stop()
+            if state is not None:
+                files.save(sandbox.workspace, state)
     announce("The sandbox has stopped.")
 
 

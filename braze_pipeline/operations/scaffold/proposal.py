@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.names import check_name, comparison_key, field_for
 from braze_pipeline.errors import UsageError
 from braze_pipeline.operations.scaffold.table import Table, TableColumn
+from braze_pipeline.profiles.identifier import has_fraction
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.wordlists import meanings
 
@@ -81,7 +82,7 @@ def propose(table: Table) -> tuple[Proposal, ...]:
     used: set[str] = set()
     for column in table.columns:
         if column is not key:
-            proposals.append(_proposal(column, used))
+            proposals.append(_with_usable_name(_proposal(column, used), used))
             used.add(comparison_key(proposals[-1].name))
     if not any(one.kind in {"field", "custom"} for one in proposals):
         raise UsageError(
@@ -125,7 +126,7 @@ def _identifier(column: TableColumn, table: Table) -> Proposal:
             "would be a new user. Use an id of your own if you have one."
         )
     expression = column.sql
-    if column.family in {"double", "decimal"}:
+    if has_fraction(column.type):
         expression = f"{column.sql}::BIGINT"
         decide.append(f"the ids are {column.type} in the table. Are all of them whole numbers?")
     if lacking := table.rows - column.shape.filled:
@@ -166,6 +167,17 @@ def _proposal(column: TableColumn, used: set[str]) -> Proposal:
             return _profile_field(column, known)
         return _custom(column, f"{known} is taken by another column.")
     return _custom(column)
+
+
+def _with_usable_name(one: Proposal, used: Collection[str]) -> Proposal:
+    """The proposal, or none to send where the configuration would refuse its name."""
+    why = ""
+    if one.name and comparison_key(one.name) in used:
+        why = f"another column is named like {one.name!r}, too"
+    elif one.kind == "custom":
+        problems = [found.message for found in check_name(one.name) if not found.optional]
+        why = problems[0].rstrip(".") if problems else ""
+    return replace(one, kind="not sent", name="", notes=(why,), decide=()) if why else one
 
 
 def _unsendable(column: TableColumn, known: str | None) -> str:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -76,6 +78,18 @@ def test_a_german_export_gets_fields_types_and_an_identifier(tmp_path: Path) -> 
     assert rows == [("0001", "1234.56"), ("0002", "12.5")]
 
 
+def test_ids_that_pandas_made_to_numbers_with_a_fraction_are_whole_again(tmp_path: Path) -> None:
+    file = tmp_path / "members.parquet"
+    pq.write_table(pa.table({"id": [12346.0, None], "orders": [1, 2]}), file)
+    make(tmp_path, None, "--from", str(file))
+    sql = written(tmp_path, "customer_attributes.sql")
+    assert "the ids are DOUBLE in the table" in sql
+    with duckdb.connect() as con:
+        con.execute(f"CREATE VIEW members AS FROM '{file}'")
+        rows = con.execute(f"SELECT customer_id::VARCHAR FROM ({sql})").fetchall()
+    assert rows == [("12346",), (None,)]
+
+
 def test_consent_is_in_the_sql_but_never_sent(tmp_path: Path) -> None:
     t = make(tmp_path, GERMAN)
     assert "newsletter_anmeldung" not in {attribute.column for attribute in t.attributes}
@@ -111,6 +125,23 @@ def test_the_identifier_is_guessed_and_marked(
     assert f"Is it {identifier}?" in sql
     assert f"    {identifier} AS customer_id" in sql or f"    {identifier},\n" in sql
     assert remark in sql
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "why"),
+    [
+        ("E-Mail,email", ["email"], "another column is named like 'Email', too"),
+        ("L12M Monetary,l12m_monetary", ["L12M Monetary"], "another column is named like"),
+        ("n" * 300 + ",other", ["Other"], "The name has 300 characters"),
+    ],
+    ids=["field", "custom", "long"],
+)
+def test_a_column_whose_name_cannot_be_used_is_not_sent_and_the_project_loads(
+    tmp_path: Path, header: str, sent: list[str], why: str
+) -> None:
+    t = make(tmp_path, f"id,{header}\n1,a,b\n2,c,d\n")
+    assert [attribute.name for attribute in t.attributes] == sent
+    assert why in written(tmp_path, "defs.yaml")
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,15 @@ def test_a_result_that_breaks_the_contract_is_refused_and_the_day_stays_as_it_wa
     assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchone() == (4,)
 
 
+@pytest.mark.parametrize("type_", ["BIGINT", "DECIMAL(9, 0)", "VARCHAR"])
+def test_an_identifier_without_a_fraction_is_taken(
+    con: duckdb.DuckDBPyConnection, write: Write, type_: str
+) -> None:
+    build(con, write(f"customer_id::{type_} AS customer_id"), DAY)
+    rows = con.execute("SELECT customer_id FROM braze.customer_attributes ORDER BY 1").fetchall()
+    assert rows == [("1",), ("2",)]
+
+
 def test_a_column_that_the_template_sends_must_be_there(
     con: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
