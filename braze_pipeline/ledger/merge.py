@@ -15,6 +15,7 @@ from braze_pipeline.storage.sql_files import read_sql
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from braze_pipeline.ledger.columns import AttributeColumns
     from braze_pipeline.ledger.plan_ref import PlanRef, SentAttribute
     from braze_pipeline.storage.journal import Send
 
@@ -88,10 +89,9 @@ def _merge(
     forgotten = columns_of_no_template(ledger, plan.template_no, names) if confirmed else []
 
     def values(old: Callable[[str], str]) -> dict[str, str]:
-        found = _values(ledger, plan, attributes, old=old, confirmed=confirmed > 0, done=done)
-        for column in (name for a in forgotten for name in (a.value, a.ack)):
-            found[column] = f"CASE WHEN {_confirmed(plan, old)} THEN NULL ELSE {old(column)} END"
-        return found
+        return _values(
+            ledger, plan, attributes, forgotten, old=old, confirmed=confirmed > 0, done=done
+        )
 
     update, insert = values(_in_ledger), values(_nothing)
     if accepted > ledger.count_users() * REBUILD_SHARE:
@@ -128,6 +128,7 @@ def _values(
     ledger: Ledger,
     plan: PlanRef,
     attributes: Sequence[SentAttribute],
+    forgotten: Sequence[AttributeColumns],
     *,
     old: Callable[[str], str],
     confirmed: bool,
@@ -135,9 +136,9 @@ def _values(
 ) -> dict[str, str]:
     """The new value of each column, from ``old`` and the accepted row ``n``.
 
-    Where an unconfirmed user is confirmed, what was not sent along (a value suppressed that day) is
-    forgotten: nothing has proved it, and it must be sent when it is there again. So is an attribute
-    that is blocked or was removed (``_merge``).
+    Where an unconfirmed user is confirmed, what was not sent along (a value suppressed that day, or
+    the attributes ``forgotten``, which are blocked or were removed) is forgotten: nothing has
+    proved it, and it must be sent when it is there again.
     """
     full_at, unconfirmed = old(plan.full_at), old(plan.unconfirmed)
     values = {
@@ -156,6 +157,8 @@ def _values(
         sent = f"CASE WHEN n.{a.changed} THEN"
         values[a.value] = f"{sent} n.{a.new} {forget}ELSE {old(a.value)} END"
         values[a.ack] = f"{sent} n.ack_no {forget}ELSE {old(a.ack)} END"
+    for column in (name for a in forgotten for name in (a.value, a.ack)):
+        values[column] = f"CASE {forget}ELSE {old(column)} END"
     return values
 
 

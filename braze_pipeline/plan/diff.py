@@ -82,7 +82,9 @@ class LedgerState:
         empty: The ledger has no users yet.
         in_doubt: Some earlier request got no answer, and may have been carried out.
         other_templates: (its watermark's column, newest day, attribute names) of templates that
-            went further, also with attributes that they no longer have.
+            went further.
+        removed: (watermark's column, newest day, attribute name) of attributes that templates had
+            once; what their watermarks say of later days says nothing about these.
     """
 
     carried_out: date | None
@@ -90,6 +92,7 @@ class LedgerState:
     empty: bool
     in_doubt: bool
     other_templates: tuple[tuple[str, date, frozenset[str]], ...]
+    removed: tuple[tuple[str, date, str], ...]
 
     def latest(self, newest: date) -> bool:
         """Whether the plan's newest day is (again) the newest of all."""
@@ -101,21 +104,20 @@ def ledger_state(q: DiffRequest) -> LedgerState:
     oldest = q.days[0]
     carried_out = {state.template_no: state for state in q.ledger.templates() if state.as_of}
     own = carried_out.pop(q.layout.template_no, None)
-    others = [(no, s.as_of, frozenset(s.attributes)) for no, s in carried_out.items() if s.as_of]
-    others += [
-        (no, as_of, frozenset([name]))
-        for no, as_of, name in q.ledger.removed_attributes()
-        if no in carried_out
-    ]
     further = tuple(
-        (TemplateColumns(template_no=no).evaluated, as_of, names)
-        for no, as_of, names in others
-        if as_of > oldest
+        (TemplateColumns(template_no=no).evaluated, state.as_of, frozenset(state.attributes))
+        for no, state in carried_out.items()
+        if state.as_of and state.as_of > oldest
+    )
+    removed = tuple(
+        (TemplateColumns(template_no=no).evaluated, as_of, name)
+        for no, as_of, name in q.ledger.removed_attributes()
+        if no in carried_out and as_of > oldest
     )
     mine = own.as_of if own else None
     newer = (
         q.ledger.has_acknowledgements(after=oldest)
-        or bool(further)
+        or bool(further or removed)
         or (mine is not None and mine > oldest)
     )
     return LedgerState(
@@ -124,6 +126,7 @@ def ledger_state(q: DiffRequest) -> LedgerState:
         empty=not q.ledger.count_users(),
         in_doubt=q.ledger.count_in_doubt() > 0,
         other_templates=() if q.forced else further,
+        removed=() if q.forced else removed,
     )
 
 
@@ -325,10 +328,13 @@ def _newer(q: DiffRequest, past: LedgerState, c: Column) -> str:
     days += [
         f"l.{evaluated}"
         if as_of is None
-        # The user's mark may be ``CURRENT``, or of a day on which the attribute was gone.
-        else f"CASE WHEN l.{evaluated} > {day_sql(as_of)} THEN {day_sql(as_of)} "
-        f"ELSE l.{evaluated} END"
+        else f"CASE WHEN l.{evaluated} = {CURRENT} THEN {day_sql(as_of)} ELSE l.{evaluated} END"
         for evaluated, as_of in newest_days
+    ]
+    days += [
+        f"CASE WHEN l.{evaluated} > {day_sql(as_of)} THEN {day_sql(as_of)} ELSE l.{evaluated} END"
+        for evaluated, as_of, name in past.removed
+        if name == c.name
     ]
     return _any(f"coalesce({found} > {day}, false)" for found in days)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ContractBroken, MissingRequiredField
-from braze_pipeline.storage.warehouse import family, name_key
+from braze_pipeline.storage.warehouse import family, name_key, quote
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -73,8 +73,8 @@ def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
         raise ContractBroken(
             f"{t.attributes_sql} gives '{column}', the {t.destination.identifier} of the template "
             f"{t.name!r}, as {type_}: the customer 12346 would be '12346.0' in Braze.",
-            fix=f"Write `{column}::BIGINT AS {column}` there, if all of them are whole numbers. "
-            "Better still, keep them as text in the source.",
+            fix=f"Write `{quote(column)}::BIGINT AS {quote(column)}` there, if all of them are "
+            "whole numbers. Better still, keep them as text in the source.",
         )
 
 

@@ -194,17 +194,17 @@ def _check_key(con: duckdb.DuckDBPyConnection, table: SourceTable, located: Loca
             f"SELECT min(n, 2) FROM {numbered} GROUP BY {table.key} HAVING count(*) > 1 "
             "ORDER BY min(n) LIMIT 1",
         )
-        first, again = (_row(located, n) for n in rows)
         raise SourceChanged(
             f"{located.title} has {repeated:,} rows too many: their {table.key} occurs more than "
-            f"once, such as that of row {first} in row {again}.",
+            f"once, such as in the rows {_row(located, *rows)}.",
             fix="Make it one row per customer; a view in a DuckDB database can choose the newest.",
         )
 
 
-def _row(located: LocatedSource, number: int) -> str:
-    """The number of a row, from 1, as the file shows it."""
-    return f"{number + located.text:,}{' (the header is row 1)' if located.text else ''}"
+def _row(located: LocatedSource, *numbers: int) -> str:
+    """The numbers of rows, from 1, as the file shows them."""
+    shown = " and ".join(f"{number + located.text:,}" for number in numbers)
+    return f"{shown}{' (the header is row 1)' if located.text else ''}"
 
 
 def _view(con: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

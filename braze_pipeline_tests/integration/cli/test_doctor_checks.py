@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import State, exit_code
 from braze_pipeline.operations.doctor.journal import journal
@@ -125,6 +126,15 @@ def test_another_destination_has_sends_of_its_own(tmp_path: Path) -> None:
     sends, age = journal(warehouse, "other", max_age_hours=36)
     assert sends.saw == "Every send is in the ledger."
     assert "has not acknowledged anything" in age.saw
+
+
+def test_a_journal_without_tables_is_one_without_sends(tmp_path: Path) -> None:
+    """A process was killed as it created the file."""
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    warehouse.journal_path.touch()
+    found = [*database(warehouse), *journal(warehouse, "braze", max_age_hours=None)]
+    assert exit_code(found) == 0
+    assert {one.state for one in found} == {State.OK}
 
 
 def test_a_damaged_or_newer_journal_ends_with_2(tmp_path: Path) -> None:

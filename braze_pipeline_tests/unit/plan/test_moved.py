@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState
+from braze_pipeline.ledger.endpoint import start_over
 from braze_pipeline.ledger.export_values import merge_export
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import ledger_of
@@ -230,3 +231,19 @@ def test_a_day_that_found_a_value_right_guards_it_after_it_moved(world: Make) ->
     # What the template saw without the attribute says nothing about it.
     w.profiles(day(4), {"a": {"Plan": "4"}, "b": {"Plan": "1"}}, t=second)
     assert w.sent(w.run(day(4), t=second)) == {"a": {"Plan": "4"}}
+
+
+def test_an_attribute_that_is_back_or_of_another_endpoint_is_not_removed(world: Make) -> None:
+    whole = template(attribute("Tier"), attribute("Plan"))
+    w = world(whole, "a")
+    removed: list[list[tuple[object, ...]]] = []
+    for number, t in enumerate(
+        (whole, with_names(whole, "Tier"), whole, with_names(whole, "Tier"))
+    ):
+        w.profiles(day(number), {"a": BOTH}, t=t)
+        w.run(day(number), t=t)
+        removed.append(w.con.execute("SELECT * FROM ledger.removed_attributes").fetchall())
+    row = ("braze", "main", "Plan")
+    assert removed == [[], [(*row, day(0))], [], [(*row, day(2))]]
+    start_over(ledger_of(w.con, whole), whole)
+    assert w.con.execute("SELECT * FROM ledger.removed_attributes").fetchall() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from braze_pipeline.settings import ValueType
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]
 T = template(attribute("Tier"), attribute("Spend", ValueType.FLOAT))
@@ -132,8 +132,6 @@ def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> No
 
 
 def test_a_crash_in_the_middle_leaves_each_user_guarded_as_far_as_it_got(world: Make) -> None:
-    from braze_pipeline_tests.ledger_world import smaller_requests
-
     w = world(smaller_requests(T, 1), "a b")
     w.profiles(day(10), {"a": {"Tier": "10"}, "b": {"Tier": "10"}})
     w.run(day(10))
@@ -145,6 +143,21 @@ def test_a_crash_in_the_middle_leaves_each_user_guarded_as_far_as_it_got(world: 
     backfill = w.run(day(11))
     assert set(w.sent(backfill)) == {"a", "b"} - {first}
     assert backfill.superseded_users == 1
+
+
+def test_a_crash_in_the_middle_guards_what_was_found_right_too(world: Make) -> None:
+    """The day is not carried out yet, so the user's own watermark is beyond the template's."""
+    both = template(attribute("Tier"), attribute("Plan"))
+    w = world(smaller_requests(both, 1), "a b")
+    for number in (10, 12):
+        w.profiles(day(number), {user: {"Tier": str(number), "Plan": "p"} for user in "ab"})
+        plan = w.plan(day(number))
+        w.send(plan, stop_after=None if number == 10 else 1)
+        w.apply_acknowledgements()
+    first = w.rows(plan)[0]["__user_id"]
+    w.profiles(day(11), {first: {"Tier": "12", "Plan": "older"}})
+    backfill = w.plan(day(11))
+    assert (backfill.planned_users, backfill.superseded_users) == (0, 1)
 
 
 def test_a_send_killed_after_its_last_answer_guards_those_who_needed_nothing_too(
