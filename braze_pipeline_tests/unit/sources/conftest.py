@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
+
+from braze_pipeline.settings import SourceSettings
+from braze_pipeline.sources import attach_sources
 
 CSV = {
     "customers": (
@@ -34,3 +39,13 @@ def folder(tmp_path: Path) -> Path:
     for name, text in CSV.items():
         (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
     return tmp_path
+
+
+def load(
+    con: duckdb.DuckDBPyConnection, name: str, file: Path, **columns: str
+) -> list[tuple[Any, ...]]:
+    source = SourceSettings(name=name, path=file, columns=columns)
+    attach_sources(con, [source], time_zone="Europe/London")
+    rows = con.execute(f"SELECT * FROM {name}").fetchall()
+    # Without the columns that only computed predictions have.
+    return [row[:3] for row in rows] if name == "predictions" else rows

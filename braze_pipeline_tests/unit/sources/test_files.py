@@ -1,0 +1,105 @@
+"""Usual files are read, and of others the error says what is wrong with them."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from braze_pipeline.errors import SourceChanged
+from braze_pipeline_tests.unit.sources.conftest import CSV, load
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2011-01-01,2,extra ada@example.com\n", "another number of columns"),
+        ("1,2011-01-01\n", "another number of columns"),
+        ('1,2011-01-01,"ada@example.com\n', "quotation mark"),
+    ],
+)
+def test_broken_csv_is_reported_by_line_without_its_text(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_text(CSV["predictions"] + "2,2011-01-01,1\n" * 50 + text, encoding="utf-8")
+    with pytest.raises(SourceChanged) as caught:
+        load(con, "predictions", file)
+    assert message in str(caught.value)
+    assert "line 53" in str(caught.value)
+    assert "ada@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, delimiter: str
+) -> None:
+    import gzip
+
+    text = "\ufeff" + CSV["predictions"].replace(",", delimiter).replace("\n", "\r\n")
+    file = tmp_path / "predictions.csv.gz"
+    file.write_bytes(gzip.compress(text.encode()))
+    assert load(con, "predictions", file) == [("1", date(2011, 1, 1), 12.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("\ncustomer_id,a\n", "begins with an empty line"),
+        ("sep=;\ncustomer_id;a\n", "begins with the line 'sep=;'"),
+        ("customer_id,a,A\n1,2,3\n", "several columns with the same name"),
+        ("customer_id,a\n".encode("utf-16-le").decode(), "not UTF-8"),
+    ],
+)
+def test_a_csv_without_a_usable_header_is_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_text(text)
+    with pytest.raises(SourceChanged, match=message):
+        load(con, "predictions", file)
+
+
+def test_csv_that_is_not_utf8_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    file = tmp_path / "customers.csv"
+    file.write_bytes(CSV["customers"].encode("latin-1"))
+    with pytest.raises(SourceChanged, match="not UTF-8"):
+        load(con, "customers", file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1,2011-01-01,1\r\n2,2011-01-01,1\n", "some lines with CR LF and others with LF"),
+        (b"1,2011-01-01," + b"x" * 2_100_000 + b"\r\n", "has a line of more than 2 MB"),
+        (b'1,2011-01-01,"x\r\n', "line 2 has a quotation mark that is never closed"),
+        (b"1,2011-01-01,1,maximum line size\r\n", "line 2 has a row with another number"),
+    ],
+    ids=["line ends", "long line", "open quote", "columns"],
+)
+def test_what_is_wrong_with_a_csv_is_named(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, text: bytes, message: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    file.write_bytes(b"customer_id,predicted_on,predicted_clv\r\n" + text)
+    with pytest.raises(SourceChanged, match=message):
+        load(con, "predictions", file)
+
+
+def test_of_a_folder_the_damaged_file_is_named(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for damaged in ("a.parquet", "b.parquet"):
+        folder = tmp_path / damaged.removesuffix(".parquet")
+        folder.mkdir()
+        for name in ("a.parquet", "b.parquet"):
+            con.execute(
+                "COPY (SELECT '1' AS customer_id, DATE '2011-01-01' AS predicted_on, "
+                f"1.5::DOUBLE AS predicted_clv) TO '{folder / name}'"
+            )
+        (folder / damaged).write_bytes(b"")
+        with pytest.raises(SourceChanged, match=rf"{folder.name}/{damaged} is empty, damaged"):
+            load(con, "predictions", folder)
