@@ -18,7 +18,7 @@ from braze_pipeline.profiles.normalise import contact
 from braze_pipeline.profiles.numbers import checked
 from braze_pipeline.profiles.rules import codes_of
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import family, literal, quote
+from braze_pipeline.storage.warehouse import family, literal, number_text, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class Source:
     def json(self) -> str:
         """The expression for that text, of nested values."""
         if self.family in {"list", "struct"}:
-            return f"to_json({self.column})::VARCHAR"
+            return f"to_json({_by_digits(self.column, self.type)})::VARCHAR"
         return f"nullif({_trimmed(f'{self.column}::VARCHAR', self.family)}, 'null')"
 
 
@@ -110,8 +110,28 @@ def map_column(source: Source) -> ColumnMapping:
 
 
 def text(column: str, type_: str) -> str:
-    """A column as text without outer white space; blank text is no value."""
-    return _trimmed(_plain_text(column, type_), family(type_))
+    """A column as text without outer white space; blank text is no value.
+
+    It is for readers, to whom the phone number 3471234567.00 would have two more digits.
+    """
+    plain = _plain_text(column, type_)
+    if family(type_) == "decimal":
+        plain = f"regexp_replace({plain}, '\\.0+$', '')"
+    return _trimmed(plain, family(type_))
+
+
+def _by_digits(column: str, type_: str) -> str:
+    """A nested column whose FLOATs are DOUBLEs of the same digits: 2.7, not 2.700000047683716."""
+
+    def with_floats_as(other: str) -> str:
+        return re.sub(
+            r""""(?:[^"]|"")*"|'(?:[^']|'')*'|\bFLOAT\b""",
+            lambda found: other if found[0] == "FLOAT" else found[0],
+            type_,
+        )
+
+    texts = with_floats_as("VARCHAR")
+    return column if texts == type_ else f"{column}::{texts}::{with_floats_as('DOUBLE')}"
 
 
 def _trimmed(text: str, family: str) -> str:
@@ -130,7 +150,12 @@ def _trimmed(text: str, family: str) -> str:
 
 
 def _plain_text(column: str, type_: str) -> str:
-    return f"({column} ->> '$')" if family(type_) == "json" else f"{column}::VARCHAR"
+    match family(type_):
+        case "json":
+            return f"({column} ->> '$')"
+        case "double":
+            return number_text(column)
+    return f"{column}::VARCHAR"
 
 
 def _in_sql(expressions: tuple[str, str], text: str | None = None) -> ColumnMapping:
@@ -139,13 +164,18 @@ def _in_sql(expressions: tuple[str, str], text: str | None = None) -> ColumnMapp
     return ColumnMapping(value=value, problem=problem, text=text)
 
 
+def _not_text(source: Source) -> str | None:
+    """When a column is no text; None for a column that always is one."""
+    if source.family in {"list", "struct", "binary"}:
+        return f"{source.column} IS NOT NULL"
+    if source.family == "json":
+        return f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
+    return None
+
+
 def _string(source: Source) -> ColumnMapping:
-    value = _plain_text(source.column, source.type)
-    if source.family in {"list", "struct"}:
-        wrong = f"{source.column} IS NOT NULL"
-    elif source.family == "json":
-        wrong = f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
-    else:
+    value, wrong = _plain_text(source.column, source.type), _not_text(source)
+    if wrong is None:
         return ColumnMapping(value=value)
     return _in_sql(checked(source.column, value, {"not_text": wrong}))
 
@@ -166,6 +196,8 @@ def _text_field(source: Source) -> ColumnMapping:
         value = raw
         if name != "image_url":
             value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
+        if wrong := _not_text(source):
+            return _in_sql(checked(source.column, value, {"not_text": wrong}), source.plain())
         return ColumnMapping(value=value, text=source.plain())
     return ColumnMapping(
         value=f"CASE WHEN {good} THEN {raw} END",
@@ -225,7 +257,7 @@ def _time(source: Source) -> ColumnMapping:
             moment = f"{column}::TIMESTAMP"
         case "timestamp":
             # A time without a zone is in the brand's time zone.
-            moment = utc.format(f"timezone({literal(source.zone)}, {column}::TIMESTAMP)")
+            moment = utc.format(_first_instant(f"{column}::TIMESTAMP", literal(source.zone)))
         case "instant":
             moment = utc.format(column)
         case _:
@@ -236,6 +268,18 @@ def _time(source: Source) -> ColumnMapping:
     # Braze's formats have milliseconds.
     rounded = f"date_trunc('millisecond', {moment})"
     return _in_sql(checked(column, rounded, {"time_out_of_range": outside}))
+
+
+def _first_instant(local: str, zone: str) -> str:
+    """The instant of a local time; of two where the clocks go back the first, as texts are read.
+
+    DuckDB gives the second.
+    """
+    instant = f"timezone({zone}, {local})"
+    hour = "INTERVAL 1 HOUR"
+    earlier = f"timezone({zone}, {local} - {hour}) + {hour}"
+    is_it_too = f"timezone({zone}, {earlier}) = {local}"
+    return f"CASE WHEN {earlier} < {instant} AND {is_it_too} THEN {earlier} ELSE {instant} END"
 
 
 def _time_text(source: Source) -> ColumnMapping:
@@ -258,6 +302,8 @@ def _array(source: Source) -> ColumnMapping:
         wrong = f"CASE WHEN {column} IS NOT NULL THEN 'not_an_array' END"
         return ColumnMapping(value="NULL::VARCHAR[]", problem=wrong)
     items = f"{column}::VARCHAR[]"
+    if inner == "double":
+        items = f"list_transform({column}, lambda __one: {number_text('__one')})"
     holes = f"len({items}) <> list_count({items})"
     unique = f"list_distinct({items})"
     if array_as == "set":

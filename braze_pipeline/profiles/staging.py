@@ -16,6 +16,7 @@ from braze_pipeline.profiles import cache, identifier
 from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column, text
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.normalise.contact import INTERNATIONAL
+from braze_pipeline.profiles.normalise.places import NO_COUNTRY
 from braze_pipeline.settings import CUSTOMER, ValueType, replace
 from braze_pipeline.sources.user_sql import require_columns
 from braze_pipeline.storage import warehouse
@@ -75,7 +76,10 @@ class StagedColumn:
             return literal(self.mapping.params)
         k = self.number
         national = f"NOT regexp_matches(b.r{k}, {literal(INTERNATIONAL)})"
-        region = f"coalesce(g{k}.value, {literal(self.default_region)})"
+        # A country that cannot be read is not the default one: the number would be a stranger's.
+        none = f"b.h{k} IS NULL OR regexp_full_match(b.h{k}, {literal(NO_COUNTRY)})"
+        default = f"CASE WHEN {none} THEN {literal(self.default_region)} ELSE '' END"
+        region = f"coalesce(g{k}.value, {default})"
         return f"CASE WHEN {national} THEN {region} ELSE '' END"
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.places.located import LocatedSource
 from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
-from braze_pipeline.storage.warehouse import family, literal, quote
+from braze_pipeline.storage.warehouse import family, literal, number_text, quote
 from braze_pipeline.user_input import did_you_mean
 
 FIRST_YEAR: Final = 1900
@@ -125,11 +125,7 @@ def _text(column: str, type_: str, ours: SourceColumn) -> str | None:
         case "list" | "struct" | "binary":
             return None
         case "double":
-            # Ids that came through a spreadsheet or pandas: 12346.0 is the customer 12346.
-            text = (
-                f"CASE WHEN isfinite({column}) THEN CASE WHEN {column} = trunc({column}) "
-                f"AND abs({column}) < 1e15 THEN {column}::BIGINT::VARCHAR ELSE {text} END END"
-            )
+            text = f"CASE WHEN isfinite({column}) THEN {number_text(column)} END"
         case "timestamp":
             text = (
                 f"CASE WHEN {column} = date_trunc('day', {column}) THEN {column}::DATE::VARCHAR "

@@ -185,7 +185,6 @@ def reason(error: Exception) -> str:
     text, _, place = str(error).partition("\n\nLINE ")
     number = place.partition(":")[0]
     where = f" (line {number})" if number.isdigit() else ""
-    text = " ".join(text.split())
     if not isinstance(
         error,
         (
@@ -195,7 +194,14 @@ def reason(error: Exception) -> str:
             duckdb.IOException,
         ),
     ):
-        # Such messages contain values, quoted or bare.
-        text = re.sub(r"(['\"]).*\1", lambda found: mask(found[0]) or "", text)
-        text = re.sub(r"\d", "9", text)
-    return f"{text.rstrip('.')}{where}."
+        text = _masked(text)
+    return f"{' '.join(text.split()).rstrip('.')}{where}."
+
+
+def _masked(text: str) -> str:
+    """A message that may contain values: quoted, after a second colon, or in lines of their own."""
+    text = re.sub(r"(?s)(['\"]).*\1", lambda found: mask(found[0]) or "", text)
+    kind, colon, rest = text.partition("\n")[0].partition(": ")
+    said, another, value = rest.partition(": ")
+    said = re.sub(r"\S*@\S*", lambda found: mask(found[0]) or "", said)
+    return re.sub(r"\d", "9", f"{kind}{colon}{said}{another}{mask(value)}")

@@ -100,6 +100,14 @@ def family(type_: str) -> str:
     return _FAMILIES.get(type_.upper().partition("(")[0], "other")
 
 
+def number_text(column: str) -> str:
+    """A double as text, as SQL: pandas and spreadsheets make 12346.0 of the number 12346."""
+    return (
+        f"CASE WHEN {column} = trunc({column}) AND abs({column}) < 1e15 "
+        f"THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
+    )
+
+
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FAMILIES = {
     name: family_

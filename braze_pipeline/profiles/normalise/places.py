@@ -25,6 +25,12 @@ _TRANSLATIONS: Final = """
 """
 """Languages with reliable country names; in others some names belong to the wrong country."""
 
+NO_COUNTRY: Final = (
+    r"(?i)[\p{P}\p{S}\p{Z}]*|none|null|nan|n/?a|other"
+    r"|(un|not )(specified|known|defined|available|set|given|provided)"
+)
+"""What tables write where they have no country, unless it is the code of one (RE2)."""
+
 _LISTS: Final = Path(__file__).parent
 _NOT_ONE: Final = "-"
 _LONGEST_CODE: Final = 3

@@ -14,7 +14,7 @@ from pathlib import Path
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.storage.warehouse import literal, name_key
 
-SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
+SUFFIXES = (".csv", ".tsv", ".txt")
 
 _DELIMITERS = (",", ";", "\t", "|")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from glob import has_magic
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import SourceChanged, SourceMissing
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings import SourceSettings
 
-PARQUET = {".parquet", ".pq"}
+PARQUET = (".parquet", ".pq")
+SUFFIXES = (*PARQUET, *csv_reader.SUFFIXES, *(f"{one}.gz" for one in csv_reader.SUFFIXES))
 
 
 def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSource:
@@ -38,8 +39,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
         _refuse_own_files(name, path)
     kinds = {_kind(file) for file in files}
     if kinds == {"parquet"}:
-        pattern = path / "**" / "*.parquet" if path.is_dir() else path
-        listed = literal(str(pattern)) if not _is_glob(path) else _literals(files)
+        listed = _literals(files)
         # DuckDB resolves links before it checks whether it may read a file.
         links = (file for file in files if file.is_symlink())
         opens = (path, *links) if not _is_glob(path) else files
@@ -65,12 +65,23 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
 def _files(path: Path) -> tuple[Path, ...]:
     """The files of a table, in order; of a folder, its Parquet files, else its CSV files."""
     if _is_glob(path):
-        return tuple(sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        return tuple(one for one in found if is_table_file(PurePath(one.name)))
     if not path.is_dir():
         return (path,)
-    inside = sorted(path.rglob("*"))
-    parquet = tuple(one for one in inside if one.suffix == ".parquet")
-    return parquet or tuple(one for one in inside if _kind(one) == "csv")
+    inside = [one for one in sorted(path.rglob("*")) if is_table_file(one.relative_to(path))]
+    parquet = tuple(one for one in inside if _kind(one) == "parquet")
+    return parquet or tuple(inside)
+
+
+def is_table_file(below: PurePath) -> bool:
+    """Whether a file is part of the table of a folder, by its path below the folder.
+
+    Writers of lakes and programs that copy files keep what is theirs, or not complete, under names
+    that begin with ``_`` or a point, or end in something of their own.
+    """
+    hidden = any(part.startswith(("_", ".")) for part in below.parts)
+    return not hidden and below.name.lower().endswith(SUFFIXES)
 
 
 def _is_glob(path: Path) -> bool:
@@ -81,7 +92,7 @@ def _kind(file: Path) -> str | None:
     if file.suffix.lower() in PARQUET:
         return "parquet"
     suffixes = {suffix.lower() for suffix in file.suffixes}
-    return None if csv_reader.SUFFIXES.isdisjoint(suffixes) else "csv"
+    return "csv" if suffixes & set(csv_reader.SUFFIXES) else None
 
 
 def _literals(files: Sequence[Path]) -> str:

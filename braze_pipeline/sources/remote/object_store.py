@@ -25,6 +25,7 @@ from braze_pipeline.errors import (
     SourceMissing,
     SourceUnavailable,
 )
+from braze_pipeline.sources.places.files import is_table_file
 from braze_pipeline.storage.warehouse import resource_errors
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _NO_BUCKET: Final = re.compile(
     r"\b(NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound)\b|Bucket '[^']*' not found"
 )
 """In what the stores' libraries say. It also has the key of the file, which may hold any digits."""
-_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,9 @@ def _found(store: Any, root: str, pattern: str) -> list[_Remote]:  # noqa: ANN40
         if one.type == fs.FileType.File
     ]
     return sorted(
-        (one for one in files if _is_table_file(one.below) and wanted.fullmatch(str(one.below))),
+        (one for one in files if is_table_file(one.below) and wanted.fullmatch(str(one.below))),
         key=lambda one: one.path,
     )
-
-
-def _is_table_file(below: PurePosixPath) -> bool:
-    """Writers of lakes keep files of their own under names that begin with ``_`` or a point."""
-    hidden = any(part.startswith(("_", ".")) for part in below.parts)
-    return not hidden and below.name.lower().endswith(_SUFFIXES)
 
 
 def _regex(pattern: str) -> re.Pattern[str]:

@@ -112,9 +112,13 @@ def test_a_column_of_any_type_is_sent_in_a_valid_form_or_rejected(
         ("''", ValueType.STRING, ""),
         ("' kept '", ValueType.STRING, " kept "),
         ("'\"text\"'::JSON", ValueType.STRING, "text"),
+        ("17.0::DOUBLE", ValueType.STRING, "17"),
+        ("17.5::FLOAT", ValueType.STRING, "17.5"),
+        ("17.00::DECIMAL(9, 2)", ValueType.STRING, "17.00"),
         ("DATE '2011-07-01'", ValueType.STRING, None),
         ("['b', 'a', 'b']", ValueType.ARRAY, ["a", "b"]),
         ("[3, 1, 3]", ValueType.ARRAY, ["1", "3"]),
+        ("[3.0::DOUBLE, 1.5, 3]", ValueType.ARRAY, ["1.5", "3"]),
         ('\'["b", "a", "b"]\'', ValueType.ARRAY, ["a", "b"]),
         ("['x', NULL]", ValueType.ARRAY, None),
         ("range(501)", ValueType.ARRAY, None),
@@ -122,6 +126,14 @@ def test_a_column_of_any_type_is_sent_in_a_valid_form_or_rejected(
         ("MAP {'k': 'v'}", ValueType.OBJECT, '{"k":"v"}'),
         ("[{'b': 1, 'a': 2}]", ValueType.OBJECTS, '[{"a":2,"b":1}]'),
         ("{'a': NULL}", ValueType.OBJECT, None),
+        (
+            "{'FLOAT': 2.7::FLOAT, 'f': [0.1::FLOAT], 'e': 'FLOAT'::ENUM ('FLOAT')}",
+            ValueType.OBJECT,
+            '{"FLOAT":2.7,"e":"FLOAT","f":[0.1]}',
+        ),
+        ("MAP {'k': 2.7::FLOAT}", ValueType.OBJECT, '{"k":2.7}'),
+        ("'ab'::BLOB", ValueType.STRING, None),
+        ("'101'::BIT", ValueType.STRING, None),
     ],
 )
 def test_what_a_source_value_becomes(

@@ -103,3 +103,28 @@ def test_of_a_folder_the_damaged_file_is_named(
         (folder / damaged).write_bytes(b"")
         with pytest.raises(SourceChanged, match=rf"{folder.name}/{damaged} is empty, damaged"):
             load(con, "predictions", folder)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    "beside", ["a.{}.bak", "a.{}.part", ".a.{}.Xk3f9A", ".a.{}", "_temporary/0/a.{}", ".old/a.{}"]
+)
+def test_of_a_folder_only_complete_files_of_the_table_are_read(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str, beside: str
+) -> None:
+    (tmp_path / "2011").mkdir()
+    for file in (tmp_path / "2011" / f"a.{kind}", tmp_path / beside.format(kind)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        con.execute(
+            "COPY (SELECT '1' AS customer_id, DATE '2011-01-01' AS predicted_on, "
+            f"1.5::DOUBLE AS predicted_clv) TO '{file}' (FORMAT {kind})"
+        )
+    assert len(load(con, "predictions", tmp_path)) == 1
+
+
+def test_a_file_that_is_named_by_itself_may_be_called_as_it_likes(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "_predictions.csv.2011-01-01"
+    file.write_text(CSV["predictions"], encoding="utf-8")
+    assert len(load(con, "predictions", file)) == 1
