@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan.snapshot import remove_unfinished
-from braze_pipeline.profiles.cache import TABLE as NORMALISED_VALUES
-from braze_pipeline.profiles.cache import forget_values
+from braze_pipeline.profiles import cache
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.settings.places import Database
 from braze_pipeline.sources.remote import spark
@@ -48,7 +47,7 @@ def forget_user(
     """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
 
     The places are the ledgers, the day tables of all templates, the records (among them the
-    predictions) and the cache of normalised values. Snapshots with the user are deleted, and their
+    predictions). The cache of normalised values is emptied: its values have no owner. Snapshots with the user are deleted, and their
     plans can no longer be sent: hold the locks of all destinations that have a ledger here
     (``between_sends``). Extracts of source tables are all deleted: they are copies, of all
     customers. So is what a killed run left at the ``location`` of a Spark connection.
@@ -72,7 +71,7 @@ def forget_user(
     given = {"given": [t.db_schema for t in templates]}
     tables = con.execute(read_sql("operations", "day_tables"), given).fetchall()
     customers = sorted({user_id} | _customers(con, templates, tables, user_id))
-    removed[NORMALISED_VALUES] = forget_values(con, _raw_values(con, tables, customers))
+    removed[cache.TABLE] = cache.empty(con)
     of_templates = sorted({schema for schema, _ in tables})
     cleaned = con.execute(
         read_sql("operations", "tables_with_people"),
@@ -125,24 +124,6 @@ def _customers(
         ).fetchall()
         found |= {name for (name,) in rows}
     return found
-
-
-def _raw_values(
-    con: duckdb.DuckDBPyConnection,
-    tables: Sequence[tuple[str, str]],
-    customers: Sequence[str],
-) -> Collection[str]:
-    """The customers' values as the sources have them: the keys of the cache."""
-    raw: set[str] = set()
-    for schema, table in tables:
-        if table == "customer_attributes":
-            rows = con.execute(
-                f"SELECT COLUMNS(*)::VARCHAR FROM {quote(schema)}.customer_attributes "
-                f"WHERE list_contains(?::VARCHAR[], {CUSTOMER}::VARCHAR)",
-                [customers],
-            ).fetchall()
-            raw |= {value for row in rows for value in row if value is not None}
-    return raw
 
 
 def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user_id: str) -> int:

@@ -26,7 +26,6 @@ from braze_pipeline.profiles.build import (
     built_with,
     require_profiles,
 )
-from braze_pipeline.profiles.cache import forget_values
 from braze_pipeline.profiles.profile_store import preview
 from braze_pipeline.profiles.rules import rule_for
 
@@ -34,7 +33,6 @@ __all__ = [
     "ProfilesSummary",
     "build_profiles",
     "built_with",
-    "forget_values",
     "preview",
     "require_profiles",
     "rule_for",

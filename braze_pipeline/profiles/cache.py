@@ -1,7 +1,7 @@
 """The cache of raw values that were read once, so that only new values cost time.
 
 Raw values are personal data. They are in the same file as the copies of the sources, are dropped
-after some months (and read again where they still occur), and `forget_values` deletes them at once.
+after some months (and read again where they still occur), and `empty` deletes them at once.
 How a value is read is in `normalise`.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.profiles.made_from import reader_version
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     import duckdb
@@ -49,7 +50,8 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
         The number of new values.
     """
     reader = READERS[kind]
-    con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, reader.version])
+    version = reader_version(reader.version)
+    con.execute(f"DELETE FROM {TABLE} WHERE kind = ? AND version <> ?", [kind, version])
     con.execute(read_sql("profiles", "new_values", pairs=pairs, table=TABLE, kind=literal(kind)))
     (count,) = single_row(con, "SELECT count(*) FROM __new_raw")
     left = count
@@ -88,7 +90,7 @@ def _read_by_sql(
         "SELECT $kind, params, raw, $version, value, problem, $today FROM ("
         "SELECT params, raw, value, NULL AS problem FROM __read WHERE value IS NOT NULL UNION ALL "
         "SELECT params, raw, NULL, problem FROM __left WHERE problem IS NOT NULL)",
-        {"kind": kind, "version": READERS[kind].version, "today": today},
+        {"kind": kind, "version": reader_version(READERS[kind].version), "today": today},
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE __new_raw AS "
@@ -122,7 +124,7 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
         con.execute(
             f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
             "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
-            [kind, reader.version, today],
+            [kind, reader_version(reader.version), today],
         )
 
 
@@ -135,15 +137,11 @@ def prune(con: duckdb.DuckDBPyConnection, today: date) -> None:
     )
 
 
-def forget_values(con: duckdb.DuckDBPyConnection, values: Iterable[str]) -> int:
-    """Delete all entries of these values, raw or canonical; returns the number of entries.
+def empty(con: duckdb.DuckDBPyConnection) -> int:
+    """Delete all entries, so that no value of a forgotten person stays; returns how many.
 
-    Outer white space does not matter, since raw values are stored without it.
+    An entry does not know whose value it was, and the sources may have another one by now. The
+    next run reads again what it needs: the values of rows that changed.
     """
-    wanted = sorted({text for value in values for text in (value, value.strip())})
-    (deleted,) = single_row(
-        con,
-        f"DELETE FROM {TABLE} WHERE list_contains(?, raw) OR list_contains(?, value)",
-        [wanted, wanted],
-    )
+    (deleted,) = single_row(con, f"DELETE FROM {TABLE}")
     return int(deleted)

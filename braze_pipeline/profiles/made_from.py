@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import zlib
 import zoneinfo
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
     from braze_pipeline.profiles.staging import StagedColumn
     from braze_pipeline.settings import TemplateSettings
 
-LIBRARIES: Final = (
-    "duckdb", "email-validator", "idna", "numpy", "pandas", "pandera", "phonenumbers", "pyarrow",
-    "pycountry", "tzdata",
-)  # fmt: skip
+_READERS: Final = ("email-validator", "idna", "phonenumbers", "pycountry", "tzdata")
+LIBRARIES: Final = ("duckdb", "numpy", "pandas", "pandera", "pyarrow", *_READERS)
 """Libraries that decide values; Python itself brings Unicode's tables."""
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -69,6 +68,12 @@ def _software() -> list[str]:
         if path.suffix in _CODE and place.parts[0] != _BRAND:
             code.update(f"{place}\0".encode() + path.read_bytes())
     return [code.hexdigest(), sys.version, _time_zones(), *map(_version, LIBRARIES)]
+
+
+def reader_version(version: int) -> int:
+    """A reader's version and those of the libraries that it reads with, as one INTEGER."""
+    with_what = [version, sys.version, _time_zones(), *map(_version, _READERS)]
+    return zlib.crc32(repr(with_what).encode()) >> 1
 
 
 def _version(library: str) -> str:

@@ -175,6 +175,26 @@ def test_a_user_is_forgotten_in_templates_that_are_configured_elsewhere_too(worl
     assert w.con.execute("SELECT count(*) FROM elsewhere.customer_attributes").fetchall() == [(50,)]
 
 
+def test_values_of_a_forgotten_user_that_the_sources_no_longer_have_are_forgotten(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    profiles = profiles_world.World(w.con)
+    one = profiles_world.template(
+        profiles_world.field_of("phone"),
+        profiles_world.custom("Home", ValueType.OBJECT),
+        default_region="GB",
+    )
+    for number in ("07911 123 456", "07911 654 321"):
+        query = (
+            f"SELECT 'a' AS customer_id, '{number}' AS phone, {{'street': 'Via Roma 1'}} AS Home"
+        )
+        profiles.write(one, query, day(1))
+        profiles.build(one, day(1))
+    forget_user(w.con, w.warehouse, [T], "a")
+    assert w.con.execute("SELECT raw FROM records.normalised_values").fetchall() == []
+
+
 def test_a_table_added_later_forgets_users_too(world: Make) -> None:
     w = world(T, "a b")
     w.con.execute("CREATE TABLE records.added_later (user_id VARCHAR, note VARCHAR)")

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
-from braze_pipeline.profiles import forget_values, preview, rule_for
+from braze_pipeline.profiles import preview, rule_for
 from braze_pipeline.settings import RecipientGroup, ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
@@ -215,16 +215,6 @@ def test_only_raw_values_that_no_run_has_seen_are_read(world: World) -> None:
         t, f"FROM (VALUES {rows}, ('d', 'D@x.org', 'Eire')) AS v(customer_id, email, country)"
     )
     assert world.build(t).new_raw_values == 1
-
-
-def test_forgetting_a_value_removes_it_from_the_cache(world: World) -> None:
-    t = template(field_of("email"))
-    world.give(t, "FROM (VALUES ('a', ' A@x.org '), ('b', 'B@x.org')) AS v(customer_id, email)")
-    world.build(t)
-    assert forget_values(world.con, [" A@x.org "]) == 1
-    assert world.con.execute("SELECT raw FROM records.normalised_values").fetchall() == [
-        ("B@x.org",)
-    ]
 
 
 def test_the_preview_masks_personal_data_and_identifiers(world: World) -> None:
