@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.errors import LedgerError
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
 from braze_pipeline.ledger.ledger import count
@@ -22,6 +23,8 @@ from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from braze_pipeline.settings import TemplateSettings
@@ -46,11 +49,12 @@ def forget_user(
 ) -> dict[str, int]:
     """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
 
-    The places are the ledgers, the day tables of all templates, the records (among them the
-    predictions). The cache of normalised values is emptied: its values have no owner. Snapshots with the user are deleted, and their
-    plans can no longer be sent: hold the locks of all destinations that have a ledger here
-    (``between_sends``). Extracts of source tables are all deleted: they are copies, of all
-    customers. So is what a killed run left at the ``location`` of a Spark connection.
+    The places are the ledgers, the day tables of all templates and the records (among them the
+    predictions). The cache of normalised values is emptied: its values have no owner. Snapshots
+    with the user are deleted, and their plans can no longer be sent: hold the locks of all
+    destinations that have a ledger here (``between_sends``). Extracts of source tables are all
+    deleted: they are copies, of all customers. So is what a killed run left at the ``location`` of
+    a Spark connection.
     The source tables belong to the brand: a customer who stays there comes back with the next run.
     Removing the user from Braze (``/users/delete``) is not part of this either.
 
@@ -129,10 +133,10 @@ def _customers(
 def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user_id: str) -> int:
     sending = con.execute("SELECT plan_id FROM records.plans WHERE status = 'sending'").fetchall()
     deleted = 0
+    _require_readable(warehouse.snapshots)
     remove_unfinished(warehouse.snapshots)
     for path in sorted(warehouse.snapshots.glob("*.parquet")):
-        source = f"read_parquet({literal(str(path))})"
-        if not count(con, f"SELECT count(*) FROM {source} WHERE __user_id = ?", [user_id]):
+        if not _may_have(con, path, user_id):
             continue
         if (path.stem,) in sending:
             log.warning("plan %s is abandoned: it has a user to be forgotten", path.stem)
@@ -144,3 +148,27 @@ def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user
         watermarks.drop_pending(con, [path.stem])
         deleted += 1
     return deleted
+
+
+def _require_readable(folder: Path) -> None:
+    """`Path.glob` finds nothing in a folder that it may not list."""
+    try:
+        if folder.exists():
+            list(folder.iterdir())
+    except OSError as error:
+        raise LedgerError(
+            f"{folder} cannot be read ({error.strerror}): it may have plans with the user.",
+            fix="Give the folder to the account that runs the pipeline, and run the command again.",
+        ) from error
+
+
+def _may_have(con: duckdb.DuckDBPyConnection, snapshot: Path, user_id: str) -> bool:
+    """Whether a snapshot has the user; one that is damaged may, and nobody can send it."""
+    import duckdb
+
+    query = f"SELECT count(*) FROM read_parquet({literal(str(snapshot))}) WHERE __user_id = ?"
+    try:
+        return bool(count(con, query, [user_id]))
+    except (duckdb.InvalidInputException, duckdb.IOException):
+        log.warning("%s is damaged, so it is deleted", snapshot.name)
+        return True

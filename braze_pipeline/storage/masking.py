@@ -14,7 +14,7 @@ MASK_LENGTH = 40
 
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
-_QUOTED = re.compile(r"""(["'`])(.*?)\1""", re.DOTALL)
+_QUOTED = re.compile(r"""(["'`])(.*?)\1(?!\w)""", re.DOTALL)
 _WORD_WITH_DATA = re.compile(r"\S*[@\d]\S*")
 _MAX_TEXT = 500
 

@@ -335,7 +335,9 @@ def arrow_batches(
     # How far DuckDB computes ahead while a batch is used. With its default, 1 MB, threads wait.
     con.execute("SET streaming_buffer_size = '32MB'")
     try:
-        yield con.execute(query).to_arrow_reader(rows)
+        # An open reader keeps the database open: the next `connect` would wait for it, for ever.
+        with con.execute(query).to_arrow_reader(rows) as reader:
+            yield reader
     finally:
         con.execute("RESET streaming_buffer_size")
 

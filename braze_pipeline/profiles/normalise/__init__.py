@@ -46,9 +46,9 @@ _JSON: Final = 1_000_000
 
 _ALL: Final = (
     Reader("email", 1, contact.email, "email_unreadable", by_sql=by_sql.email),
-    Reader("phone", 1, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
-    Reader("country", 2, places.country, "country_unreadable"),
-    Reader("language", 2, places.language, "language_unreadable"),
+    Reader("phone", 2, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
+    Reader("country", 3, places.country, "country_unreadable"),
+    Reader("language", 3, places.language, "language_unreadable"),
     Reader("time_zone", 1, places.time_zone, "time_zone_unreadable"),
     Reader("gender", 1, words.gender, "gender_unreadable"),
     Reader("date", 1, dates.calendar_date, "date_unreadable"),

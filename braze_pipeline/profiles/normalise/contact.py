@@ -55,8 +55,10 @@ def phone(raw: str, region: str) -> Outcome:
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException as error:
-        unknown = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE
-        return bad("phone_unknown_calling_code" if unknown else "phone_unreadable")
+        if error.error_type != phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
+            return bad("phone_unreadable")
+        # Antarctica has no numbers of its own.
+        return bad("phone_unknown_calling_code" if international else "phone_without_country")
     possible = phonenumbers.is_possible_number_with_reason(number)
     if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         return bad("phone_wrong_length")

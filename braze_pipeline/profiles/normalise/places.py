@@ -36,6 +36,8 @@ _NOT_ONE: Final = "-"
 _LONGEST_CODE: Final = 3
 _NO_PLACE: Final = frozenset({"Factory", "localtime", "posixrules", "leapseconds", "tzdata.zi"})
 
+_NO_LANGUAGE: Final = frozenset({"NA", "N/A"})
+_VARIANTS: Final = frozenset({"cmn", "yue", "valencia", "1901", "1996"})
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
@@ -75,16 +77,28 @@ def country(raw: str, _: str = "") -> Outcome:
     return good(code) if code is not None else bad("country_unreadable")
 
 
-def language(raw: str, _: str = "") -> Outcome:
+def language(raw: str, _params: str = "") -> Outcome:
     """A language's name, its ISO 639 code, or a locale such as ``en-GB``, to ISO 639-1."""
     words, word = _language_words(), _word(raw)
+    if raw.strip() in _NO_LANGUAGE:
+        return bad("language_unreadable")
     code = words.get(word) or words.get(_bare(word))
     if code is None:
-        first = re.split(r"[-_.@;, ]", raw.strip().lower(), maxsplit=1)[0]
+        first, second, *_rest = [*re.split(r"[-_.@;, ]", raw.strip().lower(), maxsplit=2), ""]
         rest = raw.strip()[len(first) :]
-        if re.fullmatch(r"[-_][A-Za-z0-9]{2,8}([-_.@;,][\w.@=-]*)?", rest):
+        # "no_value" is no Norwegian.
+        region = re.fullmatch(r"[a-z]{2}|[0-9]{3}", second)
+        if re.fullmatch(r"[-_]\w+([-_.@;,][\w.@=-]*)?", rest) and (region or second in _subtags()):
             code = words.get(first)
     return good(code) if code is not None else bad("language_unreadable")
+
+
+@cache
+def _subtags() -> frozenset[str]:
+    """What else may follow a language in a locale: a script, or one of the usual variants."""
+    import pycountry
+
+    return frozenset(script.alpha_4.lower() for script in pycountry.scripts) | _VARIANTS
 
 
 def time_zone(raw: str, _: str = "") -> Outcome:

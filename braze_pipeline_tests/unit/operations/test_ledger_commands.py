@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from braze_pipeline.errors import PlanOutdated, UsageError
+from braze_pipeline.errors import LedgerError, PlanOutdated, UsageError
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.forget import CUSTOMER_COLUMNS, USER_COLUMNS, forget_user
@@ -193,6 +194,20 @@ def test_values_of_a_forgotten_user_that_the_sources_no_longer_have_are_forgotte
         profiles.build(one, day(1))
     forget_user(w.con, w.warehouse, [T], "a")
     assert w.con.execute("SELECT raw FROM records.normalised_values").fetchall() == []
+
+
+def test_a_damaged_snapshot_is_forgotten_and_an_unreadable_folder_is_named(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"b": {"Spend": 1.0}})
+    w.run(day(1))
+    (snapshot,) = w.warehouse.snapshots.glob("*.parquet")
+    snapshot.write_bytes(snapshot.read_bytes()[:100])
+    assert forget_user(w.con, w.warehouse, [T], "a")["snapshots"] == 1
+    shutil.rmtree(w.warehouse.snapshots)
+    w.warehouse.snapshots.write_text("not a folder")
+    with pytest.raises(LedgerError, match=r"snapshots cannot be read \(Not a directory\)"):
+        forget_user(w.con, w.warehouse, [T], "b")
+    assert ledger_commands.show_user(w.con, w.warehouse, "b")
 
 
 def test_a_table_added_later_forgets_users_too(world: Make) -> None:

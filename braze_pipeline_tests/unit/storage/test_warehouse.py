@@ -72,3 +72,25 @@ def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     file.write_text("customer_id,email\n1,a@example.com\n" * 99, encoding="utf-8")
     with pytest.raises(LedgerError, match=r"warehouse\.duckdb"), Warehouse(file).connect():
         pass
+
+
+def test_a_database_opens_again_after_its_rows_were_not_read_to_the_end(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from braze_pipeline.storage.warehouse import Warehouse, arrow_batches\n"
+        "warehouse = Warehouse(Path(sys.argv[1]))\n"
+        "try:\n"
+        "    with warehouse.connect() as con:\n"
+        "        con.execute('CREATE TABLE numbers AS FROM range(1_000_000)')\n"
+        "        with arrow_batches(con, 'FROM numbers', rows=1_000) as rows:\n"
+        "            rows.read_next_batch()\n"
+        "            raise OSError('disk full')\n"
+        "except OSError as error:\n"
+        "    kept = error\n"
+        "with warehouse.connect() as con:\n"
+        "    print(con.execute('SELECT count(*) FROM numbers').fetchone()[0])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "warehouse.duckdb")]
+    # It waited for ever, so the timeout is the failure.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "1000000\n"
