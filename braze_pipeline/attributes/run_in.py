@@ -202,8 +202,7 @@ def _check_types(t: TemplateSettings, schema: Any) -> None:  # noqa: ANN401 - Ar
 
     with duckdb.connect() as con:
         prepare(con)
-        kept = parquet.kept(TABLE, place_of(t, ""), schema)
-        con.register("__nothing", kept.empty_table())
+        con.register("__nothing", parquet.empty(TABLE, place_of(t, ""), schema))
         identifier.require_exact(t, dict(columns(con, "FROM __nothing")))
         check_columns(con, t, "FROM __nothing", empty=True)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
+from braze_pipeline.settings.places import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +44,7 @@ def write(name: str, place: Place, rows: pa.RecordBatchReader, file: Path) -> No
     """Write every row.
 
     Postgres's NUMERIC comes as text: with a precision it becomes that DECIMAL, without one a
-    DOUBLE, as such a value has no bound that DECIMAL could keep.
+    DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text.
 
     Raises:
         SourceChanged: a column has a type, or a value, that Parquet cannot keep.
@@ -93,29 +94,75 @@ def kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
     names = [field.name.lower() for field in schema]
     repeated = sorted({one for one in names if names.count(one) > 1})
     if repeated:
-        raise SourceChanged(
-            f"The source table {name} cannot be read from {place}: it has several columns named "
-            f"{', '.join(repeated)}.",
-            fix="Give each column a name of its own in `query:`.",
+        raise _refused(
+            name,
+            place,
+            f"it has several columns named {', '.join(repeated)}",
+            "give each column a name of its own",
         )
     return pa.schema([_field(name, place, field) for field in schema])
+
+
+def empty(name: str, place: Place, schema: pa.Schema) -> pa.Table:
+    """The columns of the file, without a row; raises as ``kept``."""
+    import pyarrow as pa
+
+    # Not `empty_table`, which cannot make a list of what Arrow knows as an extension (UUID, JSON).
+    return pa.Table.from_batches([], kept(name, place, schema))
 
 
 def _field(name: str, place: Place, field: pa.Field) -> pa.Field:
     import pyarrow as pa
 
+    try:
+        type_ = _type(field)
+    except _UnfitError as unfit:
+        raise _refused(
+            name,
+            place,
+            f"the column {field.name} is of the type {unfit.type}{unfit.because}",
+            f"convert it: {unfit.instead.format(field.name)}",
+        ) from None
+    return field if type_ == field.type else pa.field(field.name, type_)
+
+
+class _UnfitError(Exception):
+    """A type of Postgres whose values would be read wrong, and what to write instead."""
+
+    def __init__(self, type_: str, instead: str = "{}::text", because: str = "") -> None:
+        self.type, self.instead, self.because = type_, instead, because
+
+
+def _type(field: pa.Field, *, listed: bool = False) -> pa.DataType:
+    """The type that a column is kept as, or the elements of a list; raises ``_UnfitError``."""
+    import pyarrow as pa
+
     facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-    match facts.get("POSTGRESQL:type"):
-        case "numeric":
-            return pa.field(field.name, _numeric(int(facts.get("POSTGRESQL:typmod", "-1"))))
+    known = facts.get("POSTGRESQL:type", "")
+    if pa.types.is_list(field.type):
+        inner = _type(field.type.value_field, listed=True)
+        return field.type if inner == field.type.value_type else pa.list_(inner)
+    if known and pa.types.is_struct(field.type):
+        raise _UnfitError(known, "to_jsonb({})")
+    match known:
+        case "numeric" if not listed:
+            return _numeric(int(facts.get("POSTGRESQL:typmod", "-1")))
         case "money":
             # It comes as a whole number of cents, or of whatever the server's locale has.
-            raise SourceChanged(
-                f"The source table {name} cannot be read from {place}: the column {field.name} is "
-                "of the type money, whose unit depends on the server's settings.",
-                fix=f"Read it with `query:`, and convert it there: {field.name}::numeric(12, 2).",
-            )
-    return field
+            because = ", whose unit depends on the server's settings"
+            raise _UnfitError(known, "{}::numeric(12, 2)", because)
+        case "interval":
+            raise _UnfitError(known)
+        case "bytea":
+            raise _UnfitError(known, "encode({}, 'hex')")
+        case "citext" | "xml":
+            return pa.string()
+    if not isinstance(field.type, pa.OpaqueType):
+        return field.type
+    if field.type.storage_type != pa.string():
+        # The database's own bytes, of a type that the driver does not know.
+        raise _UnfitError(field.type.type_name)
+    return pa.string()
 
 
 def _numeric(modifier: int) -> pa.DataType:
@@ -132,15 +179,28 @@ def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field
 
     if column.type == field.type:
         return column
-    text = pa.chunked_array([chunk.storage for chunk in column.chunks], pa.string())
     try:
-        return text.cast(field.type)
+        return column.cast(field.type)
     except pa.ArrowInvalid:
-        raise SourceChanged(
-            f"The source table {name} cannot be read from {place}: the column {field.name} has a "
-            "value that is not a number, such as NaN.",
-            fix=f"Replace it in `query:`, such as nullif({field.name}, 'NaN').",
+        number = field.type != pa.string()
+        wrong = "not a number, such as NaN" if number else "not valid UTF-8"
+        raise _refused(
+            name,
+            place,
+            f"the column {field.name} has a value that is {wrong}",
+            f"replace it, such as nullif({field.name}, 'NaN')" if number else "correct it",
         ) from None
+
+
+def _refused(name: str, place: Place, why: str, fix: str) -> SourceChanged:
+    """What the columns of a table are, or those of the brand's SQL, which has no ``query:``."""
+    file = place.file if isinstance(place, Database) else None
+    what, where = f"The source table {name}", "in `query:`"
+    if file is not None:
+        what, where = f"The result of {file}", "in the SQL"
+    return SourceChanged(
+        f"{what} cannot be read from {place}: {why}.", fix=f"{fix[0].upper()}{fix[1:]}, {where}."
+    )
 
 
 def _unkept(name: str, place: Place, schema: pa.Schema) -> SourceChanged:
@@ -156,8 +216,9 @@ def _unkept(name: str, place: Place, schema: pa.Schema) -> SourceChanged:
         return True
 
     unfit = [f"{field.name} ({field.type})" for field in schema if not fits(field)]
-    return SourceChanged(
-        f"The source table {name} cannot be read from {place}: columns have types that cannot be "
-        f"kept: {', '.join(unfit)}.",
-        fix="Read the table with `query:`, and leave them out or cast them to text there.",
+    return _refused(
+        name,
+        place,
+        f"columns have types that cannot be kept: {', '.join(unfit)}",
+        "leave them out or cast them to text",
     )

@@ -14,7 +14,7 @@ from braze_pipeline.settings.places import Database
 from braze_pipeline.sources import user_sql
 from braze_pipeline.sources.places import locate
 from braze_pipeline.sources.places.located import LocatedSource
-from braze_pipeline.sources.remote.parquet import kept
+from braze_pipeline.sources.remote.parquet import empty
 from braze_pipeline.sources.remote.snapshots import snapshot
 from braze_pipeline.sources.translation.parts import SPACES, name_of, spark_type
 from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, contract_of
@@ -141,8 +141,8 @@ def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:
         if isinstance(place, Database):
             relation = place.relation or f"({place.sql}\n)"
             with snapshot(place.connection, environ) as opened:
-                schema = kept(source.name, place, opened.schema(source.name, place))
-            con.register("__nothing", schema.empty_table())
+                schema = opened.schema(source.name, place)
+            con.register("__nothing", empty(source.name, place, schema))
             known = dict(columns(con, "FROM __nothing"))
         elif place is None and (source.path or source.database):
             located: LocatedSource | None = locate(con, source)
