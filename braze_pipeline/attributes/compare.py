@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.attributes import sent
 from braze_pipeline.attributes.build import compute, result_of
 from braze_pipeline.attributes.run_in import place_of, query_of
 from braze_pipeline.errors import ConfigurationError
@@ -24,7 +25,7 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.remote.snapshots import snapshot
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import columns, literal, name_key, quote, single_row
+from braze_pipeline.storage.warehouse import columns, family, literal, name_key, quote, single_row
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
@@ -40,12 +41,13 @@ _ALL: Final = 100.0
 _HASHES: Final = 16**4
 """How many values the part of the hash has that decides."""
 _NEARLY: Final = 1e-9
-_NUMBERS: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "REAL", "HUGE")
+_NUMBERS: Final = frozenset({"integer", "decimal", "double"})
+_TIMES: Final = frozenset({"date", "timestamp", "instant"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A column whose values are not the same.
+    """A column whose values are not the same, or are not sent alike because of their types.
 
     Attributes:
         column: Its name.
@@ -133,7 +135,8 @@ def compare(
             compute(con, here, day, result_of(day))
         with warehouse.connect() as con:
             con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
-            return _compared(con, result_of(day), f"read_parquet({literal(str(local[-1].path))})")
+            there_ = f"read_parquet({literal(str(local[-1].path))})"
+            return _compared(con, t, result_of(day), there_)
 
 
 def _require_bare_names(t: TemplateSettings, places: Iterable[Database]) -> None:
@@ -180,19 +183,23 @@ def _there(
     return place_of(t, f"WITH {tables} SELECT * FROM ({query}\n) AS a")
 
 
-def _compared(con: duckdb.DuckDBPyConnection, here: str, there: str) -> Comparison:
+def _compared(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, here: str, there: str
+) -> Comparison:
     ours = columns(con, here)
     theirs = {name_key(name): (name, type_) for name, type_ in columns(con, f"FROM {there}")}
     shared = [
         (name, type_, *theirs[name_key(name)]) for name, type_ in ours if name_key(name) in theirs
     ]
+    sides = sent.side(t, dict(ours)), sent.side(t, dict(theirs.values()))
+    sent.add_reader(con)
     query = read_sql(
         "attributes",
         "compare",
-        here=here,
-        there=there,
+        here=sent.staged(t, here, sides[0]),
+        there=sent.staged(t, there, sides[1]),
         customer=CUSTOMER,
-        columns="".join(_counts(*column) for column in shared),
+        columns="".join(_counts(t, sides, *column) for column in shared),
     )
     both, only_here, only_there, *found = single_row(con, query)
     differences = [
@@ -226,20 +233,44 @@ def _compared(con: duckdb.DuckDBPyConnection, here: str, there: str) -> Comparis
     )
 
 
-def _counts(name: str, type_: str, there: str, other: str) -> str:
+def _counts(
+    t: TemplateSettings,
+    sides: tuple[sent.Side, sent.Side],
+    name: str,
+    type_: str,
+    there: str,
+    other: str,
+) -> str:
     """How many customers have another value, how many of them nearly the same, and one's shapes."""
-    h, t = f"h.{quote(name)}", f"t.{quote(there)}"
-    shapes = f"{{'h': {mask_sql(h)}, 't': {mask_sql(t)}}}"
+    ours, theirs = f"h.{quote(name)}", f"t.{quote(there)}"
+    shapes = f"{{'h': {mask_sql(ours)}, 't': {mask_sql(theirs)}}}"
+    used = sent.differ(t, name, *sides)
     nearly = "false"
-    if type_.startswith(_NUMBERS) and other.startswith(_NUMBERS):
-        h, t = f"{h}::DOUBLE", f"{t}::DOUBLE"
-        nearly = f"abs({h} - {t}) <= {_NEARLY} * abs({h})"
-        differ = f"{h} IS DISTINCT FROM {t}"
+    families = {family(type_), family(other)}
+    if "instant" in families and len(families & _TIMES) > 1:
+        ours, type_ = _local(t, ours, type_)
+        theirs, other = _local(t, theirs, other)
+    if families <= _NUMBERS:
+        h, t_ = f"{ours}::DOUBLE", f"{theirs}::DOUBLE"
+        nearly = f"abs({h} - {t_}) <= {_NEARLY} * abs({h})"
+        values = f"{h} IS DISTINCT FROM {t_}"
     else:
-        cast = f"TRY_CAST({t} AS {type_})"
-        differ = f"({cast} IS DISTINCT FROM {h} OR ({h} IS NULL) <> ({t} IS NULL))"
+        cast = f"TRY_CAST({theirs} AS {type_})"
+        values = f"({cast} IS DISTINCT FROM {ours} OR ({ours} IS NULL) <> ({theirs} IS NULL))"
+        # There and back: 3.4 may become the INTEGER 3, but no INTEGER becomes 3.4.
+        used = used or [f"TRY_CAST({ours} AS {other}) IS DISTINCT FROM {theirs}"]
+    if name_key(name) in sent.read_as_text(t):
+        used = [*used, f"{ours}::VARCHAR IS DISTINCT FROM {theirs}::VARCHAR"]
+    differ = f"CASE WHEN {values} THEN true ELSE {' OR '.join(used) or 'false'} END"
     of_both = f"h.{CUSTOMER} IS NOT NULL AND t.{CUSTOMER} IS NOT NULL AND {differ}"
     return (
-        f", count(*) FILTER ({of_both}), count(*) FILTER ({of_both} AND {nearly}), "
+        f", count(*) FILTER ({of_both}), count(*) FILTER ({of_both} AND {values} AND {nearly}), "
         f"min_by({shapes}, __customer) FILTER ({of_both})"
     )
+
+
+def _local(t: TemplateSettings, column: str, type_: str) -> tuple[str, str]:
+    """A time with a zone as profiles read one without: in the brand's time zone."""
+    if family(type_) != "instant":
+        return column, type_
+    return f"timezone({literal(t.time_zone)}, {column})", "TIMESTAMP"
