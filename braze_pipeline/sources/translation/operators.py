@@ -35,8 +35,8 @@ _CASTS: Final[Mapping[str, frozenset[str]]] = {
     "double": NUMBERS,
     "text": frozenset({"text", "integer", "decimal", "boolean", "date"}),
     "boolean": frozenset({"boolean"}),
-    "date": frozenset({"date", "timestamp", "instant", "text"}),
-    "timestamp": frozenset({"date", "timestamp", "instant"}),
+    "date": frozenset({"date", "timestamp", "text"}),
+    "timestamp": frozenset({"date", "timestamp"}),
 }
 """What may become what. DuckDB rounds a number that becomes an INTEGER, Spark cuts it off."""
 
@@ -205,6 +205,13 @@ def cast(w: SparkWriter, node: exp.Expr) -> str:
     wanted, given = w.type(node), w.type(node.this)
     to, mine, text = family(wanted), w.family(node.this), w.text(node.this)
     there = spark_type(wanted)
+    if mine == "instant" and to in {"date", "timestamp"}:
+        return w.refuse(
+            node,
+            f"CAST of {given} to {wanted}",
+            "DuckDB takes the day and hour of UTC, Spark those of `time_zone`; make it a "
+            f"{wanted} in the table, or write this part by hand.",
+        )
     if there is None or (mine != "null" and mine not in _CASTS.get(to, ())):
         return w.refuse(
             node,

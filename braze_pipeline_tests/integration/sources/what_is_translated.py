@@ -22,7 +22,6 @@ x::DECIMAL(9, 0), y::DECIMAL(9, 0), (x + y)::DECIMAL(18, 2), (x / 3)::DECIMAL(18
 (d / 7)::DECIMAL(18, 6), d::DECIMAL(9, 2), d::DOUBLE, d::VARCHAR, i::VARCHAR, b::VARCHAR,
 day::VARCHAR, day::VARCHAR::DATE, '2024-02-29'::DATE, b::INTEGER,
 i::DECIMAL(12, 2), moment::DATE, day::TIMESTAMP,
-instant::DATE, instant::TIMESTAMP, instant::TIMESTAMP < moment + INTERVAL 1 HOUR,
 instant <= instant, round(d, 2),
 round(d), round(-d, 3), abs(d), abs(x), abs(i), x > 1, x = 1.005, d < x, d >= 0.5, i = j,
 s = u, i <> 7, x <= y, s < u, day < moment, day = DATE '2024-02-29', moment > $as_of,

@@ -201,6 +201,8 @@ def test_the_file_says_what_it_was_made_from_and_how_to_compare() -> None:
         ("s = i", "comparing VARCHAR with INTEGER"),
         ("day > '2024-01-01'", "comparing DATE with VARCHAR"),
         ("instant < at_time", "comparing TIMESTAMP WITH TIME ZONE with TIMESTAMP"),
+        ("instant::DATE", "DuckDB takes the day and hour of UTC, Spark those of `time_zone`"),
+        ("max(instant::TIMESTAMP)", "CAST of TIMESTAMP WITH TIME ZONE to TIMESTAMP. DuckDB takes"),
         ("instant + INTERVAL 1 DAY", "TIMESTAMP WITH TIME ZONE + INTERVAL"),
         ("at_time - at_time", "TIMESTAMP - TIMESTAMP"),
         ("day + INTERVAL (i) DAY", "this INTERVAL"),
