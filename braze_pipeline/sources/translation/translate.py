@@ -289,8 +289,11 @@ class _Writer:
         return RULES[type(node).__name__][0](self, node)
 
     def type(self, node: exp.Expr) -> str:
-        """See ``parts.SparkWriter``."""
-        return self._scope.type(node)
+        """See ``parts.SparkWriter``; a rule that needs a type cannot do without."""
+        found = self._scope.type(node)
+        if found == scopes.UNKNOWN:
+            self.refuse(node, f"`{_excerpt(node)}`, whose type DuckDB does not tell", _HAND)
+        return found
 
     def family(self, node: exp.Expr) -> str:
         """See ``parts.SparkWriter``."""

@@ -243,6 +243,7 @@ def test_what_is_not_known_to_be_the_same_is_refused(part: str, shown: str) -> N
         ("SELECT i FROM (WITH a AS (SELECT i FROM things)\nSELECT i FROM a)", "WITH in a query"),
         ("SELECT i, sum(n) AS n FROM things GROUP BY i\nHAVING max(n) > 1", "`n` in HAVING"),
         ("SELECT i AS k FROM things\nWHERE k > 1", "`k`, which no table here has"),
+        ("SELECT i,\nsum(sum(d)) OVER () AS a FROM things GROUP BY i", ":2: `SUM(SUM(d))`, whose"),
     ],
 )
 def test_clauses_that_are_not_known_to_be_the_same_are_refused(query: str, shown: str) -> None:
