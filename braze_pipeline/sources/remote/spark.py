@@ -61,7 +61,8 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 """Of each session; a connection's ``conf`` can change them."""
 _VIEW: Final = "__attributes"
 _RETRIES: Final = 6
-"""About a minute: a connection that was lost for so long ends the query."""
+"""A lost connection ends the query after three to four minutes: the client waits a minute for each
+of several requests in a row."""
 _LEFT_OVER: Final = 24 * 3600.0
 """A result that old was left by a process that was killed, whatever its query may take."""
 _AGAIN: Final = 2.0
@@ -73,6 +74,10 @@ _LOST: Final = re.compile(
 )
 """In what Spark says when the fault is the cluster's, and not that of the query."""
 _DENIED: Final = re.compile(r"UNAUTHENTICATED|PERMISSION_DENIED|AccessControlException")
+_UNWRITTEN: Final = re.compile(
+    r"Mkdirs failed|ParentNotDirectory|No FileSystem for scheme|FAILED_RENAME"
+)
+"""Not TASK_WRITE_FAILED, with which a value that stops the query is reported too."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,13 @@ class SparkSnapshot(Snapshot):
                     f"{what} (spark): it was refused.",
                     fix="Check the credential, and the rights of its user and of the cluster on "
                     "the tables and on `location`.",
+                ) from None
+            if _UNWRITTEN.search(said):
+                raise SourceDenied(
+                    f"Spark cannot write to `location` of the connection {self.connection.name}: "
+                    f"{self.connection.location}.",
+                    fix="Name a folder in which every worker may create files, and that this "
+                    "machine reads under the same name.",
                 ) from None
             if _LOST.search(said):
                 raise SourceUnavailable(
@@ -384,7 +396,7 @@ def _complete(
 
 
 def _delete(store: Any, folder: str) -> None:  # noqa: ANN401 - any file system
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         store.delete_dir(folder)
 
 

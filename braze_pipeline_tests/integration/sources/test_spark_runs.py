@@ -21,6 +21,7 @@ from braze_pipeline.errors import (
     ConfigurationError,
     PipelineError,
     SourceChanged,
+    SourceDenied,
     SourceMissing,
     SourceUnavailable,
 )
@@ -138,6 +139,18 @@ def test_files_that_are_lost_after_the_write_are_noticed(
     monkeypatch.setattr(spark.SparkSnapshot, "_write", loses)
     with pytest.raises(SourceChanged, match="Spark counted 1,000 rows"):
         build(tmp_path, t)
+
+
+def test_a_location_that_cannot_be_written_is_named_and_not_the_query(
+    tmp_path: Path, lake: Cluster
+) -> None:
+    t = given(lake, tmp_path / "sql", PEOPLE)
+    (lake.folder / "file").touch()
+    for location in ("/proc/nowhere", str(lake.folder / "file" / "lake")):
+        there = replace(t, run_in=connection(lake, location=location))
+        with pytest.raises(SourceDenied, match="Spark cannot write to `location`") as raised:
+            build(tmp_path, there)
+        assert location in raised.value.what
 
 
 def slowly(seconds: float) -> str:
