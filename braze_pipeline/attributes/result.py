@@ -102,6 +102,7 @@ def require_ids(t: TemplateSettings, *, rows: int, with_id: int, distinct: int) 
             f"{t.attributes_sql} gives {rows - distinct:,} rows too many: some customers have more "
             "than one.",
             fix=f"Find them: GROUP BY {CUSTOMER} HAVING count(*) > 1. If a join multiplies rows, "
-            f"group the joined table by {CUSTOMER} first. If a source repeats customers, keep one "
-            f"row of each: QUALIFY row_number() OVER (PARTITION BY {CUSTOMER} ORDER BY …) = 1.",
+            f"group the joined table by {CUSTOMER} first. If a source repeats customers, number "
+            f"the rows of each by row_number() OVER (PARTITION BY {CUSTOMER} ORDER BY …) in a "
+            "subquery, and keep the first.",
         )

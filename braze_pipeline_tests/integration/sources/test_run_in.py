@@ -331,7 +331,8 @@ def test_sql_that_cannot_be_run_names_the_file_and_the_line(
     with pytest.raises(expected) as raised:
         build(tmp_path, there, database, environ=environ(database, "public"))
     assert shown in raised.value.what
-    assert "ada@example.com" not in f"{raised.value.what} {raised.value.fix}"
+    for not_said in ("ada@example.com", "QUALIFY"):  # which Postgres does not have
+        assert not_said not in f"{raised.value.what} {raised.value.fix}"
     if expected is not ContractBroken:
         assert not list((tmp_path / "warehouse.extracts" / "braze").glob("run*"))
 
