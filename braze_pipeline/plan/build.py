@@ -23,6 +23,7 @@ from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.plan.predicted import predicted_cost
 from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.summarise import guard_evidence, summarise
+from braze_pipeline.profiles import require_built_with
 from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
@@ -64,6 +65,7 @@ def build_plan(
         AccountingError: the counts do not add up, or the profiles name a user twice.
         EndpointMismatch: the ledger is about another Braze endpoint.
         LedgerError: the ledger or its journal cannot be used.
+        NotBuilt: the template has changed an attribute since the profiles were built.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     preflight = preflight or Preflight(note="Braze was not asked.")
@@ -166,6 +168,7 @@ def _request(
 ) -> DiffRequest:
     """What to compare: every attribute has its column, and the brand's list of users is read."""
     t = decide_personal(t, last_lineage(ledger.con, t))
+    require_built_with(ledger.con, t, days)
     layout = ensure_layout(ledger, t, _blocked(preflight))
     proof = known_users.acknowledgements_are_proof(t)
     if t.destination.known_users.source == "list" and not proof:

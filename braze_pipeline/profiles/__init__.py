@@ -24,6 +24,7 @@ from braze_pipeline.profiles.build import (
     ProfilesSummary,
     build_profiles,
     built_with,
+    require_built_with,
     require_profiles,
 )
 from braze_pipeline.profiles.profile_store import preview
@@ -34,6 +35,7 @@ __all__ = [
     "build_profiles",
     "built_with",
     "preview",
+    "require_built_with",
     "require_profiles",
     "rule_for",
 ]

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import AccountingError, ContractBroken, NotBuilt
-from braze_pipeline.profiles import cache, contract, identifier, profile_store, staging, unchanged
+from braze_pipeline.profiles import (
+    cache,
+    contract,
+    identifier,
+    made_from,
+    profile_store,
+    staging,
+    unchanged,
+)
 from braze_pipeline.profiles.parts import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.warehouse import name_key, quote, single_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date, datetime
 
     import duckdb
@@ -93,12 +102,48 @@ def build_profiles(
 
 
 def built_with(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> bool:
-    """Whether the day has profiles with a column for each attribute that is sent now."""
-    there = {name_key(name) for name in columns_of(con, t, TABLE)}
-    if not {name_key(attribute.name) for attribute in sendable(t)} <= there:
-        return False
+    """Whether the day has profiles, and they are what the template of now would plan from."""
+    there = bool(columns_of(con, t, TABLE))
     query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
-    return bool(there) and bool(single_row(con, query, [as_of])[0])
+    return there and bool(single_row(con, query, [as_of])[0]) and not _outdated(con, t, as_of)
+
+
+def require_built_with(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Iterable[date]
+) -> None:
+    """Refuse days whose profiles were made by other settings: no rule has seen their values.
+
+    Raises:
+        NotBuilt: the template has changed an attribute, or has a new one.
+    """
+    for as_of in days:
+        if names := _outdated(con, t, as_of):
+            raise NotBuilt(
+                f"The profiles of {as_of} for template {t.name!r} were built with other settings "
+                f"of {', '.join(names)}.",
+                fix=f"Run {as_of} in full, from customer_attributes on.",
+            )
+
+
+def _outdated(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> list[str]:
+    """Attributes that the day's profiles do not have as the template says now.
+
+    Types alone are compared where it is not known what a day was made from: it was built by an
+    earlier version, or the columns changed since (what another type changed is suppressed).
+    """
+    types = {name_key(name): type_ for name, type_ in columns_of(con, t, TABLE).items()}
+    row = con.execute(
+        "SELECT made_from FROM records.days WHERE table_name = ? AND as_of = ?",
+        [t.table(TABLE), as_of],
+    ).fetchone()
+    built = made_from.attributes_in(row[0] or "") if row else frozenset()
+    now = made_from.attribute_digests(t)
+    return [
+        one.name
+        for one in sendable(t)
+        if types.get(name_key(one.name)) != one.type.duckdb
+        or (built and now[one.name] not in built)
+    ]
 
 
 def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> None:

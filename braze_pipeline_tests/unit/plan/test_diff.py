@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from braze_pipeline.errors import NotBuilt
 from braze_pipeline.settings import TemplateSettings, ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -117,6 +118,25 @@ def test_each_type_is_sent_as_braze_reads_it_and_compared_by_value(
     assert plan.planned_users == 1
     w.profiles(day(4), {"a": {name: other}})
     assert w.plan(day(4)).planned_users == 0
+
+
+@pytest.mark.parametrize(
+    ("was", "value", "now"),
+    [
+        (ValueType.FLOAT, 1.7, ValueType.INTEGER),
+        (ValueType.STRING, "12.5", ValueType.INTEGER),
+        (ValueType.STRING, "NaN", ValueType.FLOAT),
+        (ValueType.ARRAY, ["red", "blue"], ValueType.STRING),
+        (ValueType.INTEGER, 7, ValueType.BOOLEAN),
+    ],
+)
+def test_values_of_another_type_are_never_converted_unseen(
+    world: Make, was: ValueType, value: object, now: ValueType
+) -> None:
+    w = world(template(attribute("X", was)), "a")
+    w.profiles(day(1), {"a": {"X": value}})
+    with pytest.raises(NotBuilt, match="other settings of X"):
+        w.plan(day(1), t=template(attribute("X", now)))
 
 
 def test_objects_name_the_user_and_never_create_one_under_update_only(world: Make) -> None:

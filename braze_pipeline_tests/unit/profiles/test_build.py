@@ -5,8 +5,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from braze_pipeline.errors import AccountingError, ConfigurationError, MissingRequiredField
-from braze_pipeline.profiles import preview, rule_for
+from braze_pipeline.errors import (
+    AccountingError,
+    ConfigurationError,
+    MissingRequiredField,
+    NotBuilt,
+)
+from braze_pipeline.profiles import (
+    built_with,
+    made_from,
+    preview,
+    require_built_with,
+    rule_for,
+)
 from braze_pipeline.settings import RecipientGroup, ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
 
@@ -192,6 +203,51 @@ def test_a_new_attribute_is_suppressed_for_days_built_without_it(world: World) -
     world.build(wider, later)
     assert world.profiles(t)["a"]["__held"] == ["Score"]
     assert world.profiles(t, later)["a"]["__held"] == []
+
+
+def test_profiles_are_planned_only_by_the_settings_that_they_were_built_with(world: World) -> None:
+    amount = custom("Amount", ValueType.FLOAT)
+    t = template(amount, custom("Tier", ValueType.STRING))
+    world.write(t, "SELECT 'a' AS customer_id, 1.25 AS Amount, 'gold' AS Tier")
+    world.build(t)
+    rounded = template(replace(amount, precision=1))
+    for changed in (
+        rounded,
+        template(replace(amount, type=ValueType.INTEGER)),
+        template(amount, custom("Points", ValueType.FLOAT, column="Amount")),
+        replace(t, time_zone="Europe/Berlin"),
+    ):
+        assert not built_with(world.con, changed, DAY)
+        with pytest.raises(NotBuilt):
+            require_built_with(world.con, changed, [DAY])
+    with pytest.raises(NotBuilt, match=r"of 2011-11-01 .* other settings of Amount\.") as error:
+        require_built_with(world.con, rounded, [DAY])
+    assert error.value.fix == "Run 2011-11-01 in full, from customer_attributes on."
+    world.build(rounded)
+    assert built_with(world.con, rounded, DAY)
+
+
+def test_what_the_plan_decides_needs_no_new_profiles(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amount = custom("Amount", ValueType.FLOAT)
+    t = template(amount, custom("Tier", ValueType.STRING))
+    world.write(t, "SELECT 'a' AS customer_id, 1.25 AS Amount, 'gold' AS Tier")
+    world.build(t)
+    monkeypatch.setattr(made_from, "_software", lambda: ["a newer version"])
+    assert built_with(
+        world.con, template(replace(amount, on_leave="clear", send_null=False, pii=True)), DAY
+    )
+
+
+def test_of_days_that_an_earlier_version_built_only_types_are_compared(world: World) -> None:
+    amount = custom("Amount", ValueType.FLOAT)
+    t = template(amount)
+    world.write(t, "SELECT 'a' AS customer_id, 1.25 AS Amount")
+    world.build(t)
+    world.con.execute("UPDATE records.days SET made_from = regexp_replace(made_from, ',[^ ]*', '')")
+    assert built_with(world.con, template(replace(amount, precision=1)), DAY)
+    assert not built_with(world.con, template(replace(amount, type=ValueType.INTEGER)), DAY)
 
 
 def test_a_rerun_replaces_the_day_and_its_rejections(world: World) -> None:
