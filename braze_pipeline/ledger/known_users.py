@@ -20,7 +20,14 @@ from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import days_sql, literal, registered, rows_of
+from braze_pipeline.storage.warehouse import (
+    columns,
+    days_sql,
+    has_fraction,
+    literal,
+    registered,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +61,8 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
     """Mark users of the days' profiles that the brand's list names; how many are new to it.
 
     Raises:
-        ConfigurationError: the file is not there, or has no column ``user_id``.
+        ConfigurationError: the file is not there, or has no column ``user_id``, or one of numbers
+            with a fraction.
     """
     import duckdb
 
@@ -64,10 +72,12 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             f"The list of known users {path} does not exist (known_users has source 'list').",
             fix="Set known_users.file to a CSV or Parquet file with a column user_id.",
         )
+    ids = f"(SELECT user_id FROM {_file(path)})"
     try:
+        ((_, type_),) = columns(ledger.con, ids)
         ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
-            f"FROM {_file(path)} WHERE user_id IN (SELECT __user_id FROM {t.table('profiles')} "
+            f"FROM {ids} WHERE user_id::VARCHAR IN (SELECT __user_id FROM {t.table('profiles')} "
             f"WHERE __as_of IN ({days_sql(days)}))"
         )
     except duckdb.Error as error:
@@ -75,6 +85,12 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             f"The list of known users {path} cannot be read.",
             fix="Use a CSV file with a header or a Parquet file, with a column user_id.",
         ) from error
+    if has_fraction(type_):
+        raise ConfigurationError(
+            f"The list of known users {path} has its user_id as {type_}: the user 12346 would be "
+            "'12346.0'.",
+            fix="Write user_id as text or whole numbers.",
+        )
     listed = "(SELECT user_id, true AS known FROM __listed)"
     return _mark(ledger, listed, "list", when="l.known IS NOT TRUE", now=now)
 

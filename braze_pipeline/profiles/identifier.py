@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ContractBroken, MissingRequiredField
-from braze_pipeline.storage.warehouse import family, name_key, quote
+from braze_pipeline.storage.warehouse import has_fraction, name_key, quote
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -48,11 +48,6 @@ def require_column(t: TemplateSettings, names: Iterable[str]) -> None:
             f"{t.destination.identifier} of the template {t.name!r}.",
             fix="Select it there, or name the right column with `identifier_column` in defs.yaml.",
         )
-
-
-def has_fraction(type_: str) -> bool:
-    """Whether numbers of a DuckDB type can have a fraction."""
-    return family(type_) == "double" or (family(type_) == "decimal" and not type_.endswith(",0)"))
 
 
 def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:

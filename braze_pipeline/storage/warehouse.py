@@ -108,6 +108,11 @@ def number_text(column: str) -> str:
     )
 
 
+def has_fraction(type_: str) -> bool:
+    """Whether numbers of a DuckDB type can have a fraction."""
+    return family(type_) == "double" or (family(type_) == "decimal" and not type_.endswith(",0)"))
+
+
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FAMILIES = {
     name: family_

@@ -14,8 +14,8 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.names import check_name, comparison_key, field_for
 from braze_pipeline.errors import UsageError
 from braze_pipeline.operations.scaffold.table import Table, TableColumn
-from braze_pipeline.profiles.identifier import has_fraction
 from braze_pipeline.settings import CUSTOMER, ValueType
+from braze_pipeline.storage.warehouse import has_fraction
 from braze_pipeline.wordlists import meanings
 
 _WORDS: Final = {

@@ -156,6 +156,20 @@ def test_a_missing_or_unusable_list_is_a_configuration_error(world: Make, tmp_pa
         w.plan(day(1))
 
 
+def test_a_list_of_whole_numbers_names_users_and_one_with_fractions_is_refused(
+    world: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.parquet"
+    w = world(knowing("list", file=file), "7 abc")
+    w.profiles(day(1), {"7": PAIR["a"], "abc": PAIR["ghost"]})
+    w.con.execute(f"COPY (SELECT 7 AS user_id) TO '{file}'")
+    plan = w.plan(day(1))
+    assert (plan.known_users, plan.unknown_users) == (1, 1)
+    w.con.execute(f"COPY (SELECT 7.0::DOUBLE AS user_id) TO '{file}'")
+    with pytest.raises(ConfigurationError, match=r"known\.parquet has its user_id as DOUBLE"):
+        w.plan(day(1))
+
+
 def test_creating_destinations_and_assumed_users_need_no_proof(world: Make) -> None:
     w = world(knowing("assume"), "a ghost")
     w.profiles(day(1), PAIR)
