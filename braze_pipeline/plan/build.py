@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,8 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from braze_pipeline.plan.diff import LedgerState
@@ -236,7 +239,8 @@ def _carry_out_nothing(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary) 
 def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int) -> None:
     """Snapshots hold customers' values: only a template's newest are kept, and resumable ones.
 
-    So is that of a send under way: without it the acknowledgements to come would be lost.
+    So is that of a send under way: without it the acknowledgements to come would be lost. And so
+    is, for a day, that of a plan that is not stored: somebody may be asked whether to send it.
     """
     con = ledger.con
     unapplied = journal.unapplied(warehouse.journal_path, plan.destination)
@@ -257,7 +261,16 @@ def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int
         [keep],
     ).fetchall()
     kept = under_way | {plan_id for (plan_id,) in rows}
+    stored = {plan_id for (plan_id,) in con.execute("SELECT plan_id FROM records.plans").fetchall()}
     for path in warehouse.snapshots.glob(f"{plan.template}-*.parquet"):
-        if path.stem not in kept:
+        if path.stem not in kept and (path.stem in stored or not _is_of_today(path)):
             path.unlink(missing_ok=True)
     snapshot.remove_unfinished(warehouse.snapshots, plan.template)
+
+
+def _is_of_today(path: Path) -> bool:
+    """Whether a file is there and younger than a day."""
+    try:
+        return time.time() - path.stat().st_mtime < timedelta(days=1).total_seconds()
+    except FileNotFoundError:
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from braze_pipeline.braze.track_endpoints import track_endpoint
+from braze_pipeline.plan.build import plan_user
+from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.snapshot import _Requests
 from braze_pipeline.settings import replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
@@ -125,6 +129,22 @@ def test_what_a_killed_process_left_is_removed_by_the_next_plan(world: Make) -> 
     plan = w.plan(day(0))
     names = [path.name for path in w.warehouse.snapshots.iterdir()]
     assert names == [w.warehouse.snapshot(plan.plan_id).name]
+
+
+def test_a_plan_that_waits_for_a_confirmation_is_kept_for_a_day(world: Make) -> None:
+    w = world(T)
+    w.profiles(day(0), {"a": {"Tier": "0"}, "b": {"Tier": "0"}})
+    tried = plan_user(
+        w.con, w.warehouse, T, day(0), "a", run_id="try", now=datetime(2026, 6, 1),  # noqa: DTZ001
+        preflight=Preflight(),
+    )  # fmt: skip
+    snapshot = w.warehouse.snapshot(tried.plan_id)
+    for _ in range(4):
+        w.plan(day(0))
+    assert snapshot.exists()
+    os.utime(snapshot, times=(0, 0))
+    w.plan(day(0))
+    assert not snapshot.exists()
 
 
 def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(world: Make) -> None:
