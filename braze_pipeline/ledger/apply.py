@@ -43,7 +43,8 @@ class ApplySummary:
     Attributes:
         sends: Sends that had something to apply.
         accepted, refused: Users, over all of them.
-        skipped: Sends whose plan or snapshot is gone: what they sent is sent again one day.
+        skipped: Sends whose plan or snapshot is gone or damaged: what they sent is sent again one
+            day.
     """
 
     sends: int = 0
@@ -86,9 +87,11 @@ def apply_acknowledgements(
     sends = accepted = refused = skipped = 0
     for send in journal.unapplied(warehouse.journal_path, destination):
         plan = find_plan(con, warehouse, send.plan_id)
-        if plan is None or not plan.snapshot.exists():
+        if plan is None or not _readable(con, plan):
             log.warning(
-                "send %d of plan %s cannot be applied: no snapshot", send.send_id, send.plan_id
+                "send %d of plan %s cannot be applied: its snapshot is gone or damaged",
+                send.send_id,
+                send.plan_id,
             )
             skipped += 1
         elif not _applied(con, send, complete=True):
@@ -102,6 +105,19 @@ def apply_acknowledgements(
         if send.ended:
             journal.mark_applied(warehouse.journal_path, send)
     return ApplySummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
+
+
+def _readable(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
+    """Whether the plan's snapshot is there, and has the end that a Parquet file is read by."""
+    import duckdb
+
+    if not plan.snapshot.exists():
+        return False
+    try:
+        con.execute(f"DESCRIBE FROM {plan.rows}")
+    except duckdb.InvalidInputException:
+        return False
+    return True
 
 
 def _applied(con: duckdb.DuckDBPyConnection, send: Send, *, complete: bool = False) -> bool:

@@ -82,10 +82,18 @@ def _body(values: pa.BinaryArray) -> Body:
 
 
 def users_in(snapshot: Path) -> int:
-    """The number of users in a snapshot."""
+    """The number of users in a snapshot.
+
+    Raises:
+        NotBuilt: the file is gone or damaged.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return int(pq.ParquetFile(snapshot).metadata.num_rows)
+    try:
+        return int(pq.read_metadata(snapshot).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(snapshot) from error
 
 
 def batches(
@@ -193,6 +201,10 @@ def _arrow(snapshot: Path) -> Iterator[tuple[Any, pa.BinaryArray]]:
                 if batch.num_rows:
                     yield batch.column(0).to_numpy(), batch.column(1).cast(pa.binary())
     except (OSError, pa.ArrowException) as error:
-        raise NotBuilt(
-            f"The snapshot {snapshot.name} cannot be read.", fix="Materialize braze_plan again."
-        ) from error
+        raise _unreadable(snapshot) from error
+
+
+def _unreadable(snapshot: Path) -> NotBuilt:
+    return NotBuilt(
+        f"The snapshot {snapshot.name} cannot be read.", fix="Materialize braze_plan again."
+    )

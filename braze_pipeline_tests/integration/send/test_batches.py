@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.send.batches import Batch, batches
+from braze_pipeline.errors import NotBuilt
+from braze_pipeline.send.batches import Batch, batches, users_in
 from braze_pipeline_tests.integration.send.plans import users, write_snapshot
 
 
@@ -35,6 +36,14 @@ def test_answered_objects_are_skipped(tmp_path: Path) -> None:
     assert [user for batch in found for user in ids_of(batch)] == [
         ids[10 + place] for place in (0, 1, 5, 6, 8, 9)
     ]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_snapshot_that_is_gone_or_damaged_is_named(tmp_path: Path, *, damaged: bool) -> None:
+    if damaged:
+        (tmp_path / "plan.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(NotBuilt, match=r"plan\.parquet cannot be read"):
+        users_in(tmp_path / "plan.parquet")
 
 
 def test_a_part_has_the_objects_of_its_range(tmp_path: Path) -> None:

@@ -200,12 +200,19 @@ def test_a_refusal_that_is_no_fault_of_the_value_is_tried_again(world: Make) -> 
     assert w.plan(day(1)).planned_users == 1
 
 
-def test_a_send_whose_snapshot_is_gone_is_skipped_and_reported(world: Make) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_send_whose_snapshot_is_gone_or_damaged_is_skipped_and_reported(
+    world: Make, *, damaged: bool
+) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "x"}})
     plan = w.plan(day(1))
     w.send(plan)
-    w.warehouse.snapshot(plan.plan_id).unlink()
+    snapshot = w.warehouse.snapshot(plan.plan_id)
+    begin = snapshot.read_bytes()[:50]
+    snapshot.unlink()
+    if damaged:
+        snapshot.write_bytes(begin)
     assert (w.apply_acknowledgements().skipped, w.apply_acknowledgements().skipped) == (1, 0)
     assert w.plan(day(1)).planned_users == 1
 
