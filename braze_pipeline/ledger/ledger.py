@@ -140,6 +140,13 @@ class Ledger:
             f"WHERE ledger = {literal(self.name)} GROUP BY user_id"
         )
 
+    def users_and_doubts(self) -> str:
+        """The users, and those of whom there is nothing but attributes in doubt; to select from."""
+        return (
+            f"(FROM {self.users_table} UNION ALL BY NAME SELECT user_id FROM ({self.in_doubt()}) "
+            f"WHERE user_id NOT IN (SELECT user_id FROM {self.users_table}))"
+        )
+
     def refused(self, template: str) -> str:
         """A query for the objects that Braze refused: ``user_id`` and ``object_md5``.
 

@@ -185,7 +185,7 @@ def _still_in_audience(q: DiffRequest, *, leaving: bool) -> None:
             WHERE a.left_out_by IS NULL AND a.__as_of = {newest}
             """
     else:
-        source = f"SELECT user_id FROM {q.ledger.users_table}"
+        source = f"SELECT user_id FROM {q.ledger.users_and_doubts()}"
     q.ledger.con.execute(f"CREATE OR REPLACE TEMP TABLE {STILL_IN_AUDIENCE} AS {source}")
 
 
@@ -199,11 +199,13 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
     in_doubt = (
         f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
     )
+    doubtful = f"list_has_any(d.columns, {[c.no for c in columns]})"
+    users = q.ledger.users_and_doubts() if past.in_doubt and leaving else q.ledger.users_table
     return read_sql(
         "plan",
         "staged",
         profiles=profiles(q),
-        users=q.users_table,
+        users=rows_of(users, "user_id", q.user),
         still_in_audience=_still_in_audience_join(q) if leaving else "",
         newest=day_sql(q.newest),
         materialized="" if past.empty else "MATERIALIZED",
@@ -214,11 +216,12 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
         advances=advances,
         found=_comma(*(_found(q, past, c) for c in columns)),
         in_doubt=in_doubt if past.in_doubt else "",
+        doubtful=doubtful if past.in_doubt else "false",
         wanted=_any([advances, *_wanted(q, past, full=full, leaving=leaving)]),
         targets=_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in columns)),
         left=_left(q) if leaving else "false",
         differences=", ".join(f"{c.new} IS DISTINCT FROM {c.old} AS {c.differs}" for c in columns),
-        inner=", ".join(["__held", *inner]),
+        inner=", ".join(["__held", "__in_doubt", *inner]),
         decisions=_comma(*(_decision(c, past) for c in columns)),
         any_changed=_any(c.changed for c in columns),
         any_superseded=_any(superseded) if past.newer else "false",
@@ -358,9 +361,13 @@ def _advances(q: DiffRequest, past: LedgerState) -> str:
 
 
 def _left(q: DiffRequest) -> str:
-    """Whether the user has left: a profile of the newest day is missing, and so is the user."""
+    """Whether the user has left: a profile of the newest day is missing, and so is the user.
+
+    Who never was acknowledged has left as well, if a request of the template got no answer.
+    """
+    was_there = "CASE WHEN j.__new THEN j.__in_doubt ELSE j.__evaluated IS NOT NULL END"
     return (
-        "((NOT j.__present AND j.__evaluated IS NOT NULL AND NOT j.__new) "
+        f"((NOT j.__present AND {was_there}) "
         f"OR (j.__present AND j.__as_of < {day_sql(q.newest)})) AND s.user_id IS NULL"
     )
 
@@ -380,7 +387,9 @@ def _decision(c: Column, past: LedgerState) -> str:
         f"AND ({of_profile} OR (__full AND {c.new} IS NOT NULL)))"
     )
     if c.settings.on_leave != "keep":
-        wanted = f"CASE WHEN __left THEN {differs} ELSE {wanted} END"
+        # Of who was never acknowledged, only what is in doubt may be in Braze.
+        maybe_there = f"({c.again} OR __present OR NOT __new) AND " if past.in_doubt else ""
+        wanted = f"CASE WHEN __left THEN {maybe_there}{differs} ELSE {wanted} END"
     if not past.newer:
         return f"{wanted} AS {c.changed}"
     return (

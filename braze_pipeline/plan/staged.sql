@@ -16,6 +16,7 @@ joined AS {materialized} (
         p.__user_id IS NOT NULL AND {full} AS __full,
         l.{evaluated} AS __evaluated,
         {advances} AS __advances,
+        {doubtful} IS TRUE AS __in_doubt,
         {found}
     -- FULL, because users of the ledger without a profile may have left.
     FROM p

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from braze_pipeline.settings import ValueType
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]
 T = template(
@@ -112,3 +114,33 @@ def test_in_a_range_who_left_by_its_end_gets_both_the_last_values_and_the_leave(
     assert plan.profiles + plan.leaving_users == (
         plan.planned_users + plan.unchanged_users + plan.superseded_users + plan.held_back_users
     )
+
+
+@pytest.mark.parametrize("known", ["assume", "lookup"])
+def test_who_left_while_the_first_request_had_no_answer_has_left(world: Make, known: str) -> None:
+    t = smaller_requests(template(*T.attributes, known=known), 1)
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": {"Tier": "gold"}, "b": {"Tier": "gold"}})
+    plan = w.plan(day(1))
+    w.send(plan, stop_after=1, lose_ack=True)
+    (lost,) = (row["__user_id"] for row in w.rows(plan) if row["__request"] == 1)
+    (stays,) = {"a", "b"} - {lost}
+    w.profiles(day(2), {stays: {"Tier": "gold"}}, left_out=[lost])
+    plan = w.run(day(2))
+    # What was never sent is not in Braze.
+    assert w.sent(plan) == {lost: {"Tier": None}}
+    assert (plan.leaving_users, plan.reasons) == (1, {"left audience": 1})
+    assert w.braze.profiles[lost] == {}
+
+
+def test_a_request_without_an_answer_takes_nobody_out_who_is_still_there(world: Make) -> None:
+    other = template(attribute("Points", on_leave="clear"), name="other")
+    w = world(T, "a")
+    w.profiles(day(1), {"a": FULL})
+    w.profiles(day(1), {"b": {"Points": "1"}}, t=other)
+    w.send(w.plan(day(1)), stop_after=0, lose_ack=True)
+    assert w.run(day(1), t=other).leaving_users == 0  # never in the audience of this template
+    w.profiles(day(2), {}, rejected=["a"])
+    assert w.run(day(2)).planned_users == 0
+    w.con.execute(f"DELETE FROM {T.table('audience')}")  # no evidence of anything
+    assert w.run(day(2)).planned_users == 0
