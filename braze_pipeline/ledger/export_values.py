@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.ledger.moved import columns_of_no_template
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from braze_pipeline.ledger.layout import Layout
+
+
+MISFITS: Final = "misfits"
+"""Of a user of the export, the numbers of the attributes that Braze has in another type."""
 
 
 def count_differing(layout: Layout, export: str) -> int:
@@ -31,7 +35,10 @@ def count_differing(layout: Layout, export: str) -> int:
 
 
 def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
-    """Its users become known, and its values acknowledged where the ledger has none that count."""
+    """Its users become known, and its values acknowledged where the ledger has none that count.
+
+    ``MISFITS`` are in doubt there: the ledger cannot have them, and they must not stay in Braze.
+    """
     ledger, con = layout.ledger, layout.ledger.con
     ack = 1 + ledger.last_ack_no()
     con.execute(
@@ -69,6 +76,18 @@ def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
         WHEN MATCHED THEN UPDATE SET {", ".join(f"{name} = {v}" for name, v in update.items())}
         WHEN NOT MATCHED THEN INSERT ({", ".join(insert)}) VALUES ({", ".join(insert.values())})
         """
+    )
+    unknown = ", ".join(f"CASE WHEN l.{c.ack} IS NULL THEN {c.no} END" for c in layout.columns)
+    con.execute(
+        f"DELETE FROM ledger.in_doubt WHERE ledger = ? AND plan_id = 'export' "
+        f"AND user_id IN (SELECT user_id FROM {export})",
+        [ledger.name],
+    )
+    con.execute(
+        "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) "
+        f"SELECT ?, 'export', user_id, list_intersect({MISFITS}, [{unknown}]::INTEGER[]) AS found "
+        f"FROM {export} JOIN {ledger.users_table} l USING (user_id) WHERE len(found) > 0",
+        [ledger.name],
     )
     for c in layout.columns:
         con.execute(

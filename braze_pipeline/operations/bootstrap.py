@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze import nested, shapes
 from braze_pipeline.errors import UsageError
 from braze_pipeline.ledger import endpoint
-from braze_pipeline.ledger.export_values import count_differing, merge_export
+from braze_pipeline.ledger.export_values import MISFITS, count_differing, merge_export
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
@@ -43,6 +43,7 @@ TYPED = "__export_typed"
 CANONICAL = "__canonical"
 _NESTED = (ValueType.OBJECT, ValueType.OBJECTS)
 _NUMBERS = "'UBIGINT', 'BIGINT', 'DOUBLE'"
+_INSTANT = "(TRY_CAST({0} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
 _SCALARS = {
     ValueType.STRING: ("'VARCHAR'", "{0}"),
     ValueType.INTEGER: (
@@ -54,11 +55,12 @@ _SCALARS = {
     ),
     ValueType.FLOAT: (_NUMBERS, "TRY_CAST({0} AS DOUBLE)"),
     ValueType.BOOLEAN: ("'BOOLEAN'", "CAST({0} AS BOOLEAN)"),
-    ValueType.DATE: ("'VARCHAR'", "TRY_CAST(left({0}, 10) AS DATE)"),
-    ValueType.TIME: (
+    # A date is sent without a time, and Braze has it as midnight in UTC.
+    ValueType.DATE: (
         "'VARCHAR'",
-        "date_trunc('millisecond', TRY_CAST({0} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')",
+        f"CASE WHEN {_INSTANT} = date_trunc('day', {_INSTANT}) THEN {_INSTANT} END",
     ),
+    ValueType.TIME: ("'VARCHAR'", f"date_trunc('millisecond', {_INSTANT})"),
 }
 """By type: the JSON types that are accepted, and how to read their text."""
 
@@ -72,7 +74,8 @@ class BootstrapSummary:
         values: Imported values.
         differing: Values that the ledger keeps although the export differs: something else changed
             them in Braze, or the export is older.
-        misfits: By attribute, values of another type than the template's; the next run sends them.
+        misfits: By attribute, values of another type than the template's; the next run sends ours,
+            nulls included.
         unreadable: Lines that are not a JSON object with the destination's identifier.
     """
 
@@ -179,14 +182,22 @@ def _pointer(c: Column) -> str:
 
 
 def _type(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> None:
-    """Add each value as profiles have it."""
+    """Add each value as profiles have it, and the numbers of those that cannot be had so."""
     from duckdb.func import SPECIAL
 
     # "Special": the function may return NULL.
     con.create_function(CANONICAL, _canonical, null_handling=SPECIAL)
     try:
         values = "".join(f", {_typed(c)} AS {c.new}" for c in wanted)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {TYPED} AS SELECT *{values} FROM {RAW}")
+        misfits = ", ".join(
+            f"CASE WHEN {c.new} IS NULL AND json_type(j{c.no}) <> 'NULL' THEN {c.no} END"
+            for c in wanted
+        )
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {TYPED} AS SELECT *, "
+            f"list_filter([{misfits}]::INTEGER[], lambda no: no IS NOT NULL) AS {MISFITS} "
+            f"FROM (SELECT *{values} FROM {RAW})"
+        )
     finally:
         con.remove_function(CANONICAL)
 
@@ -228,9 +239,7 @@ def _typed(c: Column) -> str:
 
 def _count(con: duckdb.DuckDBPyConnection, wanted: Sequence[Column]) -> tuple[dict[str, int], int]:
     parts = "".join(
-        f", count({c.new}), count(*) FILTER ({c.new} IS NULL AND j{c.no} IS NOT NULL "
-        f"AND json_type(j{c.no}) <> 'NULL')"
-        for c in wanted
+        f", count({c.new}), count(*) FILTER (list_contains({MISFITS}, {c.no}))" for c in wanted
     )
     _, *counts = single_row(con, f"SELECT 0{parts} FROM {TYPED}")
     misfits = {c.name: counts[2 * i + 1] for i, c in enumerate(wanted) if counts[2 * i + 1]}

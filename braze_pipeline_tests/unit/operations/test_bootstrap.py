@@ -114,7 +114,9 @@ def test_exports_may_be_packed_and_in_several_files(
     assert import_export(w.con, w.warehouse, T, files, now=w.now).users == 2
 
 
-def test_values_of_another_type_are_reported_and_later_sent(world: Make, tmp_path: Path) -> None:
+def test_values_of_another_type_are_reported_and_replaced_or_cleared(
+    world: Make, tmp_path: Path
+) -> None:
     file = tmp_path / "export.json"
     drifted = {
         "external_id": "a",
@@ -134,7 +136,42 @@ def test_values_of_another_type_are_reported_and_later_sent(world: Make, tmp_pat
     assert found.misfits == {"Spend": 1, "VIP": 1, "Likes": 1, "Plan": 1, "Seen": 1}
     assert (found.values, found.unreadable) == (0, 2)
     w.profiles(day(1), {"a": {"Spend": 12.0}})
-    assert w.sent(w.run(day(1))) == {"a": {"Spend": 12.0}}
+    cleared = dict.fromkeys(["VIP", "Likes", "Plan", "Seen"])
+    assert w.sent(w.run(day(1))) == {"a": {"Spend": 12.0, **cleared}}
+    assert w.plan(day(1)).planned_users == 0
+
+
+def test_values_of_another_type_do_not_make_a_user_leave_who_never_was_there(
+    world: Make, tmp_path: Path
+) -> None:
+    t = template(attribute("Tier", on_leave="clear"))
+    w = world(t, "a")
+    file = tmp_path / "export.json"
+    file.write_text(lines({"external_id": "a", "custom_attributes": {"Tier": 5}}))
+    import_export(w.con, w.warehouse, t, [file], now=w.now)
+    w.profiles(day(1), {"b": {"Tier": "x"}}, left_out=["a"])
+    assert set(w.sent(w.plan(day(1)))) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("exported", "same"),
+    [
+        ("2024-05-05", True),
+        ("2024-05-05T00:00:00.000Z", True),
+        ("2024-05-05T23:30:00-02:00", False),
+        ("2024-05-05T10:00:00Z", False),
+    ],
+)
+def test_only_midnight_in_utc_is_a_date(
+    world: Make, tmp_path: Path, exported: str, *, same: bool
+) -> None:
+    t = template(attribute("Since", ValueType.DATE))
+    w = world(t, "a")
+    file = tmp_path / "export.json"
+    file.write_text(lines({"external_id": "a", "custom_attributes": {"Since": exported}}))
+    import_export(w.con, w.warehouse, t, [file], now=w.now)
+    w.profiles(day(1), {"a": {"Since": date(2024, 5, 5)}})
+    assert w.plan(day(1)).planned_users == (0 if same else 1)
 
 
 def test_an_import_proves_what_was_unconfirmed_and_keeps_what_was_acknowledged(

@@ -13,7 +13,7 @@ import pytest
 
 from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState
 from braze_pipeline.ledger.endpoint import start_over
-from braze_pipeline.ledger.export_values import merge_export
+from braze_pipeline.ledger.export_values import MISFITS, merge_export
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan.preflight import Preflight
@@ -164,7 +164,8 @@ def test_an_export_of_braze_proves_nothing_of_an_attribute_that_it_lacks(
     appear(w, known)
     layout = ensure_layout(ledger_of(w.con, whole), with_names(whole, "Tier"))
     w.con.execute(
-        f"CREATE TABLE export AS SELECT 'ghost' AS user_id, 'x' AS {layout.columns[0].new}"
+        f"CREATE TABLE export AS SELECT 'ghost' AS user_id, 'x' AS {layout.columns[0].new}, "
+        f"[]::INTEGER[] AS {MISFITS}"
     )
     merge_export(layout, "export", now=w.now.replace(tzinfo=None))
     w.profiles(day(2), GHOST)
