@@ -113,7 +113,9 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
         f"{found.differing:,} values of its own; {found.unreadable:,} lines could not be read."
     )
     for name, count in found.misfits.items():
-        console.show(f"  {name}: {count:,} values of another type; the next run replaces or clears them")
+        console.show(
+            f"  {name}: {count:,} values of another type; the next run replaces or clears them"
+        )
 
 
 @ledger.command()

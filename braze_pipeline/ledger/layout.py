@@ -159,21 +159,25 @@ def _ensure_ledger(ledger: Ledger, t: TemplateSettings) -> None:
 
 
 def _ensure_template(ledger: Ledger, t: TemplateSettings) -> tuple[int, Sequence[str]]:
-    states = ledger.templates()
-    for state in states:
-        if state.template == t.name:
-            return state.template_no, state.attributes
-    new = TemplateColumns(template_no=1 + max((s.template_no for s in states), default=0))
+    if (state := ledger.template(t.name)) is not None:
+        return state.template_no, state.attributes
+    return add_template(ledger, t.name), ()
+
+
+def add_template(ledger: Ledger, name: str) -> int:
+    """Give a template its columns; returns its number."""
+    numbers = [state.template_no for state in ledger.templates()]
+    new = TemplateColumns(template_no=1 + max(numbers, default=0))
     ledger.con.execute(
         "INSERT INTO ledger.templates (ledger, template, template_no, evaluations, attributes) "
         "VALUES (?, ?, ?, 0, [])",
-        [ledger.name, t.name, new.template_no],
+        [ledger.name, name, new.template_no],
     )
     for column in (
         f"{new.evaluated} DATE", f"{new.full_at} TIMESTAMP", f"{new.unconfirmed} BOOLEAN",
     ):  # fmt: skip
         ledger.con.execute(f"ALTER TABLE {ledger.users_table} ADD COLUMN {column}")
-    return new.template_no, ()
+    return new.template_no
 
 
 class _Known(NamedTuple):
@@ -201,7 +205,8 @@ def _ensure_attribute(
     stored_types: Mapping[str, str],
 ) -> Column | BlockedAttribute:
     if known is None:
-        no = _add_attribute(ledger, attribute)
+        with transaction(ledger.con):
+            no = add_attribute(ledger, attribute.name, attribute.type, attribute.type.duckdb)
         return Column(
             no=no, settings=attribute, stored=attribute.type.duckdb, first_time=True, reset_ack=None
         )
@@ -232,20 +237,19 @@ def _type_changed(attribute: AttributeSettings, was: ValueType) -> BlockedAttrib
     )
 
 
-def _add_attribute(ledger: Ledger, attribute: AttributeSettings) -> int:
+def add_attribute(ledger: Ledger, name: str, type_: str | None, stored: str) -> int:
+    """Give an attribute its columns, the values with a type of DuckDB's; returns its number."""
     con, table = ledger.con, ledger.users_table
-    with transaction(con):
-        no = 1 + count(
-            con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger.name]
-        )
-        con.execute(
-            "INSERT INTO ledger.attributes (ledger, attribute, column_no, type) "
-            "VALUES (?, ?, ?, ?)",
-            [ledger.name, attribute.name, no, attribute.type.value],
-        )
-        columns = AttributeColumns(no=no)
-        con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.value} {attribute.type.duckdb}")
-        con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.ack} INTEGER")
+    no = 1 + count(
+        con, "SELECT max(column_no) FROM ledger.attributes WHERE ledger = ?", [ledger.name]
+    )
+    con.execute(
+        "INSERT INTO ledger.attributes (ledger, attribute, column_no, type) VALUES (?, ?, ?, ?)",
+        [ledger.name, name, no, type_],
+    )
+    columns = AttributeColumns(no=no)
+    con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.value} {stored}")
+    con.execute(f"ALTER TABLE {table} ADD COLUMN {columns.ack} INTEGER")
     return no
 
 

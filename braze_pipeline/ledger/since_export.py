@@ -3,7 +3,8 @@
 A value that was sent after the export and has changed back since equals the restored ledger's: a
 comparison alone would never send it again. So where the ledger before the import has something
 else, that attribute is in doubt (see ``in_doubt``), and the days that it had carried out still
-count for the stale guard. For sends that only the journal knows, everything is sent again.
+count for the stale guard. Attributes and templates that are newer than the export stay. For sends
+that only the journal knows, everything is sent again.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
+from braze_pipeline.ledger.layout import add_attribute, add_template
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState
-from braze_pipeline.storage import journal
+from braze_pipeline.storage import journal, warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def remember(ledger: Ledger) -> list[TemplateState]:
 def carry_over(ledger: Ledger, before: list[TemplateState]) -> None:
     """Put into the restored ledger what the one before knows better."""
     con = ledger.con
+    _add_newer(ledger, before)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_PAIRS} AS SELECT b.column_no AS was, n.column_no AS now "
         f"FROM {_BEFORE}_attributes b JOIN ledger.attributes n USING (attribute) "
@@ -51,6 +54,27 @@ def carry_over(ledger: Ledger, before: list[TemplateState]) -> None:
             _keep_watermarks(ledger, was, now)
     for name in ("", "_attributes", "_in_doubt", "_columns"):
         con.execute(f"DROP TABLE {_BEFORE}{name}")
+
+
+def _add_newer(ledger: Ledger, before: list[TemplateState]) -> None:
+    """Attributes and templates that the export does not know: Braze has values of them."""
+    con = ledger.con
+    stored = dict(warehouse.columns(con, _BEFORE))
+    newer = con.execute(
+        f"SELECT attribute, column_no, type, first_sent_at FROM {_BEFORE}_attributes "
+        "WHERE attribute NOT IN (SELECT attribute FROM ledger.attributes WHERE ledger = ?) "
+        "ORDER BY column_no",
+        [ledger.name],
+    ).fetchall()
+    for name, was, type_, first_sent_at in newer:
+        no = add_attribute(ledger, name, type_, stored[AttributeColumns(no=was).value])
+        con.execute(
+            "UPDATE ledger.attributes SET first_sent_at = ? WHERE ledger = ? AND column_no = ?",
+            [first_sent_at, ledger.name, no],
+        )
+    for state in before:
+        if ledger.template(state.template) is None:
+            add_template(ledger, state.template)
 
 
 def only_in_journal(

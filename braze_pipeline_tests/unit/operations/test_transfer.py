@@ -141,6 +141,45 @@ def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
     assert w.plan(day(8)).planned_users == 0
 
 
+def test_an_attribute_that_is_newer_than_the_export_is_not_forgotten(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S")), "a b c")
+    w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.t = template(attribute("S"), attribute("Points", ValueType.INTEGER))
+    w.profiles(day(2), {user: {"S": "1", "Points": 7} for user in "abc"})
+    w.run(day(2))
+    assert restored(w, file).in_doubt == 3
+    w.profiles(day(3), {"a": {"S": "1"}, "b": {"S": "1", "Points": 7}, "c": {}})
+    plan = w.run(day(3))
+    assert w.sent(plan) == {
+        "a": {"Points": None},
+        "b": {"Points": 7},
+        "c": {"S": None, "Points": None},
+    }
+    assert plan.new_attributes == ()
+    assert w.braze.profiles == {"a": {"S": "1"}, "b": {"S": "1", "Points": 7}, "c": {}}
+
+
+def test_an_older_day_of_a_template_that_is_newer_than_the_export_overwrites_nothing(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S")), "a b")
+    w.profiles(day(1), {"a": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    other = template(attribute("Tier"), name="other")
+    w.profiles(day(5), {"a": {"Tier": "gold"}, "b": {"Tier": "gold"}}, t=other)
+    w.run(day(5), t=other)
+    assert restored(w, file).in_doubt == 2
+    w.profiles(day(2), {"a": {"Tier": "bronze"}, "b": {"Tier": "bronze"}}, t=other)
+    assert w.run(day(2), t=other).planned_users == 0
+
+
 def test_what_was_in_doubt_before_an_import_is_in_doubt_after_it(
     world: Make, tmp_path: Path
 ) -> None:
