@@ -21,7 +21,7 @@ from braze_pipeline.ledger.ledger import (
     ledger_of,
     utc_now,
 )
-from braze_pipeline.ledger.plan_ref import PlanRef, find_plan
+from braze_pipeline.ledger.plan_ref import PlanRef, find_plan, is_readable
 from braze_pipeline.storage import journal
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
@@ -87,7 +87,7 @@ def apply_acknowledgements(
     sends = accepted = refused = skipped = 0
     for send in journal.unapplied(warehouse.journal_path, destination):
         plan = find_plan(con, warehouse, send.plan_id)
-        if plan is None or not _readable(con, plan):
+        if plan is None or not is_readable(con, plan.snapshot):
             log.warning(
                 "send %d of plan %s cannot be applied: its snapshot is gone or damaged",
                 send.send_id,
@@ -105,19 +105,6 @@ def apply_acknowledgements(
         if send.ended:
             journal.mark_applied(warehouse.journal_path, send)
     return ApplySummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
-
-
-def _readable(con: duckdb.DuckDBPyConnection, plan: PlanRef) -> bool:
-    """Whether the plan's snapshot is there, and has the end that a Parquet file is read by."""
-    import duckdb
-
-    if not plan.snapshot.exists():
-        return False
-    try:
-        con.execute(f"DESCRIBE FROM {plan.rows}")
-    except duckdb.InvalidInputException:
-        return False
-    return True
 
 
 def _applied(con: duckdb.DuckDBPyConnection, send: Send, *, complete: bool = False) -> bool:

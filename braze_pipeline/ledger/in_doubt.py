@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED
-from braze_pipeline.ledger.ledger import Ledger, count
+from braze_pipeline.ledger.ledger import EVERYBODY, Ledger, count
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
@@ -45,6 +45,16 @@ def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:
         WHERE d.user_id = n.__user_id AND d.ledger = ?
         """,
         [plan.ledger],
+    )
+    ledger.con.execute("DELETE FROM ledger.in_doubt WHERE len(columns) = 0")
+
+
+def end_for_everybody(ledger: Ledger, plan: PlanRef) -> None:
+    """The plan is carried out: it sent its attributes to all who may have a value, nulls too."""
+    ledger.con.execute(
+        "UPDATE ledger.in_doubt SET columns = list_filter(columns, "
+        "lambda no: NOT list_contains(?::INTEGER[], no)) WHERE ledger = ? AND user_id = ?",
+        [[a.no for a in plan.attributes], ledger.name, EVERYBODY],
     )
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE len(columns) = 0")
 

@@ -54,12 +54,21 @@ class Column(AttributeColumns):
         stored: DuckDB type of its value.
         first_time: Braze never acknowledged the name in this ledger.
         reset_ack: Acknowledgements up to this number no longer count.
+        doubtful: Braze may have a value although there is no acknowledgement (``EVERYBODY``).
     """
 
     settings: AttributeSettings
     stored: str
     first_time: bool
     reset_ack: int | None
+    doubtful: bool = False
+
+    @property
+    def reset(self) -> str | None:
+        """Whether it is to be sent whatever user ``l`` of the ledger has; None: for nobody."""
+        if self.reset_ack is None and not self.doubtful:
+            return None
+        return f"coalesce(l.{self.ack} <= {self.reset_ack or 0}, {str(self.doubtful).lower()})"
 
     @property
     def name(self) -> str:
@@ -122,6 +131,7 @@ def ensure_layout(
         template_no, earlier = _ensure_template(ledger, t)
     known = _known(ledger)
     stored = dict(warehouse.columns(ledger.con, ledger.users_table))
+    doubtful = ledger.in_doubt_for_everybody()
     columns: list[Column] = []
     blocked: list[BlockedAttribute] = []
     for attribute in sendable(t):
@@ -130,7 +140,7 @@ def ensure_layout(
             continue
         found = _ensure_attribute(ledger, attribute, known.get(attribute.name), stored)
         if isinstance(found, Column):
-            columns.append(found)
+            columns.append(replace(found, doubtful=found.no in doubtful))
         else:
             blocked.append(found)
     came = [c for c in columns if c.name not in earlier and not c.first_time]

@@ -24,6 +24,10 @@ CURRENT = "DATE '9999-12-31'"
 day costs only the users who joined or left, and not a rewrite of everybody's date."""
 
 
+EVERYBODY = ""
+"""As the user of attributes in doubt: all of whom the ledger has no acknowledgement of them."""
+
+
 class TemplateState(NamedTuple):
     """How far a template got: the newest day carried out, and the attributes it looked at."""
 
@@ -129,16 +133,25 @@ class Ledger:
         """Users with attributes in doubt (see ``in_doubt``)."""
         return count(
             self.con,
-            "SELECT count(DISTINCT user_id) FROM ledger.in_doubt WHERE ledger = ?",
-            [self.name],
+            "SELECT count(DISTINCT user_id) FROM ledger.in_doubt WHERE ledger = ? AND user_id <> ?",
+            [self.name, EVERYBODY],
         )
 
     def in_doubt(self) -> str:
         """A query for the attributes in doubt: a ``user_id`` and the numbers in ``columns``."""
         return (
             "SELECT user_id, flatten(list(columns)) AS columns FROM ledger.in_doubt "
-            f"WHERE ledger = {literal(self.name)} GROUP BY user_id"
+            f"WHERE ledger = {literal(self.name)} AND user_id <> {literal(EVERYBODY)} "
+            "GROUP BY user_id"
         )
+
+    def in_doubt_for_everybody(self) -> frozenset[int]:
+        """The numbers of the attributes that may be in Braze for any user."""
+        rows = self.con.execute(
+            "SELECT unnest(columns) FROM ledger.in_doubt WHERE ledger = ? AND user_id = ?",
+            [self.name, EVERYBODY],
+        ).fetchall()
+        return frozenset(no for (no,) in rows)
 
     def users_and_doubts(self) -> str:
         """The users, and those of whom there is nothing but attributes in doubt; to select from."""

@@ -80,3 +80,16 @@ def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
         snapshot=snapshot, rows=snapshot_rows(source, attributes, version=version),
         partial=partial,
     )  # fmt: skip
+
+
+def is_readable(con: duckdb.DuckDBPyConnection, snapshot: Path) -> bool:
+    """Whether a snapshot is there, and has the end that a Parquet file is read by."""
+    import duckdb
+
+    if not snapshot.exists():
+        return False
+    try:
+        con.execute(f"DESCRIBE FROM read_parquet({literal(str(snapshot))})")
+    except duckdb.InvalidInputException:
+        return False
+    return True

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.layout import add_attribute, add_template
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState
+from braze_pipeline.ledger.ledger import CURRENT, EVERYBODY, Ledger, TemplateState
 from braze_pipeline.storage import journal, warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import duckdb
+
+    from braze_pipeline.settings import AttributeSettings
 
 _BEFORE = "__before"
 _PAIRS = "__before_columns"
@@ -91,13 +94,41 @@ def only_in_journal(
     return [send for send in journal.acknowledged(path, destination) if send not in known]
 
 
-def send_all_again(ledger: Ledger, lost: list[tuple[str, int, str]]) -> None:
-    """The next run sends every value, so whatever these sends brought no longer matters."""
-    ledger.con.execute(
+def send_all_again(
+    ledger: Ledger,
+    lost: list[tuple[str, int, str]],
+    *,
+    attributes: Iterable[AttributeSettings],
+    snapshots: list[str],
+) -> None:
+    """The next run sends every value, so whatever these sends brought no longer matters.
+
+    It sends nulls as well, to everybody: where the ledger has no value, Braze may have one. Who
+    is not in the audience any more is known by the ``snapshots`` of these sends alone.
+    """
+    con = ledger.con
+    known = con.execute(
+        "SELECT attribute, column_no FROM ledger.attributes WHERE ledger = ?", [ledger.name]
+    ).fetchall()
+    columns = dict(known)
+    for one in attributes:
+        if one.name not in columns:
+            columns[one.name] = add_attribute(ledger, one.name, one.type, one.type.duckdb)
+    con.execute(
         "UPDATE ledger.attributes SET reset_ack = ? WHERE ledger = ?",
         [ledger.last_ack_no(), ledger.name],
     )
-    ledger.con.executemany(
+    con.execute(
+        "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) "
+        "VALUES (?, 'import', ?, ?)",
+        [ledger.name, EVERYBODY, sorted(columns.values())],
+    )
+    if snapshots:
+        con.execute(
+            read_sql("ledger", "sent_after_export"),
+            {"ledger": ledger.name, "snapshots": snapshots},
+        )
+    con.executemany(
         "INSERT INTO ledger.applied_sends (plan_id, send_id, started_at, complete) "
         "VALUES (?, ?, ?, true)",
         lost,

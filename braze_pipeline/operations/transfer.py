@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 from braze_pipeline.ledger import endpoint, since_export
 from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.ledger.ledger import ledger_name, ledger_names
+from braze_pipeline.ledger.plan_ref import is_readable
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
 from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import columns, literal, quote
@@ -101,6 +103,8 @@ def import_ledger(
     lost = since_export.only_in_journal(
         con, warehouse.journal_path, t.destination.name, small["applied_sends"]
     )
+    snapshots = [warehouse.snapshot(plan_id) for plan_id in sorted({plan for plan, *_ in lost})]
+    readable = [str(path) for path in snapshots if is_readable(con, path)]
     was, exists, version = endpoint.bound_to(ledger), ledger.exists(), ledger.version()
     if exists and not replace and ledger.count_users():
         raise UsageError(
@@ -128,7 +132,9 @@ def import_ledger(
                 since_export.carry_over(ledger, before)
             ledger.record_change("import", None)
         if lost:
-            since_export.send_all_again(ledger, lost)
+            same = [t for t in templates if ledger_name(t) == ledger.name]
+            attributes = [one for t in same for one in sendable(t)]
+            since_export.send_all_again(ledger, lost, attributes=attributes, snapshots=readable)
     return Restored(ledger=ledger.name, in_doubt=ledger.count_in_doubt(), resent=bool(lost))
 
 

@@ -243,7 +243,7 @@ def _still_in_audience_join(q: DiffRequest) -> str:
 
 def _marks(past: LedgerState, c: Column) -> list[str]:
     """The marks beside an attribute's values, without those that are false for every user."""
-    again = [c.again] if past.in_doubt or c.reset_ack is not None else []
+    again = [c.again] if past.in_doubt or c.reset else []
     return [*again, c.newer] if past.newer else again
 
 
@@ -297,21 +297,17 @@ def _may_differ(c: Column) -> str:
     """Whether an attribute may have to be sent."""
     value = _profile_value(c)
     differs = f"{value} IS DISTINCT FROM l.{c.value}"
-    if c.reset_ack is not None:
-        differs = f"({differs} OR {_reset(c)})"
+    if c.reset:
+        differs = f"({differs} OR {c.reset})"
     return differs if c.settings.send_null else f"({value} IS NOT NULL AND {differs})"
-
-
-def _reset(c: Column) -> str:
-    """Whether a command has ended the acknowledgement of an attribute."""
-    return "false" if c.reset_ack is None else f"coalesce(l.{c.ack} <= {c.reset_ack}, false)"
 
 
 def _again(c: Column, past: LedgerState) -> str:
     """Whether an attribute goes out though the ledger may have that value."""
+    reset = c.reset or "false"
     if not past.in_doubt:
-        return _reset(c)
-    return f"({_reset(c)} OR coalesce(list_contains(d.columns, {c.no}), false))"
+        return reset
+    return f"({reset} OR coalesce(list_contains(d.columns, {c.no}), false))"
 
 
 def _newer(q: DiffRequest, past: LedgerState, c: Column) -> str:

@@ -63,8 +63,8 @@ def _same(c: Column, *, leaving: bool, in_doubt: bool) -> str:
     proven = ""
     if in_doubt:
         proven += f" AND NOT coalesce(list_contains(d.columns, {c.no}), false)"
-    if c.reset_ack is not None:
-        proven += f" AND NOT coalesce(l.{c.ack} <= {c.reset_ack}, false)"
+    if c.reset:
+        proven += f" AND NOT {c.reset}"
     value = _value(c)
     exempt = [f"list_contains(p.__held, {literal(c.name)}) IS TRUE"]
     if not c.settings.send_null:

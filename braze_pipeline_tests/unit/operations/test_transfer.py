@@ -196,6 +196,13 @@ def test_what_was_in_doubt_before_an_import_is_in_doubt_after_it(
     assert w.braze.profiles["a"] == {"S": "1"}
 
 
+def lose_database(w: World) -> None:
+    """Journal and snapshots are there."""
+    w.con.execute("DROP SCHEMA ledger CASCADE")
+    w.con.execute("DROP SCHEMA records CASCADE")
+    migrations.upgrade(w.con, w.warehouse.path)
+
+
 def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     world: Make, tmp_path: Path
 ) -> None:
@@ -206,9 +213,7 @@ def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     export_ledger(w.con, w.warehouse, w.t, file)
     w.profiles(day(2), {"a": {"S": "2"}, "b": {"S": "1"}})
     w.run(day(2))
-    w.con.execute("DROP SCHEMA ledger CASCADE")  # the database is lost, the journal is there
-    w.con.execute("DROP SCHEMA records CASCADE")
-    migrations.upgrade(w.con, w.warehouse.path)
+    lose_database(w)
     assert restored(w, file).resent
     w.profiles(day(3), {"a": {"S": "1"}, "b": {"S": "1"}})
     assert set(w.sent(w.run(day(3)))) == {"a", "b"}
@@ -216,3 +221,46 @@ def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     assert w.plan(day(3)).planned_users == 0
     export_ledger(w.con, w.warehouse, w.t, file)
     assert not restored(w, file).resent
+
+
+def test_what_was_sent_after_the_export_and_is_null_now_is_cleared_although_no_ledger_has_it(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S"), attribute("N")), "a b c d")
+    w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.t = template(attribute("S"), attribute("N"), attribute("New"))
+    full = {"S": "1", "N": "n", "New": "x"}
+    w.profiles(day(2), {"a": full, "b": full, "c": full})
+    w.run(day(2))
+    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
+        snapshot.unlink()
+    lose_database(w)
+    assert restored(w, file).resent
+    w.profiles(day(3), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}})
+    assert w.plan(day(3)).unchanged_users == 0
+    w.run(day(3))
+    assert w.braze.profiles == {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}}
+    # From then on nulls are sent again only where Braze has a value.
+    w.profiles(day(4), {"a": {"S": "1", "N": "n"}, "d": {"S": "1"}})
+    assert w.sent(w.plan(day(4))) == {"d": {"S": "1"}}
+
+
+def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send(
+    world: Make, tmp_path: Path
+) -> None:
+    t = template(attribute("VIP", on_leave="clear"), attribute("S", on_leave="clear"))
+    w = world(t, "a b c")
+    w.profiles(day(1), {"a": {"S": "1"}, "c": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.profiles(day(2), {"a": {"S": "1", "VIP": "y"}, "b": {"VIP": "y"}, "c": {"S": "1"}})
+    w.run(day(2))
+    lose_database(w)
+    assert restored(w, file) == Restored(ledger="braze", in_doubt=2, resent=True)
+    w.profiles(day(3), {"c": {"S": "1"}}, left_out=["a", "b"])
+    assert w.run(day(3)).leaving_users == 2
+    assert w.braze.profiles == {"a": {}, "b": {}, "c": {"S": "1"}}
