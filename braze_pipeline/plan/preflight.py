@@ -1,23 +1,49 @@
 """Compare a template's custom attributes with those that Braze has, before a plan is made.
 
 Asking needs the permission ``custom_attributes.get``. Without it, without a key, or while Braze
-cannot be reached, the plan uses the last comparison, and reports that.
+cannot be reached, the template of now is compared with what Braze had when it was last asked, and
+the plan reports that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState, compare
+from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.errors import BrazeError, MissingPermission
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
+
+
+_KEPT: Final = ("name", "data_type", "status", "array_length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What Braze had under some names, kept to be compared again.
+
+    Attributes:
+        at: When it was asked (UTC).
+        names: Our names that were looked for.
+        attributes: Those of Braze's attributes that have these names, in any case.
+        total: How many custom attributes Braze had.
+    """
+
+    at: datetime
+    names: tuple[str, ...]
+    attributes: tuple[dict[str, Any], ...]
+    total: int
+
+    def has(self, name: str) -> bool:
+        """Whether Braze had an attribute of just this name."""
+        return any(one["name"] == name for one in self.attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +55,14 @@ class Preflight:
         attributes: How many custom attributes Braze has.
         findings: What was found about the template's attributes.
         note: Why Braze was not asked this time; empty if it was.
+        listed: What Braze had when it was last asked; None if never, and in earlier plans.
     """
 
     compared_at: datetime | None = None
     attributes: int = 0
     findings: tuple[AttributeFinding, ...] = ()
     note: str = ""
+    listed: Listed | None = None
 
     @property
     def blocked(self) -> dict[str, AttributeFinding]:
@@ -75,31 +103,55 @@ def ask(
         t: The template; its destination says whether to ask (``preflight``).
         environ: Where the key is.
         now: The wall clock (UTC).
-        last: The last comparison, which still applies if Braze cannot be asked.
+        last: The last comparison: what Braze had then still counts if it cannot be asked.
     """
     d = t.destination
     if d.preflight == "off":
-        return Preflight(note="`preflight: off`.")
+        return Preflight(note="`preflight: off`.", listed=last.listed if last else None)
     if not environ.get(d.api_key_env, "").strip():
-        return _last_comparison(last, f"{d.api_key_env} is not set.")
+        return _last_comparison(t, last, f"{d.api_key_env} is not set.")
     client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     try:
         listed = list(client.custom_attributes())
     except MissingPermission:
-        return _last_comparison(last, "the API key lacks the permission custom_attributes.get.")
+        return _last_comparison(t, last, "the API key lacks the permission custom_attributes.get.")
     except BrazeError as error:
-        return _last_comparison(last, f"{error.title}: {error}")
+        return _last_comparison(t, last, f"{error.title}: {error}")
     finally:
         client.close()
-    return Preflight(
-        compared_at=now,
-        attributes=len(listed),
-        findings=compare(t.attributes, listed, block=d.preflight == "stop"),
+    return _compare(t, _listed(t, listed, now))
+
+
+def _listed(t: TemplateSettings, listed: Sequence[Mapping[str, Any]], now: datetime) -> Listed:
+    names = tuple(one.name for one in t.attributes if not one.is_field)
+    keys = set(map(comparison_key, names))
+    found = (one for one in listed if comparison_key(str(one.get("name"))) in keys)
+    return Listed(
+        at=now,
+        names=names,
+        attributes=tuple({key: one[key] for key in _KEPT if key in one} for one in found),
+        total=len(listed),
     )
 
 
-def _last_comparison(last: Preflight | None, note: str) -> Preflight:
+def _compare(t: TemplateSettings, listed: Listed, *, note: str = "") -> Preflight:
+    """Compare the attributes whose names Braze was asked for."""
+    attributes = [one for one in t.attributes if one.name in listed.names]
+    block = t.destination.preflight == "stop"
+    return Preflight(
+        compared_at=listed.at,
+        attributes=listed.total,
+        findings=compare(attributes, listed.attributes, block=block),
+        note=note,
+        listed=listed,
+    )
+
+
+def _last_comparison(t: TemplateSettings, last: Preflight | None, note: str) -> Preflight:
     """What was blocked stays blocked: a network failure must not let it through."""
-    if last is None or last.compared_at is None:
+    if last is None or (last.listed is None and last.compared_at is None):
         return Preflight(note=note)
-    return replace(last, note=f"Not compared now: {note}")
+    note = f"Not compared now: {note}"
+    if last.listed is None:  # an earlier version kept the findings only
+        return replace(last, note=note)
+    return _compare(t, last.listed, note=note)

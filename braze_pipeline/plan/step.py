@@ -37,7 +37,7 @@ def plan_days(
 ) -> PlanSummary:
     """Plan the days, after the questions to Braze that the destination's settings ask for.
 
-    Attributes that the template's last plan blocked stay blocked if Braze cannot be asked now.
+    If Braze cannot be asked now, names and types are compared with those of the last comparison.
 
     Raises:
         NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.

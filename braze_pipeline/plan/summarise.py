@@ -158,6 +158,9 @@ def _count_staged(q: DiffRequest) -> tuple[int, int, int]:
 
 def _is_new(cost: AttributeCost, preflight: Preflight) -> bool:
     """Whether Braze creates the attribute: by its own list, or else by the ledger."""
-    if preflight.compared_at is not None and not FIELDS.get(cost.name):
+    if preflight.compared_at is None or FIELDS.get(cost.name):
+        return cost.new
+    if not preflight.note:
         return cost.name in preflight.new
-    return cost.new
+    # Braze was asked some time ago: only what it had then is certainly not new.
+    return cost.new and not (preflight.listed and preflight.listed.has(cost.name))

@@ -17,6 +17,7 @@ from braze_pipeline.settings import (
     RateLimit,
     TemplateSettings,
     ValueType,
+    replace,
 )
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -121,6 +122,38 @@ def test_what_was_blocked_stays_blocked_while_braze_cannot_be_asked(
     assert (later.blocked, later.compared_at) == (first.blocked, NOW)
     assert later.sentence().startswith("Not compared now: ")
     assert "8803" not in later.sentence()
+
+
+def test_while_braze_cannot_be_asked_the_template_of_now_is_compared(sandbox: Sandbox) -> None:
+    t = brand(sandbox)
+    first = asked(t)
+    warns = brand(sandbox, preflight="warn")
+    assert asked(warns, "", last=first).blocked == {}
+    assert asked(t, "", last=asked(warns)).blocked == first.blocked
+    off = asked(brand(sandbox, preflight="off"), last=first)
+    assert (off.findings, off.compared_at) == ((), None)
+    assert asked(t, "", last=off).blocked == first.blocked
+    other = {"Tier": ValueType.INTEGER, "Visits": ValueType.STRING}
+    retyped = replace(
+        t, attributes=tuple(replace(a, type=other.get(a.name, a.type)) for a in t.attributes)
+    )
+    assert set(asked(retyped, "", last=first).blocked) == {"Visits", "Barred", "Lifetime Value"}
+
+
+def test_while_braze_cannot_be_asked_new_names_are_counted_by_the_ledger(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox)
+    world = World(tmp_path, t)
+    world.profiles(day(1), {"a": ROW})
+    world.run(day(1), preflight=asked(t))
+    wider = replace(t, attributes=(*t.attributes, attribute("Newer"), attribute("A 001")))
+    world.profiles(day(2), {"a": {**ROW, "Fresh": "z", "Newer": "n", "A 001": "n"}}, t=wider)
+    later = asked(wider, "", last=asked(t))
+    found = world.plan(day(2), t=wider, preflight=later).new_attributes
+    assert sorted(found) == ["A 001", "Newer"]
+    assert world.plan(day(2), t=wider, preflight=asked(wider)).new_attributes == ("Newer",)
+    world.close()
 
 
 def test_a_braze_that_fails_is_no_reason_to_fail_the_plan(sandbox: Sandbox) -> None:
