@@ -8,7 +8,9 @@ SELECT
         AND o.customer_id IS NOT NULL AND c.customer_id IS NULL
     ) AS lines_of_unknown_customers,
     count_if(
-        o.order_id IS NULL OR o.ordered_at IS NULL OR o.quantity IS NULL OR o.unit_price IS NULL
+        -- One without a date may be of any day.
+        coalesce(o.ordered_at < $day + INTERVAL 1 DAY, TRUE)
+        AND (o.order_id IS NULL OR o.ordered_at IS NULL OR o.quantity IS NULL OR o.unit_price IS NULL)
     ) AS lines_incomplete,
     count_if(o.ordered_at >= $day + INTERVAL 1 DAY) AS lines_after,
     -- A date in the future is a typing error, and does not make the table fresh.

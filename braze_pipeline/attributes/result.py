@@ -33,7 +33,8 @@ class AttributesSummary:
             not read ``orders`` together with ``customers``.
         lines_without_customer: Of these, those without a customer id.
         lines_of_unknown_customers: Of these, those whose customer is not in ``customers``.
-        lines_incomplete: Order lines without an order, date, quantity or price.
+        lines_incomplete: Order lines up to the end of the day without an order, quantity or price,
+            and all without a date.
         lines_after: Order lines after the day, which were not used.
         newest_order: The day of the newest order in the table, before or after the as-of date;
             None where there is no order.

@@ -79,12 +79,13 @@ def test_every_order_line_is_counted(con: duckdb.DuckDBPyConnection) -> None:
             one("D", "1", noon, None),
             one(None, "1", noon, 100),
             one("E", "1", noon + timedelta(hours=12), 100),
+            one("F", "1", noon + timedelta(hours=12), None),
         ],
     ).attach(con)
     found = build(con, template(), DAY)
     assert (found.rows, found.lines, found.lines_without_customer) == (2, 5, 1)
     assert (found.lines_of_unknown_customers, found.lines_incomplete) == (1, 2)
-    assert found.lines_after == 1
+    assert found.lines_after == 2
     assert found.nulls["last_order_date"] == 1
     assert found.nulls["customer_id"] == 0
 

@@ -108,6 +108,14 @@ def test_unusable_lines_are_reported_and_those_of_guests_are_not(
     assert "22.9% of 109 lines incomplete (0) or of unknown customers (25)" in found
 
 
+def test_lines_that_came_after_an_older_day_do_not_count_against_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    later = [line(n)._replace(pence=None) for n in (2, 3)]
+    found = failed_checks(con, [line(1, days_ago=30), *later], as_of=DAY - timedelta(days=30))
+    assert found == []
+
+
 def test_each_limit_can_be_switched_off(con: duckdb.DuckDBPyConnection) -> None:
     off = SourceChecks(
         orders_within_days=None, consents_within_days=None, max_lost_lines_share=None
