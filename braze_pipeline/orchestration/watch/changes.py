@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -34,11 +34,14 @@ class Cursor:
 
     Attributes:
         seen: By kind of ending, the storage id of the last event that was processed.
+        since: Where a kind that has not been seen begins, as a UNIX timestamp. It stays that of the
+            first tick: the first failure of all may come while the daemon is away.
         waiting: Failed runs that may be retried automatically, so they are not reported yet.
         shown: The open actions that the UI shows (``actions_asset.fingerprint``).
     """
 
     seen: Mapping[str, int] = field(default_factory=dict)
+    since: float | None = None
     waiting: tuple[str, ...] = ()
     shown: str = ""
 
@@ -49,6 +52,7 @@ class Cursor:
             found = json.loads(text or "{}")
             return cls(
                 seen={kind: int(number) for kind, number in found.get("seen", {}).items()},
+                since=None if (since := found.get("since")) is None else float(since),
                 waiting=tuple(str(run_id) for run_id in found.get("waiting", ())),
                 shown=str(found.get("shown", "")),
             )
@@ -57,9 +61,12 @@ class Cursor:
 
     def write(self) -> str:
         """The cursor as text, for Dagster to store."""
-        return json.dumps(
-            {"seen": dict(self.seen), "waiting": list(self.waiting), "shown": self.shown}
-        )
+        return json.dumps(asdict(self))
+
+    def begun(self, now: datetime) -> Cursor:
+        """The cursor with a beginning; one that has it keeps it."""
+        since = (now - FIRST_LOOK_BACK).timestamp()
+        return self if self.since is not None else replace(self, since=since)
 
     def after(self, change: Change) -> Cursor:
         """The cursor after one more ending."""
@@ -81,16 +88,15 @@ class Change:
     at: float
 
 
-def changes_since(instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime) -> list[Change]:
+def changes_since(instance: dg.DagsterInstance, cursor: Cursor) -> list[Change]:
     """The runs that ended after the cursor, oldest first, at most ``MAX_RUNS``."""
     found: list[Change] = []
-    first_look = (now - FIRST_LOOK_BACK).timestamp()
     for kind, event_type in _TYPES.items():
         records = instance.fetch_run_status_changes(
             dg.RunStatusChangeRecordsFilter(
                 event_type=event_type,  # type: ignore[arg-type]  # a literal of enum members
                 after_storage_id=cursor.seen.get(kind),
-                after_timestamp=None if kind in cursor.seen else first_look,
+                after_timestamp=None if kind in cursor.seen else cursor.since,
             ),
             limit=MAX_RUNS,
             ascending=True,

@@ -72,7 +72,8 @@ class Watch:
 
         for run_id in cursor.waiting:
             collect(run_id, self.failed_run(run_id, now=now))
-        for change in changes_since(self.instance, cursor, now=now):
+        cursor = cursor.begun(now)
+        for change in changes_since(self.instance, cursor):
             collect(change.run_id, self._ended(change, now=now))
             cursor = cursor.after(change)
         return replace(cursor, waiting=tuple(waiting)), done

@@ -234,6 +234,18 @@ def test_a_failure_before_the_first_tick_is_reported(world: World) -> None:
     assert world.one().count == 1
 
 
+def test_the_first_failure_of_all_is_reported_however_long_the_daemon_was_away(
+    world: World,
+) -> None:
+    world.run()
+    world.tick()
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run(day=NEXT_DAY)
+    world.minutes = 3 * 24 * 60
+    world.tick()
+    assert world.one().days == (NEXT_DAY, NEXT_DAY)
+
+
 def test_failures_of_one_backfill_are_one_action(world: World) -> None:
     world.raises["braze_send"] = UNAVAILABLE
     for day in (DAY, NEXT_DAY):
