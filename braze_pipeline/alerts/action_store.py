@@ -21,6 +21,8 @@ from braze_pipeline.storage.sql_files import read_sql
 
 _DIGITS = re.compile(r"\d[\d,.:]*")
 _COUNTS = ("planned", "accepted", "rejected")
+_DAYS = ("first_day", "last_day")
+_OF_THE_RUN = ("what", "fix", "guard", *_COUNTS, "run_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,8 @@ class Incident:
         action: Its class (see ``resolutions``).
         what, fix: What happened and what to do, without personal data.
         days: First and last as-of date of the run; None if it has none.
-        goal: The asset that the run was meant to reach, as ``prefix/name``.
+        goal: The asset that the run was meant to reach, as ``prefix/name``; None is the send.
+        before_goal: The assets that come before it.
         guard: The guard that stopped it.
         cause: What repeats have in common besides class and template; by default ``what`` without
             its numbers.
@@ -49,6 +52,7 @@ class Incident:
     run_id: str | None = None
     days: tuple[str, str] | None = None
     goal: str | None = None
+    before_goal: tuple[str, ...] = ()
     guard: str | None = None
     sent: DeliveryStatus | None = None
     cause: str | None = None
@@ -158,7 +162,7 @@ class ActionStore:
             if known:
                 return RecordResult(number=known["number"], known=True)
             before = con.execute(
-                "SELECT number, action FROM actions WHERE key = ? AND resolved_at IS NULL",
+                "SELECT * FROM actions WHERE key = ? AND resolved_at IS NULL",
                 (incident.key,),
             ).fetchone()
             if before and before["action"] in {STATUS_401_TRANSIENT, STATUS_401_PERSISTENT}:
@@ -173,6 +177,7 @@ class ActionStore:
                 "last_day": last,
                 **(asdict(incident.sent) if incident.sent else dict.fromkeys(_COUNTS)),
                 "now": now,
+                **(_kept(before, incident) if before else {}),
             }
             inserted = con.execute(read_sql("alerts", "recorded_incident"), values).lastrowid
             number = values["number"] or int(inserted or 0)
@@ -238,6 +243,22 @@ class ActionStore:
         with reading(self.path) as con:
             rows = con.execute(f"SELECT * FROM actions {where}", parameters).fetchall()
         return [_action(row) for row in rows]
+
+
+def _kept(before: sqlite3.Row, incident: Incident) -> dict[str, object]:
+    """What a repeat leaves as it was: an action is about its newest day and its furthest goal.
+
+    Otherwise the success of an older day, or of a run that does not send, would close it.
+    """
+    day = incident.days[1] if incident.days else ""
+    older = day < (before["last_day"] or "")
+    nearer = before["goal"] not in {incident.goal, *incident.before_goal}
+    kept = (
+        *(_DAYS if older else ()),
+        *(("goal",) if nearer else ()),
+        *(_OF_THE_RUN if older or nearer else ()),
+    )
+    return {name: before[name] for name in kept}
 
 
 def _action(row: sqlite3.Row) -> Action:

@@ -8,7 +8,7 @@ VALUES (
     :number, :key, :action, :what, :fix, :destination, :template, :first_day, :last_day, :goal, :guard,
     :planned, :accepted, :rejected, :run_id, 1, :now, :now
 )
--- Everything but the key and the first time is that of the last run that met it.
+-- What an older day, or a run with a nearer goal, leaves as it was is given as it was.
 ON CONFLICT (number) DO UPDATE SET
     count = count + 1,
     action = excluded.action,

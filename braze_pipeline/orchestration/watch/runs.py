@@ -106,7 +106,8 @@ class RunFacts:
         self, t: TemplateSettings, action: str, what: str, *, fix: str, at: datetime
     ) -> Incident:
         """An incident of a template in this run; repeats are one action, with any ``what``."""
-        goal = self.goal(t)
+        goal, keys = self.goal(t), TemplateKeys.of(t).all
+        before = keys[: keys.index(goal)] if goal else ()
         return Incident(
             action=action,
             what=what,
@@ -117,6 +118,7 @@ class RunFacts:
             run_id=self.run.run_id,
             days=self.days,
             goal=goal.to_user_string() if goal else None,
+            before_goal=tuple(key.to_user_string() for key in before),
             cause="",
         )
 
