@@ -13,14 +13,23 @@ _RESUMED_TAGS: Final = (RESUMED_TAG, "dagster/is_asset_resume_retry")
 """Set on a run that resumes another from failure, instead of repeating all of its steps."""
 
 
-def first_attempt(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The id of the run that this one resumes, at the end of the chain: its own if none.
+def attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterRun]:
+    """A run, the run that it resumes, and so on; at the end one that resumes none, or none known.
 
-    Its extracts are read again; a rerun of all steps reads the sources again.
+    A run that repeats all steps resumes none: it reads the sources again.
     """
+    found = [run]
     while any(run.tags.get(tag) == "true" for tag in _RESUMED_TAGS):
         parent = instance.get_run_by_id(run.tags.get(PARENT_TAG, ""))
         if parent is None:
             break
-        run = parent
-    return run.run_id
+        found.append(run := parent)
+    return found
+
+
+def first_attempt(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The id of the first of a run's attempts: its own if it resumes none.
+
+    Its extracts are read again.
+    """
+    return attempts(instance, run)[-1].run_id

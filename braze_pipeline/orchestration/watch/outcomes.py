@@ -18,6 +18,11 @@ from braze_pipeline.settings import TemplateSettings
 def warnings_of(facts: RunFacts, t: TemplateSettings, *, at: datetime) -> list[Incident]:
     """What still needs a person after a run that succeeded.
 
+    Args:
+        facts: The run, with the earlier attempts that it resumes.
+        t: The template.
+        at: When the run ended.
+
     Raises:
         PipelineError: the run does not report a count that decides it.
     """
@@ -102,14 +107,19 @@ def resolves(
     newer one.
 
     Args:
-        facts: The run.
+        facts: The run, without the earlier attempts that it resumes: what they made may be older
+            than the action.
         t: The template.
         action: An open action.
         still_open: The classes that the run itself warns of.
         at: When the run ended.
     """
     keys = TemplateKeys.of(t)
-    looks = {SOURCE_STALE: keys.attributes, missing_field(t): keys.profiles}.get(action.action)
+    looks = {
+        SOURCE_STALE: keys.attributes,
+        missing_field(t): keys.profiles,
+        PARTIAL_SUCCESS: keys.profiles,
+    }.get(action.action)
     reached = {key.to_user_string() for key in facts.materialized}
     return (
         action.template == t.name

@@ -7,7 +7,7 @@ error and never 0: a name that changed on one side only would otherwise switch a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from dagster import DagsterEventType as Event
 
 from braze_pipeline.alerts import Incident, RecordResult
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.orchestration.attempts import attempts
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
@@ -153,6 +154,24 @@ def facts_of(
         elif event.event_type is Event.ENGINE_EVENT and event.engine_event_data.error:
             facts.errors.append(event.engine_event_data.error)
     return facts
+
+
+def with_earlier_attempts(
+    instance: dg.DagsterInstance, facts: RunFacts, templates: Sequence[TemplateSettings]
+) -> RunFacts:
+    """A run, with what the runs that it resumes made for it and what their checks found there."""
+    whole = replace(
+        facts,
+        materialized=dict(facts.materialized),
+        other_checks=list(facts.other_checks),
+    )
+    for run in attempts(instance, facts.run)[1:]:
+        before = facts_of(instance, run, templates)
+        again = whole.materialized.keys() | {step.asset for step in before.failed}
+        kept = {key: made for key, made in before.materialized.items() if key not in again}
+        whole.materialized |= kept
+        whole.other_checks += [one for one in before.other_checks if one.asset_key in kept]
+    return whole
 
 
 def _failed_step(event: dg.DagsterEvent, assets: Mapping[str, dg.AssetKey]) -> FailedStep:

@@ -23,7 +23,13 @@ from braze_pipeline.orchestration.watch.outcomes import (
     update_actions,
     warnings_of,
 )
-from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of, newly_recorded
+from braze_pipeline.orchestration.watch.runs import (
+    TickEvent,
+    days_of_run,
+    facts_of,
+    newly_recorded,
+    with_earlier_attempts,
+)
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 
@@ -121,8 +127,10 @@ class Watch:
         """
         try:
             facts = facts_of(self.instance, run, self.templates)
-            ours = facts.touched(self.templates)
-            found = [(t, warnings_of(facts, t, at=at), success_of(facts, t)) for t in ours]
+            # A warning of the attempt that failed is still true of what this one sent.
+            whole = with_earlier_attempts(self.instance, facts, self.templates)
+            ours = whole.touched(self.templates)
+            found = [(t, warnings_of(whole, t, at=at), success_of(whole, t)) for t in ours]
         except PipelineError as error:
             return newly_recorded([self.store.record(self._unreadable(run, error, at))], run.run_id)
         # First all actions: a message counts those that are still open after the run.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from braze_pipeline import errors
 from braze_pipeline.orchestration import metadata
+from braze_pipeline.orchestration.attempts import PARENT_TAG, RESUMED_TAG
 from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World
 
 BUILT = ["customer_attributes", "braze_audience", "braze_profiles"]
@@ -124,6 +126,56 @@ def test_a_run_that_does_not_report_its_rejections_is_reported_and_does_not_coun
     world.tick()
     assert world.one().action == "unknown"
     assert f"reports no '{metadata.REJECTED_ROWS}'" in world.one().what
+
+
+def resumed(world: World, run: dg.ExecuteInProcessResult, *only: str) -> dg.ExecuteInProcessResult:
+    """Re-execute a run from failure."""
+    return world.run(day=NEXT_DAY, only=only, tags={PARENT_TAG: run.run_id, RESUMED_TAG: "true"})
+
+
+def test_a_resumed_run_warns_of_what_its_first_attempt_found(world: World) -> None:
+    world.rejected_rows, world.stale = 90, "orders: saw no row."
+    world.raises["braze_send"] = UNAVAILABLE
+    first = world.run(day=NEXT_DAY)
+    second = resumed(world, first, "braze_send")
+    world.raises.clear()
+    third = resumed(world, second, "braze_send")
+    world.tick()
+    assert {one.action: one.run_id for one in world.open_actions()} == dict.fromkeys(
+        ("partial_success", "source_stale"), third.run_id
+    )
+
+
+def test_of_a_step_that_was_done_again_only_the_last_attempt_counts(world: World) -> None:
+    world.rejected_rows, world.stale = 90, "orders: saw no row."
+    world.raises["braze_plan"] = UNAVAILABLE
+    first = world.run(day=NEXT_DAY)
+    world.raises.clear()
+    world.rejected_rows, world.stale = 0, None
+    resumed(world, first, *BUILT, "braze_plan", "braze_send")
+    world.tick()
+    assert world.open_actions() == []
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_did_not_look_at_the_profiles_closes_no_partial_success(
+    world: World, resume: bool
+) -> None:
+    world.rejected_rows = 90
+    world.run()
+    world.rejected_rows = 0
+    world.raises["braze_send"] = UNAVAILABLE
+    first = world.run(day=NEXT_DAY)
+    world.raises.clear()
+    if resume:
+        resumed(world, first, "braze_send")
+    else:
+        world.run(day=NEXT_DAY, only=["braze_send"])
+    world.tick()
+    assert world.one().action == "partial_success"
+    world.run(day=NEXT_DAY)
+    world.tick()
+    assert world.open_actions() == []
 
 
 def test_late_sources_are_reported_although_the_run_succeeds_until_a_run_finds_them_fresh(
