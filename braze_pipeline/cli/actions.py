@@ -12,6 +12,7 @@ import click
 from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.alerts.action_classes import error_of
 from braze_pipeline.alerts.notify.text import UI_VARIABLE, as_data, days_text, run_link
+from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CannotRetry, ConfigurationError, UsageError
@@ -88,17 +89,22 @@ def resolve(session: Session, number: int) -> None:
         else:
             recorded = watch.record_failure(ended, at=now)
     latest = store.get(recorded[0].number if recorded else number) or action
-    run = f"Run {ended.run_id[:8]}"
-    # A run that succeeds may still warn of what the action is about.
-    if ended.is_success and (latest.resolved_at is not None or latest.run_id != ended.run_id):
-        store.close(number, how=f"Resolved by run {ended.run_id[:8]}.", at=now)
+    run, what, fix = f"Run {ended.run_id[:8]}", latest.what, latest.fix
+    if not ended.is_success:
+        outcome = "failed as well"
+    elif latest.resolved_at is not None:
         console.show(f"{run} succeeded; action {number} is resolved.")
         return
-    outcome = "succeeded, but with the same problem" if ended.is_success else "failed as well"
+    elif latest.run_id == ended.run_id:
+        # A run that succeeds may still warn of what the action is about.
+        outcome = "succeeded, but with the same problem"
+    else:
+        outcome = "succeeded, but does not resolve the action"
+        what, fix = _why_open(session, latest)
     console.fail(
         f"{run} {outcome}: {latest.resolution.title} (action {latest.number})",
-        latest.what,
-        latest.fix,
+        what,
+        fix,
         code=error_of(latest.action).exit_code,
     )
 
@@ -162,6 +168,19 @@ def _retry(
     console.show(f"{how} run {run.run_id[:8]} ...")
     definitions = session.definitions(template)
     return rerun_here(definitions, template, run, instance=dagster, whole=whole)
+
+
+def _why_open(session: Session, action: Action) -> tuple[str, str]:
+    """Why a retry that succeeded left its action open, and what to do."""
+    pause = paused(session.warehouse.actions_path, action.destination)
+    if pause is not None:
+        fix = f"`braze-pipeline resume {action.destination}`, then resolve the action again."
+        return console.local(pause.sentence()), fix
+    day = action.days[1] if action.days else "YYYY-MM-DD"
+    return (
+        f"Its events do not show that it reached {action.goal or 'the send'} as of {day}.",
+        f"`braze-pipeline --template {action.template} run --as-of {day}`: its success closes it.",
+    )
 
 
 def _ui(session: Session) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from logging import ERROR
@@ -64,6 +65,44 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     closed = command(brand, "actions", "--all")
     assert "went through." in closed
     assert len(brand.users()) == CUSTOMERS
+
+
+def test_a_retry_that_sends_nothing_because_of_a_pause_leaves_the_action_open(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    command(brand, "run", "--as-of", brand.day(0))
+    tick(brand)
+    sandbox.start()
+    command(brand, "pause", "braze", "--reason", "the campaign team asked")
+
+    output = command(brand, "actions", "resolve", "1")
+    assert output.startswith("4\n")
+    assert "succeeded, but does not resolve the action" in output
+    assert "nothing is sent: the campaign team asked" in output
+    assert "`braze-pipeline resume braze`" in output
+    assert sandbox.profiles() == {}
+    assert [one.number for one in store_of(brand).open_actions()] == [1]
+
+    command(brand, "resume", "braze")
+    assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
+    assert len(sandbox.profiles()) == CUSTOMERS
+
+
+def test_a_retry_that_does_not_do_all_that_the_action_is_about_leaves_it_open(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    command(brand, "run", "--as-of", brand.day(0))
+    tick(brand)
+    # A run for a newer day met the same cause, in another Dagster instance.
+    with sqlite3.connect(store_of(brand).path) as con:
+        con.execute("UPDATE actions SET last_day = '2999-01-01'")
+    con.close()
+    sandbox.start()
+    output = command(brand, "actions", "resolve", "1")
+    assert "reached braze_send as of 2999-01-01" in output
+    assert [one.number for one in store_of(brand).open_actions()] == [1]
 
 
 def test_a_run_stopped_by_its_data_is_repeated_in_full_when_the_data_is_fixed(
