@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from braze_pipeline.alerts.action_classes import STATUS_401_PERSISTENT, STATUS_401_TRANSIENT
@@ -182,9 +182,9 @@ class ActionStore:
             inserted = con.execute(read_sql("alerts", "recorded_incident"), values).lastrowid
             number = values["number"] or int(inserted or 0)
             if not before:
-                _message(con, number, "opened", now)
+                add_message(con, "opened", number=number)
             elif incident.action != before["action"]:
-                _message(con, number, "persists", now)
+                add_message(con, "persists", number=number)
             if occurrence is not None:
                 con.execute(
                     "INSERT INTO occurrences (occurrence, key, number) VALUES (?, ?, ?)",
@@ -206,7 +206,7 @@ class ActionStore:
                 (now, how, number),
             ).rowcount
             if closed:
-                _message(con, number, "recovered", now)
+                add_message(con, "recovered", number=number)
             return bool(closed)
 
     def get(self, number: int) -> Action | None:
@@ -270,7 +270,14 @@ def _action(row: sqlite3.Row) -> Action:
     return Action(days=None if days[0] is None else days, sent=sent, **values)
 
 
-def _message(con: sqlite3.Connection, number: int, event: str, now: str) -> None:
+def add_message(
+    con: sqlite3.Connection, event: str, *, number: int | None = None, success: int | None = None
+) -> None:
+    """Put a message about an action or a success into the outbox.
+
+    Its time is now, whenever its run ended: deliveries are retried for a while from now on.
+    """
     con.execute(
-        "INSERT INTO messages (number, event, created_at) VALUES (?, ?, ?)", (number, event, now)
+        "INSERT INTO messages (number, success, event, created_at) VALUES (?, ?, ?, ?)",
+        (number, success, event, datetime.now(UTC).isoformat()),
     )

@@ -1,10 +1,11 @@
--- Marks messages as done (SQLite): delivered over every configured channel (there may be none), or
--- too old to be news.
+-- Marks messages as done (SQLite): each configured channel (there may be none) has delivered them, or
+-- has tried in vain and they are too old to be news.
 UPDATE messages SET done_at = ?
 WHERE done_at IS NULL
   AND (number IN (SELECT number FROM actions WHERE destination = ?)
        OR success IN (SELECT success FROM successes WHERE destination = ?))
-  AND (created_at < ? OR {count} = (
+  AND {count} = (
       SELECT count(*) FROM deliveries d
-      WHERE d.message = messages.message AND d.delivered_at IS NOT NULL
-        AND d.channel IN ({channels})))
+      WHERE d.message = messages.message
+        AND (d.delivered_at IS NOT NULL OR messages.created_at < ?)
+        AND d.channel IN ({channels}))

@@ -27,7 +27,7 @@ class Message:
     Attributes:
         message: Its number; the same for all channels and attempts.
         event: ``opened``, ``persists`` or ``recovered``; of a run, ``succeeded``.
-        created_at: ISO, UTC.
+        created_at: When it came into the outbox; ISO, UTC.
     """
 
     message: int
@@ -82,7 +82,7 @@ class Outbox:
         self._attempted(message, channel, next_at=now + wait, problem=problem)
 
     def finish(self, channels: Sequence[str], *, now: datetime) -> None:
-        """Remove what every channel has delivered, and what is too old to be news."""
+        """Remove what every channel has delivered, or tried in vain for too long."""
         marks = ", ".join("?" * len(channels))
         query = read_sql("alerts", "finished_messages", count=len(channels), channels=marks)
         with writing(self.store.path) as con:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from braze_pipeline.alerts.action_store import add_message
 from braze_pipeline.alerts.connection import writing
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -63,10 +64,7 @@ def report_success(path: Path, success: Success, *, after_failure: bool, at: dat
         inserted = con.execute(read_sql("alerts", "recorded_success"), values)
         if not inserted.rowcount:
             return False
-        con.execute(
-            "INSERT INTO messages (success, event, created_at) VALUES (?, 'succeeded', ?)",
-            (inserted.lastrowid, at.isoformat()),
-        )
+        add_message(con, "succeeded", success=inserted.lastrowid)
         return True
 
 

@@ -6,12 +6,14 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from braze_pipeline import errors
+from braze_pipeline.alerts import Incident
 from braze_pipeline.alerts.notify import Channel, channels_from
 from braze_pipeline_tests.receivers import HttpReceiver, MailReceiver
 from braze_pipeline_tests.watched_world import World
@@ -163,6 +165,50 @@ def test_what_cannot_be_delivered_for_days_is_given_up_but_not_the_action(
         world.tick()
     assert len(http.requests) == 3
     assert world.one().number == 1
+
+
+def failures(world: World, *, days_ago: int) -> list[str]:
+    """More failures than one tick notifies of: what happened, in order."""
+    causes = [f"No {name}." for name in "abcdefghijkl"]
+    for what in causes:
+        world.store.record(
+            Incident(
+                action="source_missing",
+                what=what,
+                fix="",
+                destination="braze",
+                template="loyal",
+                at=world.now() - timedelta(days=days_ago),
+            )
+        )
+    return causes
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "ticks"), [(4, (0, 1, 2)), (0, (0, 4 * 24 * 60, 4 * 24 * 60 + 1))]
+)
+def test_whatever_the_daemons_absence_every_failure_is_notified(
+    make_world: MakeWorld, http: HttpReceiver, days_ago: int, ticks: tuple[int, ...]
+) -> None:
+    world = make_world(environ={"BRAZE_PIPELINE_WEBHOOK": http.url})
+    causes = failures(world, days_ago=days_ago)
+    for world.minutes in ticks:
+        world.tick()
+    assert [body["action"]["what"] for _, body in http.requests] == causes
+
+
+def test_a_failed_notification_of_an_old_failure_is_retried(
+    make_world: MakeWorld, http: HttpReceiver
+) -> None:
+    world = make_world(environ={"BRAZE_PIPELINE_WEBHOOK": http.url})
+    causes = failures(world, days_ago=4)
+    http.status = 503
+    world.tick()
+    http.status = 200
+    http.requests.clear()
+    for world.minutes in (5, 6, 7):
+        world.tick()
+    assert [body["action"]["what"] for _, body in http.requests] == causes
 
 
 def test_a_401_that_persists_is_notified_once_more(

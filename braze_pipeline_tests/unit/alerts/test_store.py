@@ -141,11 +141,11 @@ def test_concurrent_writers_share_one_action(store: ActionStore) -> None:
 def test_a_failure_in_between_leaves_neither_action_nor_message(
     store: ActionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: object) -> None:
+    def broken(*args: object, **more: object) -> None:
         raise sqlite3.OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr("braze_pipeline.alerts.action_store._message", broken)
+        patch.setattr("braze_pipeline.alerts.action_store.add_message", broken)
         with pytest.raises(sqlite3.OperationalError):
             store.record(incident())
     assert store.open_actions() == []
