@@ -58,10 +58,16 @@ def http_receiver() -> Iterator[HttpReceiver]:
 
 @dataclass
 class MailReceiver:
-    """The mails of an SMTP server. ``refuse`` makes it refuse every recipient."""
+    """The mails of an SMTP server.
+
+    Attributes:
+        refuse: Refuse every recipient whose address contains it; None refuses nobody.
+        goodbye: The answer to QUIT.
+    """
 
     port: int = 0
-    refuse: bool = False
+    refuse: str | None = None
+    goodbye: str = "221 bye"
     mails: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
 
@@ -83,7 +89,7 @@ def mail_receiver() -> Iterator[MailReceiver]:
                 if verb.startswith(("EHLO", "HELO", "MAIL", "RSET")):
                     self.reply("250 test")
                 elif verb.startswith("RCPT"):
-                    if received.refuse:
+                    if received.refuse is not None and received.refuse in command:
                         self.reply("550 no such mailbox as someone@example.com")
                         continue
                     to.append(command.split(":", 1)[1].strip("<> "))
@@ -94,7 +100,7 @@ def mail_receiver() -> Iterator[MailReceiver]:
                     received.receivers.append(to)
                     self.reply("250 taken")
                 elif verb == "QUIT":
-                    self.reply("221 bye")
+                    self.reply(received.goodbye)
                     return
                 else:
                     self.reply("502 unknown")

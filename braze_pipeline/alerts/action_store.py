@@ -228,7 +228,7 @@ class ActionStore:
         )
 
     def notified(self, number: int) -> dict[str, str]:
-        """By channel: "delivered", or why the last attempt failed."""
+        """By channel: "delivered", and why not to everybody; or why the last attempt failed."""
         with reading(self.path) as con:
             rows = con.execute(
                 "SELECT channel, delivered_at, problem FROM deliveries JOIN messages "
@@ -236,7 +236,8 @@ class ActionStore:
                 (number,),
             ).fetchall()
         return {
-            channel: "delivered" if at else f"not yet: {problem}" for channel, at, problem in rows
+            channel: f"{'delivered' if at else 'not yet'}{f': {problem}' if problem else ''}"
+            for channel, at, problem in rows
         }
 
     def _actions(self, where: str, parameters: tuple[object, ...]) -> list[Action]:

@@ -66,9 +66,12 @@ class Outbox:
                     )
         return messages
 
-    def delivered(self, message: Message, channel: str, *, now: datetime) -> None:
-        """Record that a message was delivered over a channel."""
-        self._attempted(message, channel, next_at=now, delivered_at=now.isoformat())
+    def delivered(
+        self, message: Message, channel: str, *, now: datetime, problem: str | None = None
+    ) -> None:
+        """Record that a message was delivered over a channel, and why not everybody got it."""
+        delivered_at = now.isoformat()
+        self._attempted(message, channel, next_at=now, delivered_at=delivered_at, problem=problem)
 
     def failed(self, message: Message, channel: str, *, now: datetime, problem: str) -> None:
         """Record a failed attempt; the wait for the next one doubles, up to an hour."""

@@ -20,11 +20,12 @@ class Channel:
 
     Attributes:
         name: ``slack``, ``webhook`` or ``mail``.
-        send: Delivers one message; raises ChannelProblem if that fails.
+        send: Delivers one message, and returns what went wrong if not everybody gets it; raises
+            ChannelProblem if nobody does.
     """
 
     name: str
-    send: Callable[[Notification], None]
+    send: Callable[[Notification], str | None]
 
     def __repr__(self) -> str:
         """The name alone: ``send`` contains the address."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
@@ -15,8 +16,11 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _PREFIX = "BRAZE_PIPELINE_SMTP_"
 
 
-def send(notification: Notification, environ: Mapping[str, str]) -> None:
+def send(notification: Notification, environ: Mapping[str, str]) -> str | None:
     """Send a message to the configured recipients.
+
+    Returns:
+        What is wrong if the server took the mail for some of them only.
 
     Raises:
         ChannelProblem: the variables contradict each other, or the server refused the message.
@@ -24,15 +28,22 @@ def send(notification: Notification, environ: Mapping[str, str]) -> None:
     mail = _mail(notification, environ)
     user, password = _get(environ, "USER"), environ.get(f"{_PREFIX}PASSWORD", "")
     try:
-        with _connection(environ, secret=bool(user)) as server:
+        server = _connection(environ, secret=bool(user))
+        try:
             if user:
                 server.login(user, password)
-            server.send_message(mail)
+            refused = len(server.send_message(mail))
+        finally:
+            # Whatever the server answers to this, it has taken the mail or not.
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+            server.close()
     except smtplib.SMTPResponseException as error:
         # The server's text may repeat addresses; its code is enough.
         raise ChannelProblem(f"The mail server answered {error.smtp_code}.") from None
     except (OSError, smtplib.SMTPException, ValueError) as error:
         raise ChannelProblem(f"The mail could not be sent ({type(error).__name__}).") from None
+    return f"recipients refused by the mail server: {refused}" if refused else None
 
 
 def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:

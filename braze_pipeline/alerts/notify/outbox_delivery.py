@@ -19,7 +19,8 @@ class DeliveryRound:
     """The result of a round of deliveries.
 
     Attributes:
-        delivered: Delivered messages, each with the name of the channel.
+        delivered: Delivered messages, each with the name of the channel, and why not everybody
+            got it.
         problems: One line for each failed channel, with its name, never its address.
     """
 
@@ -43,23 +44,22 @@ def deliver(
     problems = []
     for channel in channels:
         for message in outbox.due(channel.name, now=now())[:MAX_PER_TICK]:
-            problem = _attempt(channel, compose(message))
-            if problem is not None:
-                outbox.failed(message, channel.name, now=now(), problem=problem)
+            done, problem = _attempt(channel, compose(message))
+            if not done:
+                outbox.failed(message, channel.name, now=now(), problem=problem or "")
                 problems.append(f"{channel.name}: {problem}")
                 break
-            outbox.delivered(message, channel.name, now=now())
-            delivered.append((message, channel.name))
+            outbox.delivered(message, channel.name, now=now(), problem=problem)
+            delivered.append((message, f"{channel.name}; {problem}" if problem else channel.name))
     outbox.finish([channel.name for channel in channels], now=now())
     return DeliveryRound(delivered=tuple(delivered), problems=tuple(problems))
 
 
-def _attempt(channel: Channel, notification: Notification) -> str | None:
-    """The problem, in words without an address; None if it was delivered."""
+def _attempt(channel: Channel, notification: Notification) -> tuple[bool, str | None]:
+    """Whether it was delivered, and the problem, in words without an address."""
     try:
-        channel.send(notification)
+        return True, channel.send(notification)
     except ChannelProblem as problem:
-        return str(problem)
+        return False, str(problem)
     except Exception as error:  # noqa: BLE001 - no channel may stop the others, or the sensor
-        return f"unexpected {type(error).__name__}"
-    return None
+        return False, f"unexpected {type(error).__name__}"

@@ -94,7 +94,7 @@ def test_a_notification_that_fails_is_retried_and_the_action_stays_open_meanwhil
     make_world: MakeWorld, http: HttpReceiver, smtp: MailReceiver, status: int
 ) -> None:
     world = make_world(environ=everywhere(http, smtp))
-    http.status, http.headers, smtp.refuse = status, {"Location": http.url + "/elsewhere"}, True
+    http.status, http.headers, smtp.refuse = status, {"Location": http.url + "/elsewhere"}, "@"
     fail(world)
     output = world.tick()
     assert "notification waits (slack:" in output
@@ -102,7 +102,7 @@ def test_a_notification_that_fails_is_retried_and_the_action_stays_open_meanwhil
     assert set(world.store.notified(1)) == {"slack", "webhook", "mail"}
     assert http.bodies("/elsewhere") == []
 
-    http.status, smtp.refuse = 200, False
+    http.status, smtp.refuse = 200, None
     http.requests.clear()
     world.tick()
     assert http.requests == [], "it waits a little between attempts"
@@ -112,6 +112,35 @@ def test_a_notification_that_fails_is_retried_and_the_action_stays_open_meanwhil
     assert len(http.bodies(SLACK_SECRET)) == len(http.bodies(HOOK_SECRET)) == 1
     assert len(smtp.mails) == 1
     assert set(world.store.notified(1).values()) == {"delivered"}
+
+
+@pytest.mark.parametrize("goodbye", ["250 ok", "421 closing"])
+def test_a_mail_that_the_server_took_is_delivered_however_the_server_says_goodbye(
+    make_world: MakeWorld, smtp: MailReceiver, http: HttpReceiver, goodbye: str
+) -> None:
+    world = make_world(environ=everywhere(http, smtp))
+    smtp.goodbye = goodbye
+    fail(world)
+    for world.minutes in (0, 5):
+        world.tick()
+    assert len(smtp.mails) == 1
+    assert world.store.notified(1)["mail"] == "delivered"
+
+
+def test_a_mail_that_not_all_recipients_get_is_sent_once_and_says_so(
+    make_world: MakeWorld, smtp: MailReceiver, http: HttpReceiver
+) -> None:
+    world = make_world(environ=everywhere(http, smtp))
+    smtp.refuse = "crm@"
+    fail(world)
+    output = world.tick()
+    world.minutes = 5
+    world.tick()
+    assert smtp.receivers == [["oncall@example.com"]]
+    assert "(mail; recipients refused by the mail server: 1)" in output
+    assert world.store.notified(1)["mail"] == (
+        "delivered: recipients refused by the mail server: 1"
+    )
 
 
 def test_one_broken_channel_does_not_silence_the_others(
