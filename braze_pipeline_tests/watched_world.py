@@ -250,16 +250,16 @@ class World:
     def tick(self, name: str = "workflow_actions") -> str:
         """Evaluate a sensor as the daemon would, keep its cursor, and return its message."""
         sensor = self.sensors[f"{self.templates[0].destination.name}_{name}"]
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursors.get(name),
-            resources={"warehouse": WarehouseResource(path=str(self.warehouse.path))},
-        )
         logged: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
-        context.log.addHandler(handler)
-        ticked = sensor.evaluate_tick(context)
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(name),
+            resources={"warehouse": WarehouseResource(path=str(self.warehouse.path))},
+        ) as context:
+            context.log.addHandler(handler)
+            ticked = sensor.evaluate_tick(context)
         self.cursors[name] = ticked.cursor
         reactions = ticked.dagster_run_reactions or ()
         self.acted_on = [r.dagster_run.run_id for r in reactions if r.dagster_run and not r.error]

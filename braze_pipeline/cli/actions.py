@@ -167,7 +167,7 @@ def _retry(
     how = "Repeating all steps of" if whole else "Resuming"
     console.show(f"{how} run {run.run_id[:8]} ...")
     definitions = session.definitions(template)
-    return rerun_here(definitions, template, run, instance=dagster, whole=whole)
+    return rerun_here(definitions, template, run, instance=dagster, whole=whole, say=console.warn)
 
 
 def _why_open(session: Session, action: Action) -> tuple[str, str]:

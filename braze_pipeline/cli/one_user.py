@@ -85,7 +85,15 @@ def _build(session: Session, day: date) -> None:
     console.show(f"Building {day} ...")
     t = session.template.model_copy(update={"end_date": None})
     with progress_bar(wanted=True):
-        outcome = run_days(session.definitions(t), t, [day], dry_run=True, only_build=True, tags={})
+        outcome = run_days(
+            session.definitions(t),
+            t,
+            [day],
+            dry_run=True,
+            only_build=True,
+            tags={},
+            say=console.warn,
+        )
     if (failed := outcome.failed) is not None:
         console.fail(failed.title, failed.what, failed.fix, code=failed.exit_code)
 

@@ -130,4 +130,4 @@ def _run_job(
     if warning := other_host_warning(template.destination.endpoint):
         console.warn(f"Warning: {warning}")
     with progress_bar(wanted=show_progress):
-        return run_days(definitions, template, days, dry_run=dry_run, tags=tags)
+        return run_days(definitions, template, days, dry_run=dry_run, tags=tags, say=console.warn)

@@ -69,16 +69,19 @@ def _run_monitoring(instance: dg.DagsterInstance) -> Finding:
     if not settings.get("enabled"):
         return warning(
             "run monitoring",
-            "It is off, so a run whose process was killed counts as started for ever.",
+            "It is off, so a run whose process was killed may count as started for ever.",
             f"Set run_monitoring.enabled to true. {_SETTINGS_FILE}",
         )
     if not settings.get("free_slots_after_run_end_seconds"):
         return warning(
             "run monitoring",
-            "A killed run keeps its place in a pool for ever, and all other runs wait.",
+            "A killed run may keep its place in a pool for ever, and all other runs wait.",
             f"Set run_monitoring.free_slots_after_run_end_seconds to 10. {_SETTINGS_FILE}",
         )
-    return ok("run monitoring", "Dagster notices killed runs, and frees their place in a pool.")
+    return ok(
+        "run monitoring",
+        "A run whose process was killed is recorded as failed, and its place in a pool is freed.",
+    )
 
 
 def _run_retries(instance: dg.DagsterInstance) -> Finding:

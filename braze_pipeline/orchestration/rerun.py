@@ -10,7 +10,7 @@ from braze_pipeline.errors import CannotRetry
 from braze_pipeline.orchestration.attempts import PARENT_TAG, RESUMED_TAG, ROOT_TAG
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.runner import run_assets
+from braze_pipeline.orchestration.runner import Say, run_assets
 from braze_pipeline.orchestration.watch.runs import facts_of
 from braze_pipeline.settings import TemplateSettings
 
@@ -55,6 +55,7 @@ def rerun_here(
     *,
     instance: dg.DagsterInstance,
     whole: bool = False,
+    say: Say = lambda _: None,
 ) -> dg.DagsterRun:
     """Do in this process what a run did not finish, as its child in the same instance.
 
@@ -66,6 +67,7 @@ def rerun_here(
         run: The run to retry.
         instance: Where the run is recorded, and its child will be.
         whole: Repeat every step up to the last one that the run was to do.
+        say: Gets what a person who waits should know.
 
     Raises:
         CannotRetry: the run has nothing left to do.
@@ -83,7 +85,7 @@ def rerun_here(
     tags |= {PARENT_TAG: run.run_id, ROOT_TAG: run.root_run_id or run.run_id}
     if not whole:
         tags[RESUMED_TAG] = "true"
-    return run_assets(definitions, t, assets, instance=instance, tags=tags)
+    return run_assets(definitions, t, assets, instance=instance, tags=tags, say=say)
 
 
 def _assets_to_rerun(

@@ -7,16 +7,20 @@ Dagster stores and shows the configuration of resources in plain text.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, Self
 
 import dagster as dg
 
 from braze_pipeline.config.project import database_path
+from braze_pipeline.orchestration.dead_runs import alive
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 
 
-class WarehouseResource(dg.ConfigurableResource[Warehouse]):
+class WarehouseResource(dg.ConfigurableResource[Any]):
     """The DuckDB file, with the journal and the snapshots beside it.
 
     Attributes:
@@ -32,6 +36,13 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
             ConfigurationError: there is no project that could hold it.
         """
         return Warehouse(Path(self.path) if self.path else database_path(t.folder, os.environ))
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Self]:
+        """While a process has the resource for a run, others can see that the run is alive."""
+        run, instance = context.run, context.instance
+        with alive(instance, run.run_id) if run and instance else nullcontext():
+            yield self
 
 
 WAREHOUSE = WarehouseResource()

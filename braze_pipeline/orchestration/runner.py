@@ -6,10 +6,12 @@ nothing is left but what the assets write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import dagster as dg
 
@@ -17,6 +19,7 @@ from braze_pipeline.errors import UsageError
 from braze_pipeline.orchestration import instance as instances
 from braze_pipeline.orchestration.checks import CONTRACT, NOT_PAUSED
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from braze_pipeline.orchestration.dead_runs import fail_dead_runs
 from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.diagnosis import NO_CAUSE_FOUND, Cause, cause_of
@@ -24,6 +27,9 @@ from braze_pipeline.orchestration.watch.runs import facts_of
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
+
+Say = Callable[[str], None]
+"""Shows a line to a person."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -52,10 +58,12 @@ def run_days(
     dry_run: bool,
     tags: Mapping[str, str],
     only_build: bool = False,
+    say: Say = lambda _: None,
 ) -> RunOutcome:
     """Run a template for a day, or for an unbroken range of days as one run.
 
-    A dry run stops at the plan, and one with ``only_build`` before it.
+    A dry run stops at the plan, and one with ``only_build`` before it. ``say`` gets what a person
+    who waits should know.
 
     Raises:
         UsageError: a day is before the first partition or after the last.
@@ -71,6 +79,7 @@ def run_days(
             keys.built if only_build else keys.all[:-1] if dry_run else keys.all,
             instance=found,
             tags={**tags, **({PARTITION_TAG: first} if first == last else range_tags)},
+            say=say,
         )
         facts = facts_of(found, run, [t])
     return RunOutcome(
@@ -93,8 +102,11 @@ def run_assets(
     *,
     instance: dg.DagsterInstance,
     tags: Mapping[str, str],
+    say: Say = lambda _: None,
 ) -> dg.DagsterRun:
     """Materialize some assets of a template in this process; the run as it ended.
+
+    Runs whose process was killed are recorded as failed first: this run could wait for them.
 
     Args:
         definitions: Of the destination.
@@ -102,10 +114,15 @@ def run_assets(
         assets: What to materialize.
         instance: Where the run is recorded.
         tags: Of the run; those for partition and range say which days it is for.
+        say: Gets why the run waits, and which runs were found dead.
 
     Raises:
         RuntimeError: somebody deleted the run while it ran.
     """
+    for dead in fail_dead_runs(instance):
+        say(f"Run {dead[:8]} was killed. It is recorded as failed now, and holds nothing up.")
+    run_id = str(uuid4())
+    instance.add_event_listener(run_id, partial(_say_waiting, say, instance))
     result = definitions.resolve_job_def(TemplateKeys.of(t).job("braze_daily")).execute_in_process(
         run_config=_QUIET,
         instance=instance,
@@ -113,12 +130,26 @@ def run_assets(
         asset_selection=list(assets),
         raise_on_error=False,
         tags=dict(tags),
+        run_id=run_id,
     )
     run = instance.get_run_by_id(result.run_id)
     if run is None:
         msg = f"run {result.run_id} was deleted while it ran"
         raise RuntimeError(msg)
     return run
+
+
+def _say_waiting(say: Say, instance: dg.DagsterInstance, entry: dg.EventLogEntry) -> None:
+    """Dagster reports a step that waits for its pool as an engine event about the pool."""
+    event = entry.dagster_event
+    if event is None or event.event_type is not dg.DagsterEventType.ENGINE_EVENT:
+        return
+    pool = event.engine_event_data.metadata.get("pool")
+    if pool is not None:
+        name = str(pool.value)
+        holders = instance.event_log_storage.get_concurrency_info(name).active_run_ids
+        runs = ", ".join(sorted(run_id[:8] for run_id in holders)) or "unknown"
+        say(f"{event.step_key} waits until the pool {name} is free; it is held by run {runs}.")
 
 
 def _check_days(t: TemplateSettings, days: Sequence[date]) -> None:

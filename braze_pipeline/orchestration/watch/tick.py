@@ -15,6 +15,7 @@ import dagster as dg
 from braze_pipeline.alerts import ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.action_classes import UNKNOWN
 from braze_pipeline.errors import PipelineError
+from braze_pipeline.orchestration.dead_runs import fail_dead_runs
 from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
 from braze_pipeline.orchestration.watch.diagnosis import diagnose
 from braze_pipeline.orchestration.watch.outcomes import (
@@ -59,7 +60,7 @@ class Watch:
         return ActionStore(self.warehouse.actions_path)
 
     def look(self, cursor: Cursor, *, now: datetime) -> tuple[Cursor, list[TickEvent]]:
-        """Process the runs that ended since the cursor.
+        """Process the runs that ended since the cursor, and those whose process has gone.
 
         Returns:
             The new cursor, and what was done.
@@ -69,6 +70,8 @@ class Watch:
         """
         done: list[TickEvent] = []
         waiting: list[str] = []
+
+        fail_dead_runs(self.instance)
 
         def collect(run_id: str, found: list[TickEvent] | None) -> None:
             if found is None:

@@ -1,0 +1,64 @@
+"""Runs whose process has gone without recording an end: killed, or the machine restarted.
+
+Dagster's launcher notices this only for runs that it started, and only while it lives itself. Any
+other dead run stays started for ever, and all later runs wait for its place in a pool. So every run
+holds the lock of a file beside the instance. The system releases it when the process ends, however
+it ends: a file that is there but not locked is a dead run's. A run without a file may be alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
+
+from braze_pipeline import private
+from braze_pipeline.storage.warehouse import locked
+
+_DIED = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
+
+
+@contextmanager
+def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Show to all processes of the instance's machine that a run of this process is alive."""
+    with ExitStack() as stack:
+        # Where no file can be written or locked, the run goes on without.
+        with suppress(OSError):
+            stack.enter_context(_locked_file(_folder(instance), run_id))
+        yield
+
+
+@contextmanager
+def _locked_file(folder: Path, name: str) -> Iterator[None]:
+    new = private.file(private.folder(folder) / f".{name}")
+    with locked(new):
+        # It gets the name that other processes look for only once it is locked.
+        file = new.rename(folder / name)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Record dead runs as failed and free their places in pools; the ids of these runs."""
+    failed = []
+    for file in sorted(_folder(instance).glob("[!.]*")):
+        with suppress(BlockingIOError, FileNotFoundError), locked(file):
+            if not file.exists():
+                continue  # its run removed it since, and goes on to its end
+            run = instance.get_run_by_id(file.name)
+            if run is not None and not run.is_finished:
+                text = "The process of this run was killed, or its machine restarted."
+                instance.report_run_failed(run, text, _DIED)
+                failed.append(run.run_id)
+            instance.event_log_storage.free_concurrency_slots_for_run(file.name)
+            file.unlink()
+    return failed
+
+
+def _folder(instance: dg.DagsterInstance) -> Path:
+    return Path(instance.root_directory, "braze_pipeline_runs")

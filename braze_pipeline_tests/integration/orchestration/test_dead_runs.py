@@ -1,0 +1,131 @@
+"""Runs whose process has gone: those with a file beside the instance that nobody locks."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from braze_pipeline.orchestration.dead_runs import alive, fail_dead_runs
+from braze_pipeline.orchestration.resources import WarehouseResource
+from braze_pipeline.orchestration.runner import run_assets
+from braze_pipeline_tests.watched_world import DAY, PARTITIONS, World
+
+POOL = "braze_braze"
+
+
+def started(world: World) -> dg.DagsterRun:
+    """A run that is under way and has a place in a pool."""
+    run = world.instance.create_run_for_job(
+        world.definitions.resolve_job_def("braze_daily"), tags={"dagster/partition": DAY}
+    )
+    event = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name=run.job_name)
+    world.instance.report_dagster_event(event, run_id=run.run_id)
+    storage = world.instance.event_log_storage
+    storage.set_concurrency_slots(POOL, 1)
+    assert storage.claim_concurrency_slot(POOL, run.run_id, "braze_send").is_claimed
+    return run
+
+
+def holders(world: World) -> Sequence[str]:
+    return list(world.instance.event_log_storage.get_concurrency_info(POOL).active_run_ids)
+
+
+def left_behind(world: World, run_id: str) -> Path:
+    """The file of a run, as the system leaves it when it ends the process."""
+    folder = Path(world.instance.root_directory, "braze_pipeline_runs")
+    folder.mkdir(exist_ok=True)
+    (folder / run_id).touch()
+    return folder / run_id
+
+
+def test_a_dead_run_becomes_an_action_and_leaves_its_pool(world: World) -> None:
+    run = started(world)
+    file = left_behind(world, run.run_id)
+    assert holders(world) == [run.run_id]
+
+    world.tick()
+
+    assert holders(world) == []
+    assert (world.one().action, world.one().run_id) == ("process_died", run.run_id)
+    assert not file.exists()
+    world.tick()
+    assert world.one().count == 1
+
+
+def test_a_run_that_is_alive_is_left_alone_also_as_it_ends(world: World) -> None:
+    run = started(world)
+    with alive(world.instance, run.run_id):
+        assert fail_dead_runs(world.instance) == []
+    # Its process gives the lock back before it records the end.
+    assert fail_dead_runs(world.instance) == []
+    assert holders(world) == [run.run_id]
+
+
+def test_a_run_that_somebody_ended_or_deleted_after_its_process_died_leaves_its_pool(
+    world: World,
+) -> None:
+    run = started(world)
+    left_behind(world, run.run_id)
+    world.instance.report_run_canceled(run)
+    assert fail_dead_runs(world.instance) == []
+    assert holders(world) == []
+
+    left_behind(world, "deleted")
+    assert fail_dead_runs(world.instance) == []
+
+
+def test_every_run_with_the_database_shows_that_it_is_alive(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    seen: list[Path] = []
+
+    @dg.asset
+    def step(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
+        seen.extend(Path(instance.root_directory, "braze_pipeline_runs").iterdir())
+        assert [file.name for file in seen] == [context.run.run_id]
+        assert fail_dead_runs(instance) == []
+
+    result = dg.materialize([step], instance=instance, resources={"warehouse": WarehouseResource()})
+    assert result.success
+    assert not seen[0].exists()
+
+
+def test_a_run_that_waits_for_a_pool_says_which_run_holds_it(
+    make_world: Callable[..., World], persistent_instance: dg.DagsterInstance
+) -> None:
+    world = make_world(instance=persistent_instance)
+    other = started(world)
+
+    @dg.asset(key="braze_send", pool=POOL, partitions_def=PARTITIONS)
+    def send() -> None:
+        """Needs the place that the other run has."""
+
+    def leave(text: str) -> None:
+        said.append(text)
+        world.instance.event_log_storage.free_concurrency_slots_for_run(other.run_id)
+
+    said: list[str] = []
+    definitions = dg.Definitions(
+        assets=[send],
+        jobs=[dg.define_asset_job("braze_daily", selection=[send])],
+        executor=dg.in_process_executor,
+    )
+    t = world.templates[0]
+    tags = {"dagster/partition": DAY}
+    run = run_assets(definitions, t, [send.key], instance=world.instance, tags=tags, say=leave)
+    assert run.is_success
+    held = f"it is held by run {other.run_id[:8]}."
+    assert said == [f"braze_send waits until the pool {POOL} is free; {held}"]
+
+
+def test_a_run_goes_on_where_no_file_can_be_written(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    world = make_world()
+    monkeypatch.setattr(
+        type(world.instance), "root_directory", property(lambda _: str(tmp_path / "file"))
+    )
+    with alive(world.instance, "run"):
+        assert fail_dead_runs(world.instance) == []
