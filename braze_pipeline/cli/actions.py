@@ -142,10 +142,17 @@ def _open_action(store: ActionStore, number: int) -> Action:
     )
 
 
-def _template(session: Session, action: Action) -> TemplateSettings:
+def _found(session: Session, action: Action) -> TemplateSettings | None:
     for template in session.templates:
         if (template.destination.name, template.name) == (action.destination, action.template):
             return template
+    return None
+
+
+def _template(session: Session, action: Action) -> TemplateSettings:
+    template = _found(session, action)
+    if template is not None:
+        return template
     raise UsageError(
         f"Action {action.number} is about {action.destination} / {action.template}, which is not "
         f"in {session.config_file}.",
@@ -192,10 +199,10 @@ def _steps(session: Session, action: Action) -> tuple[str, ...]:
     facts = {"config": str(session.config_file)}
     # A configuration that cannot be used is when the steps are needed most.
     with suppress(ConfigurationError):
-        for template in session.templates:
-            if template.name == action.template:
-                facts["sql"] = str(template.attributes_sql)
-                facts["api_key_env"] = template.destination.api_key_env
+        template = _found(session, action)
+        if template is not None:
+            facts["sql"] = str(template.attributes_sql)
+            facts["api_key_env"] = template.destination.api_key_env
     return action.steps(facts)
 
 

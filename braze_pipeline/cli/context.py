@@ -57,20 +57,25 @@ class Session:
 
     @property
     def template(self) -> TemplateSettings:
-        """The chosen template.
+        """The chosen template, by its name or by ``destination/name``.
 
         Raises:
-            UsageError: there is no template of that name.
+            UsageError: there is no template of that name, or several destinations have one.
         """
         if self.template_name is None:
             return self.templates[0]
-        for template in self.templates:
-            if template.name == self.template_name:
-                return template
-        names = ", ".join(template.name for template in self.templates)
+        full = {f"{t.destination.name}/{t.name}": t for t in self.templates}
+        found = {name: t for name, t in full.items() if self.template_name in {t.name, name}}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            raise UsageError(
+                f"{self.config_file} has several templates {self.template_name!r}.",
+                fix=f"Pass one of them to --template: {', '.join(found)}.",
+            )
         raise UsageError(
             f"{self.config_file} has no template {self.template_name!r}.",
-            fix=f"Its templates are: {names}.",
+            fix=f"Its templates are: {', '.join(full)}.",
         )
 
     @property

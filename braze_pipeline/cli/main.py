@@ -43,7 +43,12 @@ _WITHOUT_PROJECT = frozenset({"demo", "init", "sandbox"})
     help="The defs.yaml to use (default: that of the project in the working directory, or the "
     "sample's).",
 )
-@click.option("--template", "template_name", help="The data template to use (default: the first).")
+@click.option(
+    "--template",
+    "template_name",
+    help="The data template to use (default: the first). If several destinations have one of that "
+    "name: DESTINATION/NAME.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None, template_name: str | None) -> None:
     """Keeps customer attributes in Braze up to date."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
@@ -49,6 +50,14 @@ def test_every_class_has_steps_with_known_placeholders(action: str) -> None:
     facts = dict.fromkeys(KNOWN, "<filled>")
     for text in (resolution.meaning_for(facts), *resolution.steps_for(facts)):
         assert "{" not in text
+
+
+@pytest.mark.parametrize("action", sorted(resolutions()))
+def test_a_step_with_a_command_for_one_template_names_it(action: str) -> None:
+    for step in resolutions()[action].steps:
+        for command in re.findall(r"`braze-pipeline ([^`]*)`", step):
+            of_one = re.search(r"\b(run|rejections|retry-rejected|ledger (adopt|reset))\b", command)
+            assert not of_one or command.startswith("--template {destination}/{template} ")
 
 
 @pytest.mark.parametrize("action", sorted(resolutions()))
