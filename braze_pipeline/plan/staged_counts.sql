@@ -1,5 +1,6 @@
 SELECT
     count(*) FILTER (__stale AND NOT __send AND __present) AS superseded,
-    count(*) FILTER (__suppressed IS NOT NULL AND __present) AS suppressed,
-    count(*) FILTER (__send AND NOT __present AND __suppressed IS NULL) AS leaving
+    count(*) FILTER (__suppressed IS NOT NULL) AS suppressed,
+    -- Those suppressed too: what they should get on leaving is outstanding.
+    count(*) FILTER (__send AND NOT __present) AS leaving
 FROM {stage}

@@ -150,7 +150,7 @@ def _check_users(q: DiffRequest, path: Path, *, planned: int, plan_id: str) -> N
 
 
 def _count_staged(q: DiffRequest) -> tuple[int, int, int]:
-    """Users superseded, suppressed with a profile, and leaving."""
+    """Users superseded, suppressed, and leaving."""
     query = read_sql("plan", "staged_counts", stage=STAGE)
     superseded, suppressed, leaving = q.ledger.con.execute(query).fetchone() or (0, 0, 0)
     return superseded, suppressed, leaving

@@ -228,7 +228,7 @@ def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
     refused, before = result.rejected_users, plan.held_back_users
     if refused and not result.accepted_users and not result.not_attempted_users:
         what = f"Braze rejected all {refused:,} users that were sent."
-    elif before == plan.profiles > 0:
+    elif before == plan.profiles + plan.leaving_users > 0:
         what = f"Braze rejected all {before:,} users before, and their values have not changed."
     else:
         return None

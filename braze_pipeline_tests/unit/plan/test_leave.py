@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from braze_pipeline.ledger.ledger import Ledger
+from braze_pipeline.send.result import SendResult
+from braze_pipeline.send.step import all_refused
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
@@ -45,6 +48,27 @@ def test_attributes_are_cleared_or_set_once(world: Make) -> None:
         w.profiles(day(number), {"b": FULL}, left_out=["a"])
         assert w.run(day(number)).planned_users == 0
     assert w.braze.profiles["a"] == {"VIP": False, "Likes": ["none"], "Spend": 1.0}
+
+
+def test_who_left_and_was_rejected_by_braze_stays_in_the_counts_until_it_is_sent(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL}, left_out=["a"])
+    w.run(day(2), refuse=["a"])
+    plan = w.run(day(2))
+    assert (plan.planned_users, plan.leaving_users, plan.held_back_users) == (0, 1, 1)
+    assert plan.profiles + plan.leaving_users == plan.unchanged_users + plan.held_back_users
+    # Braze has all that it should have of the only user with a profile.
+    nothing = SendResult(accepted_users=0, rejected_users=0, not_attempted_users=0)
+    assert all_refused(plan, nothing) is None
+
+    Ledger(w.con, plan.ledger).release_refused(T.name)
+    plan = w.run(day(2))
+    assert set(w.sent(plan)) == {"a"}
+    assert (plan.leaving_users, plan.held_back_users) == (1, 0)
 
 
 def test_a_deleted_customer_has_left(world: Make) -> None:
