@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.profiles.made_from import reader_version
 from braze_pipeline.profiles.normalise import READERS
+from braze_pipeline.profiles.software import reader_version
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
 

@@ -14,15 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-import zlib
-import zoneinfo
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
+from braze_pipeline.profiles.software import software
 from braze_pipeline.storage.warehouse import name_key
 
 if TYPE_CHECKING:
@@ -31,17 +26,8 @@ if TYPE_CHECKING:
     from braze_pipeline.profiles.staging import StagedColumn
     from braze_pipeline.settings import TemplateSettings
 
-_READERS: Final = ("email-validator", "idna", "phonenumbers", "pycountry", "tzdata")
-LIBRARIES: Final = ("duckdb", "numpy", "pandas", "pandera", "pyarrow", *_READERS)
-"""Libraries that decide values; Python itself brings Unicode's tables."""
-
 _OF_THE_PLAN: Final = {"on_leave", "leave_value", "send_null", "pii", "pii_undecided"}
 """Settings of an attribute that decide no value: the plan reads them anew."""
-
-_PACKAGE: Final = Path(__file__).parents[1]
-_CODE: Final = frozenset({".py", ".sql", ".txt", ".yaml"})
-_BRAND: Final = "defs"
-"""The folder that a brand edits; what counts of it is in the template."""
 
 
 def columns_of_row(t: TemplateSettings, columns: Iterable[StagedColumn]) -> tuple[str, ...]:
@@ -62,7 +48,7 @@ def digest(t: TemplateSettings, columns: tuple[StagedColumn, ...], types: Mappin
         "attributes": [one.attribute.model_dump(mode="json") for one in columns],
         "groups": [group.model_dump(mode="json") for group in t.groups],
         "types": {name: type_of[name_key(name)] for name in columns_of_row(t, columns)},
-        "software": _software(),
+        "software": software(),
     }
     return ",".join([_sha(settings), *attribute_digests(t).values()])
 
@@ -86,36 +72,3 @@ def attributes_in(made_from: str) -> frozenset[str]:
 
 def _sha(settings: object) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def _software() -> list[str]:
-    code = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*")):
-        place = path.relative_to(_PACKAGE)
-        if path.suffix in _CODE and place.parts[0] != _BRAND:
-            code.update(f"{place}\0".encode() + path.read_bytes())
-    return [code.hexdigest(), sys.version, _time_zones(), *map(_version, LIBRARIES)]
-
-
-def reader_version(version: int) -> int:
-    """A reader's version and those of the libraries that it reads with, as one INTEGER."""
-    with_what = [version, sys.version, _time_zones(), *map(_version, _READERS)]
-    return zlib.crc32(repr(with_what).encode()) >> 1
-
-
-def _version(library: str) -> str:
-    try:
-        return f"{library} {version(library)}"
-    except PackageNotFoundError:  # tzdata, where the system has the time zones
-        return library
-
-
-def _time_zones() -> str:
-    """The release of the system's time zone database; empty where it does not say."""
-    for folder in zoneinfo.TZPATH:
-        release = Path(folder) / "tzdata.zi"
-        if release.is_file():
-            with release.open(encoding="utf-8") as lines:
-                return lines.readline().strip()
-    return ""

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from braze_pipeline.profiles import cache, contract, made_from
+from braze_pipeline.profiles import cache, contract, software
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.profiles_world import World, custom, field_of, template
@@ -75,7 +75,7 @@ def test_a_new_version_of_a_library_reads_all_values_again(
     t = template(field_of("phone", region_column="country"))
     world.give(t, "SELECT 'a' AS customer_id, '07911 123456' AS phone, 'GB' AS country")
     assert world.build(t).new_raw_values == 2
-    monkeypatch.setattr(made_from, "version", lambda library: f"the next one of {library}")
+    monkeypatch.setattr(software, "version", lambda library: f"the next one of {library}")
     assert world.build(t).new_raw_values == 2
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from braze_pipeline.profiles import made_from, unchanged
+from braze_pipeline.profiles import software, unchanged
 from braze_pipeline.profiles.rules import codes_by_day, rules_of
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline_tests.profiles_world import DAY, World, custom, field_of, template
@@ -133,17 +133,17 @@ def test_a_change_of_the_template_reads_every_row(world: World, more: dict[str, 
 
 def test_new_software_reads_every_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert days(world, people(), [CAT], [CAT]) == [0, 1]
-    monkeypatch.setattr(made_from, "_version", lambda library: f"{library} 999")
-    made_from._software.cache_clear()
+    monkeypatch.setattr(software, "_version", lambda library: f"{library} 999")
+    software.software.cache_clear()
     world.write(people(), PEOPLE.format(CAT), LAST)
     assert world.build(people(), LAST).unchanged == 0
-    made_from._software.cache_clear()
+    software.software.cache_clear()
 
 
 def test_the_libraries_that_decide_values_are_installed_under_these_names() -> None:
-    software = made_from._software()
-    assert all(f"{library} " in " | ".join(software) for library in ("duckdb", "phonenumbers"))
-    missing = {name for name in made_from.LIBRARIES if name in software}
+    versions = software.software()
+    assert all(f"{library} " in " | ".join(versions) for library in ("duckdb", "phonenumbers"))
+    missing = {name for name in software.LIBRARIES if name in versions}
     assert missing <= {"tzdata"}
 
 
