@@ -1,4 +1,4 @@
-"""Reads what people write by hand: text files, names and dates."""
+"""Reads what people write by hand: text files, paths, names and dates."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def read_text(file: Path) -> str:
             f"{file}:{line}: not UTF-8 text.",
             fix="Save the file as UTF-8 (it is probably Latin-1 or Windows-1252).",
         ) from error
+
+
+def path_of(text: str) -> Path:
+    """A path as a shell reads it, in which `~/` is the home folder."""
+    return Path(text).expanduser() if text.startswith("~/") else Path(text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

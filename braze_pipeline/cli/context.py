@@ -18,6 +18,7 @@ from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import ConfigurationError, NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
+from braze_pipeline.user_input import path_of
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -138,7 +139,8 @@ class Session:
     @property
     def dagster_home(self) -> Path:
         """The folder of Dagster's instance; it may not exist yet."""
-        return Path(self.environ.get("DAGSTER_HOME") or self.project / ".dagster_home").resolve()
+        home = self.environ.get("DAGSTER_HOME")
+        return (path_of(home) if home else self.project / ".dagster_home").resolve()
 
 
 def project_config(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.user_input import path_of
 
 DATABASE_VARIABLE: Final = "BRAZE_PIPELINE_DATABASE"
 SOURCES_VARIABLE: Final = "BRAZE_PIPELINE_SOURCES"
@@ -43,7 +44,7 @@ def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
     """
     named = environ.get(DATABASE_VARIABLE)
     if named:
-        return Path(named)
+        return path_of(named)
     project = project_of(folder)
     if project is None:
         raise ConfigurationError(
@@ -58,4 +59,4 @@ def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
 def sources_folder(folder: Path, environ: Mapping[str, str]) -> Path:
     """The folder in which source tables are found by their names."""
     named = environ.get(SOURCES_VARIABLE)
-    return Path(named) if named else (project_of(folder) or folder) / _DATA
+    return path_of(named) if named else (project_of(folder) or folder) / _DATA

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.orchestration.instance import HOME, of_folder
+from braze_pipeline.user_input import path_of
 
 _SETTINGS_FILE = ".dagster_home/dagster.yaml shows the settings it needs."
 
@@ -26,7 +26,7 @@ def dagster(environ: Mapping[str, str]) -> list[Finding]:
                 "Set it to a folder with a dagster.yaml. Schedule, sensors and the UI need it.",
             )
         ]
-    folder = Path(home)
+    folder = path_of(home)
     if not folder.is_absolute() or not folder.is_dir():
         error = ConfigurationError(
             f"{HOME} is {folder}, which is not an existing folder with an absolute path.",

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from braze_pipeline.storage.warehouse import locked
+from braze_pipeline.user_input import path_of
 
 HOME = "DAGSTER_HOME"
 
@@ -23,7 +24,7 @@ HOME = "DAGSTER_HOME"
 def current() -> Iterator[dg.DagsterInstance]:
     """Open the instance of ``DAGSTER_HOME``, or a temporary one if that is not set."""
     home = os.environ.get(HOME)
-    folder = Path(home).expanduser() if home else None
+    folder = path_of(home) if home else None
     if folder is None:
         opening: AbstractContextManager[dg.DagsterInstance] = dg.DagsterInstance.ephemeral()
     elif folder.is_absolute() and folder.is_dir():

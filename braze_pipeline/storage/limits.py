@@ -16,6 +16,7 @@ from braze_pipeline import private
 from braze_pipeline.storage.migrations import LIMITS
 from braze_pipeline.storage.sqlite_files import connect, named_errors
 from braze_pipeline.storage.transaction import transaction
+from braze_pipeline.user_input import path_of
 
 if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
@@ -27,7 +28,7 @@ VARIABLE: Final = "BRAZE_PIPELINE_LIMITS"
 def limits_path(warehouse: Warehouse, environ: Mapping[str, str]) -> Path:
     """The file of rate limits: beside the database, unless the environment names another."""
     named = environ.get(VARIABLE, "").strip()
-    return Path(named) if named else warehouse.limits_path
+    return path_of(named) if named else warehouse.limits_path
 
 
 _named_errors = partial(

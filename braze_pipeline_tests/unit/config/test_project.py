@@ -8,6 +8,8 @@ import pytest
 
 from braze_pipeline.config.project import database_path, sources_folder
 from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.storage.limits import limits_path
+from braze_pipeline.storage.warehouse import Warehouse
 
 
 @pytest.fixture
@@ -38,6 +40,18 @@ def test_the_environment_names_another_place_as_typed(defs: Path) -> None:
     assert sources_folder(defs, environ) == Path("tables")
     empty = dict.fromkeys(environ, "")
     assert database_path(defs, empty) == database_path(defs, {})
+
+
+def test_a_tilde_is_the_home_folder(
+    defs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    environ = {"BRAZE_PIPELINE_DATABASE": "~/w.duckdb", "BRAZE_PIPELINE_SOURCES": "~/tables"}
+    database = database_path(defs, environ)
+    assert database == tmp_path / "w.duckdb"
+    assert sources_folder(defs, environ) == tmp_path / "tables"
+    limits = limits_path(Warehouse(database), {"BRAZE_PIPELINE_LIMITS": "~/limits"})
+    assert limits == tmp_path / "limits"
 
 
 def test_nothing_is_kept_in_an_installed_package_nor_in_the_project_of_its_venv(
