@@ -142,7 +142,7 @@ def _compare_places(
     """Compute the day in both places, in a temporary database, and show which columns differ."""
     with tempfile.TemporaryDirectory() as folder:
         found = compare_places(
-            Warehouse(Path(folder) / "compare.duckdb"), t, file, day,
+            Warehouse(Path(folder) / "template-compare.duckdb"), t, file, day,
             percent=percent, environ=environ, log=console.show,
         )  # fmt: skip
     console.show(
@@ -188,7 +188,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a temporary database."""
     now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
-        warehouse = Warehouse(Path(folder) / "check.duckdb")
+        warehouse = Warehouse(Path(folder) / "template-check.duckdb")
         if t.predicts:
             sources = partial(sources_read, t)
             predict(warehouse, t, [day], sources=sources, log=console.show)

@@ -17,6 +17,7 @@ DATABASE_VARIABLE: Final = "BRAZE_PIPELINE_DATABASE"
 SOURCES_VARIABLE: Final = "BRAZE_PIPELINE_SOURCES"
 
 _DATA = "data"
+_DATABASE = "warehouse.duckdb"
 _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -53,7 +54,13 @@ def database_path(folder: Path, environ: Mapping[str, str]) -> Path:
             fix="Pass the defs.yaml of your project with --config, or set "
             f"{DATABASE_VARIABLE} to a DuckDB file.",
         )
-    return project / _DATA / "warehouse.duckdb"
+    return project / _DATA / _DATABASE
+
+
+def database_name(environ: Mapping[str, str]) -> str:
+    """How DuckDB names the database: like its file, up to the first dot."""
+    file = Path(environ.get(DATABASE_VARIABLE) or _DATABASE)
+    return file.name.lstrip(".").partition(".")[0]
 
 
 def sources_folder(folder: Path, environ: Mapping[str, str]) -> Path:

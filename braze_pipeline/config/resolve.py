@@ -21,6 +21,7 @@ from braze_pipeline.config.attributes import (
 from braze_pipeline.config.contract import with_contract
 from braze_pipeline.config.models import DestinationConfig, PipelineConfig, TemplateConfig
 from braze_pipeline.config.problems import Place, Problems, refuse
+from braze_pipeline.config.project import DATABASE_VARIABLE, database_name
 from braze_pipeline.config.sources import connection_named, no_connection, resolve_sources
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.profiles.normalise import places
@@ -42,7 +43,9 @@ from braze_pipeline.wordlists import meanings
 
 ENDPOINT_VARIABLE = "BRAZE_REST_ENDPOINT"
 
-_RESERVED_NAMES = frozenset({"ledger", "records", "main", "temp", "information_schema"})
+_SCHEMAS = frozenset({"built", "information_schema", "ledger", "pg_catalog", "records"})
+"""Beside those of the templates, with the database that a run attaches."""
+_RESERVED_NAMES = _SCHEMAS | {"main", "system", "temp"}
 REGIONS = Path(__file__).with_name("regions.txt")
 
 
@@ -55,7 +58,8 @@ def resolve(
         config: What the schema accepted.
         folder: The folder that relative paths start from.
         place: Where it was read, for messages.
-        environ: The environment (``BRAZE_REST_ENDPOINT``, ``BRAZE_PIPELINE_SOURCES``).
+        environ: The environment (``BRAZE_REST_ENDPOINT``, ``BRAZE_PIPELINE_SOURCES``,
+            ``BRAZE_PIPELINE_DATABASE``).
 
     Raises:
         ConfigurationError: all problems at once, unless the only ones are missing identifiers.
@@ -69,6 +73,7 @@ def resolve(
         for index in range(len(config.templates))
     ]
     _check_owners(templates, problems.at("templates"))
+    _check_database(templates, environ, problems.at("destination", "name"))
     missing = [problem for problem in problems.found if problem.missing_identifier]
     if len(missing) < len(problems.found):
         refuse(problems.found, place)
@@ -317,3 +322,19 @@ def _check_owners(templates: list[TemplateSettings], problems: Problems) -> None
                     "template of a destination may send an attribute, or they would overwrite "
                     "each other every night."
                 )
+
+
+def _check_database(
+    templates: list[TemplateSettings], environ: Mapping[str, str], problems: Problems
+) -> None:
+    """DuckDB cannot tell a database from a schema of the same name."""
+    name = database_name(environ)
+    if name.casefold() in _SCHEMAS.union(template.db_schema for template in templates):
+        problems.add(
+            f"The database file and a schema in it would both be named {name!r}, and DuckDB cannot "
+            f"tell them apart. Name the file otherwise in {DATABASE_VARIABLE}, such as "
+            "warehouse.duckdb."
+            if environ.get(DATABASE_VARIABLE)
+            else f"The database file is named {name!r} too, and DuckDB cannot tell them apart. Use "
+            f"another name, or set {DATABASE_VARIABLE} to a file with another name."
+        )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from braze_pipeline.config.project import database_path, sources_folder
+from braze_pipeline.config.project import database_name, database_path, sources_folder
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.warehouse import Warehouse
@@ -40,6 +41,13 @@ def test_the_environment_names_another_place_as_typed(defs: Path) -> None:
     assert sources_folder(defs, environ) == Path("tables")
     empty = dict.fromkeys(environ, "")
     assert database_path(defs, empty) == database_path(defs, {})
+
+
+@pytest.mark.parametrize("name", ["w.duckdb", "Shop.prod.db", ".hidden.x", "no_suffix", "a-b.db"])
+def test_the_database_is_named_as_duckdb_names_it(tmp_path: Path, name: str) -> None:
+    with duckdb.connect(str(tmp_path / name)) as con:
+        found = con.execute("SELECT current_database()").fetchone()
+    assert found == (database_name({"BRAZE_PIPELINE_DATABASE": str(tmp_path / name)}),)
 
 
 def test_a_tilde_is_the_home_folder(

@@ -168,3 +168,33 @@ def test_sql_in_latin_1_is_refused_when_the_configuration_is_read(
         resolve(config, folder=tmp_path, place=place, environ={})
     assert "customer_attributes.sql:2: not UTF-8" in str(caught.value)
     assert "attributes_sql" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file", ["braze.duckdb", "Ledger.duckdb", "records.db", "built.duckdb", "braze.prod.duckdb"]
+)
+def test_a_database_file_is_not_named_like_a_schema_in_it(tmp_path: Path, file: str) -> None:
+    with pytest.raises(ConfigurationError, match="DuckDB cannot tell them apart") as caught:
+        load(tmp_path, document(), BRAZE_PIPELINE_DATABASE=str(tmp_path / file))
+    assert "in BRAZE_PIPELINE_DATABASE, such as warehouse.duckdb" in str(caught.value)
+    for other in ("braze-sandbox.duckdb", "shop.duckdb", "main.duckdb", "my_braze.duckdb"):
+        load(tmp_path, document(), BRAZE_PIPELINE_DATABASE=str(tmp_path / other))
+
+
+def test_a_destination_is_not_named_like_the_database(tmp_path: Path) -> None:
+    text = document(destination=DESTINATION.replace("name: braze", "name: warehouse"))
+    with pytest.raises(
+        ConfigurationError, match="Use another name, or set BRAZE_PIPELINE"
+    ) as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, 'name: warehouse')}: destination.name: " in str(caught.value)
+    load(tmp_path, text, BRAZE_PIPELINE_DATABASE="other.duckdb")
+
+
+@pytest.mark.parametrize("name", ["built", "ledger", "pg_catalog", "system"])
+def test_a_destination_is_not_named_like_what_the_database_has_anyway(
+    tmp_path: Path, name: str
+) -> None:
+    text = document(destination=DESTINATION.replace("name: braze", f"name: {name}"))
+    with pytest.raises(ConfigurationError, match="reserved for the pipeline's own tables"):
+        load(tmp_path, text)
