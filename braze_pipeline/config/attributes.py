@@ -70,9 +70,7 @@ def resolve_attributes(
         personal_columns: Columns that some template over the same SQL sends as personal data.
         lineage: Of the template's SQL; needed only for ``restricted_pii``.
     """
-    identifier_column = part.identifier_column or (
-        "braze_id" if destination.identifier == "braze_id" else CUSTOMER
-    )
+    identifier_column = part.identifier_column
     attributes: list[AttributeSettings] = []
     dropped: list[str] = []
     withheld: list[str] = []
@@ -81,6 +79,11 @@ def resolve_attributes(
         here = problems.at("attributes", index)
         name = _name(item)
         if name == destination.identifier:
+            if identifier_column not in {None, "", item.column}:
+                here.add(
+                    f"The {name} would be {item.column!r} here, and {identifier_column!r} by "
+                    "`identifier_column` or an attribute above. Keep one."
+                )
             identifier_column = item.column
             continue
         if name in UNSENT_CONSENT:
@@ -105,6 +108,9 @@ def resolve_attributes(
                 continue
             attribute = replace(attribute, pii=False, pii_undecided=False)
         attributes.append(attribute)
+    identifier_column = identifier_column or (
+        "braze_id" if destination.identifier == "braze_id" else CUSTOMER
+    )
     if part.restricted_pii:
         _check_identifier(identifier_column, personal_columns, problems.at("identifier_column"))
     if not attributes and not dropped:

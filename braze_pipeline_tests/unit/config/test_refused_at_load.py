@@ -198,3 +198,22 @@ def test_a_destination_is_not_named_like_what_the_database_has_anyway(
     text = document(destination=DESTINATION.replace("name: braze", f"name: {name}"))
     with pytest.raises(ConfigurationError, match="reserved for the pipeline's own tables"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "template", ["identifier_column: customer_id", "identifier_column: crm_id", ""]
+)
+def test_a_template_has_one_column_with_the_identifier(tmp_path: Path, template: str) -> None:
+    one = ATTRIBUTES + "- {column: crm_id, as: external_id}\n"
+    text = document(attributes=one + "- {column: other_id, as: external_id}\n", template=template)
+    with pytest.raises(ConfigurationError, match="external_id would be 'other_id' here") as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, 'other_id')}: templates[0].attributes[3]: " in str(
+        caught.value
+    )
+    text = document(attributes=one, template=template)
+    if "customer_id" in template:
+        with pytest.raises(ConfigurationError, match="'customer_id' by `identifier_column`"):
+            load(tmp_path, text)
+    else:
+        assert load(tmp_path, text)[0].identifier_column == "crm_id"
