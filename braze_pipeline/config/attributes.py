@@ -249,9 +249,14 @@ def resolve_groups(
     if not part.recipient_groups:
         problems.add("`kind: campaign` needs at least one group.")
     known = [*(attribute.name for attribute in resolved.attributes), *resolved.withheld]
-    groups = []
+    groups: list[RecipientGroup] = []
     for index, group in enumerate(part.recipient_groups):
         here = problems.at(index, "attributes")
+        if group.name.casefold() in {one.name.casefold() for one in groups}:
+            problems.at(index, "name").add(
+                f"Two groups are named {group.name!r}, and a group's name tells what its users get."
+                " Use another name, or make them one group."
+            )
         try:
             checked_condition(group.where, run_in)
         except ConfigurationError as error:

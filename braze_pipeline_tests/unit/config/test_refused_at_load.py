@@ -217,3 +217,21 @@ def test_a_template_has_one_column_with_the_identifier(tmp_path: Path, template:
             load(tmp_path, text)
     else:
         assert load(tmp_path, text)[0].identifier_column == "crm_id"
+
+
+@pytest.mark.parametrize("name", ["vip", "VIP"])
+def test_each_recipient_group_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    text = document(
+        template=f"""
+        kind: campaign
+        recipient_groups:
+          - {{name: vip, where: "a = 1", attributes: [external_id, email]}}
+          - name: {name}
+            where: "a = 2"
+            attributes: [external_id, Value Tier]
+        """
+    )
+    with pytest.raises(ConfigurationError, match="Two groups are named") as caught:
+        load(tmp_path, text)
+    at = f"defs.yaml:{line_of(text, f'- name: {name}')}: templates[0].recipient_groups[1].name: "
+    assert at in str(caught.value)
