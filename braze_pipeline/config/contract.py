@@ -30,7 +30,8 @@ def check_contract(contract: Contract | None, limit: RateLimit | None, pricing: 
     Raises:
         PydanticCustomError: at the key that is missing or wrong.
     """
-    given = limit.model_fields_set if limit is not None else set()
+    written = limit.model_fields_set if limit is not None else ()
+    given = [key for key in written if getattr(limit, key) is not None]
     if contract == "mau":
         missing = [key for key in ("requests", "seconds", "requests_per_hour") if key not in given]
         if missing:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from pydantic_core import PydanticCustomError
+
 from braze_pipeline.attributes.lineage import Lineage, follow
 from braze_pipeline.braze import instances
 from braze_pipeline.config.attributes import (
@@ -18,7 +20,7 @@ from braze_pipeline.config.attributes import (
     resolve_attributes,
     resolve_groups,
 )
-from braze_pipeline.config.contract import with_contract
+from braze_pipeline.config.contract import check_contract, with_contract
 from braze_pipeline.config.models import DestinationConfig, PipelineConfig, TemplateConfig
 from braze_pipeline.config.problems import Place, Problems, refuse
 from braze_pipeline.config.project import DATABASE_VARIABLE, database_name
@@ -35,7 +37,7 @@ from braze_pipeline.settings import (
 from braze_pipeline.settings.destination import SendOptions, WorkspaceOptions
 from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.settings.project import ProjectSettings
-from braze_pipeline.settings.section import values_of
+from braze_pipeline.settings.section import merged, values_of
 from braze_pipeline.settings.template import TemplateOptions
 from braze_pipeline.sources.dialects import dialect_of
 from braze_pipeline.user_input import did_you_mean, read_text
@@ -256,22 +258,16 @@ def _overridden(
             "Put it under `destination`, or here for this template alone.",
             missing_identifier=True,
         )
-    overrides = {
-        name: value
-        for name, value in values_of(part, SendOptions).items()
-        if name in part.model_fields_set
-    }
-    own_limit = overrides.get("rate_limit")
-    if base.contract == "mau" and own_limit is not None and not own_limit.requests_per_hour:
-        problems.at("rate_limit").add(
-            "`requests_per_hour` is missing: under `contract: mau` there is an hourly limit."
-        )
+    written = part.model_fields_set & SendOptions.model_fields.keys()
     destination = replace(
-        destination,
+        merged(destination, part, written),
         identifier=identifier or "external_id",
         sends_to=part.endpoint or base.endpoint,
-        **overrides,
     )
+    try:
+        check_contract(base.contract, destination.rate_limit, base.pricing)
+    except PydanticCustomError as error:
+        problems.at("rate_limit").add(error.message())
     limit_given = "requests" in destination.rate_limit.model_fields_set
     return with_contract(destination, limit_given=limit_given)
 

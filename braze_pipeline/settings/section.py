@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import EnumType
 from functools import cache
@@ -165,6 +166,15 @@ S = TypeVar("S", bound=Section)
 def replace(settings: S, /, **changes: object) -> S:
     """The same settings with other values, validated: ``dataclasses.replace`` for a section."""
     return type(settings)(**{**dict(settings), **changes})
+
+
+def merged(base: S, over: Section, names: Iterable[str]) -> S:
+    """``base`` with these fields of ``over``; of a section, with what was written in it."""
+    changes = {name: getattr(over, name) for name in names}
+    for name, value in changes.items():
+        if isinstance(value, Section):
+            changes[name] = merged(getattr(base, name), value, value.model_fields_set)
+    return base.model_copy(update=changes)
 
 
 def values_of(settings: Section, shape: type[Section]) -> dict[str, Any]:

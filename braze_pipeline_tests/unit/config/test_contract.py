@@ -88,12 +88,29 @@ def test_what_contradicts_itself_or_lacks_a_limit_is_named(
     assert message in str(caught.value)
 
 
-def test_a_template_of_its_own_limit_needs_the_hour_under_mau(tmp_path: Path) -> None:
-    text = document(
-        destination=DESTINATION + MAU, template="rate_limit: {requests: 10, seconds: 3}"
-    )
-    with pytest.raises(ConfigurationError, match="`requests_per_hour` is missing"):
+def test_a_template_changes_what_it_names_of_the_limits_and_keeps_the_rest(tmp_path: Path) -> None:
+    custom = "contract: custom\nrate_limit: {requests: 50, seconds: 1}\n"
+    bulk = "bulk: {objects_per_request: 500, rate_limit: {requests: 5, seconds: 2}}\n"
+    text = document(destination=DESTINATION + custom, template="rate_limit: {use_at_most: 0.5}")
+    found = load(tmp_path, text)[0].destination.rate_limit
+    assert (found.requests, found.seconds, found.share) == (50, 1.0, 0.5)
+    for own in ("bulk: {max_body_bytes: 1000000}", "bulk: {rate_limit: {use_at_most: 0.5}}"):
+        text = document(destination=DESTINATION + custom + bulk, template=own)
+        sent = load(tmp_path, text)[0].destination.bulk
+        assert (sent.objects_per_request, sent.rate_limit.requests) == (500, 5)
+        assert sent.rate_limit.seconds == 2.0
+    text = document(destination=DESTINATION + MAU, template="rate_limit: {requests: 10}")
+    found = load(tmp_path, text)[0].destination.rate_limit
+    assert (found.requests, found.seconds) == (10, 3.0)
+    assert (found.requests_per_hour, found.share) == (90_000, 0.8)
+
+
+def test_no_template_gives_up_the_hourly_limit_of_mau(tmp_path: Path) -> None:
+    own = "rate_limit: {requests_per_hour: null}"
+    text = document(destination=DESTINATION + MAU, template=own)
+    with pytest.raises(ConfigurationError, match="`contract: mau` needs `requests_per_hour`") as no:
         load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, own)}: templates[0].rate_limit: " in str(no.value)
 
 
 def test_a_template_says_itself_which_endpoint_it_is_sent_to(tmp_path: Path) -> None:
