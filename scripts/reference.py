@@ -146,7 +146,7 @@ def _type(field: Schema) -> str:
 
 def _one_type(field: Schema) -> str:
     if "enum" in field:
-        return " ".join(f"`{choice}`" for choice in field["enum"])
+        return " ".join(f"`{choice}`" for choice in field["enum"] if choice)
     if "const" in field:
         return f"`{field['const']}`"
     if "$ref" in field:

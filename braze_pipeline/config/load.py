@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
@@ -12,10 +14,20 @@ from pydantic import ValidationError
 from braze_pipeline.config.models import OnLeave, PipelineConfig
 from braze_pipeline.config.problems import Key, Place, Problem, node_at, refuse
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.settings.section import AT_KEY
+from braze_pipeline.settings import AlertSettings, Guards, SourceChecks
+from braze_pipeline.settings.project import ProjectSettings
+from braze_pipeline.settings.section import AT_KEY, forms_of
 from braze_pipeline.user_input import read_text
 
 COMPONENT = "BrazeDestination"
+
+_SWITCHED_OFF: Final = {
+    (name,)
+    for section in (ProjectSettings, AlertSettings, Guards, SourceChecks)
+    for name, field in section.model_fields.items()
+    if field.default is not None and NoneType in forms_of(field.annotation)
+}
+"""Keys for which nothing at all is not the default but `null`, the end of a guard or a schedule."""
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
@@ -81,8 +93,10 @@ def _documents(file: Path) -> Iterator[tuple[Any, Place]]:
     for node, value in zip(nodes, values, strict=True):
         if isinstance(value, dict) and str(value.get("type", "")).endswith(f".{COMPONENT}"):
             refuse([*_repeated(node, ())], Place(file, node))
-            attributes = node_at(node, "attributes")
-            yield value.get("attributes"), Place(file, attributes[0] if attributes else None)
+            found = node_at(node, "attributes")
+            attributes = found[0] if found else None
+            refuse([*_misread(attributes, ())], Place(file, attributes))
+            yield value.get("attributes"), Place(file, attributes)
 
 
 def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
@@ -101,6 +115,32 @@ def _repeated(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
                 )
             seen.setdefault(name.value, line)
             yield from _repeated(value, (*path, name.value))
+
+
+def _misread(node: yaml.Node | None, path: Key) -> Iterator[Problem]:
+    """What YAML reads as another number than it looks like, or as a switch nobody turned."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _misread(item, (*path, index))
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            yield from _misread(value, (*path, name.value))
+    if isinstance(node, yaml.ScalarNode):
+        is_number = node.tag.endswith((":int", ":float"))
+        if is_number and ":" in node.value:
+            yield Problem(
+                path,
+                f"YAML reads {node.value} in base 60. Write a time of day as HH:MM in quotes, and "
+                "anything else as a decimal number.",
+            )
+        elif node.tag.endswith(":int") and re.match("[-+]?0[0-9_]", node.value):
+            yield Problem(path, f"YAML reads {node.value} in base 8. Remove the leading zero.")
+        elif node.tag.endswith(":null") and not node.value and path[-1:] in _SWITCHED_OFF:
+            yield Problem(
+                path,
+                "Nothing follows this key, which would switch it off. Write `null` for that; "
+                "otherwise remove the key.",
+            )
 
 
 def _checked(data: object, place: Place) -> PipelineConfig:

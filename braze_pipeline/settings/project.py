@@ -47,7 +47,7 @@ class SourceChecks(Section):
     """The newest order is at most this many days before the as-of date."""
     consents_within_days: Count | None = 30
     """The newest change of consent is at most this many days before the as-of date."""
-    max_lost_lines_share: Annotated[float, Field(ge=0, le=1)] | None = 0.2
+    max_lost_lines_share: Share | None = 0.2
     """Largest share of order lines that lack an order, date, quantity or price, or belong to a
     customer who is not in `customers`. A line without a customer is a guest order, and not lost."""
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import EnumType
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -18,6 +19,8 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -30,7 +33,6 @@ AT_KEY = "at_key"
 Count = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0)]
 
 
 class _Choice:
@@ -43,6 +45,8 @@ class _Choice:
         allowed = [str(choice) for choice in choices]
 
         def check(value: object) -> object:
+            if value is False and "off" in allowed:
+                return "off"
             if isinstance(value, str) and value in allowed:
                 return value
             raise ValueError(
@@ -51,6 +55,15 @@ class _Choice:
             )
 
         return core_schema.no_info_before_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """With ``false``, as which YAML reads `off`."""
+        found = handler(schema)
+        if "off" in found.get("enum", ()):
+            return {"enum": [*found["enum"], False]}
+        return found
 
 
 CHOICE = _Choice()
@@ -70,6 +83,8 @@ class Expected:
         )
 
 
+Share = Annotated[float, Field(ge=0, le=1), Expected("Expected a share from 0 to 1: 10 % is 0.1.")]
+Ratio = Annotated[float, Field(ge=0)]
 Slug = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"),
@@ -132,6 +147,29 @@ class Section(BaseModel):
             for key, value in data.items()
             if value is not None or key not in cls.empty_is_default
         }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_word_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool):
+            forms = forms_of(cls.model_fields[str(info.field_name)].annotation)
+            if forms & {int, float}:
+                none = " `null` means none." if NoneType in forms else ""
+                raise ValueError(
+                    "A number is expected here. YAML reads yes, no, on and off as true and false."
+                    f"{none}"
+                )
+        return value
+
+
+def forms_of(annotation: object) -> set[object]:
+    """The types that a value may have."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return forms_of(inner[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return set().union(*map(forms_of, inner))
+    return {annotation}
 
 
 @cache

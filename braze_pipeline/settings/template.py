@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from braze_pipeline.settings.destination import DestinationSettings
 from braze_pipeline.settings.places import Connection
 from braze_pipeline.settings.project import ProjectSettings, ScheduleSettings
-from braze_pipeline.settings.section import CHOICE, Count, Section, Share, Slug
+from braze_pipeline.settings.section import CHOICE, Count, Ratio, Section, Share, Slug
 from braze_pipeline.settings.sources import SourceSettings
 from braze_pipeline.settings.values import CUSTOMER, Json, ValueType
 
@@ -140,9 +140,9 @@ class RecipientGroup(Section):
 class Guards(Section):
     """When a plan is stopped before anything is sent. `null` switches a guard off."""
 
-    min_audience_share: Share | None = 0.5
+    min_audience_share: Ratio | None = 0.5
     """Smallest audience, as a share of the last good run's."""
-    max_audience_share: Share | None = 2.0
+    max_audience_share: Ratio | None = 2.0
     """Largest audience, as a share of the last good run's."""
     max_changed_share: Share | None = 0.8
     """Largest share of profiles in the ledger that may change at once."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import ValueType
@@ -235,3 +236,42 @@ def test_each_recipient_group_has_a_name_of_its_own(tmp_path: Path, name: str) -
         load(tmp_path, text)
     at = f"defs.yaml:{line_of(text, f'- name: {name}')}: templates[0].recipient_groups[1].name: "
     assert at in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "expected"),
+    [
+        (document(template="guards: {max_changed_share: off}"), "off", "`null` means none"),
+        (document(template="guards: {max_requests: no}"), "max_requests", "A number is expected"),
+        (document(more="history_days: yes"), "history_days", "reads yes, no, on and off as true"),
+        (document(template="guards: {max_rejected_share: 10}"), "share: 10", "10 % is 0.1"),
+        (document(template="guards: {max_changed_share: 80}"), "share: 80", "from 0 to 1"),
+        (document(template="guards: {max_null_share_rise: 30}"), "rise: 30", "from 0 to 1"),
+        (document(more="alerts: {max_rejected_share: 5}"), "share: 5", "from 0 to 1"),
+        (document(more="history_days: 030"), "030", "in base 8. Remove the leading zero"),
+        (document(more="schedule: {max_age_hours: 36:00}"), "36:00", "36:00 in base 60"),
+        (document(more="schedule:"), "schedule:", "Write `null` for that"),
+        (document(template="guards:\n  max_changed_share:"), "max_changed", "switch it off"),
+        (document(more="source_checks: {orders_within_days: }"), "orders_within", "switch it off"),
+    ],
+)
+def test_what_yaml_would_silently_misread_is_refused(
+    tmp_path: Path, text: str, at: str, expected: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, at)}: " in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_off_needs_no_quotes_and_null_switches_off(tmp_path: Path) -> None:
+    text = document(
+        destination=DESTINATION + "preflight: off\n",
+        template="guards: {max_changed_share: null, max_audience_share: 3}",
+        more="schedule: null",
+    )
+    (t,) = load(tmp_path, text)
+    assert (t.destination.preflight, t.schedule) == ("off", None)
+    assert (t.guards.max_changed_share, t.guards.max_audience_share) == (None, 3)
+    schema = PipelineConfig.model_json_schema(by_alias=True)["$defs"]["DestinationConfig"]
+    assert schema["properties"]["preflight"]["anyOf"][0]["enum"] == ["stop", "warn", "off", False]
