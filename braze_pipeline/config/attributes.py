@@ -42,6 +42,14 @@ FIELD_OF_COLUMN = {
 }
 
 
+_ONLY_FOR = {
+    "precision": ({ValueType.FLOAT}, "Only a float has decimal places."),
+    "array_as": ({ValueType.ARRAY}, "Only an array is sent as a list or a set."),
+    "date_order": ({ValueType.DATE, ValueType.TIME}, "Only a date or a time has a date order."),
+}
+"""Options that have no effect on values of another type."""
+
+
 class Resolved(NamedTuple):
     """The attributes of a template, sorted by what happens to them; see ``TemplateSettings``."""
 
@@ -202,14 +210,18 @@ def _check(name: str, item: AttributeConfig, problems: Problems) -> None:
         named = not problem.suggestion or repr(problem.suggestion) in problem.message
         problems.at("as").add(problem.message + ("" if named else f" Use {problem.suggestion!r}."))
     field = FIELDS.get(name)
+    if name != "phone" and item.region_column is not None:
+        problems.at("region_column").add("Only `phone` has national numbers. Remove this key.")
+    for key, (types, why) in _ONLY_FOR.items():
+        written = key in item.model_fields_set and getattr(item, key) is not None
+        if written and (field.type if field else item.type) not in types:
+            problems.at(key).add(f"{why} Remove this key.")
     if field is None:
         if item.type is None:
             problems.at("type").add(
                 f"The custom attribute {name!r} needs a type: {', '.join(ValueType)}. "
                 "Braze keeps the first type it sees."
             )
-        if item.precision is not None and item.type is not ValueType.FLOAT:
-            problems.at("precision").add("Only a float has decimal places.")
         return
     if item.custom:
         problems.at("custom").add(

@@ -38,7 +38,7 @@ from braze_pipeline.settings.destination import SendOptions, WorkspaceOptions
 from braze_pipeline.settings.places import Connection, Database
 from braze_pipeline.settings.project import ProjectSettings
 from braze_pipeline.settings.section import merged, values_of
-from braze_pipeline.settings.template import TemplateOptions
+from braze_pipeline.settings.template import RULES, TemplateOptions
 from braze_pipeline.sources.dialects import dialect_of
 from braze_pipeline.user_input import did_you_mean, read_text
 from braze_pipeline.wordlists import meanings
@@ -110,6 +110,10 @@ def _destination(
         problems.at("rest_endpoint").add("Give either `instance` or `rest_endpoint`, not both.")
     known = part.known_users
     if known.file:
+        if known.source != "list":
+            problems.at("known_users", "file").add(
+                "Only `source: list` reads a file. Add it, or remove this key."
+            )
         known = replace(known, file=folder / known.file)
     elif known.source == "list":
         problems.at("known_users").add("`source: list` needs `file`.")
@@ -298,6 +302,12 @@ def _check_audience(part: TemplateConfig, run_in: Connection | None, problems: P
             checked_condition(part.audience.where, run_in)
         except ConfigurationError as error:
             problems.at("where").add_error(error)
+    for rule in RULES:
+        if rule in part.audience.model_fields_set and rule not in part.audience.rules:
+            problems.at(rule).add(
+                "`rules` does not name this rule, so it would have no effect. Name it there, or "
+                "remove this key."
+            )
     nothing = rules.lifetime_value is rules.top_percent is rules.predicted_value is None
     if nothing and "high_value" in part.audience.names:
         problems.at("high_value").add(

@@ -250,7 +250,9 @@ def build_assets(
         kinds={"braze"},
         check_specs=checks.send_specs(t, keys.send),
         freshness_policy=freshness(t),
-        description="The plan, carried out: each user is accepted, rejected or not attempted.",
+        description=metadata.described(
+            t, "The plan, carried out: each user is accepted, rejected or not attempted."
+        ),
         # While the destination is paused nothing is sent, and so nothing is materialized.
         output_required=False,
     )

@@ -18,6 +18,7 @@ from braze_pipeline.orchestration import automation, pausing
 from braze_pipeline.orchestration.actions_asset import actions_spec
 from braze_pipeline.orchestration.assets import build_assets, record_specs, source_specs
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.metadata import described
 from braze_pipeline.orchestration.resources import WAREHOUSE
 from braze_pipeline.orchestration.schedule import build_schedule
 from braze_pipeline.orchestration.sensors import build_sensors
@@ -82,7 +83,9 @@ def daily_job(t: TemplateSettings) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         keys.job("braze_daily"),
         selection=dg.AssetSelection.assets(*keys.all),
-        description=f"Builds, plans and sends the template {t.name}, from the sources to Braze.",
+        description=described(
+            t, f"Builds, plans and sends the template {t.name}, from the sources to Braze."
+        ),
     )
 
 

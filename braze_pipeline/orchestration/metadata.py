@@ -45,6 +45,12 @@ _TOP = 15
 """Rows of a table that is only for reading."""
 
 
+def described(t: TemplateSettings, text: str) -> str:
+    """The text, with what the brand says of the template and its destination."""
+    own = (f"{one.name}: {one.description}" for one in (t, t.destination) if one.description)
+    return "\n\n".join((text, *own))
+
+
 def sql_file(t: TemplateSettings) -> Metadata:
     """The SQL file that defines the customer attributes table, as the UI shows it."""
     text = read_text(t.attributes_sql)

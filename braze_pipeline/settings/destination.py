@@ -122,7 +122,7 @@ class WorkspaceOptions(Section):
     name: Slug = "braze"
     """Lower-case letters, digits and underscores. It also names the ledger."""
     description: str = ""
-    """Shown in the UI."""
+    """Shown in the UI, with the daily jobs and the sends."""
     instance: str | None = None
     """The Braze instance, such as `US-01` or `EU-02`."""
     contract: Contract | None = None

@@ -166,7 +166,7 @@ class TemplateOptions(Section):
     name: Slug
     """Lower-case letters, digits and underscores."""
     description: str = ""
-    """Shown in the UI."""
+    """Shown in the UI, with the daily job and the send."""
     kind: Annotated[Literal["orchestration", "campaign"], CHOICE] = "orchestration"
     """`orchestration` (one attribute list) or `campaign` (recipient groups)."""
     audience: AudienceRules = AudienceRules()

@@ -74,6 +74,18 @@ def test_each_asset_shows_description_owner_group_and_kinds(brand: SmallBrand) -
         assert list(node.owners) == ["crm@example.com"]
 
 
+def test_the_daily_job_and_the_send_show_what_the_brand_says_of_them(brand: SmallBrand) -> None:
+    text = brand.config.read_text()
+    text = text.replace("    name: braze\n", "    name: braze\n    description: Ours\n")
+    text = text.replace("    - name: loyal\n", "    - name: loyal\n      description: Values\n")
+    brand.config.write_text(text)
+    definitions, t = built(brand)
+    keys = TemplateKeys.of(t)
+    job = definitions.resolve_job_def(keys.job("braze_daily"))
+    for shown in (job.description, definitions.resolve_asset_graph().get(keys.send).description):
+        assert (shown or "").endswith("\n\nloyal: Values\n\nbraze: Ours")
+
+
 def test_an_empty_audience_stops_the_run_before_a_plan(
     brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

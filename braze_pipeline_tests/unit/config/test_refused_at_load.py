@@ -275,3 +275,41 @@ def test_off_needs_no_quotes_and_null_switches_off(tmp_path: Path) -> None:
     assert (t.guards.max_changed_share, t.guards.max_audience_share) == (None, 3)
     schema = PipelineConfig.model_json_schema(by_alias=True)["$defs"]["DestinationConfig"]
     assert schema["properties"]["preflight"]["anyOf"][0]["enum"] == ["stop", "warn", "off", False]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        (
+            document(destination=DESTINATION + "known_users:\n  file: users.csv\n"),
+            "file",
+            "Only `source: list` reads a file",
+        ),
+        (document(attributes="- {column: email, region_column: cc}"), "region_column", "`phone`"),
+        (document(attributes="- {column: email, date_order: dmy}"), "date_order", "a date or a"),
+        (document(attributes="- {column: email, array_as: set}"), "array_as", "Only an array"),
+        (document(attributes="- {column: email, precision: 2}"), "precision", "Only a float"),
+        (
+            document(attributes="- {column: x, as: Level, type: string, date_order: mdy}"),
+            "date_order",
+            "Remove this key",
+        ),
+    ],
+)
+def test_a_key_without_effect_is_refused(
+    tmp_path: Path, text: str, key: str, expected: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="one problem") as caught:
+        load(tmp_path, text)
+    assert f"defs.yaml:{line_of(text, key + ':')}: " in str(caught.value)
+    assert f".{key}: " in str(caught.value)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["high_value: {lifetime_value: 0}", "active: {within_days: 30}"])
+def test_a_rule_that_does_not_apply_is_not_configured(tmp_path: Path, rule: str) -> None:
+    text = document().replace("high_value: {lifetime_value: 0}", f"rules: [contactable], {rule}")
+    with pytest.raises(ConfigurationError, match="`rules` does not name this rule") as caught:
+        load(tmp_path, text)
+    key = f"templates[0].audience.{rule.partition(':')[0]}: "
+    assert f"defs.yaml:{line_of(text, rule)}: {key}" in str(caught.value)
