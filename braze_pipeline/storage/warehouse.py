@@ -30,6 +30,7 @@ from braze_pipeline.errors import (
     OutOfMemory,
 )
 from braze_pipeline.storage import machine, migrations
+from braze_pipeline.storage.namesakes import namesakes
 from braze_pipeline.storage.sql_files import read_sql
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Warehouse:
         A connection that may write first upgrades the file to the schemas of this version.
 
         Raises:
+            ConfigurationError: the file would be created beside one of its namesakes.
             DatabaseLocked: another process kept the file open for longer than ``lock_wait``.
             DiskFull: the disk of the file is full.
             OutOfMemory: a statement needs more memory than DuckDB may use.
@@ -241,6 +243,12 @@ class Warehouse:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
 
+        if not self.path.exists() and (others := namesakes(self.path)):
+            raise ConfigurationError(
+                f"There is no database {self.path} yet, and a new one would share the journal, the "
+                f"snapshots and the lock of {others[0]}, which differs in the suffix alone.",
+                fix="Set BRAZE_PIPELINE_DATABASE to a file of another name, or in another folder.",
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + self.lock_wait
         while True:

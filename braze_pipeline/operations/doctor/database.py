@@ -18,6 +18,7 @@ from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warni
 from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.migrations import ACTIONS, DATABASE, JOURNAL, LEDGER, LIMITS
 from braze_pipeline.storage.migrations.runner import Schema
+from braze_pipeline.storage.namesakes import namesakes
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +38,16 @@ def database(
     """Open each file for reading; nothing is created or migrated."""
     return [
         *_duckdb(warehouse, templates),
+        *(
+            warning(
+                "database",
+                f"{other} differs from {warehouse.path.name} in the suffix alone, so they share "
+                "journal, actions, snapshots and locks.",
+                "If a pipeline uses it, move it to another folder once the sends of both are in "
+                "their ledgers. If it is a copy, keep it elsewhere.",
+            )
+            for other in namesakes(warehouse.path)
+        ),
         _sqlite(warehouse.journal_path, JOURNAL),
         _sqlite(warehouse.actions_path, ACTIONS),
         _sqlite(limits_path(warehouse, environ), LIMITS),

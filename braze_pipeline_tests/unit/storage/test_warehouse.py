@@ -9,7 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.errors import LedgerError, OutOfMemory
+from braze_pipeline.errors import ConfigurationError, LedgerError, OutOfMemory
+from braze_pipeline.operations.doctor.database import database
+from braze_pipeline.operations.doctor.finding import State
 from braze_pipeline.storage.warehouse import Warehouse, disk_full
 
 # A list by group cannot be moved to disk while it grows.
@@ -94,3 +96,34 @@ def test_a_database_opens_again_after_its_rows_were_not_read_to_the_end(tmp_path
     # It waited for ever, so the timeout is the failure.
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "1000000\n"
+
+
+def test_no_database_is_created_that_would_share_the_journal_of_another(tmp_path: Path) -> None:
+    first, second = Warehouse(tmp_path / "shop.prod"), Warehouse(tmp_path / "shop.test")
+    (tmp_path / "shop.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with first.connect(), first.connect():
+        pass
+    assert first.journal_path == second.journal_path
+    with (
+        pytest.raises(ConfigurationError, match=r"journal.*shop\.prod"),
+        second.connect(),
+    ):
+        pass
+    assert not second.path.exists()
+    with Warehouse(tmp_path / "shop-test.duckdb").connect(), first.connect():
+        pass
+
+
+def test_databases_that_already_share_a_journal_still_open_and_doctor_names_them(
+    tmp_path: Path,
+) -> None:
+    first, second = Warehouse(tmp_path / "w.duckdb"), Warehouse(tmp_path / "w.db")
+    with first.connect():
+        pass
+    second.path.write_bytes(first.path.read_bytes())
+    with second.connect():
+        pass
+    [warned] = [one for one in database(second) if one.state is State.WARN]
+    assert "w.duckdb differs from w.db in the suffix alone" in warned.saw
+    second.path.unlink()
+    assert all(one.state is State.OK for one in database(first))
