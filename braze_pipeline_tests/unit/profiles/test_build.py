@@ -234,7 +234,7 @@ def test_what_the_plan_decides_needs_no_new_profiles(
     t = template(amount, custom("Tier", ValueType.STRING))
     world.write(t, "SELECT 'a' AS customer_id, 1.25 AS Amount, 'gold' AS Tier")
     world.build(t)
-    monkeypatch.setattr(made_from, "_software", lambda: ["a newer version"])
+    monkeypatch.setattr(made_from, "software", lambda: ["a newer version"])
     assert built_with(
         world.con, template(replace(amount, on_leave="clear", send_null=False, pii=True)), DAY
     )
