@@ -141,7 +141,8 @@ def safe_text(text: str, redact: Redactor, *, values: Iterable[str] = ()) -> str
     Names of profile fields and of subscription states stay: they say what is wrong. ``values`` are
     texts that were sent; they are removed wherever they occur.
     """
-    clean = redact(text)
+    # JSON may escape half of a character, which no file or database takes.
+    clean = redact(text.encode(errors="replace").decode())
     for value in sorted(set(values), key=len, reverse=True):
         if len(value) >= _SHORTEST_VALUE:
             clean = clean.replace(value, "…")

@@ -161,7 +161,6 @@ class _Run:
         self._delivery = Delivery(
             self._client, self.route, self._metrics, self._concurrency, self.destination
         )
-        self.writer.on_error = self._delivery.halt.set
         self.writer.on_commit = self._committed
         self._batches: Generator[Batch, None, None]
         self._snapshot_error: Exception | None = None
@@ -221,7 +220,7 @@ class _Run:
     def _stopped_by(self) -> PipelineError | None:
         left = self.total - self._answered
         if error := self.writer.error or self._delivery.error:
-            return error
+            return error if isinstance(error, PipelineError) else _defect(error)
         if self._given_up:
             return self._client.unavailable(f"{self._given_up:,} requests kept failing")
         if left:
@@ -245,7 +244,7 @@ class _Run:
             thread.start()
 
     def _ending(self) -> bool:
-        if self.stop.is_set():
+        if self.stop.is_set() or self.writer.error is not None:
             self._delivery.halt.set()
         return self._delivery.halt.is_set()
 
@@ -316,14 +315,7 @@ class _Run:
         except PipelineError as error:
             self._delivery.stop(error)
         except Exception as error:  # noqa: BLE001 - a worker must never fail silently
-            # Without the exception's text, which could contain a customer's values.
-            self._delivery.stop(
-                PipelineError(
-                    f"The sender failed with {type(error).__name__}.",
-                    fix="This is a defect. What Braze acknowledged is kept, and a rerun resumes "
-                    "from there.",
-                )
-            )
+            self._delivery.stop(_defect(error))
         finally:
             with self._lock:
                 self._in_flight -= 1
@@ -346,3 +338,11 @@ class _Run:
             self._batches.close()
             self._reading.release()
         self._report()
+
+
+def _defect(error: Exception) -> PipelineError:
+    """Without the exception's text, which could contain a customer's values."""
+    return PipelineError(
+        f"The sender failed with {type(error).__name__}.",
+        fix="This is a defect. What Braze acknowledged is kept, and a rerun resumes from there.",
+    )

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from braze_pipeline import private
-from braze_pipeline.errors import PipelineError
 from braze_pipeline.storage.migrations import JOURNAL
 from braze_pipeline.storage.sqlite_files import WAIT_SECONDS, connect, named_errors
 
@@ -296,6 +295,7 @@ class Writer:
     Each send has one, with a thread of its own.
 
     ``accepted`` and ``refused`` count committed objects; ``pending`` counts waiting answers.
+    After an ``error`` nothing more is committed: the send must end.
     """
 
     def __init__(self, journal: Journal, send_id: int) -> None:
@@ -307,8 +307,7 @@ class Writer:
         self.pending = 0
         self.accepted = 0
         self.refused = 0
-        self.error: PipelineError | None = None
-        self.on_error: Callable[[], None] = lambda: None
+        self.error: Exception | None = None
         self.on_commit: Callable[[int], None] = lambda _: None
         self._thread.start()
 
@@ -324,7 +323,7 @@ class Writer:
         return self.accepted + self.refused
 
     def close(self) -> None:
-        """Commit what is queued and end the thread."""
+        """Commit what is queued, unless there was an error, and end the thread."""
         self._queue.put(_END)
         self._thread.join()
 
@@ -336,12 +335,8 @@ class Writer:
             ):
                 while self._commit_group(con):
                     pass
-        except PipelineError as error:
+        except Exception as error:  # noqa: BLE001 - told by the sending thread
             self.error = error
-            self.on_error()
-            # After a failed write nothing more counts; wait for the end.
-            while self._queue.get() is not _END:
-                pass
 
     def _commit_group(self, con: sqlite3.Connection) -> bool:
         """Commit what is waiting in one transaction; False at the end."""

@@ -131,6 +131,11 @@ def test_values_that_were_sent_do_not_come_back_even_where_nothing_marks_them() 
     assert clean == "… is not a name, nor is …, of M"
 
 
+def test_a_sentence_can_be_stored_though_it_has_half_a_character() -> None:
+    half = json.loads('"bad \\ud83d, good \\ud83d\\ude00"')
+    assert safe_text(half, redact).encode().decode() == "bad ?, good \N{GRINNING FACE}"
+
+
 def test_an_apostrophe_quotes_nothing() -> None:
     assert safe_text("Braze can't and won't take it", redact) == "Braze can't and won't take it"
 

@@ -1,0 +1,87 @@
+"""Answers that Braze should not give: each user still ends with the outcome that Braze meant."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from braze_pipeline.errors import PipelineError
+from braze_pipeline.send import SendResult, send_plan
+from braze_pipeline.storage.journal import Journal
+from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
+from braze_pipeline_tests.integration.send.plans import (
+    SECRET,
+    destination,
+    job,
+    users,
+    write_snapshot,
+)
+
+HALF = "bad \\ud83d"
+"""JSON's escape of the first half of an emoji, as a truncated text may end."""
+
+
+def send(
+    folder: Path,
+    answer: Callable[[Request], Reply],
+    ids: list[str],
+    *,
+    journal: type[Journal] = Journal,
+    size: int = 75,
+    **changes: object,
+) -> SendResult:
+    snapshot = write_snapshot(folder / "plan.parquet", ids, size=size)
+    with FakeHttp(answer=answer) as server:
+        return send_plan(
+            job(snapshot, destination(server.endpoint, **changes)),
+            secret=SECRET,
+            journal=journal(folder / "journal.sqlite"),
+        )
+
+
+def outcome(result: SendResult) -> tuple[int, int, int]:
+    return result.accepted_users, result.rejected_users, result.not_attempted_users
+
+
+def refusing(user: str, text: bytes) -> Callable[[Request], Reply]:
+    """Braze refuses one user; ``text`` is the sentence as it stands in the JSON."""
+
+    def answer(request: Request) -> Reply:
+        if user not in request.users:
+            return success(request)
+        index = request.users.index(user)
+        body = {
+            "message": "success",
+            "attributes_processed": len(request.users) - 1,
+            "errors": [{"index": index, "input_array": "attributes", "type": "TEXT"}],
+        }
+        return reply(201, json.dumps(body).encode().replace(b"TEXT", text))
+
+    return answer
+
+
+def test_half_a_character_in_a_sentence_of_brazes_loses_no_answer(tmp_path: Path) -> None:
+    ids = users(20)
+    result = send(tmp_path, refusing(ids[8], HALF.encode()), ids, size=1, max_in_flight=4)
+    assert outcome(result) == (19, 1, 0)
+    assert dict(result.refused) == {"bad ?": 1}
+
+
+class _Broken(Journal):
+    """A journal that fails in a way nobody foresaw as soon as answers are to be recorded."""
+
+    def _connect(self) -> sqlite3.Connection:
+        if threading.current_thread().name == "journal":
+            raise RuntimeError("ada@example.com")
+        return super()._connect()
+
+
+def test_a_journal_that_fails_in_whatever_way_ends_the_send(tmp_path: Path) -> None:
+    result = send(tmp_path, success, users(20), journal=_Broken, size=1, max_in_flight=4)
+    assert outcome(result) == (0, 0, 20)
+    assert type(result.stopped_by) is PipelineError
+    assert "RuntimeError" in result.stopped_by.what
+    assert "ada" not in str(result.stopped_by)
