@@ -174,9 +174,9 @@ def _sentence(value: Any) -> str:  # noqa: ANN401 - any JSON
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in a body; None if it is not one."""
+    """The JSON object in a body; None if it is not one. A wrong byte in a text is replaced."""
     try:
-        data = json.loads(body)
+        data = json.loads(body.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

@@ -26,11 +26,13 @@ READ_RETRY_SECONDS: Final = 10.0
 
 _BACKOFF: Final = 0.25
 _LONGEST_BACKOFF: Final = 20.0
+_DOUBLINGS: Final = 10
+"""After so many the bound is above the longest; many more overflow a float."""
 
 
 def backoff(attempts: int) -> float:
     """Seconds to wait, with full jitter: anything up to a bound that doubles with each attempt."""
-    return random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2**attempts))
+    return random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2 ** min(attempts, _DOUBLINGS)))
 
 
 @dataclass

@@ -74,6 +74,7 @@ class Delivery:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _healthy_at: float | None = None
     _failing_since: float | None = None
+    _resumed_at: float = 0.0
     _throttled_since: float | None = None
     _refused_in_a_row: int = 0
 
@@ -169,9 +170,7 @@ class Delivery:
             leg = self._route.leg
             if objects > leg.endpoint.objects:  # another worker's request fell back
                 raise _FellBack
-            if not leg.limiter.acquire(self.halt):
-                if self.halt.is_set():
-                    raise Halted
+            if not self._acquire(leg):
                 continue  # another worker's request fell back
             attempts += 1
             outcome, status = self._send_once(body, objects, leg)
@@ -192,6 +191,18 @@ class Delivery:
             else:
                 self._give_up_all(outcome)
 
+    def _acquire(self, leg: Leg) -> bool:
+        """Wait until the limit lets a request pass; False if its endpoint is no longer used."""
+        throttled = leg.limiter.paused
+        if not leg.limiter.acquire(self.halt):
+            if self.halt.is_set():
+                raise Halted
+            return False
+        if throttled:  # what was waited for the limit is no time in which Braze failed
+            with self._lock:
+                self._failing_since, self._resumed_at = None, time.monotonic()
+        return True
+
     def _send_once(self, body: Body, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
@@ -205,7 +216,7 @@ class Delivery:
         remaining = remaining_requests(answer.headers)
         if leg.limiter.counts_hours:
             leg.limiter.note(limit=limit_of_requests(answer.headers), remaining=remaining)
-        if remaining == 0 and answer.status != 429:
+        if remaining == 0 and answer.status < 500 and answer.status != 429:
             # The window is used up: everybody waits for the next one, before Braze has to refuse.
             wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
@@ -225,7 +236,8 @@ class Delivery:
             since = self._throttled_since = self._throttled_since or now
         if now - since > self._destination.max_throttle_seconds:
             self._give_up_all(outcome)
-        wait = outcome.wait if outcome.wait is not None else backoff(attempts)
+        # No wait at all means that this machine's clock is ahead of the moment that Braze names.
+        wait = outcome.wait or backoff(attempts)
         leg.limiter.pause(min(wait, HOUR))
 
     def _failing(self, outcome: ResponseOutcome, own_since: float, attempts: int) -> None:
@@ -233,6 +245,7 @@ class Delivery:
         now = time.monotonic()
         with self._lock:
             since = self._failing_since = self._failing_since or now
+            own_since = max(own_since, self._resumed_at)
             budget = self._destination.retry_budget_seconds
             if self._healthy_at is None and not outcome.cause.isdecimal():
                 budget = min(budget, _NEVER_REACHED_SECONDS)

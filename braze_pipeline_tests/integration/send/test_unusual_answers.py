@@ -70,6 +70,39 @@ def test_half_a_character_in_a_sentence_of_brazes_loses_no_answer(tmp_path: Path
     assert dict(result.refused) == {"bad ?": 1}
 
 
+def test_a_wrong_byte_in_a_sentence_of_brazes_does_not_make_the_answer_unreadable(
+    tmp_path: Path,
+) -> None:
+    ids = users(150)
+    result = send(tmp_path, refusing(ids[80], b"bad \xc3"), ids)
+    assert outcome(result) == (149, 1, 0)
+    assert result.requests == 2
+
+
+def in_turn(*answers: Reply) -> Callable[[Request], Reply]:
+    """These answers, then successes; for a send with one request in flight."""
+    left = list(answers)
+    return lambda request: left.pop(0) if left else success(request)
+
+
+FAILED = reply(503)
+
+
+def test_what_braze_asked_to_wait_is_no_time_in_which_it_failed(tmp_path: Path) -> None:
+    wait = reply(429, {"message": "over"}, {"X-Ratelimit-Retry-After": "1"})
+    answers = in_turn(FAILED, wait, FAILED)
+    result = send(tmp_path, answers, users(10), retry_budget_seconds=0.5)
+    assert outcome(result) == (10, 0, 0)
+    assert dict(result.retries) == {"503": 2, "429": 1}
+
+
+def test_a_failing_server_does_not_make_the_send_wait_for_a_reset(tmp_path: Path) -> None:
+    used_up = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3000"}
+    result = send(tmp_path, in_turn(reply(503, b"", used_up)), users(10))
+    assert outcome(result) == (10, 0, 0)
+    assert result.throttled_seconds == 0
+
+
 class _Broken(Journal):
     """A journal that fails in a way nobody foresaw as soon as answers are to be recorded."""
 
