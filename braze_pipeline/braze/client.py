@@ -168,10 +168,8 @@ class BrazeClient:
         for who in named:
             before_request()
             payload = who | {"fields_to_export": list(fields)}
-            data, _ = self._call("POST", EXPORT, payload, permission="users.export.ids")
-            users = data.get("users")
-            listed = users if isinstance(users, list) else []
-            found += [user for user in listed if isinstance(user, dict)]
+            users, _ = self._list("users", "POST", EXPORT, payload, permission="users.export.ids")
+            found += users
         return found
 
     def custom_attributes(self) -> Iterator[dict[str, Any]]:
@@ -186,14 +184,16 @@ class BrazeClient:
         read: set[str] = set()
         while path and path not in read:
             read.add(path)
-            data, headers = self._call("GET", path, None, permission="custom_attributes.get")
-            listed = data.get("attributes")
-            yield from (one for one in listed or [] if isinstance(one, dict))
+            listed, headers = self._list(
+                "attributes", "GET", path, None, permission="custom_attributes.get"
+            )
+            yield from listed
             path = _next_page(headers.get("link", ""))
 
-    def _call(
-        self, method: str, path: str, payload: object, *, permission: str
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    def _list(
+        self, name: str, method: str, path: str, payload: object, *, permission: str
+    ) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """What the answer lists under ``name``, and its headers."""
         try:
             answer = self.ask(method, path, payload)
         except NoAnswer as error:
@@ -201,10 +201,10 @@ class BrazeClient:
         if answer.status not in (200, 201, 202):
             outcome = self.classify(answer, objects=1)
             raise self.failed(outcome, permission=permission)
-        data = parse_object(answer.body)
-        if data is None:
+        listed = (parse_object(answer.body) or {}).get(name)
+        if not isinstance(listed, list):  # an empty list would say that Braze has none
             raise self.failed(ResponseOutcome(ResponseAction.NOT_BRAZE, cause=str(answer.status)))
-        return data, answer.headers
+        return [one for one in listed if isinstance(one, dict)], answer.headers
 
     def failed(self, outcome: ResponseOutcome, *, permission: str = "users.track") -> BrazeError:
         """The error for an outcome that concerns the whole request, for the operator."""

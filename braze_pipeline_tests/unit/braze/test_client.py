@@ -45,6 +45,20 @@ def test_what_a_read_meets_is_a_typed_error_without_the_key(
     holds_no_secret(caught.value)
 
 
+@pytest.mark.parametrize("listed", ["absent", None, {}, 5, "x"])
+def test_an_answer_without_its_list_is_not_taken_for_an_empty_one(
+    server: FakeHttp, client: BrazeClient, listed: object
+) -> None:
+    body: dict[str, object] = {"message": "success"}
+    if listed != "absent":
+        body |= {"users": listed, "attributes": listed}
+    server.answer = lambda _: reply(200, body)
+    with pytest.raises(WrongInstance):
+        client.export_ids(["u1"], ["first_name"])
+    with pytest.raises(WrongInstance):
+        list(client.custom_attributes())
+
+
 def test_a_missing_permission_is_named() -> None:
     with FakeHttp(answer=lambda _: reply(403, {"message": "Access Denied"})) as server:
         made = client_of(server.endpoint)
