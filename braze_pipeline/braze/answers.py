@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Final, TypeGuard
 
+_ACCEPTED: Final = (200, 201, 202)
 _SUCCESS: Final = frozenset({"success", "queued"})
 _EPOCH_FROM: Final = 1e9
 """A reset above this is a moment, below it a number of seconds: the docs have both."""
@@ -89,8 +90,18 @@ def classify(
         wait = _first_wait(headers, _RETRY_AFTER, now)
         return ResponseOutcome(ResponseAction.RETRY, wait=wait, cause=str(status))
     data = parse_object(body)
+    outcome = _outcome(status, data, objects)
+    # What is not Braze's may still be about the size of a request, but says nothing of one user.
+    several = outcome.action is ResponseAction.SPLIT and objects > 1
+    if several or outcome.action is ResponseAction.RETRY or _has_form_of_braze(status, data or {}):
+        return outcome
+    return replace(outcome, action=ResponseAction.NOT_BRAZE, cause=str(status))
+
+
+def _outcome(status: int, data: dict[str, Any] | None, objects: int) -> ResponseOutcome:
+    """The outcome if the response is Braze's."""
     text = _text(data)
-    if status in (200, 201, 202):
+    if status in _ACCEPTED:
         return _success(data, text, objects)
     if status == 400:
         return _bad_request(data or {}, text, objects)
@@ -98,6 +109,14 @@ def classify(
         text = text or "The request is too large."
     action = _ACTIONS.get(status, ResponseAction.NOT_BRAZE)
     return ResponseOutcome(action, text=text, cause=str(status))
+
+
+def _has_form_of_braze(status: int, data: dict[str, Any]) -> bool:
+    """Whether a response has what Braze's has; a 413 is told by its status alone."""
+    if status in _ACCEPTED:
+        is_success = str(data.get("message")).lower() in _SUCCESS
+        return is_success or bool(data.get("errors")) or _is_count(data.get("attributes_processed"))
+    return status == 413 or bool({"message", "error", "errors"} & data.keys())
 
 
 def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOutcome:

@@ -213,7 +213,7 @@ class BrazeClient:
         return error
 
     def _error(self, outcome: ResponseOutcome, permission: str) -> BrazeError:
-        reply = f' Braze says: "{outcome.text}"' if outcome.text else ""
+        reply = f' The answer says: "{outcome.text}"' if outcome.text else ""
         endpoint, key = self._destination.endpoint, self._destination.api_key_env
         match outcome.action:
             case ResponseAction.UNAUTHORIZED:
@@ -244,7 +244,7 @@ class BrazeClient:
                 return WrongInstance(
                     f"{endpoint} does not answer as Braze does (status {outcome.cause}).{reply}",
                     fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, "
-                    "and any proxy in between.",
+                    "and any proxy or firewall in between: it may have answered instead.",
                 )
 
     def unavailable(self, cause: str) -> BrazeUnavailable:

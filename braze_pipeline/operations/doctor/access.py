@@ -16,7 +16,6 @@ identifier", "Export custom attributes", "Errors and responses".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -105,7 +104,7 @@ def _try_permissions(
             answer = client.ask(*_REQUESTS[permission])
         except http.NoAnswer as error:
             return [*found, failure(f"{destination.name}: answer", client.unavailable(error.cause))]
-        outcomes[permission] = _classify(client, answer)
+        outcomes[permission] = client.classify(answer, objects=1)
         if permission == TRACK:
             middle = before + (now() - before) / 2
             found = [
@@ -121,23 +120,6 @@ def _try_permissions(
         if key.state is not State.FAIL
     ]
     return [found[0], key, *permissions, found[1]]
-
-
-def _classify(client: BrazeClient, answer: Answer) -> ResponseOutcome:
-    outcome = client.classify(answer, objects=1)
-    # These come from the status alone: a proxy could have sent it.
-    if outcome.action in _REFUSED and not _is_from_braze(answer):
-        return ResponseOutcome(ResponseAction.NOT_BRAZE, cause=outcome.cause)
-    return outcome
-
-
-def _is_from_braze(answer: Answer) -> bool:
-    """Whether an answer has the form of Braze's: a JSON object with a message."""
-    try:
-        document = json.loads(answer.body)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and bool({"message", "error", "errors"} & document.keys())
 
 
 def _answer(

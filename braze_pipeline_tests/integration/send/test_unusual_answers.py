@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from braze_pipeline.errors import PipelineError
+import pytest
+
+from braze_pipeline.errors import PipelineError, WrongInstance
 from braze_pipeline.send import SendResult, send_plan
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
@@ -77,6 +79,24 @@ def test_a_wrong_byte_in_a_sentence_of_brazes_does_not_make_the_answer_unreadabl
     result = send(tmp_path, refusing(ids[80], b"bad \xc3"), ids)
     assert outcome(result) == (149, 1, 0)
     assert result.requests == 2
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        reply(400, b"<html>The plain HTTP request was sent to HTTPS port</html>"),
+        reply(403, b"<html>Attention Required!</html>"),
+        reply(200, {"message": "Welcome"}),
+    ],
+)
+def test_an_answer_that_is_not_brazes_ends_the_send_and_rejects_nobody(
+    tmp_path: Path, foreign: bytes
+) -> None:
+    result = send(tmp_path, lambda _: foreign, users(80))
+    assert outcome(result) == (0, 0, 80)
+    assert isinstance(result.stopped_by, WrongInstance)
+    assert "proxy or firewall" in result.stopped_by.fix
+    assert "Braze says" not in str(result.stopped_by)
 
 
 def in_turn(*answers: Reply) -> Callable[[Request], Reply]:

@@ -232,6 +232,32 @@ def test_a_403_is_about_permission() -> None:
     assert answer(403, {"message": "Access Denied"}).action is ResponseAction.FORBIDDEN
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [HTML, b"", b"[]", {"status": "blocked"}])
+def test_a_401_or_403_without_a_message_is_a_proxys_and_not_about_the_key(
+    status: int, body: object
+) -> None:
+    outcome = answer(status, body)
+    assert (outcome.action, outcome.cause) == (ResponseAction.NOT_BRAZE, str(status))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, HTML), (400, b""), (400, {"status": "bad"}), (200, {"message": "Welcome"})],
+)
+def test_what_is_not_brazes_refuses_nobody(status: int, body: object) -> None:
+    assert answer(status, body).action is ResponseAction.SPLIT  # it may be about the size
+    outcome = answer(status, body, objects=1)
+    assert (outcome.action, outcome.cause) == (ResponseAction.NOT_BRAZE, str(status))
+
+
+def test_what_is_brazes_still_refuses_a_single_object() -> None:
+    for status, body in ((400, {"message": "Bad"}), (400, {"error": "Bad"}), (413, HTML)):
+        assert answer(status, body, objects=1).action is ResponseAction.SPLIT
+    fatal = {"message": "fatal error message", "errors": ["minor error message"]}
+    assert answer(201, fatal, objects=1).action is ResponseAction.SPLIT
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 405, 410, 415, 418, 204])
 def test_what_braze_never_answers_to_this_path_is_another_server(status: int) -> None:
     assert answer(status, HTML).action is ResponseAction.NOT_BRAZE
