@@ -220,6 +220,7 @@ class World:
         lose_ack: bool = False,
         leave_running: bool = False,
         status: int = 201,
+        attempt: int = 1,
     ) -> int:
         """Send the requests of a plan that have no answer yet, and write the journal.
 
@@ -259,8 +260,8 @@ class World:
                     (send_id, number, len(requests[number]), self.now.isoformat()),
                 )
                 journal.executemany(
-                    "INSERT INTO refusals VALUES (?, ?, ?, ?, 'not a good object', 1)",
-                    [(send_id, number, index, status) for index in refused],
+                    "INSERT INTO refusals VALUES (?, ?, ?, ?, 'not a good object', ?)",
+                    [(send_id, number, index, status, attempt) for index in refused],
                 )
             ended = "stopped" if stopped else "done"
             if not leave_running:

@@ -128,10 +128,11 @@ def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOu
     message = data.get("message")
     if isinstance(message, str) and message.lower() not in _SUCCESS:
         return ResponseOutcome(ResponseAction.SPLIT, text=untied or text, cause="fatal message")
-    if untied:
-        return ResponseOutcome(ResponseAction.SPLIT, text=untied, cause="untied error")
     processed = data.get("attributes_processed")
-    if _is_count(processed) and processed + len(refused) != objects:
+    all_counted = _is_count(processed) and processed + len(refused) == objects
+    if untied and not all_counted:  # where all are counted, it is a warning
+        return ResponseOutcome(ResponseAction.SPLIT, text=untied, cause="untied error")
+    if _is_count(processed) and not all_counted:
         return ResponseOutcome(
             ResponseAction.SPLIT,
             text="Braze processed fewer objects than it was sent.",

@@ -96,8 +96,7 @@ def apply_acknowledgements(
             skipped += 1
         elif not _applied(con, send, complete=True):
             journal_tables.load(con, warehouse.journal_path, send)
-            if not send.done:
-                journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
+            journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
             now_accepted, now_refused = _apply(Ledger(con, plan.ledger), send, plan)
             sends += 1
             accepted += now_accepted
@@ -132,7 +131,7 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         # A plan of one user alone does not make its day the newest that was carried out.
         whole = done and not plan.partial
         accepted = merge.merge(ledger, send, plan, done=whole)
-        unanswered = (anything_new or done) and in_doubt.mark(ledger, plan, done=done)
+        unanswered = anything_new and in_doubt.mark(ledger, plan, done=done)
         advanced = whole and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)
         if accepted or refused or unanswered or advanced:

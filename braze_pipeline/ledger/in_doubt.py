@@ -3,15 +3,16 @@
 A request in flight when the process is killed, or one that timed out, may have been carried out.
 The ledger still has the value from before. If the customer's value goes back to that one, a plain
 comparison finds nothing to send, and Braze keeps the value of the lost request for good. So the
-attributes of unanswered objects are in doubt: the next plan sends them whatever the ledger has,
-and is done with them once they are acknowledged. Most of them differ anyway, so this costs nothing.
+attributes of unanswered objects are in doubt, and those of objects that were refused after an
+attempt without an answer: the next plan sends them whatever the ledger has, and is done with them
+once they are acknowledged. Most of them differ anyway, so this costs nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.journal_tables import ANSWERED
+from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED
 from braze_pipeline.ledger.ledger import EVERYBODY, Ledger, count
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
 
 
 def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
-    """Put exactly the plan's unanswered objects in doubt; none once all have their answer.
+    """Put exactly the plan's objects in doubt that have no answer, or were refused after none.
 
     Returns whether there are any. Call it only when a send has brought something new: what a later
     plan has resolved must not come back.
     """
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
-    if done:
-        return False
-    query = read_sql("ledger", "in_doubt", sent=_sent(plan, "s"), rows=plan.rows, answered=ANSWERED)
+    lost = f"(SELECT * FROM {ANSWERED_REFUSED} WHERE attempt > 1)"
+    if done and not count(ledger.con, f"SELECT count(*) FROM {lost}"):
+        return False  # without reading the snapshot
+    query = read_sql(
+        "ledger", "in_doubt", sent=_sent(plan, "s"), rows=plan.rows, answered=ANSWERED, lost=lost
+    )
     rows = count(ledger.con, query, {"ledger": plan.ledger, "plan": plan.plan_id})
     return rows > 0
 

@@ -36,12 +36,12 @@ def load(con: duckdb.DuckDBPyConnection, path: Path, send: journal.Send) -> None
 def load_answered(con: duckdb.DuckDBPyConnection, path: Path, plan_id: str) -> None:
     """What all sends of a plan together brought.
 
-    ``ANSWERED``: ranges that have their answer; ``ANSWERED_REFUSED``: objects of them refused.
+    ``ANSWERED``: ranges that have their answer; ``ANSWERED_REFUSED``: objects of them refused, with
+    the attempt (see ``journal.Acknowledgement``).
     """
     _table(con, ANSWERED, _RANGE, journal.answered(path, plan_id), {})
-    _table(
-        con, ANSWERED_REFUSED, ("request_no", "object_index"), journal.refused(path, plan_id), {}
-    )
+    refused = journal.refused(path, plan_id)
+    _table(con, ANSWERED_REFUSED, ("request_no", "object_index", "attempt"), refused, {})
 
 
 def _utc(text: str) -> datetime:

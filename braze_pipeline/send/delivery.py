@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,6 +73,7 @@ class Delivery:
     halt: threading.Event = field(default_factory=threading.Event)
     error: PipelineError | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _unanswered: Counter[int] = field(default_factory=Counter)
     _healthy_at: float | None = None
     _failing_since: float | None = None
     _resumed_at: float = 0.0
@@ -92,23 +94,19 @@ class Delivery:
             return
         refused: dict[int, str] = {}
         remaining: Sequence[int] = range(len(batch))
-        attempts = 0
         status = 0
         while remaining:
             try:
-                outcome, status, tries = self._send(batch.body_of(remaining), len(remaining))
+                outcome, status = self._send(batch, remaining)
             except _FellBack:
                 if refused:
-                    yield from self._split(
-                        batch, remaining, refused, status=status, attempt=attempts
-                    )
+                    yield from self._split(batch, remaining, refused, status=status)
                 else:
                     yield from self.deliver(batch)
                 return
-            attempts += tries
             if outcome.action is ResponseAction.SPLIT and len(remaining) > 1:
                 self._metrics.add_retry(outcome.cause)
-                yield from self._split(batch, remaining, refused, status=status, attempt=attempts)
+                yield from self._split(batch, remaining, refused, status=status)
                 return
             named = outcome.refused
             if outcome.action is ResponseAction.SPLIT:
@@ -119,7 +117,7 @@ class Delivery:
                 remaining = [index for index in remaining if index not in refused]
             else:
                 remaining = []
-        yield self._acknowledge(batch, refused, status=status, attempt=attempts)
+        yield self._acknowledge(batch, refused, status=status)
 
     def stop(self, error: PipelineError) -> None:
         """Stop the whole send; the first error is the one reported."""
@@ -134,7 +132,6 @@ class Delivery:
         refused: dict[int, str],
         *,
         status: int,
-        attempt: int,
     ) -> Iterator[Acknowledgement]:
         """Deliver a batch in parts; objects already refused by name are not sent again."""
         if not refused:
@@ -143,12 +140,12 @@ class Delivery:
             return
         for index, text in sorted(refused.items()):
             part = batch.part(index, 1)
-            yield self._acknowledge(part, {0: text}, status=status, attempt=attempt)
+            yield self._acknowledge(part, {0: text}, status=status)
         for first, count in _consecutive(remaining):
             yield from self.deliver(batch.part(first, count))
 
     def _acknowledge(
-        self, batch: Batch, refused: dict[int, str], *, status: int, attempt: int
+        self, batch: Batch, refused: dict[int, str], *, status: int
     ) -> Acknowledgement:
         self._metrics.add_refused(refused)
         self._count_refused(refused, len(batch))
@@ -158,11 +155,12 @@ class Delivery:
             count=len(batch),
             refused={batch.first + index: text for index, text in refused.items()},
             status=status,
-            attempt=attempt,
+            attempt=1 + self._unanswered[batch.request_no],
         )
 
-    def _send(self, body: Body, objects: int) -> tuple[ResponseOutcome, int, int]:
-        """Send a body until Braze answers for its objects: the outcome, status and attempts."""
+    def _send(self, batch: Batch, positions: Sequence[int]) -> tuple[ResponseOutcome, int]:
+        """Send objects until Braze answers for them: the outcome and status."""
+        body, objects = batch.body_of(positions), len(positions)
         attempts = 0
         failing_since: float | None = None
         unauthorized = False
@@ -176,7 +174,7 @@ class Delivery:
             outcome, status = self._send_once(body, objects, leg)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
-                return outcome, status, attempts
+                return outcome, status
             self._metrics.add_retry(outcome.cause)
             if self._route.fell_back(leg.endpoint, outcome):
                 raise _FellBack
@@ -186,6 +184,7 @@ class Delivery:
                 unauthorized = True
                 leg.limiter.pause(RETRY_401_SECONDS)
             elif outcome.action is ResponseAction.RETRY:
+                self._unanswered[batch.request_no] += 1
                 failing_since = failing_since or time.monotonic()
                 self._failing(outcome, failing_since, attempts)
             else:

@@ -54,7 +54,8 @@ class Acknowledgement:
         first_index, count: The range of objects.
         refused: Position in the request to Braze's reason (safe to store); the rest is accepted.
         status: The HTTP status.
-        attempt: The number of the attempt that got the answer.
+        attempt: 1, and one more for each earlier attempt of the request that got no answer: Braze
+            may have taken its objects all the same.
     """
 
     request_no: int
@@ -260,12 +261,12 @@ def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> ObjectAn
     return ObjectAnswer(at=datetime.fromisoformat(at), run_id=run_id, error=error)
 
 
-def refused(path: Path, plan_id: str) -> list[tuple[int, int]]:
-    """Request number and position of each object that Braze refused in any send of a plan."""
+def refused(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
+    """Request number, position and attempt of each object that any send of a plan had refused."""
     return _read(
         path,
-        "SELECT DISTINCT request_no, object_index FROM refusals JOIN sends USING (send_id) "
-        "WHERE plan_id = ?",
+        "SELECT request_no, object_index, max(attempt) FROM refusals JOIN sends USING (send_id) "
+        "WHERE plan_id = ? GROUP BY 1, 2",
         plan_id,
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 from braze_pipeline.errors import PipelineError, WrongInstance
 from braze_pipeline.send import SendResult, send_plan
-from braze_pipeline.storage.journal import Journal
+from braze_pipeline.storage.journal import Journal, refused
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
 from braze_pipeline_tests.integration.send.plans import (
     SECRET,
@@ -106,6 +106,27 @@ def in_turn(*answers: Reply) -> Callable[[Request], Reply]:
 
 
 FAILED = reply(503)
+
+
+def test_the_journal_tells_which_refusals_came_after_an_attempt_without_an_answer(
+    tmp_path: Path,
+) -> None:
+    ids = users(2)
+    refuses = refusing(ids[0], b"bad")
+    lost: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        if lost:
+            return refuses(request)
+        lost.append(request.line)
+        return None
+
+    send(tmp_path, answer, ids, size=1, max_in_flight=1)
+    path = tmp_path / "journal.sqlite"
+    assert refused(path, "plan") == [(0, 0, 2)]
+    path.unlink()
+    send(tmp_path, answer, ids, size=1, max_in_flight=1)
+    assert refused(path, "plan") == [(0, 0, 1)]
 
 
 def test_what_braze_asked_to_wait_is_no_time_in_which_it_failed(tmp_path: Path) -> None:

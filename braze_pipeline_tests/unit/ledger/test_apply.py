@@ -253,6 +253,37 @@ def test_a_value_that_goes_back_while_a_request_got_no_answer_is_sent_again(worl
     assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_value_that_goes_back_after_a_refusal_is_sent_if_an_earlier_attempt_got_no_answer(
+    world: Make, parts: int
+) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    w.run(day(1))
+    w.profiles(day(2), {user: values | {"Tier": "Y"} for user, values in MANY.items()})
+    plan = w.plan(day(2))
+    w.send(plan, refuse=["u0"], attempt=2, stop_after=1 if parts == 2 else None)
+    w.apply_acknowledgements()
+    if parts == 2:  # a later send of the plan does not resolve it
+        w.send(plan)
+        w.apply_acknowledgements()
+    assert w.con.execute("SELECT user_id, columns FROM ledger.in_doubt").fetchall() == [("u0", [1])]
+    w.apply_acknowledgements()
+    w.profiles(day(3), MANY)
+    assert w.sent(w.run(day(3))) == {user: {"Tier": v["Tier"]} for user, v in MANY.items()}
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
+
+
+def test_a_refusal_at_the_first_attempt_leaves_nothing_in_doubt(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"Tier": "X"}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Tier": "Y"}})
+    w.run(day(2), refuse=["a"])
+    w.profiles(day(3), {"a": {"Tier": "X"}})
+    assert w.plan(day(3)).planned_users == 0
+
+
 def test_an_attribute_stays_in_doubt_until_it_is_acknowledged_itself(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "X", "Spend": 1.0}})
