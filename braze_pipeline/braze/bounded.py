@@ -6,13 +6,14 @@ sent over a connection is written by `request`, and a response is read whole wit
 web server uvicorn. That takes less than half of the CPU time of ``http.client``, which took most of
 a send's (``benchmarks/send.py``), and leaves out what must not happen: redirects, netrc, cookies.
 
-Writing a request is limited by the socket's timeout alone.
+Writing a request is limited by the timeout for connecting.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 import zlib
@@ -81,7 +82,7 @@ class Connections:
         Args:
             endpoint: The address that all paths are below.
             size: Connections to keep open: the number of threads that will use them.
-            connect_seconds: For connecting.
+            connect_seconds: For connecting, and for writing a whole request.
             read_seconds: For each single wait for data.
             answer_seconds: For a whole response, also a proxy's to CONNECT.
             answer_bytes: The most bytes of a response, by the path of its request.
@@ -198,11 +199,14 @@ def _pools(
                 self.connect()
             self.sock.settimeout(self.timeout)
             self.most_bytes = answer_bytes(url)
-            write(self.sock, method, url, body, headers)
+            with _abandoned(self.sock):
+                write(self.sock, method, url, body, headers)
 
         def getresponse(self) -> Answer:  # type: ignore[override]
             self.sock.settimeout(self.timeout)
-            answer, again = _read(self.sock, time.monotonic() + answer_seconds, self.most_bytes)
+            ends = time.monotonic() + answer_seconds
+            with _abandoned(self.sock):
+                answer, again = _read(self.sock, ends, self.most_bytes)
             if not again:
                 self.close()
             return answer
@@ -217,6 +221,21 @@ def _pools(
         ConnectionCls = Secure  # type: ignore[assignment]
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+@contextmanager
+def _abandoned(sock: socket.socket) -> Iterator[None]:
+    """After a timeout the system sends nothing of the request that it still has.
+
+    On a slow line, that would hold up the retry.
+    """
+    from urllib3 import exceptions
+
+    try:
+        yield
+    except TimeoutError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise exceptions.TimeoutError("timed out") from None
 
 
 @contextmanager

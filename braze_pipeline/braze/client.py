@@ -39,6 +39,7 @@ BULK: Final = "/users/track/bulk"
 EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
+TIMEOUT: Final = "timeout"
 _NOT_USABLE: Final = "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
 _CHECK_PROXY: Final = "Check the proxy in HTTPS_PROXY, and the file in REQUESTS_CA_BUNDLE."
 _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
@@ -275,7 +276,7 @@ class BrazeClient:
         except exceptions.ConnectTimeoutError:
             cause = "connecting timed out"
         except exceptions.TimeoutError:
-            cause = "timeout"
+            cause = TIMEOUT
         except exceptions.HTTPError as error:
             cause = _word(error)
         except Exception as error:  # noqa: BLE001 - no other may leave here, for the same reason

@@ -5,13 +5,17 @@ take 10 ms at best and 70 ms in the mean, it gives a seventh of the requests tha
 the mean also has the time that our own requests wait for the processor. Where that is busy, more
 requests bring nothing but longer waits, and so still more requests: none are added then, beyond
 what the shortest latency gives. Whether Braze itself is the one that waits is not looked at.
+
+Where the line is what waits, more requests bring longer latencies too, until they time out and are
+sent in vain. So many timeouts halve the number, and it grows again slowly.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
@@ -25,6 +29,15 @@ _WINDOW: Final = 5.0
 _BUSY: Final = 0.8
 """The share of a core from which the processor is busy: Python code runs on one at a time."""
 
+_MANY: Final = 0.1
+"""Timeouts per answer above which fewer requests are wanted."""
+
+_REGAINED: Final = 8
+"""A window without a halving adds this part of the number, at least one."""
+
+_LOOK_AGAIN: Final = 0.1
+"""How often a retry that has to wait looks whether it may go on, in seconds."""
+
 _SAMPLE: Final = 0.1
 """Seconds over which that share is measured."""
 
@@ -36,6 +49,7 @@ class _Latencies:
     number: int = 0
     total: float = 0.0
     shortest: float = inf
+    timeouts: int = 0
 
     def add(self, seconds: float) -> None:
         self.number += 1
@@ -65,7 +79,7 @@ class ConcurrencyController:
             processor: Seconds of processor time that this process has taken.
         """
         self._per_second = per_second
-        self._most = most
+        self._most = self._most_now = most
         self._core = core
         self._clock = clock
         self._processor = processor
@@ -73,6 +87,8 @@ class ConcurrencyController:
         self._since = clock()
         self._latencies, self._latencies_before = _Latencies(), _Latencies()
         self._wanted = 0
+        self._in_flight = 0
+        self._halved = False  # in this window
         self._sampled = (clock(), processor())
         self._busy = True  # until it is known not to be
 
@@ -81,6 +97,36 @@ class ConcurrencyController:
         with self._lock:
             self._next_window()
             self._latencies.add(seconds)
+
+    def add_timeout(self) -> None:
+        """A request got no answer in time."""
+        with self._lock:
+            self._next_window()
+            self._latencies.timeouts += 1
+            windows = (self._latencies, self._latencies_before)
+            many = sum(w.timeouts for w in windows) > _MANY * sum(w.number for w in windows)
+            if many and not self._halved:
+                half = max(_LEAST, min(self._most_now, self._in_flight) // 2)
+                self._most_now = min(self._most, half)
+                self._halved = True
+
+    @contextmanager
+    def slot(self, stop: threading.Event) -> Iterator[None]:
+        """A place for an attempt; retries wait for one while fewer are wanted, or for ``stop``."""
+        entered = self._enter()
+        while not entered and not stop.wait(_LOOK_AGAIN):
+            entered = self._enter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_flight -= entered
+
+    def _enter(self) -> bool:
+        with self._lock:
+            free = self._in_flight < self._most_now
+            self._in_flight += free
+        return free
 
     def wanted(self) -> int:
         """How many requests should be in flight now; asked often, and by one thread."""
@@ -97,11 +143,15 @@ class ConcurrencyController:
         return wanted
 
     def _needed(self, latency: float) -> int:
-        return min(self._most, max(_LEAST, ceil(self._per_second() * latency * _MARGIN)))
+        return min(self._most_now, max(_LEAST, ceil(self._per_second() * latency * _MARGIN)))
 
     def _next_window(self) -> None:
         """Forget what is older than two windows, so that a slower Braze is noticed."""
         if self._clock() - self._since > _WINDOW:
+            if not self._halved:
+                more = max(1, self._most_now // _REGAINED)
+                self._most_now = min(self._most, self._most_now + more)
+            self._halved = False
             self._latencies_before, self._latencies = self._latencies, _Latencies()
             self._since = self._clock()
 

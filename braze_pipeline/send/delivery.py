@@ -22,7 +22,7 @@ from braze_pipeline.braze.answers import (
     remaining_requests,
     seconds_until_reset,
 )
-from braze_pipeline.braze.client import NoAnswer
+from braze_pipeline.braze.client import TIMEOUT, NoAnswer
 from braze_pipeline.braze.rate_limiter import HOUR
 from braze_pipeline.braze.retry_policy import RETRY_401_SECONDS, backoff
 from braze_pipeline.errors import ContractBroken, PipelineError
@@ -168,10 +168,11 @@ class Delivery:
             leg = self._route.leg
             if objects > leg.endpoint.objects:  # another worker's request fell back
                 raise _FellBack
-            if not self._acquire(leg):
-                continue  # another worker's request fell back
-            attempts += 1
-            outcome, status = self._send_once(body, objects, leg)
+            with self._concurrency.slot(self.halt):
+                if not self._acquire(leg):
+                    continue  # another worker's request fell back
+                attempts += 1
+                outcome, status = self._send_once(body, objects, leg)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return outcome, status
@@ -208,6 +209,8 @@ class Delivery:
             answer = self._client.track(body, leg.endpoint.path)
         except NoAnswer as error:
             self._metrics.add_request(seconds=time.monotonic() - started, size=len(body))
+            if error.cause == TIMEOUT:
+                self._concurrency.add_timeout()
             return ResponseOutcome(ResponseAction.RETRY, cause=error.cause), 0
         seconds = time.monotonic() - started
         self._metrics.add_request(seconds=seconds, size=len(body))

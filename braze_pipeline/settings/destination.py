@@ -147,7 +147,7 @@ class WorkspaceOptions(Section):
     max_in_flight: Annotated[int, Field(ge=1, le=1000)] = 200
     """Most requests in flight at the same time."""
     connect_timeout: Seconds = 5.0
-    """Seconds to wait for a connection."""
+    """Seconds to wait for a connection, and for a whole request to be written."""
     read_timeout: Seconds = 30.0
     """Seconds to wait for the next part of a response."""
     answer_timeout: Seconds = 90.0

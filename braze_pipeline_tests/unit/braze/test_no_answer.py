@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import time
 import tracemalloc
@@ -12,7 +13,8 @@ from functools import cache, partial
 
 import pytest
 
-from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.client import BrazeClient, NoAnswer
+from braze_pipeline.braze.request import Body
 from braze_pipeline.errors import (
     BrazeUnavailable,
 )
@@ -148,6 +150,26 @@ def test_an_answer_that_takes_too_long_is_no_answer() -> None:
         made = client_of(server.endpoint, read_timeout=0.2)
         assert cause_of(made) == "timeout"
         late.set()
+        made.close()
+
+
+def read_all(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+@pytest.mark.parametrize("size", [2_000_000, 40_000_000])
+def test_after_a_timeout_nothing_more_of_the_request_is_sent(size: int) -> None:
+    """Neither where the system took all of it at once, nor where it did not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        made = client_of(endpoint, connect_timeout=0.3, read_timeout=0.3)
+        with pytest.raises(NoAnswer) as caught:
+            made.track(Body(b"x" * size))
+        assert caught.value.cause == "timeout"
+        connection, _ = server.accept()
+        with connection, pytest.raises(ConnectionResetError):
+            read_all(connection)
         made.close()
 
 

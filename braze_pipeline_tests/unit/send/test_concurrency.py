@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 from braze_pipeline.send.concurrency import ConcurrencyController
 from braze_pipeline_tests.unit.braze.rate_world import Clock
@@ -114,3 +116,50 @@ def test_without_an_answer_for_a_while_few_requests_are_tried() -> None:
     assert one.wanted() == 150
     clock.now += 6.0
     assert one.wanted() == 4
+
+
+def in_flight(one: ConcurrencyController, number: int) -> ExitStack:
+    """So many attempts; one that would have to wait gets no place."""
+    stopped, stack = threading.Event(), ExitStack()
+    stopped.set()
+    for _ in range(number):
+        stack.enter_context(one.slot(stopped))
+    return stack
+
+
+def test_many_timeouts_halve_the_number_and_it_grows_again_slowly() -> None:
+    clock = Clock()
+    one = controller(clock)
+    found = [after(one, clock, [0.1] * 10)]
+    with in_flight(one, 120):
+        for timeouts in (3, 0, 3, 0, 0):
+            for _ in range(timeouts):
+                one.add_timeout()
+            found.append(after(one, clock, [0.1] * 10))
+            clock.now += 5.0
+    assert found == [150, 60, 60, 33, 33, 37]
+
+
+def test_never_more_are_wanted_than_allowed_however_few_that_are() -> None:
+    one = controller(Clock(), most=2)
+    with in_flight(one, 2):
+        one.add_timeout()
+    assert one.wanted() == 2
+
+
+def test_retries_wait_too_while_fewer_are_wanted() -> None:
+    one = controller(Clock())
+    with in_flight(one, 20):
+        one.add_timeout()
+        assert not one._enter()
+    with in_flight(one, 9):
+        assert one._enter()
+        assert not one._enter()
+
+
+def test_a_timeout_among_many_answers_changes_nothing() -> None:
+    clock = Clock()
+    one = controller(clock)
+    after(one, clock, [0.1] * 50)
+    one.add_timeout()
+    assert after(one, clock, [0.1] * 50) == 150
