@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -128,15 +128,29 @@ class BrazeClient:
         body = None if payload is None else Body(json.dumps(payload).encode())
         return self._send(method, path, body)
 
-    def classify(self, answer: Answer, *, objects: int) -> ResponseOutcome:
-        """Classify a response to ``track``; the key is removed from its texts."""
+    def classify(
+        self,
+        answer: Answer,
+        *,
+        objects: int,
+        values: Callable[[int], Iterable[str]] = lambda _: (),
+    ) -> ResponseOutcome:
+        """Classify a response to ``track``; the key and values are removed from its texts.
+
+        ``values`` gives the texts that the object at a position has.
+        """
         outcome = classify(
             answer.status, answer.headers, answer.body, objects=objects, now=datetime.now(UTC)
         )
         if not outcome.refused and not outcome.text:
             return outcome
-        refused = {index: safe_text(text, self.redact) for index, text in outcome.refused.items()}
-        return replace(outcome, refused=refused, text=safe_text(outcome.text, self.redact))
+        refused = {
+            index: safe_text(text, self.redact, values=values(index))
+            for index, text in outcome.refused.items()
+        }
+        own = values(0) if objects == 1 else ()
+        text = safe_text(outcome.text, self.redact, values=own)
+        return replace(outcome, refused=refused, text=text)
 
     def export_ids(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,16 @@ class Batch:
         if len(positions) == len(self.values):
             return self.body
         return _body(self.values.take(positions))
+
+    def texts(self, position: int) -> list[str]:
+        """All text values of an object."""
+        found: list[Any] = [json.loads(self.values[position].as_py())]
+        for one in found:  # it grows by what it contains
+            if isinstance(one, dict):
+                found += one.values()
+            elif isinstance(one, list):
+                found += one
+        return [one for one in found if isinstance(one, str)]
 
     def part(self, first: int, count: int) -> Batch:
         """``count`` of its objects, from position ``first`` in this batch."""

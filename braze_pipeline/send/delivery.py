@@ -172,7 +172,7 @@ class Delivery:
                 if not self._acquire(leg):
                     continue  # another worker's request fell back
                 attempts += 1
-                outcome, status = self._send_once(body, objects, leg)
+                outcome, status = self._send_once(batch, positions, body, leg)
             if outcome.action in (ResponseAction.DONE, ResponseAction.RESEND, ResponseAction.SPLIT):
                 self._healthy()
                 return outcome, status
@@ -203,7 +203,9 @@ class Delivery:
                 self._failing_since, self._resumed_at = None, time.monotonic()
         return True
 
-    def _send_once(self, body: Body, objects: int, leg: Leg) -> tuple[ResponseOutcome, int]:
+    def _send_once(
+        self, batch: Batch, positions: Sequence[int], body: Body, leg: Leg
+    ) -> tuple[ResponseOutcome, int]:
         started = time.monotonic()
         try:
             answer = self._client.track(body, leg.endpoint.path)
@@ -223,7 +225,12 @@ class Delivery:
             wait = seconds_until_reset(answer.headers, now=datetime.now(UTC))
             if wait:
                 leg.limiter.pause(min(wait, HOUR))
-        return self._client.classify(answer, objects=objects), answer.status
+        outcome = self._client.classify(
+            answer,
+            objects=len(positions),
+            values=lambda index: batch.texts(positions[index]),
+        )
+        return outcome, answer.status
 
     def _healthy(self) -> None:
         with self._lock:

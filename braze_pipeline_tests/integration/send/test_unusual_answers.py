@@ -81,6 +81,18 @@ def test_a_wrong_byte_in_a_sentence_of_brazes_does_not_make_the_answer_unreadabl
     assert result.requests == 2
 
 
+def test_values_of_the_user_are_not_stored_where_braze_repeats_them_without_quotes(
+    tmp_path: Path,
+) -> None:
+    ids = ["Johann Sebastian", "Anna Magdalena"]
+    result = send(tmp_path, refusing(ids[1], b"user Anna Magdalena is not allowed"), ids)
+    assert dict(result.refused) == {"user \N{HORIZONTAL ELLIPSIS} is not allowed": 1}
+    fatal = reply(400, {"message": "Johann Sebastian is not allowed"})
+    (tmp_path / "journal.sqlite").unlink()
+    result = send(tmp_path, lambda _: fatal, ids[:1])
+    assert dict(result.refused) == {"\N{HORIZONTAL ELLIPSIS} is not allowed": 1}
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
