@@ -50,7 +50,7 @@ def on_leave(type_: str, value: str, more: str = "") -> str:
         (on_leave("array_of_objects", "[1]"), "not a JSON array of objects"),
         ("- {column: country, on_leave: {set: Atlantis}}", "not a country"),
         ("- {column: email, on_leave: {set: nobody}}", "not a valid e-mail address"),
-        ("- {column: phone, on_leave: {set: '020 7946 0000'}}", "without a country that can be read"),
+        ("- {column: phone, on_leave: {set: '020 7946 0000'}}", "a country that can be read"),
         ("- {column: a, as: dob, on_leave: {set: 1899-12-31}}", "after 1900-01-01"),
         ("- {column: a, as: image_url, on_leave: {set: nothing}}", "http"),
     ],
