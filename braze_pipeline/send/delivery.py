@@ -239,14 +239,14 @@ class Delivery:
             self._throttled_since = None
 
     def _throttled(self, outcome: ResponseOutcome, attempts: int, leg: Leg) -> None:
-        """All requests wait as long as Braze says; none fails, unless it never ends."""
+        """All requests wait as long as Braze says; none fails, unless that is too long."""
         now = time.monotonic()
         with self._lock:
             since = self._throttled_since = self._throttled_since or now
-        if now - since > self._destination.max_throttle_seconds:
-            self._give_up_all(outcome)
         # No wait at all means that this machine's clock is ahead of the moment that Braze names.
         wait = outcome.wait or backoff(attempts)
+        if now + wait > since + self._destination.max_throttle_seconds:
+            self._give_up_all(outcome)
         leg.limiter.pause(min(wait, HOUR))
 
     def _failing(self, outcome: ResponseOutcome, own_since: float, attempts: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import PipelineError, WrongInstance
+from braze_pipeline.errors import PipelineError, RateLimitExhausted, WrongInstance
 from braze_pipeline.send import SendResult, send_plan
 from braze_pipeline.storage.journal import Journal, refused
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
@@ -147,6 +147,13 @@ def test_what_braze_asked_to_wait_is_no_time_in_which_it_failed(tmp_path: Path) 
     result = send(tmp_path, answers, users(10), retry_budget_seconds=0.5)
     assert outcome(result) == (10, 0, 0)
     assert dict(result.retries) == {"503": 2, "429": 1}
+
+
+def test_a_wait_that_is_longer_than_the_run_may_wait_is_not_begun(tmp_path: Path) -> None:
+    wait = reply(429, {"message": "over"}, {"X-Ratelimit-Retry-After": "10"})
+    result = send(tmp_path, in_turn(wait), users(10), max_throttle_seconds=4)
+    assert type(result.stopped_by) is RateLimitExhausted
+    assert outcome(result) == (0, 0, 10)
 
 
 def test_a_failing_server_does_not_make_the_send_wait_for_a_reset(tmp_path: Path) -> None:
