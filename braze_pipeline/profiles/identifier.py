@@ -69,7 +69,8 @@ def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
             f"{t.attributes_sql} gives '{column}', the {t.destination.identifier} of the template "
             f"{t.name!r}, as {type_}: the customer 12346 would be '12346.0' in Braze.",
             fix=f"Write `{quote(column)}::BIGINT AS {quote(column)}` there, if all of them are "
-            "whole numbers. Better still, keep them as text in the source.",
+            "whole numbers of at most 15 digits (a DOUBLE rounds longer ones). Better still, keep "
+            "them as text in the source.",
         )
 
 

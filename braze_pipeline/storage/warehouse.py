@@ -102,9 +102,12 @@ def family(type_: str) -> str:
 
 
 def number_text(column: str) -> str:
-    """A double as text, as SQL: pandas and spreadsheets make 12346.0 of the number 12346."""
+    """A double as text, as SQL: pandas and spreadsheets make 12346.0 of the number 12346.
+
+    Above 2^53 it is not known which whole number was meant.
+    """
     return (
-        f"CASE WHEN {column} = trunc({column}) AND abs({column}) < 1e15 "
+        f"CASE WHEN {column} = trunc({column}) AND abs({column}) < {1 << 53} "
         f"THEN {column}::BIGINT::VARCHAR ELSE {column}::VARCHAR END"
     )
 

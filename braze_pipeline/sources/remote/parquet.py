@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _NUMERIC_MAX: Final = 38
 _TYPE_HEADER: Final = 4
 """Postgres adds four to the type modifier, for the header of a value."""
+_EXACT: Final = 1 << 53
+"""Below it a DOUBLE keeps every whole number."""
 _GROUP_ROWS: Final = 122_880
 _GROUP_BYTES: Final = 64 << 20
 """A row group ends at the first of these: enough to compress well, and little enough memory."""
@@ -137,7 +139,7 @@ def _type(field: pa.Field, *, listed: bool = False) -> pa.DataType:
     """The type that a column is kept as, or the elements of a list; raises ``_UnfitError``."""
     import pyarrow as pa
 
-    facts = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    facts = _facts(field)
     known = facts.get("POSTGRESQL:type", "")
     if pa.types.is_list(field.type):
         inner = _type(field.type.value_field, listed=True)
@@ -176,11 +178,12 @@ def _numeric(modifier: int) -> pa.DataType:
 
 def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if column.type == field.type:
         return column
     try:
-        return column.cast(field.type)
+        numbers = column.cast(field.type)
     except pa.ArrowInvalid:
         number = field.type != pa.string()
         wrong = "not a number, such as NaN" if number else "not valid UTF-8"
@@ -190,6 +193,27 @@ def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field
             f"the column {field.name} has a value that is {wrong}",
             f"replace it, such as nullif({field.name}, 'NaN')" if number else "correct it",
         ) from None
+    if pa.types.is_floating(field.type) and pc.any(_rounded(numbers)).as_py():
+        raise _refused(
+            name,
+            place,
+            f"the column {field.name} is a NUMERIC without a precision, and has a number above "
+            "2^53, of which DOUBLE would change digits",
+            f"convert it: {field.name}::text for an id, ::numeric(38, 0) for another whole number, "
+            "::float8 if rounding is right",
+        )
+    return numbers
+
+
+def _rounded(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.and_(pc.is_finite(numbers), pc.greater_equal(pc.abs(numbers), float(_EXACT)))
+
+
+def _facts(field: pa.Field) -> dict[str, str]:
+    """What the driver says of the column."""
+    return {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
 
 
 def _refused(name: str, place: Place, why: str, fix: str) -> SourceChanged:

@@ -88,14 +88,14 @@ def test_ids_that_pandas_made_floats_are_ids_again_and_nan_is_missing(
 ) -> None:
     file = tmp_path / "orders.parquet"
     con.execute(
-        "COPY (SELECT 1::BIGINT AS order_id, unnest([12346.0, 'NaN'::DOUBLE]) AS customer_id, "
+        "COPY (SELECT 1234567890123456.0::DOUBLE AS order_id, unnest([12346.0, 'NaN'::DOUBLE]) AS customer_id, "
         "TIMESTAMP '2011-01-01' AS ordered_at, 'P' AS product_id, 'BAG' AS product_name, "
         f"'NaN'::DOUBLE AS quantity, 2::FLOAT AS unit_price) TO '{file}' (FORMAT parquet)"
     )
     found = load(con, "orders", file)
     assert [(row[0], row[1], row[5], row[6]) for row in found] == [
-        ("1", "12346", None, 2.0),
-        ("1", None, None, 2.0),
+        ("1234567890123456", "12346", None, 2.0),
+        ("1234567890123456", None, None, 2.0),
     ]
 
 
