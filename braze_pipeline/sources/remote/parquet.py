@@ -24,6 +24,10 @@ _TYPE_HEADER: Final = 4
 """Postgres adds four to the type modifier, for the header of a value."""
 _EXACT: Final = 1 << 53
 """Below it a DOUBLE keeps every whole number."""
+_EPOCH_DAYS: Final = 10_957
+"""Postgres counts from 2000-01-01, Arrow from 1970-01-01."""
+_DAYS: Final = {"date": 1, "timestamp": 86_400_000_000, "timestamptz": 86_400_000_000}
+"""Postgres's types that know ``infinity``, and how they count a day."""
 _GROUP_ROWS: Final = 122_880
 _GROUP_BYTES: Final = 64 << 20
 """A row group ends at the first of these: enough to compress well, and little enough memory."""
@@ -46,7 +50,8 @@ def write(name: str, place: Place, rows: pa.RecordBatchReader, file: Path) -> No
     """Write every row.
 
     Postgres's NUMERIC comes as text: with a precision it becomes that DECIMAL, without one a
-    DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text.
+    DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text. Postgres's
+    ``infinity`` becomes that of DuckDB.
 
     Raises:
         SourceChanged: a column has a type, or a value, that Parquet cannot keep.
@@ -181,7 +186,7 @@ def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field
     import pyarrow.compute as pc
 
     if column.type == field.type:
-        return column
+        return pa.chunked_array([_infinite(chunk, field) for chunk in column.chunks], field.type)
     try:
         numbers = column.cast(field.type)
     except pa.ArrowInvalid:
@@ -209,6 +214,35 @@ def _rounded(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     return pc.and_(pc.is_finite(numbers), pc.greater_equal(pc.abs(numbers), float(_EXACT)))
+
+
+def _infinite(values: pa.Array, field: pa.Field) -> pa.Array:
+    """The same values, with Postgres's ``infinity`` as DuckDB's.
+
+    The driver adds the days between the epochs to the greatest and the least number, which mean
+    infinity. The greatest overflows, and so do years that Arrow cannot count.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(field.type):
+        items = _infinite(values.values, field.type.value_field)
+        if items is values.values:
+            return values
+        return pa.ListArray.from_arrays(
+            values.offsets, items, type=values.type, mask=values.is_null()
+        )
+    day = _DAYS.get(_facts(field).get("POSTGRESQL:type", ""))
+    if day is None:
+        return values
+    whole = pa.int32() if pa.types.is_date(field.type) else pa.int64()
+    numbers, greatest = values.cast(whole), (1 << whole.bit_width - 1) - 1
+    least = _EPOCH_DAYS * day - greatest - 1
+    if not pc.any(pc.less_equal(numbers, least)).as_py():
+        return values
+    numbers = pc.if_else(pc.less(numbers, least), pa.scalar(greatest, whole), numbers)
+    numbers = pc.if_else(pc.equal(numbers, least), pa.scalar(-greatest, whole), numbers)
+    return numbers.cast(field.type)
 
 
 def _facts(field: pa.Field) -> dict[str, str]:

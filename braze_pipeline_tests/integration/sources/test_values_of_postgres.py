@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline_tests.integration.sources.test_failures import attached, fails, query
+from braze_pipeline_tests.integration.sources.test_remote_places import read
 from braze_pipeline_tests.postgres import Postgres
+
+MOMENTS = "('infinity'), ('-infinity'), ('2027-01-01'), ('4713-01-01 BC'), (NULL)"
 
 
 @pytest.mark.parametrize("column", ["numeric", "numeric(45, 5)"])
@@ -34,3 +38,22 @@ def test_the_digits_of_a_number_arrive_if_it_is_converted_as_the_error_says(
         "12345678901234567", 12345678901234567, 12345678901234568.0, 0.1, 9007199254740991.0,
         float("inf"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", ["date", "timestamp", "timestamptz"])
+def test_infinity_is_later_and_minus_infinity_earlier_than_every_day(
+    tmp_path: Path, database: Postgres, type_: str
+) -> None:
+    sql = query(
+        f"SELECT v::{type_} AS until, ARRAY[v::{type_}] AS days FROM (VALUES {MOMENTS}) t(v)"
+    )
+    files, _ = read(tmp_path, {"lines": sql}, environ={"SHOP_URI": database.uri()})
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "SELECT until > DATE '2026-11-28', isinf(until), until IS NOT DISTINCT FROM days[1], "
+            f"until < DATE '1900-01-01' FROM '{files['lines']}'"
+        ).fetchall()
+    assert rows == [
+        (True, True, True, False), (False, True, True, True), (True, False, True, False),
+        (False, False, True, True), (None, None, True, None),
+    ]  # fmt: skip
