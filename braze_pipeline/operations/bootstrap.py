@@ -13,6 +13,7 @@ import gzip
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
         for path in files:
             try:
                 plain += _unpack(path, Path(folder), len(plain))
-            except (OSError, EOFError, zipfile.BadZipFile) as error:
+            except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
                 raise UsageError(
                     f"The export file {path} is missing or broken.",
                     fix="Use the files as Braze wrote them: JSON lines, .gz or .zip.",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.storage.warehouse import literal, name_key
@@ -17,6 +19,7 @@ from braze_pipeline.storage.warehouse import literal, name_key
 SUFFIXES = (".csv", ".tsv", ".txt")
 
 _DELIMITERS = (",", ";", "\t", "|")
+_CHUNK: Final = 1 << 20
 
 
 def relation(name: str, files: Sequence[Path]) -> str:
@@ -25,8 +28,8 @@ def relation(name: str, files: Sequence[Path]) -> str:
     Types guessed from the first rows would fail at a later row, or change its values.
 
     Raises:
-        SourceChanged: a file is empty or not UTF-8, two columns have the same name, or the files
-            have different headers.
+        SourceChanged: a file is empty, cut off or not UTF-8, two columns have the same name, or the
+            files have different headers.
     """
     file, *others = files
     header, delimiter = _header(name, file)
@@ -56,11 +59,14 @@ def relation(name: str, files: Sequence[Path]) -> str:
 
 
 def _header(name: str, file: Path) -> tuple[list[str], str]:
-    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    packed = file.suffix.lower() == ".gz"
+    if packed:
+        _require_whole(name, file)
+    opener = gzip.open if packed else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as opened:
             line = opened.readline()
-    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+    except UnicodeDecodeError as error:
         raise _not_utf8(name, file) from error
     if "\0" in line:  # UTF-16 without a mark at its beginning
         raise _not_utf8(name, file)
@@ -78,6 +84,20 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
         )
     read = [(next(csv.reader([line.rstrip("\r\n")], delimiter=d)), d) for d in _DELIMITERS]
     return max(read, key=lambda one: len(one[0]))
+
+
+def _require_whole(name: str, file: Path) -> None:
+    """Read a compressed file to its end: DuckDB takes one that was cut off for a shorter table."""
+    try:
+        with gzip.open(file) as opened:
+            while opened.read(_CHUNK):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceChanged(
+            f"The source table {name} cannot be read: {file} is not a whole gzip file: it was cut "
+            "off, or it is damaged or not compressed.",
+            fix="Copy it again, or export it again. Nothing of it was used.",
+        ) from error
 
 
 def _not_utf8(name: str, file: Path) -> SourceChanged:

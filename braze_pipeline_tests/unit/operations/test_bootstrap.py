@@ -196,7 +196,10 @@ def test_an_import_proves_what_was_unconfirmed_and_keeps_what_was_acknowledged(
 
 def test_a_file_that_is_not_an_export_is_named_in_the_error(world: Make, tmp_path: Path) -> None:
     w = world(T)
-    for name, content in (("a.zip", b"no"), ("b.gz", b"no"), ("c.json", b'{"x": 1}\n')):
+    damaged = bytearray(gzip.compress(b'{"x": 1}\n'))
+    damaged[10] ^= 0xFF
+    contents = (("a.zip", b"no"), ("b.gz", b"no"), ("c.json", b'{"x": 1}\n'), ("d.gz", damaged))
+    for name, content in contents:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match=name):
             import_export(w.con, w.warehouse, T, [tmp_path / name], now=w.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date
 from pathlib import Path
 
@@ -36,12 +37,36 @@ def test_broken_csv_is_reported_by_line_without_its_text(
 def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, delimiter: str
 ) -> None:
-    import gzip
-
     text = "\ufeff" + CSV["predictions"].replace(",", delimiter).replace("\n", "\r\n")
     file = tmp_path / "predictions.csv.gz"
     file.write_bytes(gzip.compress(text.encode()))
     assert load(con, "predictions", file) == [("1", date(2011, 1, 1), 12.5)]
+
+
+@pytest.mark.parametrize("damage", ["beginning", "middle", "row", "check sum", "length", "bit"])
+def test_a_compressed_csv_that_was_cut_off_or_damaged_is_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, damage: str
+) -> None:
+    rows = [f"{n},2011-01-01,{n * 7919 % 10_007}\n" for n in range(20_000)]
+    head = gzip.compress("".join([CSV["predictions"], *rows[:-1]]).encode())
+    whole = head + gzip.compress(rows[-1].encode())
+    file = tmp_path / "predictions.csv.gz"
+    file.write_bytes(whole)
+    assert len(load(con, "predictions", file)) == len(rows) + 1
+    bit = bytearray(whole)
+    bit[len(whole) // 2] ^= 1
+    file.write_bytes(
+        {
+            "beginning": whole[:50],
+            "middle": whole[: len(whole) // 2],
+            "row": head[:-9],
+            "check sum": head[:-8],
+            "length": head[:-4],
+            "bit": bytes(bit),
+        }[damage]
+    )
+    with pytest.raises(SourceChanged, match="not a whole gzip file"):
+        load(con, "predictions", file)
 
 
 @pytest.mark.parametrize(

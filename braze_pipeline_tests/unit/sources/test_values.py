@@ -88,7 +88,8 @@ def test_ids_that_pandas_made_floats_are_ids_again_and_nan_is_missing(
 ) -> None:
     file = tmp_path / "orders.parquet"
     con.execute(
-        "COPY (SELECT 1234567890123456.0::DOUBLE AS order_id, unnest([12346.0, 'NaN'::DOUBLE]) AS customer_id, "
+        "COPY (SELECT 1234567890123456.0::DOUBLE AS order_id, "
+        "unnest([12346.0, 'NaN'::DOUBLE]) AS customer_id, "
         "TIMESTAMP '2011-01-01' AS ordered_at, 'P' AS product_id, 'BAG' AS product_name, "
         f"'NaN'::DOUBLE AS quantity, 2::FLOAT AS unit_price) TO '{file}' (FORMAT parquet)"
     )
