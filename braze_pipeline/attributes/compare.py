@@ -25,7 +25,15 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.remote.snapshots import snapshot
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import columns, family, literal, name_key, quote, single_row
+from braze_pipeline.storage.warehouse import (
+    columns,
+    family,
+    file_literal,
+    literal,
+    name_key,
+    quote,
+    single_row,
+)
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:
@@ -129,13 +137,13 @@ def compare(
     folder = warehouse.extracts / t.db_schema / "compare"
     with (
         warehouse.scratch() as scratch,
-        extracted([*read, there], folder, environ=environ, log=log) as (local, _),
+        extracted([*read, there], folder, environ=environ, log=log) as (local, done),
     ):
         with sealed(local[:-1], time_zone=t.time_zone, scratch=scratch) as (con, _):
             compute(con, here, day, result_of(day))
         with warehouse.connect() as con:
             con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
-            there_ = f"read_parquet({literal(str(local[-1].path))})"
+            there_ = f"read_parquet({file_literal(folder / done[_THERE].file)})"
             return _compared(con, t, result_of(day), there_)
 
 

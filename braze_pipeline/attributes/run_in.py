@@ -52,6 +52,7 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
     Warehouse,
     columns,
+    file_literal,
     literal,
     name_key,
     named_rows,
@@ -217,7 +218,7 @@ def _take_over(
     now: datetime | None,
 ) -> AttributesSummary:
     """Replace a day of the table with the audience's rows of an extract, and keep the counts."""
-    rows = f"read_parquet({literal(str(file))})"
+    rows = f"read_parquet({file_literal(file)})"
     rules = rule_names(t)
     excluded_columns = [_excluded_column(k) for k in range(len(rules))]
     ours = [*_COUNTS, *excluded_columns, EXCLUDED_BY, MEMBER]
@@ -312,7 +313,7 @@ def _newest(
     """Rows and newest date by source."""
     if file is None:
         return {}
-    rows = named_rows(con, f"SELECT name, n, newest FROM read_parquet({literal(str(file))})")
+    rows = named_rows(con, f"SELECT name, n, newest FROM read_parquet({file_literal(file)})")
     return {row["name"]: (row["n"], row["newest"]) for row in rows}
 
 
@@ -327,6 +328,6 @@ def _info(
         name=source.name,
         location=str(source.place),
         rows=rows,
-        columns=columns(con, f"FROM read_parquet({literal(str(files[source.name]))})"),
+        columns=columns(con, f"FROM read_parquet({file_literal(files[source.name])})"),
         newest=latest.isoformat() if latest else None,
     )

@@ -23,8 +23,8 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import (
     columns,
     days_sql,
+    file_literal,
     has_fraction,
-    literal,
     registered,
     rows_of,
 )
@@ -97,8 +97,8 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
 
 def _file(path: Path) -> str:
     if path.suffix == ".parquet":
-        return f"read_parquet({literal(str(path))})"
-    return f"read_csv({literal(str(path))}, header = true, all_varchar = true)"
+        return f"read_parquet({file_literal(path)})"
+    return f"read_csv({file_literal(path)}, header = true, all_varchar = true)"
 
 
 def _mark(ledger: Ledger, found: str, how: str, *, when: str, now: datetime) -> int:

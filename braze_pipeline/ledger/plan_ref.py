@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns, snapshot_rows
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.warehouse import file_literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
         SentAttribute(no=c["no"], name=c["name"], type=c["type"]) for c in json.loads(columns)
     )
     snapshot = warehouse.snapshot(plan_id)
-    source = f"read_parquet({literal(str(snapshot))})"
+    source = f"read_parquet({file_literal(snapshot)})"
     return PlanRef(
         plan_id=plan_id, destination=destination, ledger=ledger, template=template,
         template_no=template_no, days=tuple(days), evaluation=evaluation, attributes=attributes,

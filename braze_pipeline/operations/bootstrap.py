@@ -30,7 +30,7 @@ from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, single_row
+from braze_pipeline.storage.warehouse import file_literal, literal, single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,7 +164,7 @@ def _read(
     con: duckdb.DuckDBPyConnection, identifier: str, wanted: Sequence[Column], files: list[Path]
 ) -> int:
     """Read one row per user: id, and raw JSON by attribute. Returns the number of other lines."""
-    names = ", ".join(literal(str(path)) for path in files)
+    names = ", ".join(file_literal(path) for path in files)
     raw = "".join(f", json -> {literal(_pointer(c))} AS j{c.no}" for c in wanted)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json ->> {literal('/' + identifier)} "

@@ -20,7 +20,7 @@ from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import file_literal, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +166,7 @@ def _may_have(con: duckdb.DuckDBPyConnection, snapshot: Path, user_id: str) -> b
     """Whether a snapshot has the user; one that is damaged may, and nobody can send it."""
     import duckdb
 
-    query = f"SELECT count(*) FROM read_parquet({literal(str(snapshot))}) WHERE __user_id = ?"
+    query = f"SELECT count(*) FROM read_parquet({file_literal(snapshot)}) WHERE __user_id = ?"
     try:
         return bool(count(con, query, [user_id]))
     except (duckdb.InvalidInputException, duckdb.IOException):

@@ -23,7 +23,7 @@ from braze_pipeline.ledger.ledger import ledger_name, ledger_names
 from braze_pipeline.ledger.plan_ref import is_readable
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import columns, literal, quote
+from braze_pipeline.storage.warehouse import columns, file_literal, literal, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -140,7 +140,7 @@ def import_ledger(
 
 def _users(con: duckdb.DuckDBPyConnection, path: Path) -> str:
     """The wide table in the file, under today's names."""
-    source = f"FROM read_parquet({literal(str(path))})"
+    source = f"FROM read_parquet({file_literal(path)})"
     names = [f"{quote(old)} AS {ledger_3.column(old)}" for old, _ in columns(con, f"({source})")]
     return f"SELECT {', '.join(names)} {source}"
 
@@ -204,7 +204,7 @@ def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
         raise problem
     try:
         row = con.execute(
-            f"SELECT value FROM parquet_kv_metadata({literal(str(path))}) WHERE key = ?",
+            f"SELECT value FROM parquet_kv_metadata({file_literal(path)}) WHERE key = ?",
             [KEY.encode()],
         ).fetchone()
     except duckdb.Error as error:

@@ -14,7 +14,7 @@ from braze_pipeline.braze import data_points as points
 from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.warehouse import file_literal, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ def forecast(
         con,
         ["count(*)", "coalesce(sum(strlen(__object)), 0)", "coalesce(max(__request) + 1, 0)"],
         [expression for c in columns for expression in _sent(c)],
-        f"read_parquet({literal(str(snapshot))})",
+        f"read_parquet({file_literal(snapshot)})",
     )
     full_users, *full = _counts(
         con, ["count(*)"], [expression for c in columns for expression in _full(c)], f"({profiles})"

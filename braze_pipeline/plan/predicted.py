@@ -10,7 +10,7 @@ from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.predicted_value.stored_fits import computed, fit_of_day, fits_of
 from braze_pipeline.settings import PREDICTIONS
-from braze_pipeline.storage.warehouse import literal, name_key
+from braze_pipeline.storage.warehouse import file_literal, name_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def predicted_cost(
     ]
     names = {column.name for column in made}
     sent = " OR ".join(column.changed for column in made) or "false"
-    rows = f"read_parquet({literal(str(snapshot))})"
+    rows = f"read_parquet({file_literal(snapshot)})"
     return PredictedCost(
         fit_id=fit.fit_id,
         fit_of=fit.as_of,

@@ -12,7 +12,7 @@ from braze_pipeline.ledger.columns import snapshot_rows
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.warehouse import file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,7 +51,7 @@ def source_of(warehouse: Warehouse, plan: PlanSummary) -> str:
     Raises:
         NotBuilt: it is gone.
     """
-    file = f"read_parquet({literal(str(snapshot_of(warehouse, plan.plan_id)))})"
+    file = f"read_parquet({file_literal(snapshot_of(warehouse, plan.plan_id))})"
     return snapshot_rows(file, plan.columns, version=plan.version)
 
 

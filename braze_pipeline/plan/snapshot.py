@@ -19,7 +19,7 @@ from braze_pipeline.braze.track_endpoints import LARGE_PLAN, TrackEndpoint
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import arrow_batches, literal
+from braze_pipeline.storage.warehouse import arrow_batches, file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,13 +74,13 @@ def write(
     try:
         sent = _write(con, f"SELECT {selected} FROM ({query})", draft, staged, names, endpoints)
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {STAGE} AS FROM read_parquet({literal(str(staged))})"
+            f"CREATE OR REPLACE TEMP TABLE {STAGE} AS FROM read_parquet({file_literal(staged)})"
         )
     finally:
         staged.unlink(missing_ok=True)
     limit = sent.endpoint.body_bytes - FRAME_BYTES
     if sent.largest > limit:
-        source = f"read_parquet({literal(str(draft))})"
+        source = f"read_parquet({file_literal(draft)})"
         _copy(con, read_sql("plan", "cut", source=source, limit=limit, names=", ".join(names)), cut)
         draft.unlink()
         cut.replace(draft)

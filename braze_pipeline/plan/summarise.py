@@ -16,7 +16,7 @@ from braze_pipeline.plan.guards import Evidence
 from braze_pipeline.plan.stored_plans import VERSION, PlanColumn, PlanSummary
 from braze_pipeline.plan.unchanged import count_unchanged
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import days_sql, literal
+from braze_pipeline.storage.warehouse import days_sql, file_literal
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint
@@ -137,7 +137,7 @@ def guard_evidence(
 
 
 def _rows(path: Path) -> str:
-    return f"read_parquet({literal(str(path))})"
+    return f"read_parquet({file_literal(path)})"
 
 
 def _check_users(q: DiffRequest, path: Path, *, planned: int, plan_id: str) -> None:

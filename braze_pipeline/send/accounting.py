@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, load_answered
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import days_sql, literal, named_rows
+from braze_pipeline.storage.warehouse import days_sql, file_literal, named_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,7 +139,7 @@ def account(
     query = read_sql(
         "send",
         "accounting",
-        snapshot=literal(str(warehouse.snapshot(plan.plan_id))),
+        snapshot=file_literal(warehouse.snapshot(plan.plan_id)),
         answered=ANSWERED,
         refused=ANSWERED_REFUSED,
         customer_attributes=t.table("customer_attributes"),

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.storage.warehouse import columns, literal, prepare, quote, resource_errors
+from braze_pipeline.storage.warehouse import (
+    columns,
+    file_literal,
+    literal,
+    prepare,
+    quote,
+    resource_errors,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +75,8 @@ def _seal(con: duckdb.DuckDBPyConnection, sources: Sequence[SourceInfo]) -> None
     folders = [path for path in opens if path.is_dir()]
     files = [path for path in opens if path not in folders]
     for setting, paths in (("allowed_directories", folders), ("allowed_paths", files)):
-        listed = ", ".join(literal(str(path)) for path in paths)
+        # A file is checked twice: as it is written in the view, and as it is found.
+        listed = ", ".join(f"{literal(str(path))}, {file_literal(path)}" for path in paths)
         con.execute(f"SET {setting} = [{listed}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")

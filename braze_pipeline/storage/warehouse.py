@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
 import random
 import re
@@ -72,6 +73,13 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """A text as a SQL literal, where DuckDB accepts no parameter (paths, COPY)."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """One file to read, as a SQL literal: DuckDB reads ``[``, ``*`` and ``?`` as a pattern, also if
+    there is a file of that name. In ``COPY … TO`` and ``ATTACH`` a name is only a name.
+    """
+    return literal(glob.escape(str(path)))
 
 
 def day_sql(day: date) -> str:

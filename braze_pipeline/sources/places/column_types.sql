@@ -16,7 +16,7 @@ WITH leaf AS (
                 AND (converted_type IS NULL OR converted_type LIKE '%INT%') THEN 'integer'
             ELSE concat_ws(' ', type, converted_type)
         END AS kind
-    FROM parquet_schema($files)
+    FROM parquet_schema({files})
     WHERE type IS NOT NULL
 ),
 

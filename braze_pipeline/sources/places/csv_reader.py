@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.storage.warehouse import literal, name_key
+from braze_pipeline.storage.warehouse import file_literal, literal, name_key
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 
@@ -49,7 +49,7 @@ def relation(name: str, files: Sequence[Path]) -> str:
             f"{', '.join(repeated)}.",
             fix="Name each column once in the header line.",
         )
-    listed_files = ", ".join(literal(str(one)) for one in files)
+    listed_files = ", ".join(file_literal(one) for one in files)
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return (
         f"read_csv([{listed_files}], columns = {{{listed}}}, delim = {literal(delimiter)}, "

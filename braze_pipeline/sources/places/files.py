@@ -12,7 +12,7 @@ from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.sources.places.located import LocatedSource, damaged_file, describe
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, literal
+from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, file_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +46,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
         try:
             found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
             if len(files) > 1:
-                _check_same_columns(con, name, found, listed, [str(file) for file in files])
+                _check_same_columns(con, name, found, listed)
         except (SourceChanged, duckdb.Error) as error:
             damage = _damaged(con, name, files)
             if damage is None:
@@ -96,7 +96,7 @@ def _kind(file: Path) -> str | None:
 
 
 def _literals(files: Sequence[Path]) -> str:
-    return f"[{', '.join(literal(str(file)) for file in files)}]"
+    return f"[{', '.join(file_literal(file) for file in files)}]"
 
 
 def find_source(folder: Path, name: str) -> Path | None:
@@ -159,14 +159,14 @@ def _damaged(
 
     for file in files:
         try:
-            con.execute(f"SELECT count(*) FROM parquet_schema({literal(str(file))})")
+            con.execute(f"SELECT count(*) FROM parquet_schema({file_literal(file)})")
         except duckdb.Error as error:
             return damaged_file(name, str(file), error)
     return None
 
 
 def _check_same_columns(
-    con: duckdb.DuckDBPyConnection, name: str, found: LocatedSource, files: str, paths: list[str]
+    con: duckdb.DuckDBPyConnection, name: str, found: LocatedSource, files: str
 ) -> None:
     """Every file of a folder has every column, with one type: DuckDB would fail or cast them."""
     lacking = con.execute(
@@ -184,7 +184,7 @@ def _check_same_columns(
             "files of the folder have it.",
             fix="Write all files of a table with the same columns.",
         )
-    differs = con.execute(read_sql("sources.places", "column_types"), {"files": paths}).fetchone()
+    differs = con.execute(read_sql("sources.places", "column_types", files=files)).fetchone()
     if differs:
         raise SourceChanged(
             f"The source table {name} has the column '{differs[0]}' with different types in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -98,6 +99,19 @@ def brand(tmp_path: Path) -> Brand:
 def of_customers(value: str, source: str = "customers") -> str:
     """A query that gives a value for each customer, from wherever it can be had."""
     return f"SELECT customer_id, {value} AS a, {AUDIENCE} FROM {source} WHERE $as_of > '2000-01-01'"
+
+
+@pytest.mark.parametrize("name", ["shop[1]", "shop*"])
+def test_a_folder_that_is_named_like_a_pattern_is_that_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    brand = Brand(tmp_path / name)
+    shutil.copytree(tmp_path / name, tmp_path / "shop1")
+    with duckdb.connect() as con:
+        for file in ("customers.parquet", "orders/one.parquet", "consents.csv"):
+            path = tmp_path / "shop1" / file
+            con.execute(f"COPY (SELECT * REPLACE ('9' AS customer_id) FROM '{path}') TO '{path}'")
+    found = "(SELECT min(o.customer_id || c.customer_id) FROM orders AS o, consents AS c)"
+    assert [row[:2] for row in brand.built(of_customers(found))] == [("1", "11"), ("2", "11")]
 
 
 def subquery(relation: str, column: str = "a") -> str:

@@ -69,6 +69,21 @@ def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> No
         assert again.read_bytes() == file.read_bytes()
 
 
+def test_folders_and_files_that_are_named_like_patterns_are_those(tmp_path: Path) -> None:
+    folder = tmp_path / "shop[1]"
+    folder.mkdir()
+    w = World(folder, T, users=["a"])
+    for number, name in ((1, "ledger[1].parquet"), (2, "ledger1.parquet")):
+        w.profiles(day(number), {"a": {"S": str(number)}})
+        w.run(day(number))
+        export_ledger(w.con, w.warehouse, w.t, tmp_path / name)
+    other = Warehouse(tmp_path / "other.duckdb")
+    with other.connect() as con:
+        import_ledger(con, other, [T], tmp_path / "ledger[1].parquet")
+        assert con.execute("SELECT value_1 FROM ledger.braze_users").fetchall() == [("1",)]
+    w.close()
+
+
 def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_path: Path) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"S": "1"}})
