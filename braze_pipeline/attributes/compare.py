@@ -184,7 +184,7 @@ def _there(
     if percent >= _ALL:
         return place_of(t, query)
     tables = ", ".join(
-        f"{str(source.relation).rpartition('.')[2]} AS ({source.place.sql}\n)"
+        f"{str(source.relation).rpartition('.')[2]} AS ({source.place.sql})"
         for source in read
         if isinstance(source.place, Database)
     )

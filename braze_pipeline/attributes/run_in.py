@@ -286,7 +286,7 @@ def _declared_sources(
         place = source.place
         if not isinstance(place, Database):
             continue
-        rows = f"({place.sql}\n) AS s"
+        rows = f"({place.sql}) AS s"
         empty = Database(connection=place.connection, query=f"SELECT * FROM {rows} LIMIT 0")
         found.append(SourceSettings(name=source.name, place=empty))
         dated_by = contract_of(source.name).dated_by

@@ -170,8 +170,10 @@ class Database(Section):
 
     @property
     def sql(self) -> str:
-        """The query to run."""
-        return self.query or f"SELECT * FROM {self.relation}"
+        """The query to run, as a part of others: no semicolon, and a comment ends before them."""
+        if self.query is None:
+            return f"SELECT * FROM {self.relation}"
+        return f"{self.query.rstrip().removesuffix(';')}\n"
 
 
 Place = Files | Delta | Iceberg | Database

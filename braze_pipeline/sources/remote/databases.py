@@ -135,7 +135,7 @@ class Snapshot:
             SourceChanged: the query cannot be run.
             SourceUnavailable: the connection was lost.
         """
-        with reported(name, place):
+        with reported(name, place, alive=self._alive):
             cursor = self.handle.cursor()
             if place.setup:
                 cursor.execute(place.setup)
@@ -159,10 +159,9 @@ class Snapshot:
 
     def schema(self, name: str, place: Database) -> pa.Schema:
         """The columns of a table or query, without reading a row; raises as ``stream``."""
-        query = place.sql.rstrip().removesuffix(";")
         # On the first line, so that the database's line numbers are those of the query. Not
         # LIMIT 0, for which BigQuery reads the table.
-        place = replace(place, query=f"SELECT * FROM ({query}\n) AS checked WHERE 1 = 0")
+        place = replace(place, query=f"SELECT * FROM ({place.sql}) AS checked WHERE 1 = 0")
         with reported(name, place), self.handle.cursor() as cursor:
             if place.setup:
                 cursor.execute(place.setup)

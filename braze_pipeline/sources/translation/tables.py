@@ -139,7 +139,7 @@ def _described(source: SourceSettings, environ: Mapping[str, str]) -> TableRead:
     relation, text = name_of(source.name), False
     with duckdb.connect() as con:
         if isinstance(place, Database):
-            relation = place.relation or f"({place.sql}\n)"
+            relation = place.relation or f"({place.sql})"
             with snapshot(place.connection, environ) as opened:
                 schema = opened.schema(source.name, place)
             con.register("__nothing", empty(source.name, place, schema))

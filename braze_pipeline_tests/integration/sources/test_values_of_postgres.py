@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline_tests.integration.sources.test_failures import attached, fails, query
+from braze_pipeline.sources.remote.databases import snapshot
+from braze_pipeline_tests.integration.sources.test_failures import SHOP, attached, fails, query
 from braze_pipeline_tests.integration.sources.test_remote_places import read
 from braze_pipeline_tests.postgres import Postgres
 
@@ -57,3 +58,16 @@ def test_infinity_is_later_and_minus_infinity_earlier_than_every_day(
         (True, True, True, False), (False, True, True, True), (True, False, True, False),
         (False, False, True, True), (None, None, True, None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "end", [" -- everybody", ";", " ;\n", "; \n\n", " /* everybody */ ;", "\n-- WHERE false\n"]
+)
+def test_a_query_may_end_in_a_comment_or_a_semicolon(
+    tmp_path: Path, database: Postgres, end: str
+) -> None:
+    environ = {"SHOP_URI": database.uri()}
+    place = query(f"SELECT 1 AS n{end}")
+    with snapshot(SHOP, environ) as opened:
+        assert opened.schema("lines", place).names == ["n"]
+    assert attached(tmp_path, place, environ=environ) == [(1,)]
