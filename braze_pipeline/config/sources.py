@@ -63,6 +63,8 @@ def _check(name: str, source: SourceConfig, problems: Problems) -> None:
         problems.add("`connection` needs either `relation` or `query`.")
     if source.relation and not (source.database or source.connection):
         problems.add("`relation` needs `database` or `connection`.")
+    if source.query and not source.query.strip("; \t\n"):
+        problems.at("query").add("The query is empty.")
     if source.query and not source.connection:
         problems.add("`query` needs `connection`.")
     if name not in TABLES and source.optional:

@@ -83,7 +83,16 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
             fix="Remove this line: the header line comes first, and shows what separates columns.",
         )
     read = [(next(csv.reader([line.rstrip("\r\n")], delimiter=d)), d) for d in _DELIMITERS]
-    return max(read, key=lambda one: len(one[0]))
+    names, delimiter = max(read, key=lambda one: len(one[0]))
+    try:
+        next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise SourceChanged(
+            f"The source table {name} cannot be read: the header line of {file} has a quotation "
+            "mark that is not closed in it, or text after a closing one.",
+            fix="Rename the column: a name in the header has no line break.",
+        ) from error
+    return names, delimiter
 
 
 def _require_whole(name: str, file: Path) -> None:

@@ -94,11 +94,16 @@ def kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
     """The schema of the file: the types that the columns have where they come from.
 
     Raises:
-        SourceChanged: two columns have one name, or a column has no type that can be kept.
+        SourceChanged: there are no columns, two have one name, or one has no type that can be kept.
     """
     import pyarrow as pa
 
     names = [field.name.lower() for field in schema]
+    if not names:
+        raise SourceChanged(
+            f"The source table {name} cannot be read from {place}: it has no columns.",
+            fix="Name the columns to read in `query:`.",
+        )
     repeated = sorted({one for one in names if names.count(one) > 1})
     if repeated:
         raise _refused(

@@ -116,6 +116,7 @@ def test_a_password_may_have_any_characters_and_is_never_shown(
         ("SELECT 1::money AS price", "column price is of the type money"),
         ("SELECT 1 AS n, interval '1 day' AS lasts", "lasts"),
         ("SELECT 'NaN'::numeric(8, 2) AS price", "column price has a value that is not a number"),
+        ("SELECT", "it has no columns"),
         ("SELECT 1 AS n, 2 AS n", "several columns named n"),
     ],
 )

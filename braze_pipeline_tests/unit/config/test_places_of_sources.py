@@ -36,6 +36,7 @@ def test_every_form_loads(tmp_path: Path) -> None:
         ("uri_env: SHOP_URI", "uri: SHOP_URI", 1, "Unknown key 'uri'"),
         ("connection: shop, relation: crm", "connection: shopp, relation: crm", 3, "'shop'"),
         ("relation: crm.customers, ", "", 3, "needs either `relation` or `query`"),
+        ('query: "SELECT * FROM orders"', 'query: " ;"', 4, "The query is empty"),
         ("delta: ", "path: data/, delta: ", 6, "Give one place, not several"),
         ("relation: customer_360", "optional: true", 8, "needs `relation`"),
         ("asset_key: [shop, orders]", "asset_key: []", 4, "asset_key"),

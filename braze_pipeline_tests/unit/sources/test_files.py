@@ -75,6 +75,7 @@ def test_a_compressed_csv_that_was_cut_off_or_damaged_is_refused(
         ("", "is empty"),
         ("\ncustomer_id,a\n", "begins with an empty line"),
         ("sep=;\ncustomer_id;a\n", "begins with the line 'sep=;'"),
+        ('customer_id,"no\nte"\n1,2\n', "quotation mark that is not closed"),
         ("customer_id,a,A\n1,2,3\n", "several columns with the same name"),
         ("customer_id,a\n".encode("utf-16-le").decode(), "not UTF-8"),
     ],
@@ -86,6 +87,18 @@ def test_a_csv_without_a_usable_header_is_refused(
     file.write_text(text)
     with pytest.raises(SourceChanged, match=message):
         load(con, "predictions", file)
+
+
+def test_a_name_in_the_header_may_have_quotation_marks(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.csv"
+    header = 'customer_id,predicted_on,predicted_clv,5" shoe,"a ""b"", c"\n'
+    file.write_text(header + "1,2011-01-01,1,2,3\n", encoding="utf-8")
+    load(con, "predictions", file)
+    assert con.execute("""SELECT "5"" shoe", "a ""b"", c" FROM predictions""").fetchall() == [
+        ("2", "3")
+    ]
 
 
 def test_csv_that_is_not_utf8_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
