@@ -39,7 +39,7 @@ def tighten(*paths: Path) -> None:
     It uses the path: opening and closing a database's file would release the locks on it.
     """
     for path in paths:
-        with suppress(FileNotFoundError, PermissionError):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             mode = path.stat().st_mode
             if mode & OTHERS:
                 path.chmod(mode & 0o777 & ~OTHERS)

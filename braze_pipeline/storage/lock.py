@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline import private
 from braze_pipeline.errors import SendBusy
+from braze_pipeline.storage.warehouse import refusals
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,8 +33,10 @@ def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iter
 
     Raises:
         SendBusy: another process still holds it after ``wait`` seconds.
+        LedgerError: its file cannot be opened.
     """
-    file = os.open(private.file(path), os.O_RDWR | os.O_CLOEXEC)
+    with refusals(path):
+        file = os.open(private.file(path), os.O_RDWR | os.O_CLOEXEC)
     try:
         _take(file, destination, wait)
         yield

@@ -236,13 +236,17 @@ class Warehouse:
         """A private folder beside the file, removed at the end.
 
         Folders left by killed processes are removed first: nobody holds their lock.
+
+        Raises:
+            LedgerError: the folder of the database cannot be written to.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         prefix = f"{self.path.stem}.scratch-"
-        for left in self.path.parent.glob(f"{prefix}*"):
-            with suppress(BlockingIOError, FileNotFoundError), locked(left):
-                shutil.rmtree(left)
-        folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
+        with refusals(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in self.path.parent.glob(f"{prefix}*"):
+                with suppress(BlockingIOError, FileNotFoundError), locked(left):
+                    shutil.rmtree(left)
+            folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
         with locked(folder):
             # It gets the name that other processes look for only once it is locked.
             folder = folder.rename(folder.with_name(folder.name.removeprefix(".")))
@@ -260,7 +264,8 @@ class Warehouse:
                 f"snapshots and the lock of {others[0]}, which differs in the suffix alone.",
                 fix="Set BRAZE_PIPELINE_DATABASE to a file of another name, or in another folder.",
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with refusals(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + self.lock_wait
         while True:
             try:
@@ -291,6 +296,24 @@ def resource_errors(path: Path) -> Iterator[None]:
         if known is not None:
             raise known from error
         raise
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Name the file or folder of the pipeline that the system refuses.
+
+    Raises:
+        LedgerError: it cannot be used.
+        DiskFull: its disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_full(error, path) or LedgerError(
+            f"{path} cannot be used: {error.strerror}.",
+            fix="Run as the user to whom the database belongs, or correct the permissions or "
+            "BRAZE_PIPELINE_DATABASE.",
+        ) from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,7 @@ import pytest
 from braze_pipeline.errors import ConfigurationError, LedgerError, OutOfMemory
 from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.finding import State
+from braze_pipeline.storage.lock import sending
 from braze_pipeline.storage.warehouse import Warehouse, disk_full
 
 # A list by group cannot be moved to disk while it grows.
@@ -56,6 +58,18 @@ def test_what_a_killed_process_spilt_is_removed_when_the_database_is_opened(tmp_
         con.execute("CREATE TEMP TABLE s AS SELECT md5(i::VARCHAR) m FROM range(2000000) AS r(i)")
         with warehouse.connect():  # leaves what the first connection spilt
             assert con.execute("SELECT count(DISTINCT m) FROM s").fetchone() == (2_000_000,)
+
+
+def test_a_folder_or_a_lock_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    below = Warehouse(tmp_path / "file" / "warehouse.duckdb")
+    for opened in (below.scratch, below.connect, partial(sending, below.lock_path("d"), "d")):
+        with pytest.raises(LedgerError, match=r"/file\b.* cannot be used"), opened():
+            pass
+    lock = Warehouse(tmp_path / "warehouse.duckdb").lock_path("d")
+    lock.mkdir()
+    with pytest.raises(LedgerError, match=r"warehouse\.d\.lock cannot be used"), sending(lock, "d"):
+        pass
 
 
 def test_temporary_files_at_their_limit_count_as_a_full_disk(tmp_path: Path) -> None:
