@@ -1,19 +1,22 @@
 """Exporting the ledger to one Parquet file, and restoring it bit for bit.
 
 The file is the wide table as it is, so that any Parquet reader can open it. The small tables (names
-of the columns, acknowledgements, templates, ...) are in its metadata as JSON. Files of earlier
-versions are read under today's names.
+of the columns, acknowledgements, templates, ...) are in its metadata as JSON. A digest shows
+whether the file is as it was written. Those of earlier versions may have none, and are read under
+today's names.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline import private
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
@@ -21,9 +24,10 @@ from braze_pipeline.ledger import endpoint, since_export
 from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.ledger.ledger import ledger_name, ledger_names
 from braze_pipeline.ledger.plan_ref import is_readable
+from braze_pipeline.storage import digest
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import columns, file_literal, literal, quote
+from braze_pipeline.storage.warehouse import columns, disk_full, file_literal, literal, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
 
 KEY = "braze_pipeline_ledger"
+_DIGEST = "digest"
+"""What a file with a digest says in its metadata."""
 _OF_LEDGER = (
     "ledgers", "endpoints", "changes", "attributes", "templates", "removed_attributes", "acks",
     "refused", "in_doubt",
@@ -60,7 +66,7 @@ def export_ledger(
     """Write a template's ledger, with real values, to a Parquet file. Returns the number of users.
 
     Raises:
-        UsageError: there is no such ledger.
+        UsageError: there is no such ledger, or the file cannot be written.
     """
     ledger = open_ledger(con, warehouse, t)
     if not ledger.exists():
@@ -68,15 +74,36 @@ def export_ledger(
         raise UsageError(f"There is no ledger {ledger.name}.", fix=f"Ledgers here: {names}.")
     small: dict[str, Any] = {name: _rows(con, name, ledger.name) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
-    small["schema_version"] = LEDGER.version
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(path.name + ".draft")
-    con.execute(
-        f"COPY (SELECT * FROM {ledger.users_table}) TO {literal(str(draft))} "
-        f"(FORMAT parquet, KV_METADATA {{{KEY}: {literal(json.dumps(small))}}})"
-    )
-    os.replace(draft, path)  # noqa: PTH105  (says that it overwrites)
+    small |= {"schema_version": LEDGER.version, _DIGEST: "sha256"}
+    with _draft(path) as draft:
+        con.execute(
+            f"COPY (SELECT * FROM {ledger.users_table}) TO {literal(str(draft))} (FORMAT parquet, "
+            f"USE_TMP_FILE false, KV_METADATA {{{KEY}: {literal(json.dumps(small))}}})"
+        )
+        digest.add(draft)
     return ledger.count_users()
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of ``path`` at the end of the block."""
+    target = path.resolve()  # a link stays one
+    draft = target.with_name(target.name + ".draft")
+    try:
+        if target.exists() and not target.is_file():
+            raise UsageError(
+                f"{path} is not a file that can be replaced.", fix="Give the name of a file."
+            )
+        yield private.file(draft)
+        os.replace(draft, target)  # noqa: PTH105  (says that it overwrites)
+    except OSError as error:
+        raise disk_full(error, path) or UsageError(
+            f"{path} cannot be written: {error.strerror}.",
+            fix="Give a file in a folder that you may write to.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def import_ledger(
@@ -93,12 +120,27 @@ def import_ledger(
 
     Raises:
         EndpointMismatch: it is about another endpoint than the templates' destination.
-        UsageError: the file is not an exported ledger, or not of a template's destination; or the
-            ledger has users already and ``replace`` is not set.
+        UsageError: the file is not an exported ledger, is damaged, or is not of a template's
+            destination; or the ledger has users already and ``replace`` is not set.
         NewerVersion: a newer version of the package wrote the file.
     """
-    small = _metadata(con, path)
-    t = _template(small, templates, path)
+    with _readable(path):
+        small = _metadata(con, path)
+        t = _template(small, templates, path)
+    # What a digest proved is not damaged: then an error has another cause.
+    with nullcontext() if _DIGEST in small else _readable(path):
+        return _restore(con, warehouse, t, small, path, replace=replace)
+
+
+def _restore(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    small: dict[str, Any],
+    path: Path,
+    *,
+    replace: bool,
+) -> Restored:
     ledger = open_ledger(con, warehouse, t)
     lost = since_export.only_in_journal(
         con, warehouse.journal_path, t.destination.name, small["applied_sends"]
@@ -193,25 +235,38 @@ def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: list[Any]) -> None:
     )
 
 
-def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a damaged file causes, as an error that says so."""
     import duckdb
 
-    problem = UsageError(
-        f"{path} is not an exported ledger.",
-        fix="Use a file that `braze-pipeline ledger export` wrote.",
-    )
-    if not path.exists():
-        raise problem
     try:
-        row = con.execute(
-            f"SELECT value FROM parquet_kv_metadata({file_literal(path)}) WHERE key = ?",
-            [KEY.encode()],
-        ).fetchone()
-    except duckdb.Error as error:
-        raise problem from error
+        yield
+    except (duckdb.Error, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or disk_full(error, path):
+            raise
+        raise _not_whole(path) from error
+
+
+def _not_whole(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is not an exported ledger, or it is damaged. Nothing was imported.",
+        fix="Use a file as `braze-pipeline ledger export` wrote it, such as an older one.",
+    )
+
+
+def _metadata(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise _not_whole(path)
+    row = con.execute(
+        f"SELECT value FROM parquet_kv_metadata({file_literal(path)}) WHERE key = ?",
+        [KEY.encode()],
+    ).fetchone()
     if row is None:
-        raise problem
+        raise _not_whole(path)
     small: dict[str, Any] = json.loads(bytes(row[0]))
+    if _DIGEST in small and not digest.matches(path):
+        raise _not_whole(path)
     if small["schema_version"] > LEDGER.version:
         raise NewerVersion(
             f"{path} was written with schema version {small['schema_version']}; this version of "

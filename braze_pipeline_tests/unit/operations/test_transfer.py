@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,75 @@ def test_other_files_and_unknown_ledgers_are_refused(world: Make, tmp_path: Path
     for name in ("plain", "text", "none"):
         with pytest.raises(UsageError, match=rf"{name}\.parquet"):
             import_ledger(w.con, w.warehouse, [T], tmp_path / f"{name}.parquet")
+
+
+def damages(whole: bytes, folder: Path, *, step: int) -> Iterator[Path]:
+    """Files with a bit that is another, or with a part that is zeros, all over it."""
+    folder.mkdir()
+    for at in range(0, len(whole), step):
+        for part in (bytes([whole[at] ^ 1]), bytes(64)):
+            damaged = (whole[:at] + part + whole[at + len(part) :])[: len(whole)]
+            if damaged != whole:
+                file = folder / f"{at}-{len(part)}.parquet"  # DuckDB remembers files by their name
+                file.write_bytes(damaged)
+                yield file
+
+
+def test_a_damaged_file_is_refused_and_the_ledger_stays_as_it_was(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(T, "a b c")
+    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    before, whole = contents(w.con), file.read_bytes()
+    for damaged in damages(whole, tmp_path / "damaged", step=41):
+        if b'"digest"' not in damaged.read_bytes():
+            continue  # it says that there is none: the rest of the ledger is whole, or not JSON
+        with pytest.raises(UsageError, match="it is damaged"):
+            restored(w, damaged)
+    assert contents(w.con) == before
+
+
+def test_damage_that_is_noticed_in_a_file_of_before_digests_is_named(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(T, "a b c")
+    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    whole = file.read_bytes().replace(b'"digest"', b'"no_one"')
+    for damaged in damages(whole, tmp_path / "damaged", step=499):
+        with suppress(UsageError):
+            restored(w, damaged)
+    (tmp_path / "old.parquet").write_bytes(whole)
+    assert restored(w, tmp_path / "old.parquet").ledger == "braze"
+
+
+@pytest.mark.parametrize("place", ["folder", "/dev/null", "file/ledger.parquet"])
+def test_an_export_replaces_nothing_but_files(world: Make, tmp_path: Path, place: str) -> None:
+    w = world(T)
+    w.profiles(day(1), {})
+    w.plan(day(1))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    kind = (tmp_path / place).stat().st_mode if place != "file/ledger.parquet" else None
+    with pytest.raises(UsageError, match=place):
+        export_ledger(w.con, w.warehouse, w.t, tmp_path / place)
+    assert kind is None or (tmp_path / place).stat().st_mode == kind
+    assert not list(tmp_path.glob("*.draft"))
+
+
+def test_an_export_to_a_link_writes_what_it_points_to(world: Make, tmp_path: Path) -> None:
+    w = world(T)
+    w.profiles(day(1), {})
+    w.plan(day(1))
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "ledger.parquet")
+    export_ledger(w.con, w.warehouse, w.t, tmp_path / "link.parquet")
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert restored(w, tmp_path / "ledger.parquet").ledger == "braze"
 
 
 def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
