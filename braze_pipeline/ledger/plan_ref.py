@@ -89,7 +89,7 @@ def is_readable(con: duckdb.DuckDBPyConnection, snapshot: Path) -> bool:
     if not snapshot.exists():
         return False
     try:
-        con.execute(f"DESCRIBE FROM read_parquet({literal(str(snapshot))})")
+        con.execute(f"DESCRIBE FROM read_parquet({file_literal(snapshot)})")
     except duckdb.InvalidInputException:
         return False
     return True

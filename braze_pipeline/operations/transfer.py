@@ -127,20 +127,23 @@ def import_ledger(
     with _readable(path):
         small = _metadata(con, path)
         t = _template(small, templates, path)
+        same = [one for one in templates if ledger_name(one) == ledger_name(t)]
     # What a digest proved is not damaged: then an error has another cause.
     with nullcontext() if _DIGEST in small else _readable(path):
-        return _restore(con, warehouse, t, small, path, replace=replace)
+        return _restore(con, warehouse, same, small, path, replace=replace)
 
 
 def _restore(
     con: duckdb.DuckDBPyConnection,
     warehouse: Warehouse,
-    t: TemplateSettings,
+    templates: Sequence[TemplateSettings],
     small: dict[str, Any],
     path: Path,
     *,
     replace: bool,
 ) -> Restored:
+    """The templates are those that share the ledger."""
+    t = templates[0]
     ledger = open_ledger(con, warehouse, t)
     lost = since_export.only_in_journal(
         con, warehouse.journal_path, t.destination.name, small["applied_sends"]
@@ -174,8 +177,7 @@ def _restore(
                 since_export.carry_over(ledger, before)
             ledger.record_change("import", None)
         if lost:
-            same = [t for t in templates if ledger_name(t) == ledger.name]
-            attributes = [one for t in same for one in sendable(t)]
+            attributes = [attribute for one in templates for attribute in sendable(one)]
             since_export.send_all_again(ledger, lost, attributes=attributes, snapshots=readable)
     return Restored(ledger=ledger.name, in_doubt=ledger.count_in_doubt(), resent=bool(lost))
 

@@ -50,7 +50,7 @@ def write(name: str, place: Place, rows: pa.RecordBatchReader, file: Path) -> No
     """Write every row.
 
     Postgres's NUMERIC comes as text: with a precision it becomes that DECIMAL, without one a
-    DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text. Postgres's
+    DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text. Its
     ``infinity`` becomes that of DuckDB.
 
     Raises:
