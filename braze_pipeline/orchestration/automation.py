@@ -15,6 +15,7 @@ from dagster import AutomationCondition as When
 
 from braze_pipeline.orchestration.days import PARTITION_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
+from braze_pipeline.orchestration.watch.runs import facts_of
 from braze_pipeline.settings import TemplateSettings
 
 _VERSION_TAG = "dagster/data_version"
@@ -91,7 +92,9 @@ def done_for(instance: dg.DagsterInstance, t: TemplateSettings, day: date) -> st
         return f"Run {run.run_id[:8]} for {day} is under way."
     written = (instance.get_latest_materialization_event(key) for key in keys.upstream.values())
     newest = max((one.timestamp for one in written if one is not None), default=0.0)
-    if run.is_success and newest <= last.create_timestamp.timestamp():
+    # While the destination is paused a run succeeds, and its send materializes nothing.
+    sent = run.is_success and keys.send in facts_of(instance, run, [t]).materialized
+    if sent and newest <= last.create_timestamp.timestamp():
         return f"Run {run.run_id[:8]} has sent {day}, and no source was written since it began."
     return None
 

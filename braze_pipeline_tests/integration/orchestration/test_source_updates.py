@@ -5,7 +5,7 @@ as its daemon does, on a real instance.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of `context` itself.
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -41,6 +41,7 @@ class Upstream:
     Attributes:
         during: Called by the step of the named asset.
         check_passes: The result of a blocking check of each source; None: there is no check.
+        paused: The destination is paused, so the send materializes nothing.
     """
 
     instance: dg.DagsterInstance
@@ -49,6 +50,7 @@ class Upstream:
     during: dict[str, Callable[[Any], object]] = field(default_factory=dict)
     observable: bool = False
     check_passes: bool | None = None
+    paused: bool = False
     cursor: Any = None
     now: datetime = NOON
 
@@ -87,7 +89,9 @@ class Upstream:
     def _asset(
         self, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str] | None, **more: Any
     ) -> Any:
-        def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        is_send = key == TemplateKeys.of(self.t).send
+
+        def made(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
             body = self.during.get(key.path[-1])
             if body is not None:
                 body(context)
@@ -100,9 +104,12 @@ class Upstream:
                 dg.AssetCheckResult(passed=bool(self.check_passes), check_name=spec.name)
                 for spec in more.get("check_specs", ())
             ]
-            return dg.MaterializeResult(check_results=results)
+            if not (is_send and self.paused):
+                yield dg.MaterializeResult(check_results=results)
 
-        return dg.asset(key=key, partitions_def=partitions, **more)(made)
+        return dg.asset(key=key, partitions_def=partitions, output_required=not is_send, **more)(
+            made
+        )
 
     def _checks(self, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         if self.check_passes is None:
@@ -388,6 +395,15 @@ def test_the_schedule_takes_over_after_a_run_that_failed_or_did_not_send(
 
     scheduled.during = {"braze_plan": fail}
     scheduled.run(*CHAIN, partition=YESTERDAY, strict=False)
+    assert scheduled.schedule_tick().run_requests
+
+
+def test_the_schedule_sends_a_day_whose_run_found_the_destination_paused(
+    scheduled: Upstream,
+) -> None:
+    scheduled.paused = True
+    scheduled.run("orders")
+    scheduled.carry_out(scheduled.tick())
     assert scheduled.schedule_tick().run_requests
 
 
