@@ -78,10 +78,7 @@ def error_classes() -> tuple[type[PipelineError], ...]:
 
 
 class UsageError(PipelineError):
-    """A command was given an invalid option, date, file or number.
-
-    Only commands raise it, so no run becomes a workflow action of this class.
-    """
+    """A command got an invalid option, date, file or number, or a run an invalid day or tag."""
 
     action = "usage"
     title = "Invalid input"

@@ -15,10 +15,14 @@ from uuid import uuid4
 
 import dagster as dg
 
-from braze_pipeline.errors import UsageError
 from braze_pipeline.orchestration import instance as instances
 from braze_pipeline.orchestration.checks import CONTRACT, NOT_PAUSED
-from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from braze_pipeline.orchestration.days import (
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    require_partition,
+)
 from braze_pipeline.orchestration.dead_runs import fail_dead_runs
 from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -66,10 +70,11 @@ def run_days(
     who waits should know.
 
     Raises:
-        UsageError: a day is before the first partition or after the last.
+        UsageError: a day has no partition.
     """
     keys = TemplateKeys.of(t)
-    _check_days(t, days)
+    for day in days:
+        require_partition(daily_partitions(t), day.isoformat())
     first, last = days[0].isoformat(), days[-1].isoformat()
     range_tags = {RANGE_START_TAG: first, RANGE_END_TAG: last}
     with instances.current() as found:
@@ -150,15 +155,3 @@ def _say_waiting(say: Say, instance: dg.DagsterInstance, entry: dg.EventLogEntry
         holders = instance.event_log_storage.get_concurrency_info(name).active_run_ids
         runs = ", ".join(sorted(run_id[:8] for run_id in holders)) or "unknown"
         say(f"{event.step_key} waits until the pool {name} is free; it is held by run {runs}.")
-
-
-def _check_days(t: TemplateSettings, days: Sequence[date]) -> None:
-    partitions = daily_partitions(t)
-    for day in days:
-        if not partitions.has_partition_key(day.isoformat()):
-            first = partitions.get_first_partition_key()
-            last = partitions.get_last_partition_key()
-            raise UsageError(
-                f"There is no partition {day.isoformat()}. Partitions run from {first} to {last}.",
-                fix="Use a day within them, or change `start_date` or `end_date` in defs.yaml.",
-            )
