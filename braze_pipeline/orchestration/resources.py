@@ -4,8 +4,7 @@ The API key does not belong here. A send reads it from the environment when it s
 Dagster stores and shows the configuration of resources in plain text.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Dagster reads the annotation of `path` itself.
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -27,7 +26,9 @@ class WarehouseResource(dg.ConfigurableResource[Any]):
         path: The file. Empty: BRAZE_PIPELINE_DATABASE, else the database of the template's project.
     """
 
-    path: str = ""
+    # Not a plain field, which a launch could set: on another database a run knows neither ledger
+    # nor pauses.
+    path: dg.ResourceDependency[str] = ""  # type: ignore[assignment]  # a descriptor
 
     def warehouse(self, t: TemplateSettings) -> Warehouse:
         """The database that a run of the template works on.

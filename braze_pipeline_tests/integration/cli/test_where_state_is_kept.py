@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from braze_pipeline.errors import ConfigurationError, NotBuilt, PipelineError
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import replace
+from braze_pipeline_tests.integration.orchestration.test_definitions import built
 from braze_pipeline_tests.ledger_world import template
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
@@ -108,3 +110,15 @@ def test_dagster_works_on_the_same_file(brand: SmallBrand) -> None:
     project = brand.folder.parent
     assert WarehouseResource().warehouse(t).path == project / "data" / "warehouse.duckdb"
     assert WarehouseResource(path="x.duckdb").warehouse(t).path == Path("x.duckdb")
+
+
+def test_a_launch_cannot_choose_another_database(brand: SmallBrand) -> None:
+    definitions, _ = built(brand)
+    other = brand.folder / "other.duckdb"
+    for job in ("braze_daily", "braze_pause"):
+        with pytest.raises(dg.DagsterInvalidConfigError, match="path"):
+            definitions.resolve_job_def(job).execute_in_process(
+                partition_key=brand.day(0) if job == "braze_daily" else None,
+                run_config={"resources": {"warehouse": {"config": {"path": str(other)}}}},
+            )
+    assert not other.exists()
