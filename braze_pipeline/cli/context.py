@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.config.load import COMPONENT, load_configs
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
-from braze_pipeline.config.project import DATABASE_VARIABLE, database_path, project_of
+from braze_pipeline.config.project import DATABASE_VARIABLE, dagster_home, database_path, project_of
 from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import ConfigurationError, NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
@@ -138,9 +138,12 @@ class Session:
 
     @property
     def dagster_home(self) -> Path:
-        """The folder of Dagster's instance; it may not exist yet."""
-        home = self.environ.get("DAGSTER_HOME")
-        return (path_of(home) if home else self.project / ".dagster_home").resolve()
+        """The folder of Dagster's instance; the project's own may not exist yet.
+
+        Raises:
+            ConfigurationError: DAGSTER_HOME is not an existing folder.
+        """
+        return dagster_home(self.environ) or (self.project / ".dagster_home").resolve()
 
 
 def project_config(folder: Path) -> Path | None:

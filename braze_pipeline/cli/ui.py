@@ -49,8 +49,9 @@ def ui(session: Session, port: int) -> None:
             environ = sandboxed.environ
             console.show(f"No API key in {' or '.join(keys)}: runs send to a stand-in for Braze,")
             console.show(f"{sandbox.endpoint}, and use the database {sandboxed.warehouse.path}.")
+        settings = _settings(session, environ)
         console.show(f"Dagster's UI: http://{_HOST}:{port} (press Ctrl-C to stop)")
-        code = _dagster_dev(session.project, _settings(session, environ), port)
+        code = _dagster_dev(session.project, settings, port)
     sys.exit(code)
 
 

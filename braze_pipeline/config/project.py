@@ -15,6 +15,7 @@ from braze_pipeline.user_input import path_of
 
 DATABASE_VARIABLE: Final = "BRAZE_PIPELINE_DATABASE"
 SOURCES_VARIABLE: Final = "BRAZE_PIPELINE_SOURCES"
+HOME_VARIABLE: Final = "DAGSTER_HOME"
 
 _DATA = "data"
 _DATABASE = "warehouse.duckdb"
@@ -67,3 +68,21 @@ def sources_folder(folder: Path, environ: Mapping[str, str]) -> Path:
     """The folder in which source tables are found by their names."""
     named = environ.get(SOURCES_VARIABLE)
     return path_of(named) if named else (project_of(folder) or folder) / _DATA
+
+
+def dagster_home(environ: Mapping[str, str]) -> Path | None:
+    """The folder of Dagster's instance that the environment names; None where it names none.
+
+    Raises:
+        ConfigurationError: it is not an existing folder with an absolute path.
+    """
+    named = environ.get(HOME_VARIABLE, "").strip()
+    if not named:
+        return None
+    folder = path_of(named)
+    if not folder.is_absolute() or not folder.is_dir():
+        raise ConfigurationError(
+            f"{HOME_VARIABLE} is {folder}, which is not an existing folder with an absolute path.",
+            fix="Create the folder, with a dagster.yaml in it, or set the variable to another.",
+        )
+    return folder

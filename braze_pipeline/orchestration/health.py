@@ -7,37 +7,33 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from braze_pipeline.config.project import HOME_VARIABLE, dagster_home
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
-from braze_pipeline.orchestration.instance import HOME, of_folder
-from braze_pipeline.user_input import path_of
+from braze_pipeline.orchestration.instance import of_folder
 
 _SETTINGS_FILE = ".dagster_home/dagster.yaml shows the settings it needs."
 
 
 def dagster(environ: Mapping[str, str]) -> list[Finding]:
     """Check the instance of ``DAGSTER_HOME``: its settings, and whether its daemon is running."""
-    home = environ.get(HOME, "").strip()
-    if not home:
+    try:
+        folder = dagster_home(environ)
+    except ConfigurationError as error:
+        return [failure(HOME_VARIABLE, error)]
+    if folder is None:
         return [
             warning(
-                HOME,
+                HOME_VARIABLE,
                 "It is not set, so runs of this command line leave no history.",
                 "Set it to a folder with a dagster.yaml. Schedule, sensors and the UI need it.",
             )
         ]
-    folder = path_of(home)
-    if not folder.is_absolute() or not folder.is_dir():
-        error = ConfigurationError(
-            f"{HOME} is {folder}, which is not an existing folder with an absolute path.",
-            fix="Create the folder, with a dagster.yaml in it, or set the variable to another.",
-        )
-        return [failure(HOME, error)]
     try:
         with of_folder(folder) as instance:
             storage = type(instance.run_storage).__name__.removesuffix("RunStorage")
             return [
-                ok(HOME, f"{folder}, stored in {storage}."),
+                ok(HOME_VARIABLE, f"{folder}, stored in {storage}."),
                 _pools(instance),
                 _run_monitoring(instance),
                 _run_retries(instance),
@@ -49,7 +45,7 @@ def dagster(environ: Mapping[str, str]) -> list[Finding]:
             fix="Check that its dagster.yaml is valid and its database can be reached. "
             f"{_SETTINGS_FILE}",
         )
-        return [failure(HOME, problem)]
+        return [failure(HOME_VARIABLE, problem)]
 
 
 def _pools(instance: dg.DagsterInstance) -> Finding:

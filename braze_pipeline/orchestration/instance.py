@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
+from braze_pipeline.config.project import dagster_home
 from braze_pipeline.storage.warehouse import locked
-from braze_pipeline.user_input import path_of
-
-HOME = "DAGSTER_HOME"
 
 
 @contextmanager
 def current() -> Iterator[dg.DagsterInstance]:
-    """Open the instance of ``DAGSTER_HOME``, or a temporary one if that is not set."""
-    home = os.environ.get(HOME)
-    folder = path_of(home) if home else None
-    if folder is None:
-        opening: AbstractContextManager[dg.DagsterInstance] = dg.DagsterInstance.ephemeral()
-    elif folder.is_absolute() and folder.is_dir():
-        opening = of_folder(folder)
-    else:
-        opening = dg.DagsterInstance.get()  # Dagster says what is wrong with it
-    with opening as instance:
+    """Open the instance of ``DAGSTER_HOME``, or a temporary one if that is not set.
+
+    Raises:
+        ConfigurationError: it is not an existing folder.
+    """
+    folder = dagster_home(os.environ)
+    with of_folder(folder) if folder else dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.storage.warehouse import locked
-from braze_pipeline_tests.small_brand import PROJECT
+from braze_pipeline_tests.commands import command
+from braze_pipeline_tests.small_brand import PROJECT, SmallBrand
 
 _OPENS = """
 import sys
@@ -56,6 +59,21 @@ def test_many_commands_that_start_at_once_on_a_new_home_all_open_the_instance(
             versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
         database.close()
         assert len(versions) == 1, (file, versions)
+
+
+@pytest.mark.parametrize("home", ["missing", "file", "relative"])
+def test_a_wrong_dagster_home_is_named_and_nothing_is_made_in_its_place(
+    brand: SmallBrand, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    brand.folder.joinpath("file").touch()
+    before = sorted(brand.folder.rglob("*"))
+    named = home if home == "relative" else str(brand.folder / home)
+    monkeypatch.setenv("DAGSTER_HOME", named)
+    monkeypatch.chdir(brand.folder)
+    for words in (("run", "--as-of", brand.day(0)), ("ui", "--port", "0")):
+        with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is {named}, which is not"):
+            command(brand, *words)
+    assert sorted(brand.folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("unit", ["dagster-daemon", "dagster-webserver"])
