@@ -15,8 +15,8 @@ from braze_pipeline.cli.arguments import Day, days_between, require_key
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.progress import progress_bar
 from braze_pipeline.cli.summary import summary
-from braze_pipeline.errors import UsageError
 from braze_pipeline.operations.report import Report, report
+from braze_pipeline.plan.overrides import given_overrides
 
 if TYPE_CHECKING:
     from braze_pipeline.orchestration.runner import RunOutcome
@@ -56,11 +56,7 @@ def run(
 ) -> None:
     """Build, plan and send the customer attributes of one day."""
     days = days_between(as_of, until or as_of)
-    if (let_through or force_stale) and not reason:
-        raise UsageError(
-            "--let-through and --force-stale need --reason.",
-            fix="Say why in a few words; it is recorded with the run.",
-        )
+    given_overrides(let_through=let_through, reason=reason, force_stale=force_stale)
     if not dry_run:
         require_key(session)
     from braze_pipeline.orchestration.overrides import REFIT, tags_of

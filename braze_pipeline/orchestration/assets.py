@@ -127,6 +127,7 @@ def build_assets(
     ) -> dg.MaterializeResult:
         with typed_failures(context), progress.step("customer_attributes"):
             run_tags.clear(context)
+            overrides_of(context.run.tags)  # what is not valid fails before anything is built
             database = warehouse.warehouse(t)
             built = build_attributes(
                 database,

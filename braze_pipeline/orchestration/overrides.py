@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from braze_pipeline.plan.overrides import Overrides
+from braze_pipeline.plan.overrides import Overrides, given_overrides
 
 LET_THROUGH = "braze_pipeline/let_through"
 REASON = "braze_pipeline/reason"
@@ -29,12 +29,14 @@ def tags_of(*, let_through: Sequence[str], reason: str | None, force_stale: bool
 
 
 def overrides_of(tags: Mapping[str, str]) -> Overrides:
-    """The overrides in a run's tags."""
-    reason = tags.get(REASON)
-    forced = tags.get(FORCE_STALE, "").lower() == "true"
+    """The overrides in a run's tags.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
     names = (name.strip() for name in tags.get(LET_THROUGH, "").split(","))
-    return Overrides(
+    return given_overrides(
         let_through=tuple(filter(None, names)),
-        reason=reason,
-        force_stale=(reason or "no reason given") if forced else None,
+        reason=tags.get(REASON),
+        force_stale=tags.get(FORCE_STALE, "").lower() == "true",
     )

@@ -22,7 +22,7 @@ from braze_pipeline.orchestration.attempts import first_attempt
 from braze_pipeline.orchestration.days import days_of
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.overrides import REFIT
+from braze_pipeline.orchestration.overrides import REFIT, overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.step import Predicted, predict
@@ -55,6 +55,7 @@ def build_asset(
     ) -> dg.MaterializeResult:
         with typed_failures(context), progress.step("predicted_value"):
             run_tags.clear(context)
+            overrides_of(context.run.tags)  # what is not valid fails before anything is built
             found = predict(
                 warehouse.warehouse(t),
                 t,

@@ -22,6 +22,15 @@ REJECTED_SHARE: Final = "rejected_share"
 NEW_ATTRIBUTES: Final = "new_attributes"
 DATA_POINTS: Final = "data_points"
 REQUESTS: Final = "requests"
+NAMES: Final = (
+    AUDIENCE_SIZE,
+    CHANGED_SHARE,
+    NULL_SHARE,
+    REJECTED_SHARE,
+    NEW_ATTRIBUTES,
+    DATA_POINTS,
+    REQUESTS,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
