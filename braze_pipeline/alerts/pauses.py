@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from braze_pipeline.alerts.connection import reading, writing
+from braze_pipeline.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,16 @@ class Pause:
 def pause(path: Path, destination: str, *, reason: str, at: datetime) -> None:
     """Send nothing to a destination from now on; of one that is paused, change the reason.
 
-    Raises (as all functions here):
-        LedgerError: the file was written by a newer version.
-        sqlite3.Error: it cannot be read or written.
+    Raises:
+        UsageError: the reason is blank.
+        LedgerError: (as all functions here) the file was written by a newer version.
+        sqlite3.Error: (as all functions here) it cannot be read or written.
     """
+    if not reason.strip():
+        raise UsageError(
+            f"{destination} cannot be paused without a reason.",
+            fix="Say why in a few words; it is shown until the destination is resumed.",
+        )
     with writing(path) as con:
         con.execute(
             "INSERT INTO pauses (destination, reason, paused_at) VALUES (?, ?, ?) "

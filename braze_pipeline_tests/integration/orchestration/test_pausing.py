@@ -158,6 +158,18 @@ def test_jobs_in_the_ui_pause_and_resume_and_the_send_asset_shows_it(
     assert pauses.paused(path, "braze") is None
 
 
+def test_a_blank_reason_is_refused_and_nothing_is_paused(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    with pytest.raises(UsageError, match="without a reason"):
+        command(brand, "pause", "braze", "--reason", "  ")
+    definitions, _ = built(brand, sandbox.endpoint)
+    config = {"ops": {"braze_pause_sends": {"config": {"reason": " "}}}}
+    with pytest.raises(UsageError, match="without a reason"):
+        definitions.resolve_job_def("braze_pause").execute_in_process(run_config=config)
+    assert pauses.paused(brand.folder / "warehouse.actions.sqlite", "braze") is None
+
+
 def test_a_name_that_is_no_destination_is_refused(brand: SmallBrand, sandbox: Sandbox) -> None:
     with pytest.raises(UsageError, match="no destination 'brase'"):
         command(brand, "pause", "brase", "--reason", REASON)
