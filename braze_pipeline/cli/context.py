@@ -18,7 +18,6 @@ from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import ConfigurationError, NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline.user_input import path_of
 
 if TYPE_CHECKING:
     import dagster as dg
