@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.sources.typed_tables import TABLES
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from braze_pipeline.attributes.result import AttributesSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.sources import SourceInfo
+
+
+NEWEST: Final = "newest row"
+"""What is checked of a table's date."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +114,7 @@ def _freshness(name: str, newest: date, *, as_of: date, days: int) -> SourceFind
     seen = f"the newest row of {newest}"
     return SourceFinding(
         source=name,
-        what="newest row",
+        what=NEWEST,
         saw=f"{seen}, {age:,} days before {as_of}" if age > 0 else seen,
         allowed=f"{days:,} days before the as-of date",
         passed=age <= days,

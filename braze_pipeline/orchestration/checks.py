@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from braze_pipeline.attributes.freshness import evaluate_sources, not_known
+from braze_pipeline.attributes.freshness import NEWEST, evaluate_sources, not_known
 from braze_pipeline.audience.build import EMPTY_AUDIENCE_FIX
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.plan import guards
@@ -187,6 +187,8 @@ def source_result(
         ""
         if unknown
         else f"The source tables are as new and as complete as {newest.day} needs them."
+        if any(finding.what == NEWEST for finding in findings)
+        else "How new the source tables are is not known: only orders and consents are checked."
     )
     return _result(
         FRESH_SOURCES,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -11,6 +12,7 @@ import duckdb
 import pytest
 
 from braze_pipeline.attributes.freshness import evaluate_sources
+from braze_pipeline.orchestration.checks import source_result
 from braze_pipeline.settings import SourceChecks, SourceSettings, replace
 from braze_pipeline.sources import SourceInfo
 from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
@@ -123,3 +125,17 @@ def test_each_limit_can_be_switched_off(con: duckdb.DuckDBPyConnection) -> None:
     lines = [line(1, days_ago=300), line(2, days_ago=300, customer="7")]
     assert failed_checks(con, lines, consent_days_ago=300, checks=off) == []
     assert len(failed_checks(con, lines, consent_days_ago=300)) == 3
+
+
+def test_without_a_date_to_look_at_the_check_says_that_nothing_is_known(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    t = replace(template(), sources=SOURCES)
+    Shop(customers=["1"], lines=[line()], consents=[]).attach(con)
+    found = build(con, t, DAY, now=NOW)
+    undated = dataclasses.replace(found, newest_order=None, newest_consent=None)
+    assert "as new and as complete as 2011-12-09" in str(source_result(t, [], found).description)
+    result = source_result(t, [], undated)
+    assert result.passed
+    assert result.description is not None
+    assert result.description.startswith("How new the source tables are is not known")
