@@ -39,7 +39,7 @@ def resolve_sources(
         here = problems.at(name)
         _check(name, source, here)
         place = _place(source, config, folder, here)
-        own = folder / source.path if source.path and place is None else None
+        own = _beside(folder, source.path) if source.path and place is None else None
         elsewhere = place is not None or source.database is not None
         yield SourceSettings(
             **values_of(source, SourceOptions)
@@ -48,7 +48,7 @@ def resolve_sources(
             # Without a place of its own, a table is looked for as `NAME.*` in the common folder.
             path=own if own or elsewhere else sources_folder(folder, environ),
             shared=own is None,
-            database=folder / source.database if source.database else None,
+            database=_beside(folder, source.database) if source.database else None,
             place=place,
         )
 
@@ -91,16 +91,25 @@ def _place(
     if source.path and is_remote(source.path):
         return Files(url=source.path)
     if source.delta:
-        return Delta(url=source.delta if is_remote(source.delta) else str(folder / source.delta))
+        remote = is_remote(source.delta)
+        return Delta(url=source.delta if remote else str(_beside(folder, source.delta)))
     if source.iceberg:
         local = source.iceberg.endswith(".json") and not is_remote(source.iceberg)
-        return Iceberg(table=str(folder / source.iceberg) if local else source.iceberg)
+        return Iceberg(table=str(_beside(folder, source.iceberg)) if local else source.iceberg)
     if source.connection:
         connection = connection_named(source.connection, config)
         if connection is not None:
             return Database(connection=connection, relation=source.relation, query=source.query)
         problems.at("connection").add(no_connection(source.connection, config))
     return None
+
+
+def _beside(folder: Path, given: str | Path) -> Path:
+    """A path that is relative to a folder, without the `..` that it may begin with."""
+    path = Path(given)
+    while path.parts[:1] == ("..",):
+        folder, path = folder.resolve().parent, Path(*path.parts[1:])
+    return folder / path
 
 
 def connection_named(name: str, config: PipelineConfig) -> Connection | None:

@@ -185,6 +185,8 @@ def reason(error: Exception) -> str:
     text, _, place = str(error).partition("\n\nLINE ")
     number = place.partition(":")[0]
     where = f" (line {number})" if number.isdigit() else ""
+    # Every type that an operator takes: dozens of lines.
+    text = text.partition("\n\tCandidate functions:")[0]
     if not isinstance(
         error,
         (

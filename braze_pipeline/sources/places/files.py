@@ -126,7 +126,9 @@ def _path_of(source: SourceSettings) -> Path:
     raise SourceMissing(
         f"The source table {source.name} is not there: {what}.",
         fix="Set BRAZE_PIPELINE_SOURCES to the folder of the source tables, or set "
-        f"`sources: {source.name}: path:` in defs.yaml.",
+        f"`sources: {source.name}: path:` in defs.yaml."
+        if source.shared
+        else f"Deliver it, or correct `sources: {source.name}: path:` in defs.yaml.",
     )
 
 

@@ -183,6 +183,15 @@ def test_sql_that_cannot_be_run_is_reported_with_file_and_line(
     assert caught.value.exit_code == 2
 
 
+def test_an_operator_with_wrong_types_is_reported_without_all_that_it_could_take(
+    con: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build(con, write("customer_id, [1] + 'x'::BLOB AS a"), DAY)
+    assert "explicit type casts (line 1)." in str(caught.value)
+    assert "Candidate" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "expression",
     [

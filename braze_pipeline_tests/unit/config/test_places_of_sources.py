@@ -29,6 +29,18 @@ def test_every_form_loads(tmp_path: Path) -> None:
     assert {s.name for s in t.sources} >= {"customers", "orders", "consents", "events", "scores"}
 
 
+def test_a_path_is_shown_as_people_write_it_and_follows_links_as_the_system_does(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "far" / "defs").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "defs")
+    more = "sources:\n  customers: {path: ../../customers.csv}\n  ready: {path: a/../b.csv}\n"
+    (t,) = load(tmp_path / "link", document(more=more))
+    paths = {source.name: source.path for source in t.sources}
+    assert paths["customers"] == tmp_path / "customers.csv"
+    assert paths["ready"] == tmp_path / "link" / "a" / ".." / "b.csv"
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "line", "says"),
     [

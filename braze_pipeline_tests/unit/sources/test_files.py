@@ -9,7 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from braze_pipeline.errors import SourceChanged
+from braze_pipeline.errors import SourceChanged, SourceMissing
+from braze_pipeline.settings import SourceSettings
+from braze_pipeline.sources.places.files import locate
 from braze_pipeline_tests.unit.sources.conftest import CSV, load
 
 
@@ -166,3 +168,16 @@ def test_a_file_that_is_named_by_itself_may_be_called_as_it_likes(
     file = tmp_path / "_predictions.csv.2011-01-01"
     file.write_text(CSV["predictions"], encoding="utf-8")
     assert len(load(con, "predictions", file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("shared", "fix"),
+    [(True, "Set BRAZE_PIPELINE_SOURCES"), (False, "Deliver it, or correct `sources: orders:")],
+)
+def test_a_missing_file_is_looked_for_where_the_configuration_places_it(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, shared: bool, fix: str
+) -> None:
+    source = SourceSettings(name="orders", path=tmp_path / "orders.csv", shared=shared)
+    with pytest.raises(SourceMissing) as found:
+        locate(con, source)
+    assert found.value.fix.startswith(fix)
