@@ -80,7 +80,8 @@ def report_actions(
             _resolution(one, facts.get(one.template, {}), ui)
         )
     key = TemplateKeys.of(templates[0]).actions
-    open_now = f"{len(actions):,} open" if actions else "No open workflow actions."
+    number = f"{len(actions):,}" if actions else "No"
+    open_now = f"{number} open workflow action{'' if len(actions) == 1 else 's'}."
     instance.report_runless_asset_event(
         dg.AssetMaterialization(key, description=open_now, metadata=metadata)
     )

@@ -157,7 +157,10 @@ def build_assets(
         deps=[keys.attributes],
         kinds={"duckdb"},
         check_specs=[checks.spec(checks.AUDIENCE, keys.audience)],
-        description="The customers that are high value, active and contactable.",
+        description=(
+            "The customers that are sent: all, or those that pass the rules and conditions in "
+            "`defs.yaml`."
+        ),
     )
     def braze_audience(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource

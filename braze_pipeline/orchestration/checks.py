@@ -42,7 +42,7 @@ _BLOCKING = {AUDIENCE, ACCOUNTING}
 _PROMISES = {
     FRESH_SOURCES: "No source table is empty, late or full of unusable lines (`source_checks`).",
     AUDIENCE: "The newest day's audience is not empty; nothing is planned for an empty one.",
-    CONTRACT: "Every profile satisfies the template's pandera schema; rejections hold the rest.",
+    CONTRACT: "Every value is valid. One that is not is left out, and listed in the rejections.",
     IDENTIFIED: "Everybody in the newest day's audience has the user identifier that Braze needs.",
     ACCOUNTING: (
         "Every planned user ended as accepted, rejected or not attempted, by counts that were made "
@@ -129,7 +129,7 @@ def guard_results(plan: PlanSummary) -> list[dg.AssetCheckResult]:
         _result(
             guard_check(guard.name),
             passed=not guard.stops,
-            description=f"Saw {guard.saw}; allowed: {guard.allowed}."
+            description=f"Found: {guard.saw}; allowed: {guard.allowed}."
             + (f" Let through: {guard.let_through}." if guard.let_through else ""),
             metadata={
                 "saw": guard.saw,
@@ -239,8 +239,10 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
         CONTRACT,
         passed=values == 0 and rows == 0,
         description=(
-            f"{values:,} values and {rows:,} rows did not pass. They are not sent; the rejections "
-            "give the reasons. Everything in the profiles satisfies the contract."
+            f"{values:,} values and {rows:,} rows were left out; the rejections give the reasons. "
+            "All that remains is valid."
+            if values or rows
+            else "Every value and row is valid."
         ),
         metadata={
             "rejected_values": values,

@@ -202,7 +202,7 @@ def plan(
         "planned attributes": plan.planned_attributes,
         "unchanged users": plan.unchanged_users,
         "superseded users": plan.superseded_users,
-        "held back users (refused before)": plan.held_back_users,
+        "suppressed users": plan.held_back_users,
         "users leaving the audience": plan.leaving_users,
         "users Braze is not known to have": plan.unknown_users,
         "requests": forecast.requests,

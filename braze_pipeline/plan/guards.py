@@ -129,18 +129,25 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     if last is None:
         saw, passed = f"{e.audience:,} customers; no earlier run to compare with", True
     elif max(last, e.audience) < g.min_users:
-        saw, passed = f"{e.audience:,} after {last:,}: too few to evaluate", True
+        saw = f"{e.audience:,} customers; the last run had {last:,}: too few to evaluate"
+        passed = True
     else:
         share = e.audience / last if last else float("inf")
-        saw = f"{e.audience:,} customers after {last:,} in the last run"
+        saw = f"{e.audience:,} customers; the last run had {last:,}"
         passed = low <= share and (high is None or share <= high)
     figures = {"audience": e.audience, **({} if last is None else {"audience before": last})}
     yield GuardResult(name=AUDIENCE_SIZE, passed=passed, saw=saw, allowed=allowed, figures=figures)
 
 
 def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    what = "users sent before"
-    yield from _share(CHANGED_SHARE, e.changed, e.in_ledger, what, g.max_changed_share, g.min_users)
+    yield from _share(
+        CHANGED_SHARE,
+        {"changed users": e.changed},
+        whole=e.in_ledger,
+        what="users that were sent before would change",
+        limit=g.max_changed_share,
+        min_users=g.min_users,
+    )
 
 
 def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -169,25 +176,38 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    what, limit = "rows rejected", g.max_rejected_share
-    yield from _share(REJECTED_SHARE, e.rejected, e.audience, what, limit, g.min_users)
+    yield from _share(
+        REJECTED_SHARE,
+        {"rejected rows": e.rejected},
+        whole=e.audience,
+        what="customers in the audience were rejected",
+        limit=g.max_rejected_share,
+        min_users=g.min_users,
+    )
 
 
 def _share(
-    name: str, part: int, whole: int, what: str, limit: float | None, min_users: int
+    name: str,
+    counted: Mapping[str, int],
+    *,
+    whole: int,
+    what: str,
+    limit: float | None,
+    min_users: int,
 ) -> Iterator[GuardResult]:
     """A guard on a share; it passes where there are too few users to evaluate one."""
     if limit is None:
         return
+    (part,) = counted.values()
     share = _part(part, whole)
     few = whole < min_users
     yield GuardResult(
         name=name,
         passed=few or share <= limit,
-        saw=f"{part:,} of {whole:,} {what} ({share:.0%})"
+        saw=f"{part:,} of the {whole:,} {what} ({share:.0%})"
         + (": too few to evaluate" if few else ""),
         allowed=f"at most {limit:.0%}",
-        figures={what: part, f"{name.removesuffix('_share')} share": share},
+        figures={**counted, f"{name.removesuffix('_share')} share": share},
     )
 
 

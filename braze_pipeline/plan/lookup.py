@@ -79,7 +79,8 @@ def look_up_users(
         return
     finally:
         client.close()
-    log(
-        f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
-        + (f"; {found.left:,} wait for the next run." if found.left else ".")
-    )
+    if found.asked or found.left:
+        log(
+            f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
+            + (f"; {found.left:,} wait for the next run." if found.left else ".")
+        )

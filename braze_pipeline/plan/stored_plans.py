@@ -290,8 +290,8 @@ def check_sendable(
     fresh = ledger.only_changed_by(plan_id, since=plan.ledger_version)
     if not same or not fresh or plan.status in ("outdated", "forgotten"):
         raise PlanOutdated(
-            f"Plan {plan_id} was made at version {plan.ledger_version} of the ledger "
-            f"{plan.ledger}, which has changed since.",
+            f"Plan {plan_id} is out of date: after it was made, another day was sent, or a command "
+            f"changed the ledger {plan.ledger}.",
             fix="Materialize braze_plan again, and send that.",
         )
     snapshot_of(warehouse, plan_id)

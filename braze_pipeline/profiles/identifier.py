@@ -77,8 +77,8 @@ def require_exact(t: TemplateSettings, types: Mapping[str, str]) -> None:
 def no_identifiers(t: TemplateSettings, audience: int) -> MissingRequiredField:
     """The error of a day on which no member of the audience has an identifier."""
     return MissingRequiredField(
-        f"None of the {audience:,} customers in the audience has a {t.destination.identifier} "
-        f"(column '{t.identifier_column}'): all of them were rejected.",
+        f"None of the {audience:,} customers in the audience has the identifier "
+        f"{t.destination.identifier} (column '{t.identifier_column}'): all of them were rejected.",
         fix=f"Fill '{t.identifier_column}' in {t.attributes_sql.name} or in its source table, then "
         "run the day again in full.",
     )
@@ -87,7 +87,7 @@ def no_identifiers(t: TemplateSettings, audience: int) -> MissingRequiredField:
 def missing_identifier_summary(t: TemplateSettings, *, without: int, audience: int) -> str:
     """How many customers have no identifier, in one or two sentences; the others are sent."""
     if not without:
-        return f"Every customer in the audience has a {t.destination.identifier}."
+        return f"Every customer in the audience has the identifier {t.destination.identifier}."
     return (
         f"{without:,} of {audience:,} customers in the audience have no {t.destination.identifier} "
         f"(column '{t.identifier_column}'). They were rejected; the others were not affected."

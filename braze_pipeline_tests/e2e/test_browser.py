@@ -208,7 +208,7 @@ def test_a_guard_that_stops_a_run_shows_what_it_found_what_is_allowed_and_how_to
     place.ui.page.goto(f"{place.ui.url}/assets/braze_plan")
     place.ui.page.get_by_role("tab", name="Checks").click()
     place.ui.page.get_by_text("guard_audience_size").first.click()
-    place.ui.see("blocking", "customers after 1,707 in the last run", "50% to 200% of the last")
+    place.ui.see("blocking", "customers; the last run had 1,707", "50% to 200% of the last")
     place.ui.see("if the data is wrong", "fix the source")
     place.ui.see("let it through once", f"--as-of {WEEK_LATER} --let-through audience_size")
     place.ui.see("or with the run tags", "braze_pipeline/let_through = audience_size")

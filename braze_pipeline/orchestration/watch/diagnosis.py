@@ -169,7 +169,7 @@ def _of_check(check: dg.AssetCheckEvaluation) -> Cause:
         return Cause(
             action=GuardStopped.action,
             what=f"Nothing was sent. {guard}: {result}",
-            fix=f'If that is right, run again with --let-through {guard} --reason "…".',
+            fix=f'If the change is intended, run again with --let-through {guard} --reason "…".',
             guard=guard,
         )
     if name == ACCOUNTING:

@@ -20,6 +20,13 @@ def shown(world: World, key: dg.AssetKey = KEY) -> Mapping[str, dg.MetadataValue
     return event.asset_materialization.metadata
 
 
+def described(world: World) -> str | None:
+    event = world.instance.get_latest_materialization_event(KEY)
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.description
+
+
 def reports(world: World) -> int:
     return len(world.instance.fetch_materializations(KEY, limit=100).records)
 
@@ -35,6 +42,7 @@ def test_an_open_action_is_shown_with_cause_run_and_steps_until_it_is_resolved(
 
     found = shown(world)
     assert found["open actions"].value == 1
+    assert described(world) == "1 open workflow action."
     (row,) = str(found["actions"].value).splitlines()[2:]
     assert f"| 1 | No credentials | loyal | 2026-03-01 | 1 | [{failed.run_id[:8]}]" in row
     text = str(found["action 1"].value)

@@ -157,7 +157,7 @@ def test_checks_and_assets_report_audience_cost_and_shares_as_numbers(
         "audience": audience, "audience before": CUSTOMERS,
     }  # fmt: skip
     found = numbers(keys.plan, guard_check("changed_share"))
-    assert (found["users sent before"], found["changed share"]) == (audience, 1.0)
+    assert (found["changed users"], found["changed share"]) == (audience, 1.0)
     assert numbers(keys.plan, guard_check("rejected_share"))["rejected share"] == 0
 
     plan, send = shown(t, "braze_plan"), shown(t, "braze_send")

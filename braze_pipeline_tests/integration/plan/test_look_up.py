@@ -80,6 +80,7 @@ def test_a_short_failure_of_braze_is_waited_for(
     with Sandbox(users=[f"u{n:03}" for n in range(100)]) as sandbox:
         sandbox.faults.script([None, *lapse], EXPORT)
         assert look_up(sandbox) == ["Asked Braze for 120 users new to the ledger: it has 100."]
+        assert look_up(sandbox) == [], "nobody is new any more"
     assert known(world) == (100, 20)
 
 

@@ -146,6 +146,17 @@ def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
     assert stopped(w) == {"new_attributes"}
 
 
+def test_guards_say_what_they_found_in_words(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    w.profiles(day(2), crowd(17, "y"), rejected=["r1", "r2", "r3"])
+    saw = {guard.name: guard.saw for guard in w.plan(day(2)).guards}
+    assert saw["audience_size"] == "20 customers; the last run had 20"
+    assert saw["changed_share"] == "17 of the 17 users that were sent before would change (100%)"
+    assert saw["rejected_share"] == "3 of the 20 customers in the audience were rejected (15%)"
+
+
 def test_small_numbers_are_not_evaluated(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(9))
