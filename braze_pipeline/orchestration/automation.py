@@ -15,7 +15,6 @@ from dagster import AutomationCondition as When
 
 from braze_pipeline.orchestration.days import PARTITION_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.watch.runs import facts_of
 from braze_pipeline.settings import TemplateSettings
 
 _VERSION_TAG = "dagster/data_version"
@@ -93,7 +92,10 @@ def done_for(instance: dg.DagsterInstance, t: TemplateSettings, day: date) -> st
     written = (instance.get_latest_materialization_event(key) for key in keys.upstream.values())
     newest = max((one.timestamp for one in written if one is not None), default=0.0)
     # While the destination is paused a run succeeds, and its send materializes nothing.
-    sent = run.is_success and keys.send in facts_of(instance, run, [t]).materialized
+    latest = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=keys.send, asset_partitions=[day.isoformat()]), limit=1
+    )
+    sent = run.is_success and run.run_id in {one.run_id for one in latest.records}
     if sent and newest <= last.create_timestamp.timestamp():
         return f"Run {run.run_id[:8]} has sent {day}, and no source was written since it began."
     return None
