@@ -69,7 +69,8 @@ def _files(path: Path) -> tuple[Path, ...]:
         return tuple(one for one in found if is_table_file(PurePath(one.name)))
     if not path.is_dir():
         return (path,)
-    inside = [one for one in sorted(path.rglob("*")) if is_table_file(one.relative_to(path))]
+    below = sorted(one for one in path.rglob("*") if one.is_file())
+    inside = [one for one in below if is_table_file(one.relative_to(path))]
     parquet = tuple(one for one in inside if _kind(one) == "parquet")
     return parquet or tuple(inside)
 

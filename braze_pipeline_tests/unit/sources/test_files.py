@@ -152,8 +152,8 @@ def test_of_a_folder_the_damaged_file_is_named(
 def test_of_a_folder_only_complete_files_of_the_table_are_read(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str, beside: str
 ) -> None:
-    (tmp_path / "2011").mkdir()
-    for file in (tmp_path / "2011" / f"a.{kind}", tmp_path / beside.format(kind)):
+    # Spark names folders like files.
+    for file in (tmp_path / f"2011.{kind}" / f"a.{kind}", tmp_path / beside.format(kind)):
         file.parent.mkdir(parents=True, exist_ok=True)
         con.execute(
             "COPY (SELECT '1' AS customer_id, DATE '2011-01-01' AS predicted_on, "
