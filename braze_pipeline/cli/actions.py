@@ -184,9 +184,10 @@ def _why_open(session: Session, action: Action) -> tuple[str, str]:
         fix = f"`braze-pipeline resume {action.destination}`, then resolve the action again."
         return console.local(pause.sentence()), fix
     day = action.days[1] if action.days else "YYYY-MM-DD"
+    again = f"braze-pipeline --template {action.destination}/{action.template} run --as-of {day}"
     return (
         f"Its events do not show that it reached {action.goal or 'the send'} as of {day}.",
-        f"`braze-pipeline --template {action.template} run --as-of {day}`: its success closes it.",
+        f"`{again}`: its success closes it.",
     )
 
 
