@@ -147,6 +147,7 @@ def test_while_braze_cannot_be_asked_new_names_are_counted_by_the_ledger(
     world = World(tmp_path, t)
     world.profiles(day(1), {"a": ROW})
     world.run(day(1), preflight=asked(t))
+    sandbox.define_attribute("Fresh", DataType.STRING)  # as Braze does when it first gets a value
     wider = replace(t, attributes=(*t.attributes, attribute("Newer"), attribute("A 001")))
     world.profiles(day(2), {"a": {**ROW, "Fresh": "z", "Newer": "n", "A 001": "n"}}, t=wider)
     later = asked(wider, "", last=asked(t))
