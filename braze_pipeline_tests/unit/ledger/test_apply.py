@@ -146,7 +146,7 @@ def test_a_plan_is_sendable_until_something_else_changes_the_ledger(world: Make)
     new = w.plan(day(2))
     w.send(new)
     w.apply_acknowledgements()
-    with pytest.raises(PlanOutdated, match="version"):
+    with pytest.raises(PlanOutdated, match="out of date: after it was made"):
         stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
     with pytest.raises(NotBuilt, match="no plan"):
         stored_plans.check_sendable(w.con, w.warehouse, T, "none")
