@@ -140,14 +140,8 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _changed(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    yield from _share(
-        CHANGED_SHARE,
-        {"changed users": e.changed},
-        whole=e.in_ledger,
-        what="users that were sent before would change",
-        limit=g.max_changed_share,
-        min_users=g.min_users,
-    )
+    what = ("changed users", "users that were sent before would change")
+    yield from _share(CHANGED_SHARE, e.changed, e.in_ledger, what, g.max_changed_share, g.min_users)
 
 
 def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
@@ -176,38 +170,29 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    yield from _share(
-        REJECTED_SHARE,
-        {"rejected rows": e.rejected},
-        whole=e.audience,
-        what="customers in the audience were rejected",
-        limit=g.max_rejected_share,
-        min_users=g.min_users,
-    )
+    what, limit = ("rejected rows", "customers in the audience were rejected"), g.max_rejected_share
+    yield from _share(REJECTED_SHARE, e.rejected, e.audience, what, limit, g.min_users)
 
 
 def _share(
-    name: str,
-    counted: Mapping[str, int],
-    *,
-    whole: int,
-    what: str,
-    limit: float | None,
-    min_users: int,
+    name: str, part: int, whole: int, what: tuple[str, str], limit: float | None, min_users: int
 ) -> Iterator[GuardResult]:
-    """A guard on a share; it passes where there are too few users to evaluate one."""
+    """A guard on a share; it passes where there are too few users to evaluate one.
+
+    ``what`` is the name of the part among the figures, and what is said of the whole.
+    """
     if limit is None:
         return
-    (part,) = counted.values()
+    figure, said = what
     share = _part(part, whole)
     few = whole < min_users
     yield GuardResult(
         name=name,
         passed=few or share <= limit,
-        saw=f"{part:,} of the {whole:,} {what} ({share:.0%})"
+        saw=f"{part:,} of the {whole:,} {said} ({share:.0%})"
         + (": too few to evaluate" if few else ""),
         allowed=f"at most {limit:.0%}",
-        figures={**counted, f"{name.removesuffix('_share')} share": share},
+        figures={figure: part, f"{name.removesuffix('_share')} share": share},
     )
 
 

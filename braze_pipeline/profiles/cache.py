@@ -56,9 +56,9 @@ def read_new(con: duckdb.DuckDBPyConnection, *, kind: str, pairs: str, today: da
     (count,) = single_row(con, "SELECT count(*) FROM __new_raw")
     left = count
     if reader.by_sql is not None and count >= MANY:
-        left = _read_by_sql(con, kind=kind, by_sql=reader.by_sql, today=today)
+        left = _read_by_sql(con, kind=kind, version=version, by_sql=reader.by_sql, today=today)
     for start in range(0, left, PAGE):
-        _read_page(con, kind=kind, start=start, today=today)
+        _read_page(con, kind=kind, version=version, start=start, today=today)
     con.execute("DROP TABLE __new_raw")
     return int(count)
 
@@ -67,6 +67,7 @@ def _read_by_sql(
     con: duckdb.DuckDBPyConnection,
     *,
     kind: str,
+    version: int,
     by_sql: Callable[[Sequence[str]], InSql],
     today: date,
 ) -> int:
@@ -90,7 +91,7 @@ def _read_by_sql(
         "SELECT $kind, params, raw, $version, value, problem, $today FROM ("
         "SELECT params, raw, value, NULL AS problem FROM __read WHERE value IS NOT NULL UNION ALL "
         "SELECT params, raw, NULL, problem FROM __left WHERE problem IS NOT NULL)",
-        {"kind": kind, "version": reader_version(READERS[kind].version), "today": today},
+        {"kind": kind, "version": version, "today": today},
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE __new_raw AS "
@@ -101,7 +102,9 @@ def _read_by_sql(
     return int(single_row(con, "SELECT count(*) FROM __new_raw")[0])
 
 
-def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: date) -> None:
+def _read_page(
+    con: duckdb.DuckDBPyConnection, *, kind: str, version: int, start: int, today: date
+) -> None:
     import pyarrow as pa
 
     reader = READERS[kind]
@@ -124,7 +127,7 @@ def _read_page(con: duckdb.DuckDBPyConnection, *, kind: str, start: int, today: 
         con.execute(
             f"INSERT INTO {TABLE} (kind, params, raw, version, value, problem, made_on) "
             "SELECT ?, params, raw, ?, value, problem, ? FROM __outcome",
-            [kind, reader_version(reader.version), today],
+            [kind, version, today],
         )
 
 

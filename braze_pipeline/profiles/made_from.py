@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 _OF_THE_PLAN: Final = {"on_leave", "leave_value", "send_null", "pii", "pii_undecided"}
-"""Settings of an attribute that decide no value: the plan reads them anew."""
+"""Settings of an attribute that decide no value: a plan uses those of now."""
 
 
 def columns_of_row(t: TemplateSettings, columns: Iterable[StagedColumn]) -> tuple[str, ...]:

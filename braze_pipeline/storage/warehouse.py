@@ -262,7 +262,8 @@ class Warehouse:
             raise ConfigurationError(
                 f"There is no database {self.path} yet, and a new one would share the journal, the "
                 f"snapshots and the lock of {others[0]}, which differs in the suffix alone.",
-                fix="Set BRAZE_PIPELINE_DATABASE to a file of another name, or in another folder.",
+                fix="If that file is a copy, move it to another folder. If a pipeline uses it, set "
+                "BRAZE_PIPELINE_DATABASE to a file of another name.",
             )
         with refusals(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -53,6 +53,16 @@ def test_a_dead_run_becomes_an_action_and_leaves_its_pool(world: World) -> None:
     assert world.one().count == 1
 
 
+def test_a_file_that_cannot_be_opened_hides_no_other_dead_run(world: World) -> None:
+    run = started(world)
+    file = left_behind(world, run.run_id)
+    (file.parent / "another-account").symlink_to(
+        "another-account"
+    )  # a link to itself opens nothing
+    world.tick()
+    assert world.one().action == "process_died"
+
+
 def test_a_run_that_is_alive_is_left_alone_also_as_it_ends(world: World) -> None:
     run = started(world)
     with alive(world.instance, run.run_id):

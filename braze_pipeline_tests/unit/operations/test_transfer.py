@@ -47,6 +47,16 @@ def contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
     return [con.execute(f"DESCRIBE {wide}").fetchall(), *found]
 
 
+def exported(world: Make, folder: Path) -> tuple[World, Path]:
+    """A ledger with three users, and its export."""
+    w = world(T, "a b c")
+    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
+    w.run(day(1))
+    file = folder / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    return w, file
+
+
 def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> None:
     w = world(T, "a b c")
     w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {}, "d": {"S": "bad"}})
@@ -131,11 +141,7 @@ def damages(whole: bytes, folder: Path, *, step: int) -> Iterator[Path]:
 def test_a_damaged_file_is_refused_and_the_ledger_stays_as_it_was(
     world: Make, tmp_path: Path
 ) -> None:
-    w = world(T, "a b c")
-    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
-    w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    w, file = exported(world, tmp_path)
     before, whole = contents(w.con), file.read_bytes()
     for damaged in damages(whole, tmp_path / "damaged", step=41):
         if b'"digest"' not in damaged.read_bytes():
@@ -148,11 +154,7 @@ def test_a_damaged_file_is_refused_and_the_ledger_stays_as_it_was(
 def test_damage_that_is_noticed_in_a_file_of_before_digests_is_named(
     world: Make, tmp_path: Path
 ) -> None:
-    w = world(T, "a b c")
-    w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
-    w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    w, file = exported(world, tmp_path)
     whole = file.read_bytes().replace(b'"digest"', b'"no_one"')
     for damaged in damages(whole, tmp_path / "damaged", step=499):
         with suppress(UsageError):

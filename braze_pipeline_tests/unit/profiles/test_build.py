@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -55,44 +54,6 @@ def test_messy_contact_data_is_sent_in_the_form_that_braze_wants(world: World) -
         "time_zone": "Europe/London",
     }
     assert world.rejections() == []
-
-
-@pytest.mark.parametrize("type_", ["DOUBLE", "DECIMAL(18, 2)", "BIGINT", "VARCHAR"])
-def test_a_phone_number_gets_no_digits_from_the_type_of_its_column(
-    world: World, type_: str
-) -> None:
-    t = template(field_of("phone", region_column="country"))
-    world.give(t, f"SELECT 'a' AS customer_id, 3471234567::{type_} AS phone, 'IT' AS country")
-    world.build(t)
-    assert world.profiles(t)["a"]["phone"] == "+393471234567"
-
-
-def test_the_default_region_is_for_customers_without_a_country(world: World) -> None:
-    t = template(field_of("phone", region_column="country"), default_region="US")
-    world.give(
-        t,
-        "SELECT customer_id, '80123 45678' AS phone, country FROM (VALUES ('in', 'IN'), "
-        "('none', NULL), ('unknown', 'Unknown'), ('unreadable', 'India (South)')) "
-        "AS v(customer_id, country)",
-    )
-    world.build(t)
-    phones = {user: row["phone"] for user, row in world.profiles(t).items()}
-    assert phones == {
-        "in": "+918012345678",
-        "none": "+18012345678",
-        "unknown": "+18012345678",
-        "unreadable": None,
-    }
-    assert world.reasons("phone") == {"unreadable": "phone_without_country"}
-
-
-@pytest.mark.parametrize("name", ["encode('Jürgen')", "{'a': 'Anna'}", "['Anna']", "'[1]'::JSON"])
-def test_a_name_that_is_no_text_is_rejected(world: World, name: str) -> None:
-    t = template(field_of("first_name"))
-    world.give(t, f"SELECT 'a' AS customer_id, {name} AS first_name")
-    world.build(t)
-    assert world.profiles(t)["a"]["first_name"] is None
-    assert world.reasons("first_name") == {"a": "not_text"}
 
 
 def test_a_bad_value_is_rejected_alone_and_reported_once_with_its_mask(world: World) -> None:
@@ -371,24 +332,6 @@ def test_times_in_the_brands_time_zone_are_sent_in_utc(world: World) -> None:
     assert row["Day"] == utc(2011, 7, 1)
     assert row["Text"] == utc(2011, 6, 30, 23, 30)
     assert row["First"] == date(2011, 7, 1)
-
-
-@pytest.mark.parametrize(
-    "local", ["2011-10-30 00:59", "2011-10-30 01:30", "2011-10-30 02:00", "2011-03-27 01:30"]
-)
-def test_a_local_time_is_the_same_instant_as_a_timestamp_and_as_text(
-    world: World, local: str
-) -> None:
-    t = template(
-        custom("Timestamp", ValueType.TIME),
-        custom("Text", ValueType.TIME),
-        time_zone="Europe/London",
-    )
-    world.give(t, f"SELECT 'a' AS customer_id, TIMESTAMP '{local}' AS Timestamp, '{local}' AS Text")
-    world.build(t)
-    row = world.profiles(t)["a"]
-    moment = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo("Europe/London"))
-    assert row["Timestamp"] == row["Text"] == moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def test_nested_values_are_sent_as_canonical_json(world: World) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from braze_pipeline.profiles.numbers import floating
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.checker import complaints
-from braze_pipeline_tests.profiles_world import World, custom, template
+from braze_pipeline_tests.profiles_world import World, custom, field_of, template
 from braze_pipeline_tests.unit.profiles.test_contract_property import as_sent
 
 SOURCES = (
@@ -185,3 +187,40 @@ def test_the_order_of_a_set_does_not_count_and_that_of_a_list_does(world: World)
     row = world.profiles(t)["a"]
     assert row["Set"] == ["a", "b", "c"]
     assert row["List"] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("type_", ["DOUBLE", "DECIMAL(18, 2)", "BIGINT", "VARCHAR"])
+def test_a_phone_number_gets_no_digits_from_the_type_of_its_column(
+    world: World, type_: str
+) -> None:
+    t = template(field_of("phone", region_column="country"))
+    world.give(t, f"SELECT 'a' AS customer_id, 3471234567::{type_} AS phone, 'IT' AS country")
+    world.build(t)
+    assert world.profiles(t)["a"]["phone"] == "+393471234567"
+
+
+@pytest.mark.parametrize("name", ["encode('Jürgen')", "{'a': 'Anna'}", "['Anna']", "'[1]'::JSON"])
+def test_a_name_that_is_no_text_is_rejected(world: World, name: str) -> None:
+    t = template(field_of("first_name"))
+    world.give(t, f"SELECT 'a' AS customer_id, {name} AS first_name")
+    world.build(t)
+    assert world.profiles(t)["a"]["first_name"] is None
+    assert world.reasons("first_name") == {"a": "not_text"}
+
+
+@pytest.mark.parametrize(
+    "local", ["2011-10-30 00:59", "2011-10-30 01:30", "2011-10-30 02:00", "2011-03-27 01:30"]
+)
+def test_a_local_time_is_the_same_instant_as_a_timestamp_and_as_text(
+    world: World, local: str
+) -> None:
+    t = template(
+        custom("Timestamp", ValueType.TIME),
+        custom("Text", ValueType.TIME),
+        time_zone="Europe/London",
+    )
+    world.give(t, f"SELECT 'a' AS customer_id, TIMESTAMP '{local}' AS Timestamp, '{local}' AS Text")
+    world.build(t)
+    row = world.profiles(t)["a"]
+    moment = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo("Europe/London"))
+    assert row["Timestamp"] == row["Text"] == moment.astimezone(UTC).replace(tzinfo=None)

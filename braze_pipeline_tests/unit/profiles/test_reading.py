@@ -134,3 +134,22 @@ def test_no_value_is_in_the_exception_of_a_broken_mapping(world: World) -> None:
         schema.refusals(schema.build_schema(t), frame, (), first=0)
     assert "planted" not in str(found.value)
     assert found.value.__suppress_context__
+
+
+def test_the_default_region_is_for_customers_without_a_country(world: World) -> None:
+    t = template(field_of("phone", region_column="country"), default_region="US")
+    world.give(
+        t,
+        "SELECT customer_id, '80123 45678' AS phone, country FROM (VALUES ('in', 'IN'), "
+        "('none', NULL), ('unknown', 'Unknown'), ('unreadable', 'India (South)')) "
+        "AS v(customer_id, country)",
+    )
+    world.build(t)
+    phones = {user: row["phone"] for user, row in world.profiles(t).items()}
+    assert phones == {
+        "in": "+918012345678",
+        "none": "+18012345678",
+        "unknown": "+18012345678",
+        "unreadable": None,
+    }
+    assert world.reasons("phone") == {"unreadable": "phone_without_country"}
