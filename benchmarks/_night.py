@@ -31,7 +31,8 @@ from braze_pipeline.send.batches import batches
 from braze_pipeline.send.step import send_days
 from braze_pipeline.settings import Guards, KnownUsers, RateLimit, TemplateSettings, replace
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.warehouse import Warehouse, quote
+from braze_pipeline.storage.sql_text import quote
+from braze_pipeline.storage.warehouse import Warehouse
 
 KEY = {"BRAZE_API_KEY": "benchmark-key"}
 THREADS = 8

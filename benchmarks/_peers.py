@@ -25,7 +25,7 @@ from _measure import Cost, measure
 from _report import Night, Peer
 
 from braze_pipeline.send.batches import batches
-from braze_pipeline.storage.warehouse import quote
+from braze_pipeline.storage.sql_text import quote
 
 COLUMNS = (
     "l12m_monetary", "l12m_frequency", "l12m_recency", "lifetime_value", "lifetime_orders",

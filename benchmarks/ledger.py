@@ -34,7 +34,8 @@ from braze_pipeline.settings import (
     ValueType,
 )
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.warehouse import Warehouse, quote
+from braze_pipeline.storage.sql_text import quote
+from braze_pipeline.storage.warehouse import Warehouse
 
 FIRST = date(2026, 1, 1)
 STEPS = (7919, 7927, 7933, 7937)  # primes: each day has the users in another order

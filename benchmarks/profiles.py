@@ -36,7 +36,8 @@ from braze_pipeline.settings import (
     ValueType,
 )
 from braze_pipeline.storage.partitions import replace_partition
-from braze_pipeline.storage.warehouse import Warehouse, quote
+from braze_pipeline.storage.sql_text import quote
+from braze_pipeline.storage.warehouse import Warehouse
 
 FIRST = date(2026, 1, 1)
 

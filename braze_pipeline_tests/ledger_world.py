@@ -31,7 +31,8 @@ from braze_pipeline.settings import (
     replace,
 )
 from braze_pipeline.storage import migrations
-from braze_pipeline.storage.warehouse import Warehouse, prepare, quote
+from braze_pipeline.storage.sql_text import quote
+from braze_pipeline.storage.warehouse import Warehouse, prepare
 
 _JOURNAL = """
 CREATE TABLE IF NOT EXISTS sends (send_id INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT,

@@ -19,7 +19,8 @@ from braze_pipeline.settings import (
 )
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.partitions import replace_partition
-from braze_pipeline.storage.warehouse import literal, prepare, quote
+from braze_pipeline.storage.sql_text import literal, quote
+from braze_pipeline.storage.warehouse import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

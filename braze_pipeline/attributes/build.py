@@ -32,15 +32,8 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.storage import machine
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import (
-    Warehouse,
-    columns,
-    literal,
-    name_key,
-    named_rows,
-    quote,
-    single_row,
-)
+from braze_pipeline.storage.sql_text import literal, name_key, quote
+from braze_pipeline.storage.warehouse import Warehouse, columns, named_rows, single_row
 
 if TYPE_CHECKING:
     import duckdb

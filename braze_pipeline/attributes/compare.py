@@ -25,15 +25,8 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.remote.snapshots import snapshot
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import (
-    columns,
-    family,
-    file_literal,
-    literal,
-    name_key,
-    quote,
-    single_row,
-)
+from braze_pipeline.storage.sql_text import family, file_literal, literal, name_key, quote
+from braze_pipeline.storage.warehouse import columns, single_row
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.sources.dialects import DUCKDB, dialect_of
 from braze_pipeline.sources.typed_tables import TABLES
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from braze_pipeline.attributes.lineage import Lineage
 from braze_pipeline.braze import names
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.settings import ValueType, replace
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -14,7 +14,7 @@ from braze_pipeline.profiles import identifier
 from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import user_sql
-from braze_pipeline.storage.warehouse import OURS, name_key
+from braze_pipeline.storage.sql_text import OURS, name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

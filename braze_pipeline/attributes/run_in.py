@@ -49,17 +49,8 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.typed_tables import contract_of
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import (
-    Warehouse,
-    columns,
-    file_literal,
-    literal,
-    name_key,
-    named_rows,
-    prepare,
-    quote,
-    single_row,
-)
+from braze_pipeline.storage.sql_text import file_literal, literal, name_key, quote
+from braze_pipeline.storage.warehouse import Warehouse, columns, named_rows, prepare, single_row
 from braze_pipeline.user_input import read_text
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.profiles.columns import ColumnMapping, Source, map_column
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.settings import ValueType, replace
-from braze_pipeline.storage.warehouse import literal, name_key
+from braze_pipeline.storage.sql_text import literal, name_key
 
 if TYPE_CHECKING:
     import duckdb

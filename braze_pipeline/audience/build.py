@@ -37,14 +37,8 @@ from braze_pipeline.sources.dialects import DUCKDB
 from braze_pipeline.sources.reach import condition
 from braze_pipeline.sources.user_sql import reason, require_columns
 from braze_pipeline.storage.partitions import columns_of, replace_partition
-from braze_pipeline.storage.warehouse import (
-    columns,
-    family,
-    literal,
-    name_key,
-    quote,
-    single_row,
-)
+from braze_pipeline.storage.sql_text import family, literal, name_key, quote
+from braze_pipeline.storage.warehouse import columns, single_row
 
 if TYPE_CHECKING:
     import duckdb

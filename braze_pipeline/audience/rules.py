@@ -12,7 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -20,14 +20,8 @@ from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import (
-    columns,
-    days_sql,
-    file_literal,
-    has_fraction,
-    registered,
-    rows_of,
-)
+from braze_pipeline.storage.sql_text import days_sql, file_literal, has_fraction, rows_of
+from braze_pipeline.storage.warehouse import columns, registered
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from braze_pipeline.storage.warehouse import literal, quote
+from braze_pipeline.storage.sql_text import literal, quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns, snapshot_rows
-from braze_pipeline.storage.warehouse import file_literal
+from braze_pipeline.storage.sql_text import file_literal
 
 if TYPE_CHECKING:
     from pathlib import Path

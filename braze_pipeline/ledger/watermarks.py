@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState, count
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import day_sql
+from braze_pipeline.storage.sql_text import day_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,8 +29,9 @@ from braze_pipeline.ledger.export_values import MISFITS, count_differing, merge_
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.settings import ValueType
+from braze_pipeline.storage.sql_text import file_literal, literal
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import file_literal, literal, single_row
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     import duckdb

@@ -20,8 +20,8 @@ from braze_pipeline.sources.remote import spark
 from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.sql_text import file_literal, quote
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import file_literal, quote
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from braze_pipeline.audience.elsewhere import excluded_elsewhere
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings.template import RULES
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import days_sql, single_row
+from braze_pipeline.storage.sql_text import days_sql
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     import duckdb

@@ -26,8 +26,9 @@ from braze_pipeline.ledger.ledger import ledger_name, ledger_names
 from braze_pipeline.ledger.plan_ref import is_readable
 from braze_pipeline.storage import digest
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
+from braze_pipeline.storage.sql_text import file_literal, literal, quote
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import columns, disk_full, file_literal, literal, quote
+from braze_pipeline.storage.warehouse import columns, disk_full
 
 if TYPE_CHECKING:
     import duckdb

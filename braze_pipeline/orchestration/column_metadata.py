@@ -14,7 +14,7 @@ from braze_pipeline.audience.build import columns_read
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import CUSTOMER, PREDICTIONS
 from braze_pipeline.sources.typed_tables import contract_of
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.lineage import Origins

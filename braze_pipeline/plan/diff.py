@@ -18,7 +18,7 @@ from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, quote, rows_of
+from braze_pipeline.storage.sql_text import day_sql, days_sql, literal, quote, rows_of
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column, Layout

@@ -14,7 +14,7 @@ from braze_pipeline.braze import data_points as points
 from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import file_literal, literal, quote
+from braze_pipeline.storage.sql_text import file_literal, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column

@@ -10,7 +10,7 @@ from braze_pipeline.attributes.lineage import last_lineage
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.predicted_value.stored_fits import computed, fit_of_day, fits_of
 from braze_pipeline.settings import PREDICTIONS
-from braze_pipeline.storage.warehouse import file_literal, name_key
+from braze_pipeline.storage.sql_text import file_literal, name_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from braze_pipeline.ledger.columns import snapshot_rows
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import file_literal, literal
+from braze_pipeline.storage.sql_text import file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,7 +19,8 @@ from braze_pipeline.braze.track_endpoints import LARGE_PLAN, TrackEndpoint
 from braze_pipeline.plan.diff import STAGE
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import arrow_batches, file_literal, literal
+from braze_pipeline.storage.sql_text import file_literal, literal
+from braze_pipeline.storage.warehouse import arrow_batches
 
 if TYPE_CHECKING:
     import duckdb

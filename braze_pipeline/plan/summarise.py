@@ -16,7 +16,7 @@ from braze_pipeline.plan.guards import Evidence
 from braze_pipeline.plan.stored_plans import VERSION, PlanColumn, PlanSummary
 from braze_pipeline.plan.unchanged import count_unchanged
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import days_sql, file_literal
+from braze_pipeline.storage.sql_text import days_sql, file_literal
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint

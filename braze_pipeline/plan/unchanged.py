@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.diff import STILL_IN_AUDIENCE, sends_on_leave
-from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, quote
+from braze_pipeline.storage.sql_text import day_sql, days_sql, literal, quote
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column

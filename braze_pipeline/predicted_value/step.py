@@ -36,8 +36,8 @@ from braze_pipeline.predicted_value.stored_fits import (
 from braze_pipeline.settings import PREDICTIONS, replace
 from braze_pipeline.sources import BUILT, result_file, sealed
 from braze_pipeline.sources.remote.extract import extracted
+from braze_pipeline.storage.sql_text import literal, quote
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal, quote
 
 if TYPE_CHECKING:
     import duckdb

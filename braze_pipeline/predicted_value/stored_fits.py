@@ -21,8 +21,8 @@ from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.partitions import MIN_RETENTION
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.sql_text import literal
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import literal
 
 if TYPE_CHECKING:
     import duckdb

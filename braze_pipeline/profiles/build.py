@@ -23,7 +23,8 @@ from braze_pipeline.profiles import (
 from braze_pipeline.profiles.parts import STAGE, TABLE
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
-from braze_pipeline.storage.warehouse import name_key, quote, single_row
+from braze_pipeline.storage.sql_text import name_key, quote
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from braze_pipeline.profiles.normalise import READERS
 from braze_pipeline.profiles.software import reader_version
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import arrow, literal, registered, single_row
+from braze_pipeline.storage.sql_text import literal
+from braze_pipeline.storage.warehouse import arrow, registered, single_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ from braze_pipeline.profiles.normalise import contact
 from braze_pipeline.profiles.numbers import checked
 from braze_pipeline.profiles.rules import codes_of
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.warehouse import family, literal, number_text, quote
+from braze_pipeline.storage.sql_text import family, literal, number_text, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

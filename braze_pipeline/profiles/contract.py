@@ -21,7 +21,8 @@ from braze_pipeline.profiles.staging import (
 )
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import arrow, literal, quote, registered, single_row
+from braze_pipeline.storage.sql_text import literal, quote
+from braze_pipeline.storage.warehouse import arrow, registered, single_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ContractBroken, MissingRequiredField
-from braze_pipeline.storage.warehouse import has_fraction, name_key, quote
+from braze_pipeline.storage.sql_text import has_fraction, name_key, quote
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.profiles.software import software
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

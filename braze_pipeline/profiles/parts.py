@@ -28,8 +28,9 @@ from braze_pipeline.storage.partitions import (
     record_day,
 )
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.sql_text import day_sql, days_sql, literal, name_key, quote
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import day_sql, days_sql, literal, name_key, quote, single_row
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     from datetime import date

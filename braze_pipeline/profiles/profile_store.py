@@ -14,7 +14,8 @@ from braze_pipeline.profiles.reasons import message
 from braze_pipeline.profiles.staging import MAPPED, StagedColumn
 from braze_pipeline.storage.masking import mask_sql
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, named_rows, quote
+from braze_pipeline.storage.sql_text import literal, quote
+from braze_pipeline.storage.warehouse import named_rows
 
 if TYPE_CHECKING:
     from datetime import date, datetime

@@ -21,7 +21,7 @@ from braze_pipeline.settings import CUSTOMER, ValueType, replace
 from braze_pipeline.sources.user_sql import require_columns
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import literal, name_key, quote
+from braze_pipeline.storage.sql_text import literal, name_key, quote
 
 if TYPE_CHECKING:
     from datetime import date

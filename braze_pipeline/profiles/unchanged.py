@@ -29,7 +29,8 @@ from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage import rejections
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import family, literal, name_key, quote, single_row
+from braze_pipeline.storage.sql_text import family, literal, name_key, quote
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

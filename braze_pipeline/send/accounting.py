@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, load_answered
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import days_sql, file_literal, named_rows
+from braze_pipeline.storage.sql_text import days_sql, file_literal
+from braze_pipeline.storage.warehouse import named_rows
 
 if TYPE_CHECKING:
     import duckdb

@@ -33,7 +33,7 @@ from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import quote
+from braze_pipeline.storage.sql_text import quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,7 +18,8 @@ from braze_pipeline.sources.readings import Reading, accepted_values, reading
 from braze_pipeline.sources.typed_tables import TABLES, SourceTable, contract_of
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import name_key, quote, single_row
+from braze_pipeline.storage.sql_text import name_key, quote
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     import duckdb

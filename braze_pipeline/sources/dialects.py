@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ from typing import Final
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.places.located import LocatedSource
 from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
-from braze_pipeline.storage.warehouse import family, literal, number_text, quote
+from braze_pipeline.storage.sql_text import family, literal, number_text, quote
 from braze_pipeline.user_input import did_you_mean
 
 FIRST_YEAR: Final = 1900

@@ -15,14 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
-from braze_pipeline.storage.warehouse import (
-    columns,
-    file_literal,
-    literal,
-    prepare,
-    quote,
-    resource_errors,
-)
+from braze_pipeline.storage.sql_text import file_literal, literal, quote
+from braze_pipeline.storage.warehouse import columns, prepare, resource_errors
 
 if TYPE_CHECKING:
     import duckdb

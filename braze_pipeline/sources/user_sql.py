@@ -16,7 +16,8 @@ from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources import reach
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.warehouse import disk_full, name_key
+from braze_pipeline.storage.sql_text import name_key
+from braze_pipeline.storage.warehouse import disk_full
 from braze_pipeline.user_input import did_you_mean, read_text
 
 if TYPE_CHECKING:

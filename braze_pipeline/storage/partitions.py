@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.sql_text import name_key, quote
 from braze_pipeline.storage.transaction import transaction
-from braze_pipeline.storage.warehouse import name_key, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.storage.warehouse import days_sql, single_row
+from braze_pipeline.storage.sql_text import days_sql
+from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
     import duckdb

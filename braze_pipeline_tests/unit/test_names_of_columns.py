@@ -19,7 +19,8 @@ from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.profiles import build_profiles, preview
 from braze_pipeline.settings import AttributeSettings, RecipientGroup, TemplateSettings, ValueType
-from braze_pipeline.storage.warehouse import Warehouse, literal, quote
+from braze_pipeline.storage.sql_text import literal, quote
+from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import NO_GUARDS
 from braze_pipeline_tests.shop import Line, Shop, build, template
 

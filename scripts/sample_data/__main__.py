@@ -11,7 +11,7 @@ from random import Random
 import click
 import duckdb
 
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_text import literal
 from scripts.sample_data.people import HEADER, Names, person
 
 SEED = 20111209

@@ -15,7 +15,7 @@ from braze_pipeline.braze.names import check_name, comparison_key, field_for
 from braze_pipeline.errors import UsageError
 from braze_pipeline.operations.scaffold.table import Table, TableColumn
 from braze_pipeline.settings import CUSTOMER, ValueType
-from braze_pipeline.storage.warehouse import has_fraction
+from braze_pipeline.storage.sql_text import has_fraction
 from braze_pipeline.wordlists import meanings
 
 _WORDS: Final = {

@@ -23,7 +23,8 @@ from braze_pipeline.sources.readings import FALSE_WORDS, TRUE_WORDS
 from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import family, name_key, named_rows, quote
+from braze_pipeline.storage.sql_text import family, name_key, quote
+from braze_pipeline.storage.warehouse import named_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,7 +86,7 @@ class TableColumn:
 
     @property
     def family(self) -> str:
-        """The family of its type (``warehouse.family``)."""
+        """The family of its type (``sql_text.family``)."""
         return family(self.type)
 
 

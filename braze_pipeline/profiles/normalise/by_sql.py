@@ -16,7 +16,7 @@ from braze_pipeline.profiles.normalise.contact import (
     SLOW_EMAIL_ENDS,
     fast_phone,
 )
-from braze_pipeline.storage.warehouse import literal
+from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.storage.warehouse import file_literal, literal, name_key
+from braze_pipeline.storage.sql_text import file_literal, literal, name_key
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.errors import DatabaseLocked, SourceChanged, SourceMissing
 from braze_pipeline.sources.places.located import LocatedSource, describe
-from braze_pipeline.storage.warehouse import literal, name_key, quote
+from braze_pipeline.storage.sql_text import literal, name_key, quote
 from braze_pipeline.user_input import did_you_mean
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.sources.places.located import LocatedSource, damaged_file, describe
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS, file_literal
+from braze_pipeline.storage.sql_text import file_literal
+from braze_pipeline.storage.warehouse import EXTRACTS, SNAPSHOTS
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.storage import warehouse
-from braze_pipeline.storage.warehouse import name_key
+from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,7 +17,7 @@ from braze_pipeline.sources.translation.parts import (
     decimal_size,
     spark_type,
 )
-from braze_pipeline.storage.warehouse import family
+from braze_pipeline.storage.sql_text import family
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from braze_pipeline.storage.warehouse import family
+from braze_pipeline.storage.sql_text import family
 
 if TYPE_CHECKING:
     from sqlglot import exp

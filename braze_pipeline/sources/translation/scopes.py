@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.sources.dialects import DUCKDB
-from braze_pipeline.storage.warehouse import columns, family, name_key, quote
+from braze_pipeline.storage.sql_text import family, name_key, quote
+from braze_pipeline.storage.warehouse import columns
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,7 +18,8 @@ from braze_pipeline.sources.remote.parquet import empty
 from braze_pipeline.sources.remote.snapshots import snapshot
 from braze_pipeline.sources.translation.parts import SPACES, name_of, spark_type
 from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, contract_of
-from braze_pipeline.storage.warehouse import columns, family, name_key
+from braze_pipeline.storage.sql_text import family, name_key
+from braze_pipeline.storage.warehouse import columns
 
 if TYPE_CHECKING:
     from pathlib import Path

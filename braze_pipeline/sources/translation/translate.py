@@ -20,7 +20,7 @@ from braze_pipeline.sources.translation.scopes import Relation, Scope
 from braze_pipeline.sources.translation.tables import TableRead
 from braze_pipeline.sources.typed_tables import contract_of
 from braze_pipeline.sources.user_sql import reason
-from braze_pipeline.storage.warehouse import name_key, quote
+from braze_pipeline.storage.sql_text import name_key, quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braze_pipeline.errors import ConfigurationError, SourceChanged
-from braze_pipeline.storage import warehouse
+from braze_pipeline.storage import sql_text, warehouse
 from braze_pipeline_tests.unit.sources.conftest import CSV, load
 
 
@@ -357,7 +357,7 @@ def test_columns_of_the_source_keep_their_values_whatever_their_names(
     else:
         pq.write_table(table, file)
     load(con, "orders", file)
-    quoted = ", ".join(warehouse.quote(name) for name in names)
+    quoted = ", ".join(sql_text.quote(name) for name in names)
     found = con.execute(f"SELECT {quoted} FROM orders").fetchall()
     assert found == [tuple(f"<{name}>" for name in names)]
 

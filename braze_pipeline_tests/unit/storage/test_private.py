@@ -14,7 +14,8 @@ from braze_pipeline.alerts.connection import writing
 from braze_pipeline.sandbox.recorder import Recorder
 from braze_pipeline.send import sending
 from braze_pipeline.storage.journal import Journal
-from braze_pipeline.storage.warehouse import Warehouse, literal
+from braze_pipeline.storage.sql_text import literal
+from braze_pipeline.storage.warehouse import Warehouse
 
 
 @pytest.fixture(autouse=True)
