@@ -16,7 +16,7 @@ from braze_pipeline.plan.snapshot import remove_unfinished
 from braze_pipeline.profiles import cache
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.settings.places import Database
-from braze_pipeline.sources.remote import spark
+from braze_pipeline.sources.remote import spark_location
 from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline.storage.partitions import columns_of
 from braze_pipeline.storage.sql_files import read_sql
@@ -69,7 +69,7 @@ def forget_user(
     connections = [place.connection for place in places if isinstance(place, Database)]
     connections += [t.run_in for t in templates if t.run_in is not None]
     for connection in {one.name: one for one in connections if one.location}.values():
-        removed["extracts"] += spark.remove_left_over(connection)
+        removed["extracts"] += spark_location.remove_left_over(connection)
     ledgers = open_all(con, warehouse)
     removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
     # Also of templates that are not given: configured elsewhere, or no longer.

@@ -7,8 +7,7 @@ deleted as soon as it is read.
 
 Spark has no snapshot of several queries: each reads the files that its tables have when it starts.
 
-Sources: Spark's documentation, "Spark Connect Overview", "Error Conditions", and "Configuration";
-`Spark's FileOutputCommitter` (``_SUCCESS``).
+Sources: Spark's documentation, "Spark Connect Overview", "Error Conditions", and "Configuration".
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import logging
 import re
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,12 +28,10 @@ from uuid import uuid4
 from braze_pipeline.errors import (
     ConfigurationError,
     PipelineError,
-    SourceChanged,
     SourceDenied,
-    SourceMissing,
     SourceUnavailable,
 )
-from braze_pipeline.sources.remote import spark_server
+from braze_pipeline.sources.remote import spark_location, spark_server
 from braze_pipeline.sources.remote.databases import Snapshot, reported
 from braze_pipeline.sources.remote.parquet import guarded
 
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
 
     from braze_pipeline.settings.places import Connection, Database
 
-FOLDER: Final = "braze_pipeline"
-"""What the pipeline writes below a location; everything in it is its own."""
 SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         # A value that cannot be converted stops the query, instead of becoming NULL.
@@ -93,16 +87,16 @@ class SparkSnapshot(Snapshot):
     @contextmanager
     def stream(self, name: str, place: Database) -> Iterator[pa.RecordBatchReader]:
         """See ``Snapshot.stream``; also raises ``SourceUnavailable`` where the cluster is full."""
-        store, root = _store(self.connection)
-        below = f"{FOLDER}/{name}/{uuid4().hex}"
+        store, root = spark_location.store(self.connection)
+        below = f"{spark_location.FOLDER}/{name}/{uuid4().hex}"
         with ExitStack() as stack:
-            stack.callback(_delete, store, f"{root}/{below}")
+            stack.callback(spark_location.delete, store, f"{root}/{below}")
             with self._reported(name, place), self._frame(place) as frame:
                 self._wait_for_resources()
                 count = self._write(frame, below)
-            with _located(self.connection):
-                rows = _complete(self.connection, store, f"{root}/{below}", count)
-            yield guarded(rows, _located(self.connection))
+            with spark_location.located(self.connection):
+                rows = spark_location.complete(self.connection, store, f"{root}/{below}", count)
+            yield guarded(rows, spark_location.located(self.connection))
 
     def schema(self, name: str, place: Database) -> pa.Schema:
         """See ``Snapshot.schema``: Spark only analyses the query."""
@@ -137,7 +131,7 @@ class SparkSnapshot(Snapshot):
 
         counted = Observation()
         rows = frame.observe(counted, functions.count(functions.lit(1)).alias("rows"))
-        place = f"{_for_spark(self.connection)}/{below}"
+        place = f"{spark_location.for_spark(self.connection)}/{below}"
         late = SourceUnavailable(
             f"The connection {self.connection.name} (spark): a query ran for more than "
             f"{self.connection.query_seconds:,.0f} s and was cancelled. Nothing of it is used.",
@@ -246,7 +240,7 @@ def session(connection: Connection, environ: Mapping[str, str]) -> Iterator[Spar
             )
         handle = _opened(connection, address)
         stack.callback(_closed, handle)
-        remove_left_over(connection, older_than=_LEFT_OVER)
+        spark_location.remove_left_over(connection, older_than=_LEFT_OVER)
         yield SparkSnapshot(connection, handle)
 
 
@@ -323,102 +317,3 @@ def _closed(handle: Any) -> None:  # noqa: ANN401 - of an optional library
     """The server then cancels what still runs."""
     with suppress(Exception):
         handle.stop()
-
-
-def _store(connection: Connection) -> tuple[Any, str]:
-    """The location's file system, as it is seen from here, and the path in it."""
-    from pyarrow import fs
-
-    location = (connection.location or "").rstrip("/")
-    with _located(connection):
-        if location.startswith("/"):
-            return fs.LocalFileSystem(), location
-        found: tuple[Any, str] = fs.FileSystem.from_uri(location.replace("s3a://", "s3://", 1))
-        return found
-
-
-def _for_spark(connection: Connection) -> str:
-    location = (connection.location or "").rstrip("/")
-    return f"file://{location}" if location.startswith("/") else location
-
-
-@contextmanager
-def _located(connection: Connection) -> Iterator[None]:
-    """A store's error as ours; its own may quote keys."""
-    try:
-        yield
-    except PipelineError:
-        raise
-    except PermissionError:
-        raise SourceDenied(
-            f"`location` of the connection {connection.name} cannot be read: "
-            f"{connection.location}.",
-            fix="Let the cluster and the pipeline run as the same user, or give both the right to "
-            "read, write and delete there.",
-        ) from None
-    except Exception as error:  # noqa: BLE001 - stores raise what they like
-        raise SourceUnavailable(
-            f"`location` of the connection {connection.name} cannot be read "
-            f"({type(error).__name__}): {connection.location}.",
-            fix="Check the address and the credentials in the environment, and run again.",
-        ) from None
-
-
-def _complete(
-    connection: Connection,
-    store: Any,  # noqa: ANN401 - any file system
-    folder: str,
-    count: int,
-) -> pa.RecordBatchReader:
-    """The rows of a result that is there as a whole."""
-    from pyarrow import dataset, fs
-
-    listed = store.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
-    if not any(one.base_name == "_SUCCESS" for one in listed):
-        raise SourceMissing(
-            f"Spark wrote a result to `location` of the connection {connection.name}, and it is "
-            f"not there: {connection.location} has no file _SUCCESS of it.",
-            fix="The cluster and this machine must see the same folder under this name, and Spark "
-            "must mark what is complete (mapreduce.fileoutputcommitter.marksuccessfuljobs).",
-        )
-    files = [one.path for one in listed if one.base_name.endswith(".parquet")]
-    rows = dataset.dataset(files, format="parquet", filesystem=store)
-    found = rows.count_rows()
-    if found != count:
-        raise SourceChanged(
-            f"Spark counted {count:,} rows of a result, and {found:,} are in its files at "
-            f"`location` of the connection {connection.name}. Nothing of it is used.",
-            fix="Run again. If it happens again, look for something else that deletes or writes "
-            "files there.",
-        )
-    reader: pa.RecordBatchReader = rows.scanner().to_reader()
-    return reader
-
-
-def _delete(store: Any, folder: str) -> None:  # noqa: ANN401 - any file system
-    with suppress(FileNotFoundError, NotADirectoryError):
-        store.delete_dir(folder)
-
-
-def remove_left_over(connection: Connection, *, older_than: float = 0) -> int:
-    """Delete results that a killed process left at the location; how many there were.
-
-    Raises:
-        SourceError: the location cannot be reached, or nothing may be deleted there.
-    """
-    from pyarrow import fs
-
-    store, root = _store(connection)
-    newest: dict[str, float] = {}
-    with _located(connection):
-        own = f"{root}/{FOLDER}"
-        for one in store.get_file_info(fs.FileSelector(own, recursive=True, allow_not_found=True)):
-            parts = one.path.removeprefix(f"{own}/").split("/")
-            if len(parts) > 1:
-                result = f"{own}/{parts[0]}/{parts[1]}"
-                changed = (one.mtime_ns or 0) / 1e9
-                newest[result] = max(changed, newest.get(result, 0.0))
-        old = [result for result, at in newest.items() if at <= time.time() - older_than]
-        for result in old:
-            _delete(store, result)
-    return len(old)

@@ -31,7 +31,7 @@ from braze_pipeline.settings import (
     HighValue,
     replace,
 )
-from braze_pipeline.sources.remote import spark
+from braze_pipeline.sources.remote import spark, spark_location
 from braze_pipeline.sources.remote.extract import forget_extracts
 from braze_pipeline_tests.integration.sources.spark_tables import (
     DAYS,
@@ -284,7 +284,7 @@ def test_a_campaign_is_computed_in_the_cluster_and_the_next_day_sends_only_what_
         assert sandbox.profile("2") == {"Value": 11.0}
 
         # What a killed run left at the location goes with the extracts.
-        left = lake.location / spark.FOLDER / "2024-02-04" / "left"
+        left = lake.location / spark_location.FOLDER / "2024-02-04" / "left"
         left.mkdir(parents=True, exist_ok=True)
         (left / "part-0.parquet").touch()
         call("ledger", "forget", "1", "--yes")
