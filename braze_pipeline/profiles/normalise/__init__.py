@@ -46,7 +46,7 @@ _JSON: Final = 1_000_000
 
 _ALL: Final = (
     Reader("email", 1, contact.email, "email_unreadable", by_sql=by_sql.email),
-    Reader("phone", 2, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
+    Reader("phone", 3, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
     Reader("country", 3, places.country, "country_unreadable"),
     Reader("language", 3, places.language, "language_unreadable"),
     Reader("time_zone", 1, places.time_zone, "time_zone_unreadable"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from braze_pipeline.profiles.normalise.contact import (
     FAST_EMAIL,
     INTERNATIONAL,
+    SECOND_ENDING,
     SLOW_EMAIL_ENDS,
     fast_phone,
 )
@@ -70,7 +71,10 @@ def phone(params: Sequence[str]) -> InSql:
         params: The countries whose national numbers are read; ``""`` for numbers that begin with a
             calling code.
     """
-    written = f"length(raw) <= {_LONGEST} AND regexp_full_match(raw, {literal(_DIGITS)})"
+    written = (
+        f"length(raw) <= {_LONGEST} AND regexp_full_match(raw, {literal(_DIGITS)}) "
+        f"AND NOT regexp_matches(raw, {literal(SECOND_ENDING)})"
+    )
     found = {region: one for region in params if (one := _number(region)) is not None}
     if not found:
         return InSql(text="NULL", value="NULL")

@@ -18,6 +18,34 @@ INTERNATIONAL: Final = "^\\s*(?:tel:)?\\s*[(\\[]?\\s*(?:[+\uff0b]|00\\s*[1-9])"
 
 _INTERNATIONAL: Final = re.compile(INTERNATIONAL)
 
+_DASHES: Final = "\\-\u2010-\u2015\u2212\u30fc\uff0d"
+
+SECOND_ENDING: Final = (
+    rf"(\d{{4}}|[^\d{_DASHES}]\d{{1,3}})\s*[{_DASHES}]\W*\d\d?\W*$|[{_DASHES}]\W*\d\W*$"
+    "|[/\uff0f]\\W*(\\d\\d?|\\d{5,})\\W*$"
+    r"|[(\[]\W*\d\d?\W*$|\d{4}\.0$"
+)
+"""Last digits that may be an alternative ending, an extension, a second number or the .0 of a
+spreadsheet: 1234567-8, but not the groups of 12-34-56 (RE2 and Python).
+"""
+
+_SECOND_ENDING: Final = re.compile(SECOND_ENDING)
+
+_LABEL: Final = re.compile(r"[\W_]*|.*:\s*|.*[^\W_]{3}.*\W", re.DOTALL)
+"""What may stand before a number without a +: `M:` or `Tel. `, but not a single letter O."""
+
+_EXTENSION: Final = re.compile(
+    r"[\s,]*(?:;ext=|(?:x|int|anexo|\u0434\u043e\u0431|e?xt(?:ensi(?:o\u0301?|\u00f3))?n?)"
+    r"[:.]?[\s,-]*)\d{1,9}\s*$",
+    re.IGNORECASE,
+)
+_NO_DIGIT: Final = re.compile(
+    r"[^\W\d\u30fc]|[#*\uff03\uff0a]|[;,~\uff1b\uff0c\uff5e\u2053\u223c].*\d", re.DOTALL
+)
+"""What may stand for a digit, or between two numbers; the library would drop it, or cut the number
+off. \u30fc is a Japanese dash.
+"""
+
 _LEADS: Final = {"1": "[2-9]", "7": "[1-79]", "44": "[2-9]", "61": "[2-9]", "86": "[2-9]"}
 """First digits after the calling code that cannot be mistaken for a national prefix."""
 
@@ -41,6 +69,7 @@ def phone(raw: str, region: str) -> Outcome:
 
     A number written with + or 00 must be possible: its calling code exists and its length fits.
     A national number is read by the region's numbering plan, so it must be valid there.
+    Text that could mean another number than the one that the library finds in it is unreadable.
 
     Args:
         raw: The text.
@@ -52,6 +81,8 @@ def phone(raw: str, region: str) -> Outcome:
     text = re.sub(r"^(\D*)00", r"\1+", raw, count=1) if international and "+" not in raw else raw
     if not international and not region:
         return bad("phone_without_country")
+    if not _is_one_number(text, region):
+        return bad("phone_unreadable")
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException as error:
@@ -67,6 +98,32 @@ def phone(raw: str, region: str) -> Outcome:
     shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     # Leading zeros of some plans push a number past what E.164 allows.
     return good(shown) if re.fullmatch(r"\+[1-9][0-9]{5,14}", shown) else bad("phone_wrong_length")
+
+
+def _is_one_number(text: str, region: str) -> bool:
+    """Whether each digit of a text is seen, and all belong to one number and its extension.
+
+    The library drops what it does not know: of 1234O56, with the letter O, it leaves 123456.
+    """
+    start = re.search(r"[\d+\uff0b]", text)
+    if start is None or (start[0].isdigit() and not _LABEL.fullmatch(text[: start.start()])):
+        return False
+    whole = text[start.start() :]
+    number = _EXTENSION.sub("", whole)
+    if _NO_DIGIT.search(number) or (number != whole and not _is_assigned(number, region)):
+        return False
+    if not _SECOND_ENDING.search(number):
+        return True
+    return not _is_assigned(re.sub(r"\W*\d+\W*$", "", number), region)
+
+
+def _is_assigned(text: str, region: str) -> bool:
+    import phonenumbers
+
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, region or None))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 @cache

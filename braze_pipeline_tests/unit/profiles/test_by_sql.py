@@ -27,6 +27,10 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda digits: f"{digits} ",
     lambda digits: f"{digits} x12",
     lambda digits: f"{digits[:3]}/{digits[3:]}",
+    lambda digits: f"{digits[:-1]}-{digits[-1]}",
+    lambda digits: f"{digits[:-2]} - {digits[-2:]}",
+    lambda digits: f"{digits} (1)",
+    lambda digits: f"{digits}.0",
 )
 
 

@@ -77,30 +77,6 @@ def test_any_address_of_the_fast_path_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "region", "expected"),
-    [
-        ("07911 123456", "GB", "+447911123456"),
-        ("(020) 7946 0018", "GB", "+442079460018"),
-        ("+44 (0)7911 123456", "FR", "+447911123456"),
-        ("00447911123456", "", "+447911123456"),
-        ("＋44 7911 123456", "", "+447911123456"),
-        ("06 12 34 56 78", "FR", "+33612345678"),
-        ("0151 23456789", "DE", "+4915123456789"),
-        ("tel:+44-7911-123456", "", "+447911123456"),
-        ("07911 123456", "", "phone_without_country"),
-        ("0000000000", "GB", "phone_not_assigned"),
-        ("123", "GB", "phone_wrong_length"),
-        ("+999 123456", "", "phone_unknown_calling_code"),
-        ("07911 123456", "AQ", "phone_without_country"),
-        ("call me", "GB", "phone_unreadable"),
-    ],
-)
-def test_phones_as_people_write_them(raw: str, region: str, expected: str) -> None:
-    outcome = contact.phone(raw, region)
-    assert (outcome.value or outcome.problem) == expected
-
-
-@pytest.mark.parametrize(
     ("raw", "expected"),
     [
         ("ANNA@EXAMPLE.COM", "anna@example.com"),
