@@ -32,6 +32,14 @@ _MOMENTS: Final = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59
 _INNER_MOMENTS: Final = (
     f"TIMESTAMP '{limits.MIN_YEAR:04}-01-03' AND TIMESTAMP '{limits.MAX_YEAR}-12-29'"
 )
+_NOT_FINITE: Final = {
+    "double": "number_not_finite",
+    "date": "date_out_of_range",
+    "timestamp": "time_out_of_range",
+    "instant": "time_out_of_range",
+}
+"""What is wrong with infinity and NaN, by the family of their type; as text they would be words."""
+
 _SPACES: Final = r"[\s\v\x{85}\x{feff}\p{Z}]+"
 
 
@@ -164,20 +172,19 @@ def _in_sql(expressions: tuple[str, str], text: str | None = None) -> ColumnMapp
     return ColumnMapping(value=value, problem=problem, text=text)
 
 
-def _not_text(source: Source) -> str | None:
-    """When a column is no text; None for a column that always is one."""
+def _not_text(source: Source) -> dict[str, str]:
+    """When a column is no text, by code; empty for a column that always is one."""
+    column, code = source.column, _NOT_FINITE.get(source.family)
     if source.family in {"list", "struct", "binary"}:
-        return f"{source.column} IS NOT NULL"
+        return {"not_text": f"{column} IS NOT NULL"}
     if source.family == "json":
-        return f"json_type({source.column}) IN ('OBJECT', 'ARRAY')"
-    return None
+        return {"not_text": f"json_type({column}) IN ('OBJECT', 'ARRAY')"}
+    return {code: f"NOT isfinite({column})"} if code else {}
 
 
 def _string(source: Source) -> ColumnMapping:
     value, wrong = _plain_text(source.column, source.type), _not_text(source)
-    if wrong is None:
-        return ColumnMapping(value=value)
-    return _in_sql(checked(source.column, value, {"not_text": wrong}))
+    return _in_sql(checked(source.column, value, wrong)) if wrong else ColumnMapping(value=value)
 
 
 def _text_field(source: Source) -> ColumnMapping:
@@ -197,7 +204,7 @@ def _text_field(source: Source) -> ColumnMapping:
         if name != "image_url":
             value = f"nullif(trim(regexp_replace({raw}, {literal(_SPACES)}, ' ', 'g')), '')"
         if wrong := _not_text(source):
-            return _in_sql(checked(source.column, value, {"not_text": wrong}), source.plain())
+            return _in_sql(checked(source.column, value, wrong), source.plain())
         return ColumnMapping(value=value, text=source.plain())
     return ColumnMapping(
         value=f"CASE WHEN {good} THEN {raw} END",
@@ -304,7 +311,10 @@ def _array(source: Source) -> ColumnMapping:
     items = f"{column}::VARCHAR[]"
     if inner == "double":
         items = f"list_transform({column}, lambda __one: {number_text('__one')})"
-    holes = f"len({items}) <> list_count({items})"
+    problems = {"array_has_null": f"len({items}) <> list_count({items})"}
+    if code := _NOT_FINITE.get(inner):
+        infinite = f"list_filter({column}, lambda __one: NOT isfinite(__one))"
+        problems = {code: f"len({infinite}) > 0"} | problems
     unique = f"list_distinct({items})"
     if array_as == "set":
         value = f"list_sort({unique})"
@@ -317,7 +327,7 @@ def _array(source: Source) -> ColumnMapping:
             f"CASE WHEN len({unique}) = len({items}) OR len({unique}) > {limits.MAX_ARRAY} "
             f"THEN {items} ELSE {ordered} END"
         )
-    return _in_sql(checked(column, value, {"array_has_null": holes}))
+    return _in_sql(checked(column, value, problems))
 
 
 _BY_TYPE: Final[dict[ValueType, Callable[[Source], ColumnMapping]]] = {

@@ -209,6 +209,33 @@ def test_a_name_that_is_no_text_is_rejected(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("'nan'::DOUBLE", "number_not_finite"),
+        ("-('nan'::DOUBLE)", "number_not_finite"),
+        ("'inf'::FLOAT", "number_not_finite"),
+        ("'infinity'::DATE", "date_out_of_range"),
+        ("'-infinity'::TIMESTAMP", "time_out_of_range"),
+        ("'infinity'::TIMESTAMPTZ", "time_out_of_range"),
+    ],
+)
+def test_infinity_and_nan_are_rejected_and_never_sent_as_words(
+    world: World, value: str, reason: str
+) -> None:
+    t = template(
+        custom("Text", ValueType.STRING, column="one"),
+        custom("Array", ValueType.ARRAY, column="many"),
+        custom("Set", ValueType.ARRAY, column="many", array_as="set"),
+        field_of("home_city", column="one"),
+    )
+    world.give(t, f"SELECT 'a' AS customer_id, {value} AS one, [NULL, {value}] AS many")
+    world.build(t)
+    for name in ("Text", "Array", "Set", "home_city"):
+        assert world.profiles(t)["a"][name] is None
+        assert world.reasons(name) == {"a": reason}
+
+
+@pytest.mark.parametrize(
     "local", ["2011-10-30 00:59", "2011-10-30 01:30", "2011-10-30 02:00", "2011-03-27 01:30"]
 )
 def test_a_local_time_is_the_same_instant_as_a_timestamp_and_as_text(
