@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import limits
+from braze_pipeline.braze.nested import TIME_KEY
 from braze_pipeline.braze.shapes import SHAPED_FIELDS
 from braze_pipeline.profiles import numbers
 from braze_pipeline.profiles.normalise import contact
@@ -32,6 +33,9 @@ _MOMENTS: Final = f"TIMESTAMP '{_FIRST_DAY}' AND TIMESTAMP '{_LAST_DAY} 23:59:59
 _INNER_MOMENTS: Final = (
     f"TIMESTAMP '{limits.MIN_YEAR:04}-01-03' AND TIMESTAMP '{limits.MAX_YEAR}-12-29'"
 )
+_QUOTED: Final = r""""(?:[^"]|"")*"|'(?:[^']|'')*'"""
+"""The names and words in a DuckDB type that have any characters: of fields, and of an ENUM."""
+
 _NOT_FINITE: Final = {
     "double": "number_not_finite",
     "date": "date_out_of_range",
@@ -103,13 +107,28 @@ class Source:
     def json(self) -> str:
         """The expression for that text, of nested values."""
         if self.family in {"list", "struct"}:
-            return f"to_json({_by_digits(self.column, self.type)})::VARCHAR"
+            written = f"to_json({_by_digits(self.column, self.type)})::VARCHAR"
+            return (
+                _marked_infinity(written)
+                if self.has_inner(r"DATE|TIMESTAMP\w*|TIME ZONE")
+                else written
+            )
         return f"nullif({_trimmed(f'{self.column}::VARCHAR', self.family)}, 'null')"
+
+    def has_inner(self, types: str) -> bool:
+        """Whether a list or struct has a type that matches inside, at any depth.
+
+        A field's name, which may be ``BLOB`` too, is followed by its type.
+        """
+        return re.search(rf"\b({types})[\[,)]", re.sub(_QUOTED, "", self.type)) is not None
 
 
 def map_column(source: Source) -> ColumnMapping:
     """How a column becomes its attribute."""
     attribute = source.attribute
+    if source.family in {"list", "struct"} and source.has_inner("BLOB|BIT"):
+        wrong = f"CASE WHEN {source.column} IS NOT NULL THEN 'nested_binary' END"
+        return ColumnMapping(value="NULL", problem=wrong)
     if attribute.is_field and attribute.name in SHAPED_FIELDS:
         return ColumnMapping(value="NULL", text=source.json(), kind="field", params=attribute.name)
     if attribute.is_field and attribute.type is ValueType.STRING:
@@ -133,13 +152,19 @@ def _by_digits(column: str, type_: str) -> str:
 
     def with_floats_as(other: str) -> str:
         return re.sub(
-            r""""(?:[^"]|"")*"|'(?:[^']|'')*'|\bFLOAT\b""",
+            rf"{_QUOTED}|\bFLOAT\b",
             lambda found: other if found[0] == "FLOAT" else found[0],
             type_,
         )
 
     texts = with_floats_as("VARCHAR")
     return column if texts == type_ else f"{column}::{texts}::{with_floats_as('DOUBLE')}"
+
+
+def _marked_infinity(json: str) -> str:
+    """JSON text with infinite dates and times as times that are out of range for the reader."""
+    never = rf'{{"{TIME_KEY}":"9999-12-31"}}\1'
+    return f"""regexp_replace({json}, '"-?infinity"([,\\]}}])', {literal(never)}, 'g')"""
 
 
 def _trimmed(text: str, family: str) -> str:

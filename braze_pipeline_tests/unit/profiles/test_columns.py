@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -61,6 +62,9 @@ SOURCES = (
     "{'a': 1, 'b': {'c': TIMESTAMP '2011-07-01 10:00:00'}}",
     "{'a': NULL}",
     "{'a': 'nan'::DOUBLE}",
+    "{'a': ['ab'::BLOB]}",
+    "['101'::BIT]",
+    "[{'until': DATE 'infinity'}]",
     "MAP {'k': 'v'}",
     "MAP {'a.b': 1}",
     "NULL",
@@ -233,6 +237,42 @@ def test_infinity_and_nan_are_rejected_and_never_sent_as_words(
     for name in ("Text", "Array", "Set", "home_city"):
         assert world.profiles(t)["a"][name] is None
         assert world.reasons(name) == {"a": reason}
+
+
+@pytest.mark.parametrize(
+    ("value", "type_", "reason"),
+    [
+        ("{'a': 'ab'::BLOB}", ValueType.OBJECT, "nested_binary"),
+        ("[{'a': ['101'::BIT]}]", ValueType.OBJECTS, "nested_binary"),
+        ("['ab'::BLOB]", ValueType.ARRAY, "nested_binary"),
+        ("{'until': DATE 'infinity'}", ValueType.OBJECT, "time_out_of_range"),
+        ("{'a': [TIMESTAMP '-infinity', NULL]}", ValueType.OBJECT, "time_out_of_range"),
+        ("[{'a': 1, 'b': TIMESTAMPTZ 'infinity'}]", ValueType.OBJECTS, "time_out_of_range"),
+    ],
+)
+def test_bytes_and_infinite_times_inside_a_value_are_rejected(
+    world: World, value: str, type_: ValueType, reason: str
+) -> None:
+    t = template(custom("A", type_))
+    world.give(t, f"FROM (VALUES ('a', {value}), ('b', NULL)) AS v(customer_id, A)")
+    world.build(t)
+    assert world.profiles(t)["a"]["A"] is None
+    assert world.reasons("A") == {"a": reason}
+
+
+def test_names_and_words_inside_a_value_may_be_those_of_types_and_of_infinity(world: World) -> None:
+    t = template(custom("A", ValueType.OBJECT))
+    names = "'BLOB': 'infinity', 'DATE': '-infinity', 'infinity': 'say \"infinity\"'"
+    value = f"{{{names}, 'x': 'DATE'::ENUM ('DATE')}}"
+    world.give(t, f"SELECT 'a' AS customer_id, {value} AS A")
+    world.build(t)
+    sent = json.loads(world.profiles(t)["a"]["A"])
+    assert sent == {
+        "BLOB": "infinity",
+        "DATE": "-infinity",
+        "infinity": 'say "infinity"',
+        "x": "DATE",
+    }
 
 
 @pytest.mark.parametrize(
