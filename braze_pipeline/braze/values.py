@@ -154,8 +154,12 @@ TYPE_WORDS: Final[dict[ValueType, str]] = {
 }
 """What a value of each type is, in words."""
 
-EMAIL_PATTERN: Final = r"[^@\s\x00-\x1fA-Z]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+"
-"""The outline of a normalised address; email-validator checks the rest."""
+EMAIL_PATTERN: Final = (
+    r"[^@\s\x00-\x1fA-Z]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*\.([a-z]{2,}|xn--[a-z0-9-]+)"
+)
+"""The outline of a normalised address; email-validator checks the rest, but not that a top-level
+domain has two letters or more, without which Braze rejects the whole object.
+"""
 
 PLACEHOLDER: Final = (
     r"^(NULL|null|None|\\N|NaN|nan|undefined|#?N/A|n/a|#REF!|[-_.?!*#/ " + "\u2013\u2014]+)$"

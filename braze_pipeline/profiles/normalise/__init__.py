@@ -45,7 +45,7 @@ _JSON: Final = 1_000_000
 """Characters of JSON text: white space may make it longer than what may be sent."""
 
 _ALL: Final = (
-    Reader("email", 1, contact.email, "email_unreadable", by_sql=by_sql.email),
+    Reader("email", 2, contact.email, "email_unreadable", by_sql=by_sql.email),
     Reader("phone", 3, contact.phone, "phone_unreadable", by_sql=by_sql.phone),
     Reader("country", 3, places.country, "country_unreadable"),
     Reader("language", 3, places.language, "language_unreadable"),
