@@ -13,6 +13,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze import limits
@@ -50,12 +51,16 @@ def read(text: str) -> Json:
     """Parse JSON strictly: no duplicate keys, no NaN or Infinity.
 
     Raises:
-        NestedProblem: ``json_unreadable``, ``nested_duplicate_key``, ``number_not_finite`` or
-            ``nested_too_deep``.
+        NestedProblem: ``json_unreadable``, ``nested_duplicate_key``, ``number_not_finite``,
+            ``number_inexact`` or ``nested_too_deep``.
     """
     try:
         value: Json = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
     except NestedProblem:
         raise
@@ -151,6 +156,15 @@ def _integer(text: str) -> int:
     if len(text) > 17:  # noqa: PLR2004 - 2^53 has 16 digits and a sign
         raise NestedProblem("number_inexact")
     return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    # A DOUBLE is written so that it reads as itself; a DECIMAL may have digits that are lost.
+    large = limits.MAX_EXACT_INTEGER < abs(value) < math.inf
+    if large and Decimal(repr(value)) != Decimal(text):
+        raise NestedProblem("number_inexact")
+    return value
 
 
 def _object(value: dict[str, Json], zone: tzinfo, depth: int) -> dict[str, Json]:

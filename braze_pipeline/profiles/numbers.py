@@ -12,6 +12,7 @@ from braze_pipeline.braze.limits import MAX_EXACT_INTEGER
 from braze_pipeline.sources.readings import FALSE_WORDS, TRUE_WORDS
 
 _WHOLE_TEXT: Final = r"'[+-]?[0-9]+(\.0*)?'"
+_DIGITS_TEXT: Final = r"'[+-]?[0-9]+(\.[0-9]*)?'"
 _NUMBER_TEXT: Final = r"'[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?'"
 
 
@@ -57,16 +58,15 @@ def floating(column: str, text: str, family: str, precision: int | None) -> tupl
     elif family in {"integer", "decimal"}:
         exact = column if precision is None else f"round({column}, {precision})"
         source, number = column, f"{exact}::DOUBLE"
-        inexact = _inexact(f"TRY_CAST({column} AS HUGEINT)")
-        problems = {"number_inexact": f"{column} = trunc({column}) AND {inexact}"}
+        problems = {"number_inexact": _inexact(f"TRY_CAST({column} AS HUGEINT)")}
     else:
         source, double = text, f"TRY_CAST({text} AS DOUBLE)"
         number = half_up(double, precision)
-        whole = f"regexp_full_match({text}, {_WHOLE_TEXT})"
+        digits = f"regexp_full_match({text}, {_DIGITS_TEXT})"
         problems = {
             "not_a_number": f"NOT regexp_full_match({text}, {_NUMBER_TEXT})",
             "number_not_finite": f"NOT coalesce(isfinite({double}), false)",
-            "number_inexact": f"{whole} AND {_inexact(_integer_part(text))}",
+            "number_inexact": f"{digits} AND {_inexact(_integer_part(text))}",
         }
     value, problem = checked(source, number, problems)
     return f"CASE WHEN {value} = 0 THEN 0.0::DOUBLE ELSE {value} END", problem

@@ -53,10 +53,10 @@ _ALL: Final = (
     Reader("gender", 1, words.gender, "gender_unreadable"),
     Reader("date", 1, dates.calendar_date, "date_unreadable"),
     Reader("time", 1, dates.instant, "time_unreadable"),
-    Reader("array", 1, nested.array, "array_too_large", _JSON),
-    Reader("object", 2, nested.object_, "object_too_large", _JSON),
-    Reader("objects", 1, nested.objects, "object_too_large", _JSON),
-    Reader("field", 1, nested.field, "object_too_large", _JSON),
+    Reader("array", 2, nested.array, "array_too_large", _JSON),
+    Reader("object", 3, nested.object_, "object_too_large", _JSON),
+    Reader("objects", 2, nested.objects, "object_too_large", _JSON),
+    Reader("field", 2, nested.field, "object_too_large", _JSON),
 )
 
 READERS: Final[Mapping[str, Reader]] = MappingProxyType({kind.name: kind for kind in _ALL})

@@ -260,6 +260,49 @@ def test_bytes_and_infinite_times_inside_a_value_are_rejected(
     assert world.reasons("A") == {"a": reason}
 
 
+@pytest.mark.parametrize("number", ["12345678901234567.89", "-9007199254740993.5"])
+def test_a_decimal_beyond_2_to_the_53_is_rejected_and_never_rounded(
+    world: World, number: str
+) -> None:
+    t = template(
+        custom("Decimal", ValueType.FLOAT),
+        custom("Rounded", ValueType.FLOAT, column="decimal", precision=1),
+        custom("Text", ValueType.FLOAT),
+        custom("Nested", ValueType.OBJECT),
+        custom("Json", ValueType.OBJECT),
+    )
+    decimal = f"{number}::DECIMAL(38, 2)"
+    world.give(
+        t,
+        f"SELECT 'a' AS customer_id, {decimal} AS decimal, '{number}' AS Text, "
+        f"{{'a': {decimal}}} AS Nested, '{{\"a\": {number}}}' AS Json",
+    )
+    world.build(t)
+    for name in ("Decimal", "Rounded", "Text", "Nested", "Json"):
+        assert world.profiles(t)["a"][name] is None
+        assert world.reasons(name) == {"a": "number_inexact"}
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("19.99::DECIMAL(38, 2)", 19.99),
+        ("4503599627370495.25::DECIMAL(38, 2)", 4503599627370495.0),
+        ("9007199254740992.00::DECIMAL(38, 2)", 9007199254740992.0),
+        ("123456789012345680::DOUBLE", 123456789012345680.0),
+        ("1e300::DOUBLE", 1e300),
+    ],
+)
+def test_numbers_that_lose_no_whole_digit_are_sent(
+    world: World, number: str, expected: float
+) -> None:
+    t = template(custom("A", ValueType.FLOAT), custom("Nested", ValueType.OBJECT))
+    world.give(t, f"SELECT 'a' AS customer_id, {number} AS A, {{'a': {number}}} AS Nested")
+    world.build(t)
+    assert world.profiles(t)["a"]["A"] == expected
+    assert json.loads(world.profiles(t)["a"]["Nested"]) == {"a": expected}
+
+
 def test_names_and_words_inside_a_value_may_be_those_of_types_and_of_infinity(world: World) -> None:
     t = template(custom("A", ValueType.OBJECT))
     names = "'BLOB': 'infinity', 'DATE': '-infinity', 'infinity': 'say \"infinity\"'"
