@@ -126,7 +126,8 @@ def _present(
         return AttributeState.OTHER_TYPE, (
             f"{name}: the type is {braze_type} in Braze and {our_type} here: Braze drops values "
             "that it cannot convert. Set `type` to Braze's type, or change the type in Braze "
-            "(Data Settings > Custom Attributes)."
+            "(Data Settings > Custom Attributes) and run `braze-pipeline ledger reset "
+            "--attribute`, so that values that Braze dropped are sent again."
         )
     length = listed.get("array_length")
     if our_type == "array" and isinstance(length, int) and length < MAX_ARRAY:

@@ -79,7 +79,9 @@ class AttributeConfig(AttributeOptions):
     custom: bool = False
     """A custom attribute, although its name is close to a profile field's (`Location`)."""
     type: Annotated[ValueType, CHOICE] | None = None
-    """Required for custom attributes. Profile fields have a fixed type."""
+    """Required for custom attributes. Profile fields have a fixed type. An empty `array_of_objects`
+    is not sent as the first value of an attribute: Braze would take the attribute for a plain
+    array."""
     pii: bool | None = None
     """Personal data: masked wherever shown. By default, an attribute is personal if it is a profile
     field, if its column feeds one or is named like one, or if the SQL makes it from such a

@@ -29,6 +29,7 @@ from braze_pipeline.ledger.ledger import Ledger, count
 from braze_pipeline.ledger.moved import take_over_marks
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.sql_text import quote
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
@@ -74,6 +75,18 @@ class Column(AttributeColumns):
     def name(self) -> str:
         """The Braze name."""
         return self.settings.name
+
+    @property
+    def of_profile(self) -> str:
+        """What the profile ``p`` has of it, as the ledger stores it.
+
+        An empty array of objects counts as no value until Braze has acknowledged another one: as
+        the first value of an attribute it would make Braze's type of it a plain array, and Braze
+        would drop every object that follows.
+        """
+        value = f"p.{quote(self.name)}::{self.stored}"
+        first_of_objects = self.first_time and self.settings.type is ValueType.OBJECTS
+        return f"nullif({value}, '[]')" if first_of_objects else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -263,7 +263,7 @@ def _found(q: DiffRequest, past: LedgerState, c: Column) -> str:
     sql = {c.again: _again(c, past), c.newer: _newer(q, past, c)}
     return ", ".join(
         [
-            f"{_profile_value(c)} AS {c.profile}",
+            f"{c.of_profile} AS {c.profile}",
             f"l.{c.value} AS {c.old}",
             *(f"{sql[mark]} AS {mark}" for mark in _marks(past, c)),
         ]
@@ -289,13 +289,9 @@ def _wanted(q: DiffRequest, past: LedgerState, *, full: str, leaving: bool) -> I
         )
 
 
-def _profile_value(c: Column) -> str:
-    return f"p.{quote(c.name)}::{c.stored}"
-
-
 def _may_differ(c: Column) -> str:
     """Whether an attribute may have to be sent."""
-    value = _profile_value(c)
+    value = c.of_profile
     differs = f"{value} IS DISTINCT FROM l.{c.value}"
     if c.reset:
         differs = f"({differs} OR {c.reset})"

@@ -14,7 +14,7 @@ from braze_pipeline.braze import data_points as points
 from braze_pipeline.ledger.plan_ref import PARTIAL
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.settings import ValueType
-from braze_pipeline.storage.sql_text import file_literal, literal, quote
+from braze_pipeline.storage.sql_text import file_literal, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,10 @@ def forecast(
         f"read_parquet({file_literal(snapshot)})",
     )
     full_users, *full = _counts(
-        con, ["count(*)"], [expression for c in columns for expression in _full(c)], f"({profiles})"
+        con,
+        ["count(*)"],
+        [expression for c in columns for expression in _full(c)],
+        f"({profiles}) p",
     )
     costs = [
         AttributeCost(
@@ -186,7 +189,7 @@ def _sent(c: Column) -> tuple[str, str, str, str]:
 
 
 def _full(c: Column) -> tuple[str, str]:
-    column = quote(c.name)
+    column = c.of_profile
     return f"count({column})", _points(c, f"count({column})", column, "0")
 
 

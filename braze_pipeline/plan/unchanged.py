@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.diff import STILL_IN_AUDIENCE, sends_on_leave
-from braze_pipeline.storage.sql_text import day_sql, days_sql, literal, quote
+from braze_pipeline.storage.sql_text import day_sql, days_sql, literal
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column
@@ -65,7 +65,7 @@ def _same(c: Column, *, leaving: bool, in_doubt: bool) -> str:
         proven += f" AND NOT coalesce(list_contains(d.columns, {c.no}), false)"
     if c.reset:
         proven += f" AND NOT {c.reset}"
-    value = _value(c)
+    value = c.of_profile
     exempt = [f"list_contains(p.__held, {literal(c.name)}) IS TRUE"]
     if not c.settings.send_null:
         exempt.append(f"{value} IS NULL")
@@ -82,12 +82,8 @@ def _due_in_full(q: DiffRequest) -> str:
         return "false"
     unconfirmed, full_at = f"l.{q.layout.unconfirmed}", f"l.{q.layout.full_at}"
     anything = " OR ".join(
-        f"({_value(c)} IS NOT NULL AND list_contains(p.__held, {literal(c.name)}) IS NOT TRUE)"
+        f"({c.of_profile} IS NOT NULL AND list_contains(p.__held, {literal(c.name)}) IS NOT TRUE)"
         for c in q.layout.columns
     )
     due = f"{full_at} IS NULL OR {full_at} <= TIMESTAMP '{q.resend_before.isoformat(sep=' ')}'"
     return f"({unconfirmed} IS TRUE AND (l.known IS TRUE OR {due}) AND ({anything or 'false'}))"
-
-
-def _value(c: Column) -> str:
-    return f"p.{quote(c.name)}::{c.stored}"

@@ -83,6 +83,21 @@ def test_a_suppressed_value_stays_as_braze_has_it(world: Make) -> None:
     assert w.braze.profiles["a"] == {"Tier": "gold", "Spend": 2.0}
 
 
+def test_an_empty_array_of_objects_is_not_the_first_that_braze_has_of_an_attribute(
+    world: Make,
+) -> None:
+    """Braze would take the attribute for a plain array, and drop all objects that follow."""
+    w = world(template(attribute("Orders", ValueType.OBJECTS)), "a b")
+    w.profiles(day(1), {"a": {"Orders": "[]"}, "b": {"Orders": "[]"}})
+    plan = w.run(day(1))
+    assert (plan.planned_users, plan.unchanged_users) == (0, 2)
+    w.profiles(day(2), {"a": {"Orders": "[]"}, "b": {"Orders": '[{"a":1}]'}})
+    assert w.sent(w.run(day(2))) == {"b": {"Orders": [{"a": 1}]}}
+    w.profiles(day(3), {"a": {"Orders": "[]"}, "b": {"Orders": "[]"}})
+    assert w.sent(w.run(day(3))) == {"a": {"Orders": []}, "b": {"Orders": []}}
+    assert w.plan(day(3)).planned_users == 0
+
+
 @pytest.mark.parametrize(
     ("type_", "value", "other", "sent"),
     [

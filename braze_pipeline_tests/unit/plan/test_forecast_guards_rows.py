@@ -41,13 +41,13 @@ def test_data_points_follow_brazes_rules_by_attribute(world: Make) -> None:
     plan = w.run(day(1))
     found = {cost.name: cost.data_points for cost in plan.by_attribute}
     assert found == {
-        "email": 1, "twitter": 2, "current_location": 1, "Likes": 1, "Plan": 3, "Items": 4,
+        "email": 1, "twitter": 2, "current_location": 1, "Likes": 1, "Plan": 3, "Items": 3,
     }  # fmt: skip
     assert plan.data_points == sum(found.values())
     assert plan.forecast.full_data_points == plan.data_points
     w.profiles(day(2), {"a": {"email": "ana@example.com"}, "b": {"Plan": "{}", "Items": "[]"}})
     plan = w.plan(day(2))
-    assert plan.data_points == 5
+    assert plan.data_points == 6
     assert {c.name: c.nulls for c in plan.by_attribute if c.nulls} == dict.fromkeys(
         ["twitter", "current_location", "Likes", "Plan", "Items"], 1
     )
