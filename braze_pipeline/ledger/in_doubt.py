@@ -3,9 +3,10 @@
 A request in flight when the process is killed, or one that timed out, may have been carried out.
 The ledger still has the value from before. If the customer's value goes back to that one, a plain
 comparison finds nothing to send, and Braze keeps the value of the lost request for good. So the
-attributes of unanswered objects are in doubt, and those of objects that were refused after an
-attempt without an answer: the next plan sends them whatever the ledger has, and is done with them
-once they are acknowledged. Most of them differ anyway, so this costs nothing.
+attributes of unanswered objects are in doubt, and those of objects that were refused when they may
+have been sent before, by an attempt without an answer or an earlier send of the plan: the next plan
+sends them whatever the ledger has, and is done with them once they are acknowledged. Most of them
+differ anyway, so this costs nothing.
 """
 
 from __future__ import annotations
@@ -15,19 +16,27 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED
 from braze_pipeline.ledger.ledger import EVERYBODY, Ledger, count
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.plan_ref import PlanRef
 
 
 def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
-    """Put exactly the plan's objects in doubt that have no answer, or were refused after none.
+    """Put exactly the plan's objects in doubt that have no answer, or may have been sent before
+    they were refused.
 
     Returns whether there are any. Call it only when a send has brought something new: what a later
     plan has resolved must not come back.
     """
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
-    lost = f"(SELECT * FROM {ANSWERED_REFUSED} WHERE attempt > 1)"
+    # What was in flight when a send ended left no trace, so what a later one had refused may have
+    # been. The first send is not the journal's first: that file may be a new one.
+    first = (
+        "SELECT arg_min(started_at, rowid) FROM ledger.applied_sends "
+        f"WHERE plan_id = {literal(plan.plan_id)}"
+    )
+    lost = f"(SELECT * FROM {ANSWERED_REFUSED} WHERE attempt > 1 OR started_at <> ({first}))"
     if done and not count(ledger.con, f"SELECT count(*) FROM {lost}"):
         return False  # without reading the snapshot
     query = read_sql(

@@ -1,5 +1,5 @@
--- The attributes of all objects of a plan that have no answer, or were refused after an attempt that
--- got none.
+-- The attributes of all objects of a plan that have no answer, or may have been sent before they were
+-- refused.
 INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
 SELECT $ledger, $plan, s.__user_id, {sent}
 FROM (

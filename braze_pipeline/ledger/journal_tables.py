@@ -37,11 +37,14 @@ def load_answered(con: duckdb.DuckDBPyConnection, path: Path, plan_id: str) -> N
     """What all sends of a plan together brought.
 
     ``ANSWERED``: ranges that have their answer; ``ANSWERED_REFUSED``: objects of them refused, with
-    the attempt (see ``journal.Acknowledgement``).
+    the attempt (see ``journal.Acknowledgement``) and the start of the send.
     """
     _table(con, ANSWERED, _RANGE, journal.answered(path, plan_id), {})
     refused = journal.refused(path, plan_id)
-    _table(con, ANSWERED_REFUSED, ("request_no", "object_index", "attempt"), refused, {})
+    _table(
+        con, ANSWERED_REFUSED, ("request_no", "object_index", "attempt"), refused,
+        {"started_at": str},
+    )  # fmt: skip
 
 
 def _utc(text: str) -> datetime:

@@ -84,7 +84,7 @@ def _accepted(
     journal_path: Path, snapshot: Path, plan_id: str, identifier: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each accepted user of a plan with what was sent to it."""
-    refused = {(request, index) for request, index, _ in journal.refused(journal_path, plan_id)}
+    refused = {(request, index) for request, index, *_ in journal.refused(journal_path, plan_id)}
     answered = journal.progress(journal_path, plan_id).ranges
     for batch in batches(snapshot, {}):
         ranges = answered.get(batch.request_no, ())

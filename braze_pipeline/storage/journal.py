@@ -261,12 +261,14 @@ def answer_to(path: Path, plan_id: str, request_no: int, index: int) -> ObjectAn
     return ObjectAnswer(at=datetime.fromisoformat(at), run_id=run_id, error=error)
 
 
-def refused(path: Path, plan_id: str) -> list[tuple[int, int, int]]:
-    """Request number, position and attempt of each object that any send of a plan had refused."""
+def refused(path: Path, plan_id: str) -> list[tuple[int, int, int, str]]:
+    """Each object that any send of a plan had refused: request number, position, attempt, and the
+    start of the send.
+    """
     return _read(
         path,
-        "SELECT request_no, object_index, max(attempt) FROM refusals JOIN sends USING (send_id) "
-        "WHERE plan_id = ? GROUP BY 1, 2",
+        "SELECT request_no, object_index, max(attempt), max(started_at) "
+        "FROM refusals JOIN sends USING (send_id) WHERE plan_id = ? GROUP BY 1, 2",
         plan_id,
     )
 

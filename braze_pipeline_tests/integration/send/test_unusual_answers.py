@@ -135,10 +135,10 @@ def test_the_journal_tells_which_refusals_came_after_an_attempt_without_an_answe
 
     send(tmp_path, answer, ids, size=1, max_in_flight=1)
     path = tmp_path / "journal.sqlite"
-    assert refused(path, "plan") == [(0, 0, 2)]
+    assert [row[:3] for row in refused(path, "plan")] == [(0, 0, 2)]
     path.unlink()
     send(tmp_path, answer, ids, size=1, max_in_flight=1)
-    assert refused(path, "plan") == [(0, 0, 1)]
+    assert [row[:3] for row in refused(path, "plan")] == [(0, 0, 1)]
 
 
 def test_what_braze_asked_to_wait_is_no_time_in_which_it_failed(tmp_path: Path) -> None:

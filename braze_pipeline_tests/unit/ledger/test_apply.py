@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -271,6 +272,30 @@ def test_a_value_that_goes_back_after_a_refusal_is_sent_if_an_earlier_attempt_go
     w.apply_acknowledgements()
     w.profiles(day(3), MANY)
     assert w.sent(w.run(day(3))) == {user: {"Tier": v["Tier"]} for user, v in MANY.items()}
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("moved_away", [False, True])
+def test_a_value_that_goes_back_after_a_refusal_by_a_resumed_send_is_sent(
+    world: Make, *, moved_away: bool
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "X"}, "b": {"Tier": "X"}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Tier": "Y"}, "b": {"Tier": "Y"}})
+    plan = w.plan(day(2))
+    w.send(plan, stop_after=0, lose_ack=True, leave_running=True)
+    w.apply_acknowledgements()
+    w.now += timedelta(minutes=5)
+    if moved_away:
+        with closing(w.journal()) as journal, journal:
+            for table in ("sends", "acknowledgements", "sqlite_sequence"):
+                journal.execute(f"DELETE FROM {table}")
+    w.send(plan, refuse=["a"])
+    w.apply_acknowledgements()
+    assert w.braze.profiles["a"] == {"Tier": "Y"}
+    w.profiles(day(3), {"a": {"Tier": "X"}, "b": {"Tier": "Y"}})
+    assert w.sent(w.run(day(3))) == {"a": {"Tier": "X"}}
     assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 

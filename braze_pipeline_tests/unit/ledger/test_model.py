@@ -56,6 +56,7 @@ class Ledger(RuleBasedStateMachine):
         self.rows: dict[date, dict[str, dict[str, Any]]] = {}
         self.held: dict[date, dict[str, list[str]]] = {}
         self.last: PlanSummary | None = None
+        self.sent_before: set[str] = set()
         # the model
         self.day: dict[str, date] = {}
         self.value: dict[tuple[str, str], Any] = {}
@@ -185,6 +186,7 @@ class Ledger(RuleBasedStateMachine):
         w, plan = self.world, self.last
         rows = w.rows(plan)
         answered = self._answered(plan)
+        resumed, self.sent_before = plan.plan_id in self.sent_before, {plan.plan_id}
         refused = [row["__user_id"] for row in rows if '"bad"' in row["__object"]]
         w.send(plan, refuse=refused, stop_after=after, lose_ack=lost, leave_running=killed)
         now_answered = self._answered(plan)
@@ -193,10 +195,11 @@ class Ledger(RuleBasedStateMachine):
             user, new = row["__user_id"], row["__request"] in now_answered - answered
             sent = json.loads(row["__object"]).keys() & set(NAMES)
             for name in sent:
-                if row["__request"] in now_answered:
-                    self.in_doubt.get((user, name), set()).discard(plan.plan_id)
-                else:
+                in_flight = new and user in refused and resumed  # perhaps, in the send before
+                if in_flight or row["__request"] not in now_answered:
                     self.in_doubt.setdefault((user, name), set()).add(plan.plan_id)
+                elif new or user not in refused:
+                    self.in_doubt.get((user, name), set()).discard(plan.plan_id)
             if new and user not in refused:
                 self._evaluated({user}, sent=set(sent))
         if len(now_answered) == len(rows):
