@@ -6,6 +6,7 @@ The journal is written with SQL, as a crash may leave it, without the code of th
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -104,6 +105,21 @@ class Braze:
                 profile.pop(name, None)
             else:
                 profile[name] = value
+
+
+def damage(snapshot: Path, part: str) -> None:
+    """Spoil a ``part`` of a snapshot: its ``end``, the ``footer`` (the schema) or the ``pages``."""
+    content = snapshot.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    snapshot.write_bytes(
+        {
+            "end": content[:50],
+            "footer": content[:footer] + b"\xff" * 40 + content[footer + 40 :],
+            "pages": content[:4] + b"\xff" * (footer - 4) + content[footer:],
+        }[part]
+    )
+    # A second is the least by which DuckDB sees that its copy of the footer is old.
+    os.utime(snapshot, (0, 0))
 
 
 class World:

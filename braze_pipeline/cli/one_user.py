@@ -145,6 +145,8 @@ def history(session: Session, user: str, show_values: bool) -> None:  # noqa: FB
         console.show(_headline(one))
         for name, value in one.shown(real=show_values).items():
             console.show(f"    {name}: {json.dumps(value, ensure_ascii=False)}")
+    if found.damaged:
+        console.show(f"Skipped, because they are damaged: {', '.join(found.damaged)}.")
     if found.since is None:
         console.show("There is no history: no plan is kept yet.")
         return

@@ -21,7 +21,7 @@ from braze_pipeline.ledger.ledger import (
     ledger_of,
     utc_now,
 )
-from braze_pipeline.ledger.plan_ref import PlanRef, find_plan, is_readable
+from braze_pipeline.ledger.plan_ref import PlanRef, find_plan, unless_damaged
 from braze_pipeline.storage import journal
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
@@ -86,21 +86,19 @@ def apply_acknowledgements(
     """
     sends = accepted = refused = skipped = 0
     for send in journal.unapplied(warehouse.journal_path, destination):
-        plan = find_plan(con, warehouse, send.plan_id)
-        if plan is None or not is_readable(con, plan.snapshot):
-            log.warning(
-                "send %d of plan %s cannot be applied: its snapshot is gone or damaged",
-                send.send_id,
-                send.plan_id,
-            )
-            skipped += 1
-        elif not _applied(con, send, complete=True):
-            journal_tables.load(con, warehouse.journal_path, send)
-            journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
-            now_accepted, now_refused = _apply(Ledger(con, plan.ledger), send, plan)
-            sends += 1
-            accepted += now_accepted
-            refused += now_refused
+        if not _applied(con, send, complete=True):
+            applied = _apply_readable(con, warehouse, send)
+            if applied is None:
+                log.warning(
+                    "send %d of plan %s cannot be applied: its snapshot is gone or damaged",
+                    send.send_id,
+                    send.plan_id,
+                )
+                skipped += 1
+            else:
+                sends += 1
+                accepted += applied[0]
+                refused += applied[1]
         if send.ended:
             journal.mark_applied(warehouse.journal_path, send)
     return ApplySummary(sends=sends, accepted=accepted, refused=refused, skipped=skipped)
@@ -119,6 +117,19 @@ def _applied(con: duckdb.DuckDBPyConnection, send: Send, *, complete: bool = Fal
             [send.plan_id, send.send_id, send.started_at, complete],
         )
     )
+
+
+def _apply_readable(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, send: Send
+) -> tuple[int, int] | None:
+    """Apply one send as ``_apply`` does; None if its plan or snapshot is gone or damaged."""
+    plan = find_plan(con, warehouse, send.plan_id)
+    if plan is None:
+        return None
+    journal_tables.load(con, warehouse.journal_path, send)
+    journal_tables.load_answered(con, warehouse.journal_path, send.plan_id)
+    ledger = Ledger(con, plan.ledger)
+    return unless_damaged(con, plan.snapshot, lambda: _apply(ledger, send, plan))
 
 
 def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:

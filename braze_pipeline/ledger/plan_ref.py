@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns, snapshot_rows
 from braze_pipeline.storage.sql_text import file_literal
+from braze_pipeline.storage.warehouse import resource_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from braze_pipeline.storage.warehouse import Warehouse
 
+T = TypeVar("T")
 
 PARTIAL: Final = "coalesce((summary ->> 'partial')::BOOLEAN, false)"
 """Of a row of ``records.plans``: whether it is about one user alone (``try``)."""
@@ -82,14 +85,34 @@ def find_plan(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan_id: str
     )  # fmt: skip
 
 
+def unless_damaged(
+    con: duckdb.DuckDBPyConnection, snapshot: Path, use: Callable[[], T]
+) -> T | None:
+    """What ``use`` makes of a snapshot; None if the snapshot is gone or damaged."""
+    import duckdb
+
+    if not snapshot.exists():
+        return None
+    try:
+        return use()
+    except duckdb.Error:
+        if is_readable(con, snapshot):
+            raise
+        return None
+
+
 def is_readable(con: duckdb.DuckDBPyConnection, snapshot: Path) -> bool:
-    """Whether a snapshot is there, and has the end that a Parquet file is read by."""
+    """Whether a snapshot is there, and all of it can be read."""
     import duckdb
 
     if not snapshot.exists():
         return False
+    snapshot.open("rb").close()  # what the system refuses is not damaged
     try:
-        con.execute(f"DESCRIBE FROM read_parquet({file_literal(snapshot)})")
-    except duckdb.InvalidInputException:
+        with resource_errors(snapshot):
+            con.execute(f"SELECT max(hash(COLUMNS(*))) FROM read_parquet({file_literal(snapshot)})")
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:
         return False
     return True

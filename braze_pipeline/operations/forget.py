@@ -11,7 +11,7 @@ from braze_pipeline.errors import LedgerError
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
 from braze_pipeline.ledger.ledger import count
-from braze_pipeline.ledger.plan_ref import is_readable
+from braze_pipeline.ledger.plan_ref import unless_damaged
 from braze_pipeline.plan.snapshot import remove_unfinished
 from braze_pipeline.profiles import cache
 from braze_pipeline.settings import CUSTOMER
@@ -165,8 +165,8 @@ def _require_readable(folder: Path) -> None:
 
 def _may_have(con: duckdb.DuckDBPyConnection, snapshot: Path, user_id: str) -> bool:
     """Whether a snapshot has the user; one that is damaged may, and nobody can send it."""
-    if not is_readable(con, snapshot):
-        log.warning("%s is damaged, so it is deleted", snapshot.name)
-        return True
     query = f"SELECT count(*) FROM read_parquet({file_literal(snapshot)}) WHERE __user_id = ?"
-    return bool(count(con, query, [user_id]))
+    rows = unless_damaged(con, snapshot, lambda: count(con, query, [user_id]))
+    if rows is None:
+        log.warning("%s is damaged, so it is deleted", snapshot.name)
+    return rows != 0

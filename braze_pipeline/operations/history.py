@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.ledger.plan_ref import unless_damaged
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import source_of
 from braze_pipeline.storage import journal
@@ -50,10 +52,17 @@ class SentObject:
 
 @dataclass(frozen=True, kw_only=True)
 class UserHistory:
-    """The objects, newest first, and since when there are any plans; None: there are none."""
+    """What the kept plans have about a user.
+
+    Attributes:
+        sent: The objects, newest first.
+        since: When the oldest plan was made; None: there are none.
+        damaged: Names of snapshots that cannot be read.
+    """
 
     sent: tuple[SentObject, ...]
     since: datetime | None
+    damaged: tuple[str, ...]
 
 
 def history_of(
@@ -78,13 +87,17 @@ def history_of(
         for (plan_id,) in rows
         if warehouse.snapshot(plan_id).exists()
     ]
-    sent = []
+    sent, damaged = [], []
     for plan in plans:
-        for request, index, as_of, reason, text in con.execute(
+        query = (
             "SELECT __request, __index, __as_of, __reason, __object "
-            f"FROM {source_of(warehouse, plan)} WHERE __user_id = ?",
-            [user],
-        ).fetchall():
+            f"FROM {source_of(warehouse, plan)} WHERE __user_id = ?"
+        )
+        snapshot = warehouse.snapshot(plan.plan_id)
+        found = unless_damaged(con, snapshot, partial(_fetched, con, query, user))
+        if found is None:
+            damaged.append(snapshot.name)
+        for request, index, as_of, reason, text in found or ():
             values = json.loads(text)
             names = {column.name for column in plan.columns}
             sent.append(
@@ -100,7 +113,11 @@ def history_of(
                 )
             )
     since = min((_utc(plan.created_at) for plan in plans), default=None)
-    return UserHistory(sent=tuple(sent), since=since)
+    return UserHistory(sent=tuple(sent), since=since, damaged=tuple(damaged))
+
+
+def _fetched(con: duckdb.DuckDBPyConnection, query: str, user: str) -> list[tuple[Any, ...]]:
+    return con.execute(query, [user]).fetchall()
 
 
 def _utc(moment: datetime) -> datetime:

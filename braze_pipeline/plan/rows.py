@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from braze_pipeline import private
+from braze_pipeline.errors import NotBuilt
 from braze_pipeline.ledger.columns import snapshot_rows
+from braze_pipeline.ledger.plan_ref import unless_damaged
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
@@ -86,22 +88,30 @@ def _attribute(c: PlanColumn, source: str) -> str:
 def export_plan(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, out: Path
 ) -> int:
-    """Write the rows to a Parquet file, with the real values; how many rows that is."""
+    """Write the rows to a Parquet file, with the real values; how many rows that is.
+
+    Raises:
+        NotBuilt: the snapshot is gone or damaged.
+    """
     query = rows_sql(warehouse, plan)
     private.file(out)
-    row = con.execute(f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet)").fetchone()
-    return int(row[0]) if row else 0
+    copy = f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet)"
+    return int(_fetched(con, warehouse, plan, copy)[0][0])
 
 
 def plan_preview(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, limit: int = 20
 ) -> list[PlanRow]:
-    """The first rows, with personal data masked: for metadata and terminals."""
+    """The first rows, with personal data masked: for metadata and terminals.
+
+    Raises:
+        NotBuilt: the snapshot is gone or damaged.
+    """
     pii = {c.name for c in plan.columns if c.pii}
-    found = con.execute(
+    query = (
         f"SELECT user_id, as_of, attribute, old, new, reason FROM ({rows_sql(warehouse, plan)}) "
         f"ORDER BY request, user_id, attribute LIMIT {limit}"
-    ).fetchall()
+    )
     return [
         PlanRow(
             user_id=user,
@@ -111,5 +121,18 @@ def plan_preview(
             new=mask(new) if name in pii else new,
             reason=reason,
         )
-        for user, as_of, name, old, new, reason in found
+        for user, as_of, name, old, new, reason in _fetched(con, warehouse, plan, query)
     ]
+
+
+def _fetched(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, plan: PlanSummary, query: str
+) -> list[tuple[Any, ...]]:
+    snapshot = snapshot_of(warehouse, plan.plan_id)
+    rows = unless_damaged(con, snapshot, lambda: con.execute(query).fetchall())
+    if rows is None:
+        raise NotBuilt(
+            f"The snapshot {snapshot} is damaged.",
+            fix="Materialize braze_plan again, and send that.",
+        )
+    return rows

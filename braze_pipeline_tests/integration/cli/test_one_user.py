@@ -11,6 +11,7 @@ import pytest
 from braze_pipeline.errors import NotBuilt
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.commands import command
+from braze_pipeline_tests.ledger_world import damage
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand
 
 USER = "c7"
@@ -161,6 +162,17 @@ def test_history_goes_back_as_far_as_keep_plans_says(brand: SmallBrand, sandbox:
     days = [line.split("as of ")[1][:10] for line in out.splitlines() if "loyal, as of" in line]
     assert days == [brand.day(1), brand.day(2)]
     assert date.fromisoformat(days[0])
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_damaged_plan_is_named_and_the_history_has_the_others(brand: SmallBrand) -> None:
+    attempt(brand, "--yes")
+    (first,) = (brand.folder / "warehouse.snapshots").iterdir()
+    run(brand, brand.day(0))
+    damage(first, "footer")
+    out = command(brand, "history", "c8")
+    assert ", planned (new user): accepted" in out
+    assert f"Skipped, because they are damaged: {first.name}." in out
 
 
 def test_a_forgotten_user_has_no_history(brand: SmallBrand, sandbox: Sandbox) -> None:

@@ -16,7 +16,7 @@ from braze_pipeline.operations.forget import CUSTOMER_COLUMNS, USER_COLUMNS, for
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline_tests import profiles_world
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import World, attribute, damage, day, template
 
 Make = Callable[..., World]
 T = template(attribute("email", is_field=True), attribute("Spend", ValueType.FLOAT), known="none")
@@ -196,12 +196,15 @@ def test_values_of_a_forgotten_user_that_the_sources_no_longer_have_are_forgotte
     assert w.con.execute("SELECT raw FROM records.normalised_values").fetchall() == []
 
 
-def test_a_damaged_snapshot_is_forgotten_and_an_unreadable_folder_is_named(world: Make) -> None:
+@pytest.mark.parametrize("damaged", ["end", "footer", "pages"])
+def test_a_damaged_snapshot_is_forgotten_and_an_unreadable_folder_is_named(
+    world: Make, damaged: str
+) -> None:
     w = world(T, "a b")
     w.profiles(day(1), {"b": {"Spend": 1.0}})
     w.run(day(1))
     (snapshot,) = w.warehouse.snapshots.glob("*.parquet")
-    snapshot.write_bytes(snapshot.read_bytes()[:100])
+    damage(snapshot, damaged)
     assert forget_user(w.con, w.warehouse, [T], "a")["snapshots"] == 1
     shutil.rmtree(w.warehouse.snapshots)
     w.warehouse.snapshots.write_text("not a folder")

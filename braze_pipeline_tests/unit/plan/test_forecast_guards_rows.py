@@ -14,7 +14,14 @@ from braze_pipeline.errors import GuardStopped, NotBuilt
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import export_plan, plan_preview, rows_sql
 from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType, replace
-from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
+from braze_pipeline_tests.ledger_world import (
+    World,
+    attribute,
+    damage,
+    day,
+    smaller_requests,
+    template,
+)
 
 Make = Callable[..., World]
 T = template(
@@ -214,7 +221,14 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
     assert len(shown) == 4
     assert "ana@" not in str(shown)
     assert "xxx@xxxxxxx.xxx" in str(shown)
-    w.warehouse.snapshot(plan.plan_id).unlink()
+    snapshot = w.warehouse.snapshot(plan.plan_id)
+    for part in ("pages", "footer"):
+        damage(snapshot, part)
+        with pytest.raises(NotBuilt, match=rf"{snapshot.name} is damaged"):
+            plan_preview(w.con, w.warehouse, plan)
+        with pytest.raises(NotBuilt, match=rf"{snapshot.name} is damaged"):
+            export_plan(w.con, w.warehouse, plan, out)
+    snapshot.unlink()
     with pytest.raises(NotBuilt):
         rows_sql(w.warehouse, plan)
 
