@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.sources.places import csv_reader
@@ -22,6 +24,21 @@ if TYPE_CHECKING:
 
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (*PARQUET, *csv_reader.SUFFIXES, *(f"{one}.gz" for one in csv_reader.SUFFIXES))
+_LEFTOVERS: Final = (
+    *(".bak", ".old", ".orig", ".swp", "~"),
+    *(".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".inprogress"),
+    "._copying_",
+    *(".crc", ".md5", ".sha1", ".sha256", ".sha512", ".sig", ".md", ".log", ".done", ".ok"),
+)
+"""What ends the name of a backup, of an unfinished copy, and of a note about a table's file."""
+_PARQUET: Final = re.compile(r"\.(parquet|pq)(?![a-z0-9])")
+_TABLE: Final = re.compile(
+    r"\.(parquet|pq|csv|tsv|txt|gz|gzip|bz2|zst|xz|lz4|zip|7z|tar|tgz)(?![a-z0-9])"
+)
+"""What a file's name has anywhere in it if it may be a part of a table."""
+_LONGER: Final = re.compile(rf"{_TABLE.pattern}\W*\w")
+"""A glob that goes on behind such an ending, as ``*.csv.2026*`` does."""
+_Path = TypeVar("_Path", bound=PurePath)
 
 
 def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSource:
@@ -35,7 +52,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
 
     name, path = source.name, _path_of(source)
     location = source.location or str(path)
-    files = _files(path)
+    files = _files(source, path)
     if path.is_dir():
         _refuse_own_files(name, path)
     kinds = {_kind(file) for file in files}
@@ -63,34 +80,99 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
     )
 
 
-def _files(path: Path) -> tuple[Path, ...]:
-    """The files of a table, in order; of a folder, its Parquet files, else its CSV files."""
-    if _is_glob(path):
-        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-        return tuple(one for one in found if is_table_file(PurePath(one.name)))
-    if not path.is_dir():
+def _files(source: SourceSettings, path: Path) -> tuple[Path, ...]:
+    """The files of a table, in order."""
+    if not _is_glob(path) and not path.is_dir():
         return (path,)
-    below = sorted(one for one in path.rglob("*") if one.is_file())
-    inside = [one for one in below if is_table_file(one.relative_to(path))]
-    parquet = tuple(one for one in inside if _kind(one) == "parquet")
-    return parquet or tuple(inside)
+    base, pattern, found = _inside(path)
+    if source.location is not None:
+        return tuple(found)  # of an extract, for which they were chosen where they come from
+    chosen = table_files(source.name, str(base), [one.relative_to(base) for one in found], pattern)
+    return tuple(base / one for one in chosen)
 
 
-def is_table_file(below: PurePath) -> bool:
-    """Whether a file is part of the table of a folder, by its path below the folder.
+def _inside(path: Path) -> tuple[Path, str, list[Path]]:
+    """A folder, the pattern of a glob below it, and what is there, whatever its name."""
+    if not _is_glob(path):
+        return path, "", sorted(one for one in path.rglob("*") if one.is_file())
+    first = next(n for n, part in enumerate(path.parts) if has_magic(part))
+    base, pattern = Path(*path.parts[:first]), str(Path(*path.parts[first:]))
+    return base, pattern, sorted(base.glob(pattern))
 
-    Writers of lakes and programs that copy files keep what is theirs, or not complete, under names
-    that begin with ``_`` or a point, or end in something of their own.
+
+def table_files(name: str, folder: str, below: Sequence[_Path], pattern: str = "") -> list[_Path]:
+    """Those of the files in a folder that are the table's, on disk as in an object store.
+
+    Of a whole folder, these are its Parquet files, or else its CSV files. Writers of lakes and
+    programs that copy files keep what is theirs, or not complete, under names that begin with ``_``
+    or a point, or end in something of their own. A glob that names such files means them.
+
+    Args:
+        name: The source table, for messages.
+        folder: What messages call the folder.
+        below: The files, by their paths below the folder.
+        pattern: The glob that they match; empty for a folder.
+
+    Raises:
+        SourceChanged: a file that is not read may be a part of the table, by its name.
     """
-    hidden = any(part.startswith(("_", ".")) for part in below.parts)
-    return not hidden and below.name.lower().endswith(SUFFIXES)
+    shown = [one for one in below if not _is_hidden(one, pattern)]
+    files = [one for one in shown if _is_read(one, pattern)]
+    parquet = [] if pattern else [one for one in files if _kind(one) == "parquet"]
+    # Beside Parquet files, what may be CSV is no part of the table.
+    ending = _PARQUET if parquet else _TABLE
+    unclear = [
+        one
+        for one in shown
+        if ending.search(one.name.lower())
+        and not one.name.lower().endswith(_LEFTOVERS)
+        and not _is_read(one, pattern)
+    ]
+    if unclear:
+        others = f" (and {len(unclear) - 1:,} more)" if unclear[1:] else ""
+        raise SourceChanged(
+            f"The source table {name} cannot be read: {folder}/{unclear[0]}{others} may be a part "
+            "of it, but files whose names end like this are not read.",
+            fix="Write it as .parquet, .csv or .csv.gz. If it is not a part of the table, move it "
+            "to another folder, or let its name begin with `_`.",
+        )
+    return parquet or files
+
+
+def no_table_file(ignored: Sequence[PurePath]) -> str:
+    """What a place lacks, and why the files that it has instead do not count."""
+    if not ignored:
+        return "has no Parquet or CSV file"
+    return (
+        f"has no Parquet or CSV file that counts: {len(ignored):,} ignored, such as "
+        f"{ignored[0].name}, because names or folders begin with `_` or a point, or names end "
+        "otherwise"
+    )
+
+
+def _is_hidden(below: PurePath, pattern: str) -> bool:
+    """As Spark has it: ``_day=1`` is not hidden, but a partition by a column with such a name."""
+    named = [part for part in pattern.split("/") if part.startswith(("_", "."))]
+    return any(
+        (part.startswith(".") or (part.startswith("_") and "=" not in part))
+        and not any(fnmatchcase(part, one) for one in named)
+        for part in below.parts
+    )
+
+
+def _is_read(file: PurePath, pattern: str) -> bool:
+    """Whether the name ends like that of a table's file, or as the glob itself says."""
+    given, wanted = file.name.lower(), pattern.rpartition("/")[2].lower()
+    if given.endswith(_LEFTOVERS):
+        return wanted.endswith(_LEFTOVERS)
+    return given.endswith(SUFFIXES) or _LONGER.search(wanted) is not None
 
 
 def _is_glob(path: Path) -> bool:
     return has_magic(str(path)) and not path.exists()
 
 
-def _kind(file: Path) -> str | None:
+def _kind(file: PurePath) -> str | None:
     if file.suffix.lower() in PARQUET:
         return "parquet"
     suffixes = {suffix.lower() for suffix in file.suffixes}
@@ -113,9 +195,9 @@ def _path_of(source: SourceSettings) -> Path:
     if found is None and given is not None and not source.shared and _is_one_table(given):
         found = given
     if found is not None and (found.exists() or _is_glob(found)):
-        if _files(found):
+        if _files(source, found):
             return found
-        what = f"{found} has no Parquet or CSV file"
+        what = f"{found} {no_table_file(_inside(found)[2])}"
     elif given is not None and given.is_dir():
         what = (
             f"the folder {given} has neither {source.name}.parquet nor {source.name}.csv nor a "
@@ -135,10 +217,8 @@ def _path_of(source: SourceSettings) -> Path:
 
 
 def _is_one_table(folder: Path) -> bool:
-    """Whether a folder holds the files of one table, and not all source tables."""
-    if any(find_source(folder, name) is not None for name in TABLES):
-        return False
-    return bool(_files(folder))
+    """Whether a folder has the files of one table, and not all source tables."""
+    return all(find_source(folder, name) is None for name in TABLES)
 
 
 def _refuse_own_files(name: str, folder: Path) -> None:

@@ -25,7 +25,7 @@ from braze_pipeline.errors import (
     SourceMissing,
     SourceUnavailable,
 )
-from braze_pipeline.sources.places.files import is_table_file
+from braze_pipeline.sources.places.files import no_table_file, table_files
 from braze_pipeline.storage.warehouse import resource_errors
 
 if TYPE_CHECKING:
@@ -95,13 +95,18 @@ def _listed(name: str, place: Files) -> tuple[Any, str, list[_Remote]]:
     url, _, query = place.url.partition("?") if "?endpoint" in place.url else (place.url, "", "")
     base = _without_glob(url)
     store, root = fs.FileSystem.from_uri(f"{base}?{query}" if query else base)
-    files = _found(store, root, url[len(base) :])
-    if not files:
+    pattern = url[len(base) :].strip("/")
+    found = _found(store, root, pattern)
+    if [one.path for one in found] == [root]:
+        return store, root, found
+    chosen = set(table_files(name, base, [one.below for one in found], pattern))
+    if not chosen:
+        what = no_table_file([one.below for one in found])
         raise SourceMissing(
-            f"The source table {name} is not there: {place.url} has no Parquet or CSV file.",
+            f"The source table {name} is not there: {place.url} {what}.",
             fix=f"Correct `sources: {name}: path:` in defs.yaml.",
         )
-    return store, root, files
+    return store, root, [one for one in found if one.below in chosen]
 
 
 def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) -> Path:
@@ -139,7 +144,7 @@ def _found(store: Any, root: str, pattern: str) -> list[_Remote]:  # noqa: ANN40
     info = store.get_file_info(root)
     if info.type == fs.FileType.File:
         return [_Remote(root, PurePosixPath(PurePosixPath(root).name), info.size, info.mtime_ns)]
-    wanted = _regex(pattern.strip("/")) if pattern else re.compile(".*")
+    wanted = _regex(pattern) if pattern else re.compile(".*", re.DOTALL)
     listed = store.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     files = [
         _Remote(one.path, PurePosixPath(one.path).relative_to(root), one.size, one.mtime_ns)
@@ -147,8 +152,7 @@ def _found(store: Any, root: str, pattern: str) -> list[_Remote]:  # noqa: ANN40
         if one.type == fs.FileType.File
     ]
     return sorted(
-        (one for one in files if is_table_file(one.below) and wanted.fullmatch(str(one.below))),
-        key=lambda one: one.path,
+        (one for one in files if wanted.fullmatch(str(one.below))), key=lambda one: one.path
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from datetime import date
 from pathlib import Path
 
@@ -147,7 +148,11 @@ def test_of_a_folder_the_damaged_file_is_named(
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize(
-    "beside", ["a.{}.bak", "a.{}.part", ".a.{}.Xk3f9A", ".a.{}", "_temporary/0/a.{}", ".old/a.{}"]
+    "beside",
+    [
+        *("a.{}.bak", "a.{}.part", ".a.{}.Xk3f9A", ".a.{}", "_temporary/0/a.{}", ".old/a.{}"),
+        *("a.{}~", "a.{}.md5", "_SUCCESS", "manifest.json", "notes.docx"),
+    ],
 )
 def test_of_a_folder_only_complete_files_of_the_table_are_read(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str, beside: str
@@ -160,6 +165,77 @@ def test_of_a_folder_only_complete_files_of_the_table_are_read(
             f"1.5::DOUBLE AS predicted_clv) TO '{file}' (FORMAT {kind})"
         )
     assert len(load(con, "predictions", tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *("b.csv.bz2", "b.csv.zst", "b.csv.gzip", "b.CSV.ZIP", "b.csv.2026-01-01", "b.csv (1)"),
+        *("b.parquet.gz", "b.txt.gpg", "2011/b.zip", "b.tar.gz"),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["", "**/*"])
+def test_a_file_that_may_be_a_part_of_the_table_is_never_left_out_silently(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, beside: str, pattern: str
+) -> None:
+    (tmp_path / "a.csv").write_text(CSV["predictions"], encoding="utf-8")
+    (tmp_path / beside).parent.mkdir(exist_ok=True)
+    (tmp_path / beside).write_bytes(b"1")
+    with pytest.raises(SourceChanged, match=re.escape(f"{tmp_path / beside} may be a part")):
+        load(con, "predictions", tmp_path / pattern)
+
+
+def test_beside_parquet_only_what_may_be_parquet_is_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    one = "SELECT '1' AS customer_id, DATE '2011-01-01' AS predicted_on, 1.5 AS predicted_clv"
+    con.execute(f"COPY ({one}) TO '{tmp_path / 'a.parquet'}'")
+    (tmp_path / "export.csv.zip").write_bytes(b"1")
+    assert len(load(con, "predictions", tmp_path)) == 1
+    (tmp_path / "b.parquet.gz").write_bytes(b"1")
+    with pytest.raises(SourceChanged, match=r"b\.parquet\.gz may be a part of it"):
+        load(con, "predictions", tmp_path)
+
+
+def test_a_partition_may_be_by_a_column_whose_name_begins_with_an_underscore(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for day in (1, 2):
+        (tmp_path / f"_day={day}").mkdir()
+        con.execute(f"COPY (SELECT 'x' AS a) TO '{tmp_path}/_day={day}/part.parquet'")
+    found = locate(con, SourceSettings(name="t", path=tmp_path))
+    rows = con.execute(f"SELECT _day, a FROM {found.relation} ORDER BY ALL").fetchall()
+    assert rows == [(1, "x"), (2, "x")]
+
+
+@pytest.mark.parametrize(
+    ("file", "glob"),
+    [
+        ("_predictions.csv", "_*.csv"),
+        (".predictions.csv", ".pred*"),
+        ("_raw/predictions.csv", "_r*/*.csv"),
+        ("_raw/predictions.csv", "_raw/*.csv"),
+        ("predictions.csv.2026-01-01", "*.csv.2026*"),
+        ("predictions.csv.bak", "*.csv.bak"),
+    ],
+)
+def test_a_glob_finds_the_files_that_it_names_and_no_other_hidden_ones(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, file: str, glob: str
+) -> None:
+    for one in (file, "_temporary/predictions.csv", "_r0/_temporary/predictions.csv"):
+        (tmp_path / one).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / one).write_text(CSV["predictions"], encoding="utf-8")
+    assert len(load(con, "predictions", tmp_path / glob)) == 1
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*"])
+def test_a_place_without_files_that_count_says_how_many_were_ignored_and_why(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, pattern: str
+) -> None:
+    for ignored in ("_a.csv", ".b.csv", "c.json"):
+        (tmp_path / ignored).write_bytes(b"1")
+    with pytest.raises(SourceMissing, match=r"3 ignored.* begin with `_` or a point.* end other"):
+        locate(con, SourceSettings(name="t", path=tmp_path / pattern))
 
 
 def test_a_file_that_is_named_by_itself_may_be_called_as_it_likes(

@@ -1,0 +1,54 @@
+"""Of an object store, the same files count as of a local folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.errors import SourceChanged, SourceMissing
+from braze_pipeline.settings.places import Files
+from braze_pipeline_tests.integration.sources.test_failures import attached, fails
+from braze_pipeline_tests.object_store import Bucket
+
+TEXT = b"id,note\n1,a\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("lake/_part.csv", "lake/_*.csv"),
+        ("lake/_raw/part.csv", "lake/_r*/*"),
+        ("lake/_raw/part.csv", "lake/_raw"),
+        ("lake/part.csv.2026-01-01", "lake/*.csv.2026*"),
+        ("lake/_day=1/part.csv", "lake"),
+    ],
+)
+def test_hidden_files_count_where_the_path_names_them(
+    tmp_path: Path, bucket: Bucket, file: str, path: str
+) -> None:
+    for one in (file, "lake/_temporary/0/part.csv", "lake/_r0/_temporary/part.csv"):
+        bucket.put(one, TEXT)
+    ((*row,),) = attached(tmp_path, Files(url=f"s3://brand/{path}"))
+    assert row[:2] == ["1", "a"]
+
+
+@pytest.mark.parametrize("path", ["lake", "lake/*"])
+def test_a_file_that_may_be_a_part_of_the_table_is_never_left_out_silently(
+    tmp_path: Path, bucket: Bucket, path: str
+) -> None:
+    bucket.put("lake/a.csv", TEXT)
+    bucket.put("lake/b.csv.bz2", TEXT)
+    with fails(tmp_path, SourceChanged, "s3://brand/lake/b.csv.bz2 may be a part of it"):
+        attached(tmp_path, Files(url=f"s3://brand/{path}"))
+
+
+def test_a_place_without_files_that_count_says_how_many_were_ignored(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    for one in ("lake/_a.csv", "lake/b.csv.bak"):
+        bucket.put(one, TEXT)
+    with fails(
+        tmp_path, SourceMissing, "s3://brand/lake has no Parquet or CSV file that counts: 2"
+    ):
+        attached(tmp_path, Files(url="s3://brand/lake"))
