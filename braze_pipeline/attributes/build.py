@@ -8,6 +8,7 @@ kept to the source tables is in `sources`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,14 @@ from braze_pipeline.attributes.result import (
 )
 from braze_pipeline.attributes.run_in import build_in_warehouse
 from braze_pipeline.audience.build import check_columns
+from braze_pipeline.audience.build import columns_read as audience_columns
 from braze_pipeline.audience.elsewhere import replace_counts
+from braze_pipeline.audience.rules import conditions_of
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.predicted_value.step import with_predictions
 from braze_pipeline.predicted_value.stored_fits import computed, drop_unused
 from braze_pipeline.profiles import identifier
+from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
 from braze_pipeline.sources.remote.extract import extracted
@@ -133,7 +137,12 @@ def compute(
     now = now or datetime.now(UTC)
     counts = _count_lines(con, day, now)
     tables = [source.name for source in t.sources]
-    if not user_sql.create_table(con, t.attributes_sql, relation, day, tables=tables):
+    needed = [*columns_read(t), *audience_columns(t.audience)]
+    for where in conditions_of(t).values():
+        needed += re.findall(r"\w+", where)
+    if not user_sql.create_table(
+        con, t.attributes_sql, relation, day, tables=tables, needed=needed
+    ):
         current_state.require_newest(t, day, now)
     described = columns(con, relation)
     names = [name for name, _ in described]

@@ -201,6 +201,9 @@ def _check_data(t: TemplateSettings, day: date) -> None:
                 f"audience, {profiles.profiles:,} profiles; {profiles.rejected_rows:,} rows and "
                 f"{profiles.rejected_values:,} values rejected."
             )
+            for source in built.sources:
+                for left_out in source.left_out:
+                    console.warn(f"Warning: {left_out}")
             reasons = sorted(profiles.rejected_by_reason.items(), key=lambda item: -item[1])
             for reason, count in reasons:
                 console.show(f"  {count:>8,}  {reason}")

@@ -136,12 +136,14 @@ def build_assets(
                 run_id=first_attempt(context.instance, context.run),
                 log=progress.logger(context.log.info),
             )
+            _warn(context, " ".join(one for source in built.sources for one in source.left_out))
             for source in built.sources:
                 key = keys.source(source.name)
                 if key == keys.predicted:
                     continue
-                read = None if t.run_in else built.extracts.get(source.name)
-                found = metadata.source(source, read)
+                found = metadata.source(
+                    source, None if t.run_in else built.extracts.get(source.name)
+                )
                 tags = automation.version_tags(context.instance, key)
                 context.log_event(dg.AssetObservation(key, metadata=found, tags=tags))
             with database.connect() as con:

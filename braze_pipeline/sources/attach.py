@@ -7,7 +7,7 @@ relies on it. Where a table is (`places`) and how one column is read (`readings`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from braze_pipeline.sources.readings import Reading, accepted_values, reading
 from braze_pipeline.sources.typed_tables import TABLES, SourceTable, contract_of
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.sql_text import name_key, quote
+from braze_pipeline.storage.sql_text import literal, name_key, quote
 from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class SourceInfo:
         columns: Name and DuckDB type of each column of the view.
         newest: The newest date in it (ISO); None where it has no dates.
         opens: The files and folders that DuckDB opens while the view is queried.
+        left_out: Why columns are left out; each is an error where the SQL uses it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SourceInfo:
     columns: tuple[tuple[str, str], ...]
     newest: str | None
     opens: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def attach_sources(
@@ -83,7 +85,10 @@ def _attach(con: duckdb.DuckDBPyConnection, source: SourceSettings, time_zone: s
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
         raise damaged_file(source.name, located.location, error) from error
     _check_key(con, table, located)
-    info = _info(con, source.name, table, located.location, located.opens)
+    info = replace(
+        _info(con, source.name, table, located.location, located.opens),
+        left_out=tuple(why.replace("\n", " ") for _, why in located.left_out.values()),
+    )
     if not info.rows and source.name in TABLES and not source.optional:
         raise SourceChanged(
             f"{located.title} has columns and no rows.",
@@ -131,7 +136,15 @@ def _load(con: duckdb.DuckDBPyConnection, located: LocatedSource, readings: list
         relation, values = f"temp.{table}", [f"c{n}" for n in range(len(values))]
         _check_values(con, located, checked, relation)
     shown = [f"{value} AS {quote(one)}" for value, one in zip(values, names, strict=True)]
+    ours = set(map(name_key, names))
+    left_out = {name: one for name, one in located.left_out.items() if name_key(name) not in ours}
+    # Not absent: its name could then mean another column. As it is, the SQL fails if it uses it.
+    shown += [
+        f"error({literal(why)})::{type_} AS {quote(one)}" for one, (type_, why) in left_out.items()
+    ]
     _view(con, located.name, f"SELECT {', '.join(shown)} FROM {relation}")
+    for one, (_, why) in left_out.items():
+        con.execute(f"COMMENT ON COLUMN temp.{quote(located.name)}.{quote(one)} IS {literal(why)}")
 
 
 def _others(located: LocatedSource, readings: list[Reading]) -> list[str]:

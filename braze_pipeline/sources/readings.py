@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.sources.places.located import LocatedSource
+from braze_pipeline.sources.places.located import LocatedSource, left_out_error
 from braze_pipeline.sources.typed_tables import ColumnType, SourceColumn
-from braze_pipeline.storage.sql_text import family, literal, number_text, quote
+from braze_pipeline.storage.sql_text import family, literal, name_key, number_text, quote
 from braze_pipeline.user_input import did_you_mean
 
 FIRST_YEAR: Final = 1900
@@ -63,6 +63,9 @@ def reading(
     """
     wanted = theirs or column.name
     name = located.column(wanted)
+    for absent, (_, why) in located.left_out.items():
+        if name_key(absent) == name_key(wanted):
+            raise left_out_error(why)
     if name is None:
         if column.optional and theirs is None:
             return Reading(column, None, f"NULL::{column.type}")

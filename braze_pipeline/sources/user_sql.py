@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources import reach
+from braze_pipeline.sources.places.located import left_out_error
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.masking import mask
-from braze_pipeline.storage.sql_text import name_key
+from braze_pipeline.storage.sql_text import name_key, quote
 from braze_pipeline.storage.warehouse import disk_full
 from braze_pipeline.user_input import did_you_mean, read_text
 
@@ -32,7 +33,13 @@ _DATED: Final = frozenset(name for name, table in TABLES.items() if table.dated_
 
 
 def create_table(
-    con: duckdb.DuckDBPyConnection, file: Path, name: str, as_of: date, *, tables: Collection[str]
+    con: duckdb.DuckDBPyConnection,
+    file: Path,
+    name: str,
+    as_of: date,
+    *,
+    tables: Collection[str],
+    needed: Collection[str],
 ) -> bool:
     """Create a table with the result of a SQL file for one day.
 
@@ -44,11 +51,14 @@ def create_table(
         name: The table to create, quoted.
         as_of: The value of ``$as_of``.
         tables: The source tables that the SQL may read.
+        needed: The columns of the result that somebody reads. Of the others, those that are left
+            out of a source (``attach``) are left out here too: ``SELECT *`` gives them.
 
     Raises:
         ConfigurationError: the file is not one SELECT, reads anything but the tables, reads dated
             rows without using ``$as_of``, or cannot be run.
-        SourceChanged: a source file turned out to be damaged while it was read.
+        SourceChanged: the SQL uses a column that is left out of a source, or a source file turned
+            out to be damaged while it was read.
     """
     import duckdb
 
@@ -57,15 +67,59 @@ def create_table(
     try:
         # On the first line of the file's own text, so that DuckDB's line numbers are the file's.
         described = con.execute(f"DESCRIBE {sql}", values).fetchall()
-        check_names(file, [str(name) for name, *_ in described])
-        con.execute(f"CREATE TABLE {name} AS {sql}", values)
+        names = [str(column) for column, *_ in described]
+        check_names(file, names)
+        try:
+            con.execute(f"CREATE TABLE {name} AS {sql}", values)
+        except duckdb.InvalidInputException as error:
+            unread = _unread(con, error, names, needed)
+            if not unread:
+                raise
+            excluded = ", ".join(map(quote, unread))
+            query = f"SELECT * EXCLUDE ({excluded}) FROM ({_statement(sql)}\n)"
+            con.execute(f"CREATE TABLE {name} AS {query}", values)
     except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.InternalException):
         raise
     except duckdb.IOException as error:
         raise damaged(error) from error
     except duckdb.Error as error:
+        for why in _left_out(con).values():
+            if why in str(error):
+                raise left_out_error(why, f"{file} cannot be run. ") from error
         raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
     return dated
+
+
+def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The columns that are left out of the sources, by ``name_key``, and why."""
+    return {
+        name_key(name): why
+        for name, why in con.execute(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE comment IS NOT NULL"
+        ).fetchall()
+    }
+
+
+def _unread(
+    con: duckdb.DuckDBPyConnection,
+    error: Exception,
+    names: Iterable[str],
+    needed: Collection[str],
+) -> list[str]:
+    """The columns of a result that nobody reads, if one that is left out of a source failed."""
+    left_out, read = _left_out(con), set(map(name_key, needed))
+    if not any(why in str(error) for why in left_out.values()):
+        return []
+    return [name for name in names if name_key(name) in left_out.keys() - read]
+
+
+def _statement(sql: str) -> str:
+    """The text of the one statement, without its semicolon and what follows that."""
+    import duckdb
+
+    text = sql.encode()
+    end = next((at for at, _ in duckdb.tokenize(sql) if text[at : at + 1] == b";"), len(text))
+    return text[:end].decode()
 
 
 def tables_read(con: duckdb.DuckDBPyConnection, file: Path) -> frozenset[str] | None:

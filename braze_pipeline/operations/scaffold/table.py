@@ -131,7 +131,8 @@ def look_at(given: str, folder: Path, *, project: Path, environ: Mapping[str, st
                 raise SourceChanged(f"{given} has no columns.", fix="Give a table with a header.")
             import duckdb
 
-            query = f"SELECT * FROM {located.relation} LIMIT {LOOKED_AT}"
+            listed = ", ".join(map(quote, located.columns))
+            query = f"SELECT {listed} FROM {located.relation} LIMIT {LOOKED_AT}"
             try:
                 con.execute(f"CREATE TEMP TABLE looked_at AS {query}")
             except duckdb.Error as error:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.sources.places import csv_reader
-from braze_pipeline.sources.places.located import LocatedSource, damaged_file, describe
+from braze_pipeline.sources.places.located import (
+    LocatedSource,
+    damaged_file,
+    describe,
+    of_extract,
+)
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import file_literal
@@ -70,7 +75,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
             if damage is None:
                 raise
             raise damage from error
-        return found
+        return found if source.location is None else of_extract(con, found, files[0])
     if kinds == {"csv"}:
         return describe(con, name, csv_reader.relation(name, files), location, text=True)
     raise SourceChanged(

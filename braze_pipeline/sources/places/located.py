@@ -5,18 +5,22 @@ What belongs here: what all places share. How one of them finds its tables is in
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.storage import warehouse
-from braze_pipeline.storage.sql_text import name_key
+from braze_pipeline.storage.sql_text import file_literal, literal, name_key
 
 if TYPE_CHECKING:
     import duckdb
 
+LEFT_OUT: Final = "braze_pipeline.left_out"
+"""The key in an extract's file of the columns that it lacks: JSON, each with why."""
 _DAMAGE: Final = {
     "unicode": "is not UTF-8",
     "utf-8": "is not UTF-8",
@@ -42,6 +46,8 @@ class LocatedSource:
         text: All columns are text that was not interpreted yet (CSV). It is read once, into a
             temporary table.
         opens: The files and folders that DuckDB opens while the relation is queried.
+        left_out: Columns that the extract lacks, because their values could not be kept as they
+            are: the type that the SQL sees, and why, with what to do on a second line.
     """
 
     name: str
@@ -50,6 +56,7 @@ class LocatedSource:
     columns: dict[str, str]
     text: bool = False
     opens: tuple[Path, ...] = ()
+    left_out: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -88,6 +95,26 @@ def describe(
     except duckdb.Error as error:
         raise damaged_file(name, location, error) from error
     return LocatedSource(name, location, relation, columns, text, opens)
+
+
+def of_extract(con: duckdb.DuckDBPyConnection, found: LocatedSource, file: Path) -> LocatedSource:
+    """The same without the columns that are left out of an extract's file."""
+    rows = con.execute(
+        f"SELECT decode(value) FROM parquet_kv_metadata({file_literal(file)}) "
+        f"WHERE decode(key) = {literal(LEFT_OUT)}"
+    ).fetchall()
+    reasons: dict[str, str] = json.loads(rows[0][0]) if rows else {}
+    return replace(
+        found,
+        columns={name: type_ for name, type_ in found.columns.items() if name not in reasons},
+        left_out={name: (found.columns.get(name, "VARCHAR"), why) for name, why in reasons.items()},
+    )
+
+
+def left_out_error(why: str, before: str = "") -> SourceChanged:
+    """The error for the use of a column that is left out."""
+    what, _, fix = why.partition("\n")
+    return SourceChanged(f"{before}{what}", fix=fix)
 
 
 def damaged_file(name: str, location: str, error: Exception) -> SourceChanged:

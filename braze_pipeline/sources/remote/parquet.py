@@ -6,6 +6,8 @@ stream through DuckDB's ``COPY`` takes.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import SourceChanged
 from braze_pipeline.settings.places import Database
+from braze_pipeline.sources.places.located import LEFT_OUT, left_out_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,24 +56,30 @@ def write(name: str, place: Place, rows: pa.RecordBatchReader, file: Path) -> No
     DOUBLE, as such a value has no bound that DECIMAL could keep. In a list it stays text. Its
     ``infinity`` becomes that of DuckDB.
 
+    A column with a type or a value that cannot be kept as it is, is left out, and the file says
+    why: who does not use it is not stopped, and who uses it is told (``located``).
+
     Raises:
-        SourceChanged: a column has a type, or a value, that Parquet cannot keep.
+        SourceChanged: there are no columns, or two have one name; a column cannot be kept, and is
+            of the brand's own SQL.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = kept(name, place, rows.schema)
-    try:
-        writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False)
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise _unkept(name, place, schema) from error
-    with writer:
+    schema, left_out = _kept(name, place, rows.schema)
+    with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
         for group in _groups(rows):
-            arrays = (
-                _converted(name, place, column, field)
-                for column, field in zip(group.columns, schema, strict=True)
-            )
-            writer.write_table(pa.Table.from_arrays(list(arrays), schema=schema))
+            arrays = []
+            for field in schema:
+                try:
+                    if field.name not in left_out:
+                        arrays.append(_converted(group.column(field.name), field))
+                        continue
+                except _UnfitError as unfit:
+                    left_out[field.name] = _left_out(name, place, field.name, unfit)
+                arrays.append(pa.nulls(group.num_rows, field.type))
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        writer.add_key_value_metadata({LEFT_OUT: json.dumps(left_out)})
 
 
 def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
@@ -90,12 +99,8 @@ def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting, rows.schema)
 
 
-def kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
-    """The schema of the file: the types that the columns have where they come from.
-
-    Raises:
-        SourceChanged: there are no columns, two have one name, or one has no type that can be kept.
-    """
+def _kept(name: str, place: Place, schema: pa.Schema) -> tuple[pa.Schema, dict[str, str]]:
+    """The columns of the file, and why others are left out; raises as ``write``."""
     import pyarrow as pa
 
     names = [field.name.lower() for field in schema]
@@ -112,37 +117,67 @@ def kept(name: str, place: Place, schema: pa.Schema) -> pa.Schema:
             f"it has several columns named {', '.join(repeated)}",
             "give each column a name of its own",
         )
-    return pa.schema([_field(name, place, field) for field in schema])
+    fields, left_out = [], {}
+    for field in schema:
+        try:
+            fields.append(_field(field))
+        except _UnfitError as unfit:
+            left_out[field.name] = _left_out(name, place, field.name, unfit)
+    if not fields:
+        raise left_out_error(next(iter(left_out.values())))
+    return pa.schema(fields), left_out
 
 
 def empty(name: str, place: Place, schema: pa.Schema) -> pa.Table:
-    """The columns of the file, without a row; raises as ``kept``."""
+    """The columns of the file, without a row; raises as ``write``."""
     import pyarrow as pa
 
     # Not `empty_table`, which cannot make a list of what Arrow knows as an extension (UUID, JSON).
-    return pa.Table.from_batches([], kept(name, place, schema))
+    return pa.Table.from_batches([], _kept(name, place, schema)[0])
 
 
-def _field(name: str, place: Place, field: pa.Field) -> pa.Field:
+def _left_out(name: str, place: Place, column: str, unfit: _UnfitError) -> str:
+    """Why a column is left out, and how to have it, on two lines; raises as ``write``."""
+    instead = unfit.instead.format(column)
+    if isinstance(place, Database) and place.file is not None:
+        raise _refused(name, place, f"the column {column} {unfit.why}", instead) from None
+    where = "in `query:`"
+    if isinstance(place, Database) and place.relation is not None:
+        where += ", in place of `relation:`"
+    return (
+        f"The column {column} of the source table {name} ({place}) is left out, because it "
+        f"{unfit.why}.\nIf you need it, {instead}, {where}."
+    )
+
+
+def _field(field: pa.Field) -> pa.Field:
+    """The column as it is kept; raises ``_UnfitError``."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    type_ = _type(field)
+    kept = field if type_ == field.type else pa.field(field.name, type_)
     try:
-        type_ = _type(field)
-    except _UnfitError as unfit:
-        raise _refused(
-            name,
-            place,
-            f"the column {field.name} is of the type {unfit.type}{unfit.because}",
-            f"convert it: {unfit.instead.format(field.name)}",
-        ) from None
-    return field if type_ == field.type else pa.field(field.name, type_)
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([kept])).close()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise _unfit(str(field.type)) from error
+    return kept
 
 
 class _UnfitError(Exception):
-    """A type of Postgres whose values would be read wrong, and what to write instead."""
+    """A column that would be read wrong: why, and what to write instead, with ``{}`` for it."""
 
-    def __init__(self, type_: str, instead: str = "{}::text", because: str = "") -> None:
-        self.type, self.instead, self.because = type_, instead, because
+    def __init__(self, why: str, instead: str) -> None:
+        self.why, self.instead = why, instead
+
+
+def _unfit(type_: str, conversion: str = "{}::text", because: str = "") -> _UnfitError:
+    """By its type, as the database calls it, or as the driver does that does not know it."""
+    unknown = re.fullmatch(r"unnamed<oid:(\d+)>", type_)
+    named = f"a type that the driver does not know (oid {unknown[1]})" if unknown else ""
+    return _UnfitError(
+        f"is of {named or f'the type {type_}'}{because}", f"convert it: {conversion}"
+    )
 
 
 def _type(field: pa.Field, *, listed: bool = False) -> pa.DataType:
@@ -155,25 +190,25 @@ def _type(field: pa.Field, *, listed: bool = False) -> pa.DataType:
         inner = _type(field.type.value_field, listed=True)
         return field.type if inner == field.type.value_type else pa.list_(inner)
     if known and pa.types.is_struct(field.type):
-        raise _UnfitError(known, "to_jsonb({})")
+        raise _unfit(known, "to_jsonb({})")
     match known:
         case "numeric" if not listed:
             return _numeric(int(facts.get("POSTGRESQL:typmod", "-1")))
         case "money":
             # It comes as a whole number of cents, or of whatever the server's locale has.
             because = ", whose unit depends on the server's settings"
-            raise _UnfitError(known, "{}::numeric(12, 2)", because)
+            raise _unfit(known, "{}::numeric(12, 2)", because)
         case "interval":
-            raise _UnfitError(known)
+            raise _unfit(known)
         case "bytea":
-            raise _UnfitError(known, "encode({}, 'hex')")
+            raise _unfit(known, "encode({}, 'hex')")
         case "citext" | "xml":
             return pa.string()
     if not isinstance(field.type, pa.OpaqueType):
         return field.type
     if field.type.storage_type != pa.string():
         # The database's own bytes, of a type that the driver does not know.
-        raise _UnfitError(field.type.type_name)
+        raise _unfit(field.type.type_name)
     return pa.string()
 
 
@@ -186,7 +221,8 @@ def _numeric(modifier: int) -> pa.DataType:
     return pa.decimal128(precision, scale)
 
 
-def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
+def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """The values as they are kept; raises ``_UnfitError``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -195,22 +231,17 @@ def _converted(name: str, place: Place, column: pa.ChunkedArray, field: pa.Field
     try:
         numbers = column.cast(field.type)
     except pa.ArrowInvalid:
-        number = field.type != pa.string()
-        wrong = "not a number, such as NaN" if number else "not valid UTF-8"
-        raise _refused(
-            name,
-            place,
-            f"the column {field.name} has a value that is {wrong}",
-            f"replace it, such as nullif({field.name}, 'NaN')" if number else "correct it",
+        if field.type == pa.string():
+            raise _UnfitError("has a value that is not valid UTF-8", "correct it") from None
+        raise _UnfitError(
+            "has a value that is not a number, such as NaN", "replace it, such as nullif({}, 'NaN')"
         ) from None
     if pa.types.is_floating(field.type) and pc.any(_rounded(numbers)).as_py():
-        raise _refused(
-            name,
-            place,
-            f"the column {field.name} is a NUMERIC without a precision, and has a number above "
-            "2^53, of which DOUBLE would change digits",
-            f"convert it: {field.name}::text for an id, ::numeric(38, 0) for another whole number, "
-            "::float8 if rounding is right",
+        raise _UnfitError(
+            "is a NUMERIC without a precision, and has a number above 2^53, of which DOUBLE would "
+            "change digits",
+            "convert it: {}::text for an id, ::numeric(38, 0) for another whole number, ::float8 "
+            "if rounding is right",
         )
     return numbers
 
@@ -263,25 +294,4 @@ def _refused(name: str, place: Place, why: str, fix: str) -> SourceChanged:
         what, where = f"The result of {file}", "in the SQL"
     return SourceChanged(
         f"{what} cannot be read from {place}: {why}.", fix=f"{fix[0].upper()}{fix[1:]}, {where}."
-    )
-
-
-def _unkept(name: str, place: Place, schema: pa.Schema) -> SourceChanged:
-    """Which column it is: the library names the type alone."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def fits(field: pa.Field) -> bool:
-        try:
-            pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-            return False
-        return True
-
-    unfit = [f"{field.name} ({field.type})" for field in schema if not fits(field)]
-    return _refused(
-        name,
-        place,
-        f"columns have types that cannot be kept: {', '.join(unfit)}",
-        "leave them out or cast them to text",
     )

@@ -113,14 +113,12 @@ def test_a_password_may_have_any_characters_and_is_never_shown(
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("SELECT 1::money AS price", "column price is of the type money"),
-        ("SELECT 1 AS n, interval '1 day' AS lasts", "lasts"),
-        ("SELECT 'NaN'::numeric(8, 2) AS price", "column price has a value that is not a number"),
+        ("SELECT 1::money AS price", "column price .* is of the type money"),
         ("SELECT", "it has no columns"),
         ("SELECT 1 AS n, 2 AS n", "several columns named n"),
     ],
 )
-def test_what_would_be_read_wrong_is_refused_with_the_column(
+def test_a_result_without_usable_columns_is_refused(
     tmp_path: Path, database: Postgres, sql: str, said: str
 ) -> None:
     with fails(tmp_path, SourceChanged, said):
