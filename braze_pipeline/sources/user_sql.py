@@ -30,6 +30,22 @@ _FIX = "Fix the SQL: one SELECT over the source tables, in DuckDB's dialect."
 _AS_OF: Final = "as_of"
 _DATED: Final = frozenset(name for name, table in TABLES.items() if table.dated_by)
 """The source tables whose rows are known to have dates: SQL over them can and must use these."""
+_WORDS: Final = """
+a abs addition allowed an and are argument array as at attempting bar base be because bigint bit
+blob bool boolean by byte can cannot cast casting character codepoint constant conversion convert
+could create currval data date decimal decode destination digit division double element encountered
+enum error exactly exceeds exist exists expected expression extract failed field float for format
+found from function getvariable given group hex hugeint if in index infinity input int integer
+interval invalid is it json key keys length limit list logarithm malformed map max mean min missing
+more multiple multiplication must name near negative nextval no not null number numerical of on one
+only operator or order out outside overflow parse path position precision prefix range recognized
+regex repetition requires result return returned root row rows scalar single size smallint sorting
+source specification specifier square strftime string strptime struct subqueries subquery substring
+subtraction sum supported t take than the time timestamp timezone tinyint to too type tz ubigint
+uhugeint uint uinteger unable unexpected unique unknown unsigned use used usmallint utf utinyint
+uuid value values varchar when width with within year zero
+"""
+"""In DuckDB's messages about values. Others can be a value's: ``error(name)`` gives it as it is."""
 
 
 def create_table(
@@ -256,9 +272,16 @@ def reason(error: Exception) -> str:
 
 
 def _masked(text: str) -> str:
-    """A message that may contain values: quoted, after a second colon, or in lines of their own."""
+    """A message that may contain values anywhere: only words known to be DuckDB's are shown."""
+    known = frozenset(_WORDS.split())
     text = re.sub(r"(?s)(['\"]).*\1", lambda found: mask(found[0]) or "", text)
     kind, colon, rest = text.partition("\n")[0].partition(": ")
     said, another, value = rest.partition(": ")
-    said = re.sub(r"\S*@\S*", lambda found: mask(found[0]) or "", said)
-    return re.sub(r"\d", "9", f"{kind}{colon}{said}{another}{mask(value)}")
+    said, of, column = said.partition("source column ")
+    said = re.sub(
+        r"[^\W\d_]+",
+        lambda word: word[0] if word[0].lower() in known else mask(word[0]) or "",
+        said,
+    )
+    column = column if kind == "Conversion Error" else mask(column) or ""
+    return re.sub(r"\d", "9", f"{kind}{colon}{said}{of}{column}{another}{mask(value)}")
