@@ -1,16 +1,19 @@
 """Runs whose process has gone without recording an end: killed, or the machine restarted.
 
 Dagster's launcher notices this only for runs that it started, and only while it lives itself. Any
-other dead run stays started for ever, and all later runs wait for its place in a pool. So every run
-holds the lock of a file beside the instance. The system releases it when the process ends, however
-it ends: a file that is there but not locked is a dead run's. A run without a file may be alive.
+other dead run stays started for ever, and all later runs wait for its place in a pool. So every
+process of a run locks a file beside the instance, named RUN.PROCESS (RUN by earlier versions). The
+system releases the lock when the process ends, however it ends: a run is dead when it has files and
+none is locked. A run without a file may be alive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
@@ -27,7 +30,8 @@ def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     with ExitStack() as stack:
         # Where no file can be written or locked, the run goes on without.
         with suppress(OSError):
-            stack.enter_context(_locked_file(_folder(instance), run_id))
+            # Not the process id: processes in two containers may have the same one.
+            stack.enter_context(_locked_file(_folder(instance), f"{run_id}.{uuid4().hex}"))
         yield
 
 
@@ -46,19 +50,27 @@ def _locked_file(folder: Path, name: str) -> Iterator[None]:
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Record dead runs as failed and free their places in pools; the ids of these runs."""
     failed = []
-    for file in sorted(_folder(instance).glob("[!.]*")):
-        # Its run is alive or has ended; or the file is another account's, which looks by itself.
-        with suppress(OSError), locked(file):
-            if not file.exists():
-                continue  # its run removed it since, and goes on to its end
-            run = instance.get_run_by_id(file.name)
+    for run_id, files in groupby(sorted(_folder(instance).glob("[!.]*")), _run_of):
+        # A process of the run is alive; or a file is another account's, which looks by itself.
+        with suppress(OSError), ExitStack() as held:
+            left = list(files)
+            for file in left:
+                held.enter_context(locked(file))
+            if not all(file.exists() for file in left):
+                continue  # a process removed its file since: it has ended, and the run goes on
+            run = instance.get_run_by_id(run_id)
             if run is not None and not run.is_finished:
                 text = "The process of this run was killed, or its machine restarted."
                 instance.report_run_failed(run, text, _DIED)
                 failed.append(run.run_id)
-            instance.event_log_storage.free_concurrency_slots_for_run(file.name)
-            file.unlink()
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+            for file in left:
+                file.unlink()
     return failed
+
+
+def _run_of(file: Path) -> str:
+    return file.name.partition(".")[0]
 
 
 def _folder(instance: dg.DagsterInstance) -> Path:

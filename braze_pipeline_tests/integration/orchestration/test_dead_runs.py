@@ -31,17 +31,18 @@ def holders(world: World) -> Sequence[str]:
     return list(world.instance.event_log_storage.get_concurrency_info(POOL).active_run_ids)
 
 
-def left_behind(world: World, run_id: str) -> Path:
-    """The file of a run, as the system leaves it when it ends the process."""
+def left_behind(world: World, run_id: str, process: str = ".process") -> Path:
+    """The file of a run's process, as the system leaves it when it ends the process."""
     folder = Path(world.instance.root_directory, "braze_pipeline_runs")
     folder.mkdir(exist_ok=True)
-    (folder / run_id).touch()
-    return folder / run_id
+    (folder / f"{run_id}{process}").touch()
+    return folder / f"{run_id}{process}"
 
 
-def test_a_dead_run_becomes_an_action_and_leaves_its_pool(world: World) -> None:
+@pytest.mark.parametrize("process", [".process", pytest.param("", id="of an earlier version")])
+def test_a_dead_run_becomes_an_action_and_leaves_its_pool(world: World, process: str) -> None:
     run = started(world)
-    file = left_behind(world, run.run_id)
+    file = left_behind(world, run.run_id, process)
     assert holders(world) == [run.run_id]
 
     world.tick()
@@ -72,6 +73,20 @@ def test_a_run_that_is_alive_is_left_alone_also_as_it_ends(world: World) -> None
     assert holders(world) == [run.run_id]
 
 
+def test_a_run_is_alive_as_long_as_one_of_its_processes_is(world: World) -> None:
+    """Its steps may each have a process, and two of them may overlap."""
+    run = started(world)
+    with alive(world.instance, run.run_id):
+        with alive(world.instance, run.run_id):
+            killed = left_behind(world, run.run_id)
+            assert fail_dead_runs(world.instance) == []
+        assert fail_dead_runs(world.instance) == []
+        assert killed.exists()
+    assert fail_dead_runs(world.instance) == [run.run_id]
+    assert holders(world) == []
+    assert not killed.exists()
+
+
 def test_a_run_that_somebody_ended_or_deleted_after_its_process_died_leaves_its_pool(
     world: World,
 ) -> None:
@@ -93,7 +108,7 @@ def test_every_run_with_the_database_shows_that_it_is_alive(
     @dg.asset
     def step(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> None:
         seen.extend(Path(instance.root_directory, "braze_pipeline_runs").iterdir())
-        assert [file.name for file in seen] == [context.run.run_id]
+        assert [file.stem for file in seen] == [context.run.run_id]
         assert fail_dead_runs(instance) == []
 
     result = dg.materialize([step], instance=instance, resources={"warehouse": WarehouseResource()})
