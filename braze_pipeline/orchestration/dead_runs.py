@@ -9,7 +9,7 @@ none is locked. A run without a file may be alive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,12 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import private
 from braze_pipeline.storage.warehouse import locked
+
+HOW_TO_END = (
+    'If nothing executes it any more, end it: choose "Terminate" in Dagster\'s UI, with "Force '
+    'termination immediately". The daemon then frees its pool.'
+)
+"""What to do with a run without a file."""
 
 _DIED = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
 
@@ -67,6 +73,14 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             for file in left:
                 file.unlink()
     return failed
+
+
+def without_file(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
+    """Those of some runs that show no sign of life here, and may be alive.
+
+    An earlier version or another machine started them, or they could write no file.
+    """
+    return sorted(set(run_ids) - {_run_of(file) for file in _folder(instance).glob("[!.]*")})
 
 
 def _run_of(file: Path) -> str:

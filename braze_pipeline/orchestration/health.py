@@ -10,6 +10,7 @@ import dagster as dg
 from braze_pipeline.config.project import HOME_VARIABLE, dagster_home
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
+from braze_pipeline.orchestration.dead_runs import HOW_TO_END, without_file
 from braze_pipeline.orchestration.instance import of_folder
 
 _SETTINGS_FILE = ".dagster_home/dagster.yaml shows the settings it needs."
@@ -35,6 +36,7 @@ def dagster(environ: Mapping[str, str]) -> list[Finding]:
             return [
                 ok(HOME_VARIABLE, f"{folder}, stored in {storage}."),
                 _pools(instance),
+                *_holders(instance),
                 _run_monitoring(instance),
                 _run_retries(instance),
                 _daemon(instance),
@@ -58,6 +60,17 @@ def _pools(instance: dg.DagsterInstance) -> Finding:
         "Set concurrency.pools.default_limit to 1, so that steps that write the DuckDB file wait "
         f"in the queue instead of for its lock. {_SETTINGS_FILE}",
     )
+
+
+def _holders(instance: dg.DagsterInstance) -> list[Finding]:
+    """Runs that keep others waiting, and may have been killed without anybody noticing."""
+    found = []
+    for run_id in without_file(instance, instance.event_log_storage.get_concurrency_run_ids()):
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            saw = f"Run {run_id[:8]} holds a pool, or waits for one, and shows no sign of life."
+            found.append(warning("pools", saw, HOW_TO_END))
+    return found
 
 
 def _run_monitoring(instance: dg.DagsterInstance) -> Finding:

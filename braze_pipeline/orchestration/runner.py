@@ -23,7 +23,7 @@ from braze_pipeline.orchestration.days import (
     RANGE_START_TAG,
     require_partition,
 )
-from braze_pipeline.orchestration.dead_runs import fail_dead_runs
+from braze_pipeline.orchestration.dead_runs import HOW_TO_END, fail_dead_runs, without_file
 from braze_pipeline.orchestration.destination import daily_partitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.diagnosis import NO_CAUSE_FOUND, Cause, cause_of
@@ -152,6 +152,9 @@ def _say_waiting(say: Say, instance: dg.DagsterInstance, entry: dg.EventLogEntry
     pool = event.engine_event_data.metadata.get("pool")
     if pool is not None:
         name = str(pool.value)
-        holders = instance.event_log_storage.get_concurrency_info(name).active_run_ids
+        info = instance.event_log_storage.get_concurrency_info(name)
+        holders = info.active_run_ids | info.assigned_run_ids
         runs = ", ".join(sorted(run_id[:8] for run_id in holders)) or "unknown"
         say(f"{event.step_key} waits until the pool {name} is free; it is held by run {runs}.")
+        for run_id in without_file(instance, holders):
+            say(f"Run {run_id[:8]} shows no sign of life. {HOW_TO_END}")

@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from braze_pipeline.orchestration.dead_runs import alive, fail_dead_runs
+from braze_pipeline.orchestration.dead_runs import HOW_TO_END, alive, fail_dead_runs
+from braze_pipeline.orchestration.health import dagster
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.runner import run_assets
 from braze_pipeline_tests.watched_world import DAY, PARTITIONS, World
@@ -141,7 +142,30 @@ def test_a_run_that_waits_for_a_pool_says_which_run_holds_it(
     run = run_assets(definitions, t, [send.key], instance=world.instance, tags=tags, say=leave)
     assert run.is_success
     held = f"it is held by run {other.run_id[:8]}."
-    assert said == [f"braze_send waits until the pool {POOL} is free; {held}"]
+    assert said == [
+        f"braze_send waits until the pool {POOL} is free; {held}",
+        f"Run {other.run_id[:8]} shows no sign of life. {HOW_TO_END}",
+    ]
+
+
+def test_doctor_names_a_run_that_holds_a_pool_without_a_sign_of_life(
+    make_world: Callable[..., World], persistent_instance: dg.DagsterInstance
+) -> None:
+    """As a run that was killed while an earlier version, which wrote no files, was in use."""
+    world = make_world(instance=persistent_instance)
+    home = {"DAGSTER_HOME": world.instance.root_directory}
+
+    def named() -> list[tuple[str, str]]:
+        return [(one.saw, one.fix) for one in dagster(home) if "sign of life" in one.saw]
+
+    run = started(world)
+    saw = f"Run {run.run_id[:8]} holds a pool, or waits for one, and shows no sign of life."
+    assert named() == [(saw, HOW_TO_END)]
+    assert fail_dead_runs(world.instance) == [], "it may be alive on another machine"
+    with alive(world.instance, run.run_id):
+        assert named() == []
+    world.instance.report_run_canceled(run)
+    assert named() == [], "the daemon frees its pool"
 
 
 def test_a_run_goes_on_where_no_file_can_be_written(
