@@ -119,7 +119,8 @@ def _run_job(
         # `end_date` limits the UI and the schedule; a day given here is what the user wants.
         console.warn(
             f"Warning: {days[-1]} is after `end_date` {template.end_date} in "
-            f"{session.config_file}. Remove that line if your data continues after that day."
+            f"{session.config_file}. If that is your file, and your data continues after that day, "
+            "remove the line; otherwise pass your file with --config."
         )
         template = template.model_copy(update={"end_date": None})
     definitions = session.definitions(template)

@@ -138,6 +138,7 @@ def test_a_day_after_the_end_date_can_be_run_and_gives_a_warning(tmp_path: Path)
     assert done.returncode == 0, output_of(done)
     assert json.loads(done.stdout.splitlines()[-1])["planned_users"] > 100
     assert "2011-12-10 is after `end_date` 2011-12-09" in done.stderr
+    assert "otherwise pass your file with --config" in done.stderr, "it may be the sample's"
 
 
 def test_a_wrong_key_is_reported_without_showing_the_key(tmp_path: Path, sandbox: Sandbox) -> None:

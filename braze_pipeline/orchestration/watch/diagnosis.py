@@ -135,7 +135,8 @@ def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
         return None
     if facts.run.status is dg.DagsterRunStatus.CANCELED:
         return _terminated(facts)
-    for step in steps:
+    # A step that belongs to no template here may be ours all the same, in another code location.
+    for step in steps or facts.failed:
         if failures.ACTION in step.metadata:
             return Cause(
                 action=str(step.metadata[failures.ACTION].value),

@@ -13,9 +13,10 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from braze_pipeline import errors
 from braze_pipeline.alerts import resolutions
+from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.plan.guards import AUDIENCE_SIZE
-from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World, template
+from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, PARTITIONS, World, template
 
 UNAVAILABLE = errors.BrazeUnavailable("Braze failed for 300 s.", fix="Wait, then run again.")
 
@@ -113,6 +114,31 @@ def test_the_class_comes_from_the_type_of_the_error(
     assert "someone@example.com" not in found.what
     assert found.sent is not None
     assert found.sent.sentence() == "Nothing was sent."
+
+
+def test_the_class_of_a_step_that_is_of_no_template_here_comes_from_its_failure(
+    world: World,
+) -> None:
+    """The process that looks may load other definitions than the one that ran the step."""
+
+    @dg.asset(partitions_def=PARTITIONS)
+    def elsewhere() -> None:
+        with typed_failures(dg.AssetExecutionContext.get()):
+            raise UNAVAILABLE
+
+    @dg.asset(deps=[elsewhere], partitions_def=PARTITIONS)
+    def customer_attributes() -> None:
+        """Its failed input skips it."""
+
+    dg.materialize(
+        [elsewhere, customer_attributes],
+        instance=world.instance,
+        partition_key=DAY,
+        raise_on_error=False,
+    )
+    world.tick()
+    found = world.one()
+    assert (found.action, found.what) == (UNAVAILABLE.action, UNAVAILABLE.what)
 
 
 @pytest.mark.parametrize("kind", ["orchestration", "campaign"])
