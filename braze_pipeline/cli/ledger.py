@@ -80,6 +80,11 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
     with between_sends(session.warehouse, names) as con:
         found = import_ledger(con, session.warehouse, session.templates, file, replace=replace)
     console.show(f"The ledger {found.ledger} is restored.")
+    if found.endpoint is None:
+        console.show(
+            "The file does not record the Braze endpoint that it belongs to, so nothing is sent "
+            'until you confirm the one in defs.yaml: `braze-pipeline ledger adopt --reason "…"`.'
+        )
     if found.in_doubt:
         console.show(
             f"{found.in_doubt:,} users are in doubt: what was sent to them after the export is "

@@ -54,11 +54,13 @@ class Restored:
         ledger: The ledger's name.
         in_doubt: Users with attributes that are sent again, whatever the ledger has.
         resent: The next run sends everything again, as the journal has sends that no ledger has.
+        endpoint: What the ledger is about; None where the file does not record it.
     """
 
     ledger: str
     in_doubt: int
     resent: bool
+    endpoint: str | None
 
 
 def export_ledger(
@@ -180,7 +182,12 @@ def _restore(
         if lost:
             attributes = [attribute for one in templates for attribute in sendable(one)]
             since_export.send_all_again(ledger, lost, attributes=attributes, snapshots=readable)
-    return Restored(ledger=ledger.name, in_doubt=ledger.count_in_doubt(), resent=bool(lost))
+    return Restored(
+        ledger=ledger.name,
+        in_doubt=ledger.count_in_doubt(),
+        resent=bool(lost),
+        endpoint=endpoint.bound_to(ledger),
+    )
 
 
 def _users(con: duckdb.DuckDBPyConnection, path: Path) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from braze_pipeline.cli.main import cli
 from braze_pipeline.errors import EndpointMismatch, NotBuilt, PlanOutdated, UsageError
 from braze_pipeline.ledger import endpoint, known_users
 from braze_pipeline.ledger.ledger import ledger_names, ledger_of
@@ -174,7 +176,7 @@ def test_the_endpoint_travels_with_an_export(sent: World, tmp_path: Path) -> Non
 
 
 def test_an_export_of_an_older_version_is_accepted_and_must_be_adopted(
-    sent: World, tmp_path: Path
+    sent: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent.con.execute("DELETE FROM ledger.endpoints")
     file = tmp_path / "ledger.parquet"
@@ -184,6 +186,10 @@ def test_an_export_of_an_older_version_is_accepted_and_must_be_adopted(
         import_ledger(con, there, [at(HERE)], file)
         with pytest.raises(EndpointMismatch, match="does not record"):
             endpoint.claim(con, there, at(HERE))
+    monkeypatch.setenv("BRAZE_PIPELINE_DATABASE", str(there.path))
+    done = CliRunner().invoke(cli, ["ledger", "import", str(file), "--replace"])
+    assert "does not record the Braze endpoint" in done.output
+    assert "ledger adopt" in done.output
 
 
 def test_a_file_of_a_destination_that_is_not_configured_is_refused(

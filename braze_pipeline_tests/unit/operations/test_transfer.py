@@ -219,7 +219,9 @@ def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
         rows = {"a": {"S": str(number)}, "b": {"S": "1"}, "c": {"S": str(number)}}
         w.profiles(day(number), rows)
         w.run(day(number))
-    assert restored(w, file) == Restored(ledger="braze", in_doubt=2, resent=False)
+    assert restored(w, file) == Restored(
+        ledger="braze", in_doubt=2, resent=False, endpoint="http://127.0.0.1:1"
+    )
     assert w.run(day(6)).planned_users == 0  # nothing older overwrites
     w.profiles(day(8), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}})
     plan = w.run(day(8))
@@ -347,7 +349,9 @@ def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send
     w.profiles(day(2), {"a": {"S": "1", "VIP": "y"}, "b": {"VIP": "y"}, "c": {"S": "1"}})
     w.run(day(2))
     lose_database(w)
-    assert restored(w, file) == Restored(ledger="braze", in_doubt=2, resent=True)
+    assert restored(w, file) == Restored(
+        ledger="braze", in_doubt=2, resent=True, endpoint="http://127.0.0.1:1"
+    )
     w.profiles(day(3), {"c": {"S": "1"}}, left_out=["a", "b"])
     assert w.run(day(3)).leaving_users == 2
     assert w.braze.profiles == {"a": {}, "b": {}, "c": {"S": "1"}}
