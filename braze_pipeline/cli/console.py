@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -14,10 +15,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from braze_pipeline.errors import PipelineError
+from braze_pipeline.errors import DiskFull, PipelineError, UsageError
 from braze_pipeline.storage.masking import describe_unknown
 
 USAGE = 2
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PIPE_WIDTH = 160
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)(?: at)? (\d\d:\d\d) UTC")
 
@@ -97,10 +100,27 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         fail("Interrupted", "The command was stopped.", "", code=4)
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
-        fail(
-            PipelineError.title,
+        known = _refused(error) or PipelineError(
             describe_unknown(error),
-            "This is a bug or an unexpected state. Please report it with the text above.",
-            code=PipelineError.exit_code,
+            fix="This is a bug or an unexpected state. Please report it with the text above.",
         )
+        fail(known.title, known.what, known.fix, code=known.exit_code)
     sys.exit(0)
+
+
+def _refused(error: Exception) -> PipelineError | None:
+    """What the system refuses at a file or folder that a command writes or reads."""
+    if not isinstance(error, OSError):
+        return None
+    named = "" if error.filename is None else str(error.filename)
+    if error.errno in _FULL:
+        return DiskFull(
+            f"{named or 'A file'} cannot be written: the disk is full, or your quota is used up.",
+            fix="Free some space, and run the command again.",
+        )
+    if error.errno in _REFUSED and named:
+        return UsageError(
+            f"{named} cannot be used: {error.strerror}.",
+            fix="Choose a place that you may use, or correct the permissions.",
+        )
+    return None

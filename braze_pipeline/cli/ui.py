@@ -56,13 +56,27 @@ def ui(session: Session, port: int) -> None:
 
 
 def _settings(session: Session, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of Dagster; its working directory is the project."""
-    private.folder(session.dagster_home)
+    """The environment of Dagster; its working directory is the project.
+
+    Raises:
+        ConfigurationError: its instance cannot be written.
+    """
+    home = session.dagster_home
+    try:
+        writable = os.access(private.folder(home), os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ConfigurationError(
+            f"{home}, the folder of Dagster's instance, cannot be written.",
+            fix="Set DAGSTER_HOME to an existing folder that you may write to, and "
+            f"{DATABASE_VARIABLE} to a file in one.",
+        )
     settings = {
         # Dagster's warnings about its own features are for developers.
         "PYTHONWARNINGS": "ignore",
         **environ,
-        "DAGSTER_HOME": str(session.dagster_home),
+        "DAGSTER_HOME": str(home),
     }
     for name in (DATABASE_VARIABLE, SOURCES_VARIABLE):
         if settings.get(name):

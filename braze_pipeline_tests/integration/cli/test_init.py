@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from braze_pipeline.cli.console import guarded
 from braze_pipeline.cli.context import project_config, session
 from braze_pipeline.cli.demo import stand_in
 from braze_pipeline.cli.init import init
@@ -302,3 +304,36 @@ def test_the_project_in_the_working_directory_is_the_default(tmp_path: Path) -> 
     second.write_text(config.read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(UsageError, match="several files"):
         project_config(project)
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as ended:
+        guarded(lambda: init([str(tmp_path / "file" / "brand")], standalone_mode=False))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"{tmp_path / 'file' / 'brand'}" in said
+    assert "Choose a place that you may use" in said
+    assert "Unexpected" not in said
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.EACCES, 2, "/their/file cannot be used: Permission denied."),
+        (errno.EROFS, 2, "/their/file cannot be used: Read-only file system."),
+        (errno.ENOSPC, 4, "/their/file cannot be written: the disk is full"),
+    ],
+)
+def test_what_the_system_refuses_to_a_command_is_an_error_with_the_file(
+    number: int, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise OSError(number, os.strerror(number), "/their/file")
+
+    with pytest.raises(SystemExit) as ended:
+        guarded(command)
+    assert ended.value.code == code
+    assert words in capsys.readouterr().err

@@ -122,3 +122,12 @@ def test_a_launch_cannot_choose_another_database(brand: SmallBrand) -> None:
                 run_config={"resources": {"warehouse": {"config": {"path": str(other)}}}},
             )
     assert not other.exists()
+
+
+def test_the_ui_does_not_start_where_its_instance_cannot_be_written(brand: SmallBrand) -> None:
+    home = brand.folder.parent / ".dagster_home"
+    home.touch()  # nothing can be written below a file
+    error, said = call(brand, "ui", "--port", "0")
+    assert isinstance(error, ConfigurationError)
+    assert f"{home}, the folder of Dagster's instance, cannot be written." in said
+    assert "DAGSTER_HOME" in error.fix
