@@ -13,8 +13,9 @@ import click
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.run import run_and_report
-from braze_pipeline.config.project import DATABASE_VARIABLE
+from braze_pipeline.config.project import DATABASE_VARIABLE, SOURCES_VARIABLE, project_of
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
+from braze_pipeline.errors import UsageError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.send import between_sends
@@ -34,7 +35,10 @@ _UNKNOWN_SHARE = 10
 @click.command()
 @click.pass_obj
 def demo(session: Session) -> None:
-    """Run the whole pipeline on the sample data, against a stand-in for Braze."""
+    """Run the whole pipeline on the sample data, against a stand-in for Braze.
+
+    The sample data is in the repository (`data`), and not in the installed package.
+    """
     if (session.dagster_home / "dagster.yaml").is_file():
         os.environ["DAGSTER_HOME"] = str(session.dagster_home)
     with stand_in(session) as sandbox:
@@ -74,10 +78,21 @@ def stand_in(session: Session) -> Sandbox:
     """A sandbox for the session's destinations, which has yet to be started.
 
     It lacks some of the sample's customers; of a brand's own it treats every user as existing.
+
+    Raises:
+        UsageError: the sample's data is not there, because only the package is installed.
     """
     from braze_pipeline.sandbox import Sandbox
 
     if session.config_file == DEFAULT_CONFIG.resolve():
+        installed = project_of(session.config_file.parent) is None
+        if installed and not session.environ.get(SOURCES_VARIABLE):
+            raise UsageError(
+                "The sample's data is part of the repository, not of the installed package.",
+                fix="Run `make demo` or `make ui` in a checkout, or set "
+                f"{SOURCES_VARIABLE} to its folder `data` and {DATABASE_VARIABLE} to a file. "
+                "For your own data, run `braze-pipeline init DIR`, and work in that folder.",
+            )
         return Sandbox(users=known_users(session))
     return Sandbox(assume_all=True)
 

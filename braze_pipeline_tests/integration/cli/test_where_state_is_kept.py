@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from braze_pipeline.cli.main import cli
-from braze_pipeline.errors import ConfigurationError, NotBuilt, PipelineError
+from braze_pipeline.errors import ConfigurationError, NotBuilt, PipelineError, UsageError
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import replace
@@ -103,6 +103,20 @@ def test_the_package_installed_without_a_project_stores_nothing_and_explains_wha
     _, said = call(there, "doctor")
     assert "installed package" in said
     assert everything(tmp_path) == before
+
+
+def test_the_demo_of_the_installed_package_says_where_the_samples_data_is(
+    brand: SmallBrand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site-packages" / "braze_pipeline" / "defs"
+    shutil.copytree(brand.folder, installed)
+    there = SmallBrand(installed, brand.last)
+    monkeypatch.setattr("braze_pipeline.cli.demo.DEFAULT_CONFIG", there.config)
+    error, said = call(there, "demo")
+    assert isinstance(error, UsageError)
+    assert "part of the repository" in said
+    for way in ("make demo", "BRAZE_PIPELINE_SOURCES", "braze-pipeline init"):
+        assert way in error.fix
 
 
 def test_dagster_works_on_the_same_file(brand: SmallBrand) -> None:
