@@ -1,29 +1,42 @@
 """How a personal value is shown: its shape, never its content.
 
-Letters become ``x`` and digits ``9``. Other characters stay, because an operator needs the format
-to fix a value ("99999 999999" is a phone number without a country code).
+Letters and their marks become ``x`` and digits ``9``, in every script. Other characters stay,
+because an operator needs the format to fix a value ("99999 999999" is a phone number without a
+country code).
 """
 
 from __future__ import annotations
 
 import re
 import traceback
+import unicodedata
 from pathlib import Path
 
 MASK_LENGTH = 40
 
-_LETTER = re.compile(r"[^\W\d_]")
-_DIGIT = re.compile(r"\d")
 _QUOTED = re.compile(r"""(["'`])(.*?)\1(?!\w)""", re.DOTALL)
 _WORD_WITH_DATA = re.compile(r"\S*[@\d]\S*")
 _MAX_TEXT = 500
+
+
+class _Shapes(dict[int, int]):
+    """What each character is shown as, for ``str.translate``; filled as characters are seen."""
+
+    def __missing__(self, code: int) -> int:
+        kind = unicodedata.category(chr(code))
+        # DuckDB may know letters of a newer Unicode, which this Python has as unassigned: Cn.
+        letter = kind[0] in "LM" or kind == "Cn"
+        return self.setdefault(code, ord("x") if letter else ord("9") if kind[0] == "N" else code)
+
+
+_SHAPES = _Shapes()
 
 
 def mask(value: object) -> str | None:
     """The shape of a value, at most 40 characters long; None stays None."""
     if value is None:
         return None
-    shape = _DIGIT.sub("9", _LETTER.sub("x", str(value)))
+    shape = str(value).translate(_SHAPES)
     return shape if len(shape) <= MASK_LENGTH else shape[: MASK_LENGTH - 1] + "…"
 
 
