@@ -75,7 +75,7 @@ def propose(table: Table) -> tuple[Proposal, ...]:
     """A proposal for each column, the identifier first.
 
     Raises:
-        UsageError: no column is left to send.
+        UsageError: no column identifies a customer, or none is left to send.
     """
     key = _identifier_of(table)
     proposals = [_identifier(key, table)]
@@ -103,15 +103,32 @@ def _identifier_of(table: Table) -> TableColumn:
         return (
             _WORDS.get(key) == "identifier" or field_for(column.name) == "external_id",
             _is_key(column, table) and column.family in {"text", "integer", "other"},
-            key.endswith(("id", "nr", "no", "number", "nummer", "key")),
+            _sounds_like_an_id(column.name),
             not contact,
             column.family != "text" or shape.whole or table.rows == 0,
         )
 
+    columns = table.columns
+    choice = (
+        [c for c in columns if rank(c)[0]]
+        or [c for c in columns if _is_key(c, table)]
+        or [c for c in columns if _sounds_like_an_id(c.name)]
+    )
+    if not choice:
+        raise UsageError(
+            f"{table.name} has no column that identifies a customer: in each, values are missing or "
+            "occur in several rows.",
+            fix="Give a table with one row per customer and a column with their id. If rows repeat "
+            "an id, name its column customer_id: init then says how to keep one row of each.",
+        )
     # The first of those that are equally good.
-    keys = [c for c in table.columns if _is_key(c, table)]
-    named = [c for c in table.columns if rank(c)[0]]
-    return max(keys if any(c in keys for c in named) or not named else named, key=rank)
+    return max(choice, key=rank)
+
+
+def _sounds_like_an_id(name: str) -> bool:
+    words = [word.lower() for word in _PARTS.findall(name)]
+    endings = ("id", "nr", "no", "number", "nummer", "key")
+    return words[:1] == ["id"] or comparison_key(name).endswith(endings)
 
 
 def _is_key(column: TableColumn, table: Table) -> bool:

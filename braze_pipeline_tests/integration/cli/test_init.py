@@ -117,6 +117,8 @@ def test_consent_is_in_the_sql_but_never_sent(tmp_path: Path) -> None:
         ("customer_id,x\n1,a\n,b\n", "customer_id", "1 of 2 rows have no id"),
         ("colour,code\nred,a1\nred,b2\n", "code", ""),
         ("id,umsatz\n", "id", "no rows yet"),
+        ("Level,ID do Jogador\n1,0a\n2,0b\n", '"ID do Jogador"', ""),
+        ("pid,day\n1,2026-01-01\n1,2026-01-02\n1,2026-01-02\n", "pid", "2 of 3 rows repeat an id"),
     ],
 )
 def test_the_identifier_is_guessed_and_marked(
@@ -151,6 +153,7 @@ def test_a_column_whose_name_cannot_be_used_is_not_sent_and_the_project_loads(
     [
         ("", SourceError, "is empty"),
         ("id,newsletter\n1,yes\n", UsageError, "no column to send"),
+        ("level,day\n1,1\n1,1\n", UsageError, "no column that identifies a customer"),
         ("id,a,A\n1,2,3\n", SourceError, "several columns with the same name"),
         ('id,a\n1,"x\n', SourceError, "never closed"),
     ],
