@@ -1,4 +1,5 @@
--- How the values of each column look, over the rows in the table {table}: counts only, no value.
+-- How the values of each column look, over the rows in the table {table}: counts, and of values only the
+-- words for yes and no.
 --
 -- Every value is seen as text. What a column is follows from its DuckDB type if it has one; of text,
 -- from the forms below that all of its values share.
@@ -22,6 +23,9 @@ SELECT
     bool_and(regexp_full_match(text, '[+-]?(0|[1-9][0-9]{{0,2}}(\.[0-9]{{3}})+|[1-9][0-9]{{0,14}})(,[0-9]+)?'))
         AND bool_or(contains(text, ',')) AS comma,
     bool_and(lower(text) IN ({booleans})) AS boolean,
+    bool_and(lower(text) IN ({answers})) AS yes_no,
+    coalesce(list(DISTINCT lower(text) ORDER BY lower(text)) FILTER (lower(text) IN ({answers})), [])
+        AS answers,
     bool_and(regexp_full_match(text, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')) AS iso_date,
     bool_and(regexp_full_match(text, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9]{{2}}:[0-9]{{2}}.*')) AS iso_time,
     bool_and(regexp_full_match(text, '[0-9]{{1,2}}[./-][0-9]{{1,2}}[./-][0-9]{{4}}')) AS year_last,

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, Literal
 
 from braze_pipeline.attributes.personal import field_named_by
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.names import check_name, comparison_key, field_for
 from braze_pipeline.errors import UsageError
+from braze_pipeline.operations.scaffold.names import contains, is_named, words_of
 from braze_pipeline.operations.scaffold.table import Table, TableColumn
 from braze_pipeline.settings import CUSTOMER, ValueType
 from braze_pipeline.storage.sql_text import has_fraction
-from braze_pipeline.wordlists import meanings
 
-_WORDS: Final = {
-    comparison_key(word): meaning
-    for word, meaning in meanings(Path(__file__).with_name("column_words.txt")).items()
-}
-_PARTS: Final = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+|\d+")
-"""The words of a name, in any of the usual spellings: `email_opt_in`, `emailOptIn`."""
-_CLEAR: Final = 6
-"""Words of so many letters are recognised inside longer ones: `newsletteranmeldung`."""
 _TYPES: Final = {
     "integer": ValueType.INTEGER,
     "decimal": ValueType.FLOAT,
@@ -43,7 +33,7 @@ _COMMA: Final = """-- 1.234,56 is read as 1234.56
         ELSE {0}
     END"""
 
-Kind = Literal["identifier", "field", "custom", "consent", "not sent"]
+Kind = Literal["identifier", "field", "custom", "consent", "not sent", "secret"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +42,7 @@ class Proposal:
 
     Attributes:
         column: The column.
-        kind: ``consent`` and ``not sent`` are in the SQL only.
+        kind: ``consent`` and ``not sent`` are in the SQL only, and ``secret`` not even there.
         alias: Its name in the SQL.
         expression: What the SQL selects.
         name: Its name in Braze.
@@ -97,11 +87,10 @@ def _identifier_of(table: Table) -> TableColumn:
     """The column that most probably identifies a customer."""
 
     def rank(column: TableColumn) -> tuple[bool, ...]:
-        key = comparison_key(column.name)
         shape = column.shape
         contact = shape.has_email or shape.phone or field_for(column.name) in {"email", "phone"}
         return (
-            _WORDS.get(key) == "identifier" or field_for(column.name) == "external_id",
+            is_named(column.name, "identifier") or field_for(column.name) == "external_id",
             _is_key(column, table) and column.family in {"text", "integer", "other"},
             _sounds_like_an_id(column.name),
             not contact,
@@ -116,8 +105,8 @@ def _identifier_of(table: Table) -> TableColumn:
     )
     if not choice:
         raise UsageError(
-            f"{table.name} has no column that identifies a customer: in each, values are missing or "
-            "occur in several rows.",
+            f"{table.name} has no column that identifies a customer: in each, values are missing "
+            "or occur in several rows.",
             fix="Give a table with one row per customer and a column with their id. If rows repeat "
             "an id, name its column customer_id: init then says how to keep one row of each.",
         )
@@ -126,9 +115,8 @@ def _identifier_of(table: Table) -> TableColumn:
 
 
 def _sounds_like_an_id(name: str) -> bool:
-    words = [word.lower() for word in _PARTS.findall(name)]
     endings = ("id", "nr", "no", "number", "nummer", "key")
-    return words[:1] == ["id"] or comparison_key(name).endswith(endings)
+    return words_of(name)[:1] == ["id"] or comparison_key(name).endswith(endings)
 
 
 def _is_key(column: TableColumn, table: Table) -> bool:
@@ -172,8 +160,13 @@ def _proposal(column: TableColumn, used: set[str]) -> Proposal:
     known = field_for(column.name)
     plain = FIELDS.get(known or "")
     expression = column.sql
-    if (plain and plain.consent) or _contains(column.name, "consent"):
+    if (plain and plain.consent) or _is_consent(column):
         return Proposal(column=column, kind="consent", alias=column.alias, expression=expression)
+    if contains(column.name, "secret"):
+        why = "by its name a password or a payment card, so the SQL leaves it out"
+        return Proposal(
+            column=column, kind="secret", alias=column.alias, expression=expression, notes=(why,)
+        )
     why = _unsendable(column, known)
     if why:
         return Proposal(
@@ -184,6 +177,19 @@ def _proposal(column: TableColumn, used: set[str]) -> Proposal:
             return _profile_field(column, known)
         return _custom(column, f"{known} is taken by another column.")
     return _custom(column)
+
+
+def _is_consent(column: TableColumn) -> bool:
+    name = column.name
+    if contains(name, "consent") or contains(name, "refusal"):
+        return True
+    if column.family == "boolean" or column.shape.yes_no:
+        return contains(name, "channel") and not contains(name, "count")
+    if column.family in {"integer", "decimal", "double"} or column.shape.decimal:
+        return False
+    if is_named(name, "channel"):
+        return field_for(name) is None and not column.shape.has_email
+    return contains(name, "channel") and contains(name, "may send")
 
 
 def _with_usable_name(one: Proposal, used: Collection[str]) -> Proposal:
@@ -303,26 +309,10 @@ def _title(column: TableColumn) -> str:
 def _is_personal(column: TableColumn) -> bool:
     return (
         field_named_by(column.name) is not None
-        or _contains(column.name, "personal")
-        or _WORDS.get(comparison_key(column.name)) == "personal alone"
+        or contains(column.name, "personal")
+        or is_named(column.name, "personal alone")
         or column.shape.has_email
         or column.shape.phone
-    )
-
-
-def _contains(name: str, meaning: str) -> bool:
-    """Whether a name has a word of that meaning in it."""
-    parts = _PARTS.findall(name)
-    runs = {
-        comparison_key("".join(parts[start:end]))
-        for start in range(len(parts))
-        for end in range(start + 1, start + 4)
-    }
-    key = comparison_key(name)
-    return any(
-        word in runs or (len(word) >= _CLEAR and word in key)
-        for word, means in _WORDS.items()
-        if means == meaning
     )
 
 

@@ -10,9 +10,10 @@ from importlib.resources import files
 
 import yaml
 
+from braze_pipeline.operations.scaffold.names import ANSWERS, contains
 from braze_pipeline.operations.scaffold.proposal import Proposal, of_kind
 from braze_pipeline.operations.scaffold.table import Table
-from braze_pipeline.sources.readings import TRUE_WORDS
+from braze_pipeline.storage.sql_text import literal
 
 _ONE_LINE = 10**6
 
@@ -67,13 +68,28 @@ def _connections(table: Table) -> Iterator[str]:
 def _consent(proposals: Sequence[Proposal]) -> Iterator[str]:
     found = of_kind(proposals, "consent")
     if found:
-        yield "      # Braze owns consent, so these columns are never sent: "
-        yield f"{', '.join(one.alias for one in found)}. They can\n"
-        yield "      # decide who is in the audience, such as "
-        first = found[0].alias
-        boolean = found[0].column.family == "boolean"
-        condition = first if boolean else f"lower({first}::VARCHAR) IN ({TRUE_WORDS})"
-        yield f'where: "{condition}".\n'
+        names = ", ".join(one.alias for one in found)
+        yield "      # To decide: by name and values these columns seem to be consent. Braze owns "
+        yield f"consent, so\n      # they are not sent: {names}. They can decide who is in the "
+        yield "audience,\n      # "
+        condition = next(filter(None, map(_condition, found)), None)
+        yield (
+            f'such as where: "{condition}".\n'
+            if condition
+            else ("by `where:` with the value that means yes.\n")
+        )
+
+
+def _condition(consent: Proposal) -> str | None:
+    """Who may be contacted, by the words for yes and no that the column has."""
+    refuses = contains(consent.column.name, "refusal")
+    if consent.column.family == "boolean":
+        return f"NOT {consent.alias}" if refuses else consent.alias
+    wanted = "no" if refuses else "yes"
+    words = [word for word in consent.column.shape.answers if ANSWERS[word] == wanted]
+    if not words or not consent.column.shape.yes_no:
+        return None
+    return f"lower(trim({consent.alias}::VARCHAR)) IN ({', '.join(map(literal, words))})"
 
 
 def _region(proposals: Sequence[Proposal]) -> Iterator[str]:
@@ -96,7 +112,7 @@ def _attributes(proposals: Sequence[Proposal]) -> Iterator[str]:
             yield from (f"# To decide: {what}" for what in one.decide)
             line = f"- {_mapping(_keys(one))}"
             yield f"{line}  # {' '.join(one.notes)}" if one.notes else line
-    for one in of_kind(proposals, "not sent"):
+    for one in of_kind(proposals, "not sent", "secret"):
         yield f"# Not sent: {one.alias} ({' '.join(one.notes)})."
 
 
@@ -106,10 +122,11 @@ def _keys(one: Proposal) -> dict[str, object]:
 
 
 def _select(proposals: Sequence[Proposal]) -> Iterator[str]:
-    for number, one in enumerate(proposals, 1):
+    selected = [one for one in proposals if one.kind != "secret"]
+    for number, one in enumerate(selected, 1):
         if one.kind == "identifier":
             yield from (f"    -- To decide: {what}" for what in one.decide)
-        comma = "," if number < len(proposals) else ""
+        comma = "," if number < len(selected) else ""
         named = "" if one.expression == one.alias else f" AS {one.alias}"
         yield f"    {one.expression}{named}{comma}"
 

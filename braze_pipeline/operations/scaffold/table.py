@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from braze_pipeline.errors import SourceChanged, UsageError
+from braze_pipeline.operations.scaffold.names import ANSWERS
 from braze_pipeline.settings import CUSTOMER, SourceSettings
 from braze_pipeline.settings.places import Connection, Database, DatabaseType, Files
 from braze_pipeline.settings.sources import is_remote, problem_of
@@ -23,7 +24,7 @@ from braze_pipeline.sources.readings import FALSE_WORDS, TRUE_WORDS
 from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.sql_text import family, name_key, quote
+from braze_pipeline.storage.sql_text import family, literal, name_key, quote
 from braze_pipeline.storage.warehouse import named_rows
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Shape:
     Attributes:
         filled: Values that are not empty.
         different: How many different ones.
+        yes_no: All are words for yes and no, in the usual languages.
+        answers: Which of these words there are.
     """
 
     filled: int = 0
@@ -52,6 +55,8 @@ class Shape:
     decimal: bool = False
     comma: bool = False
     boolean: bool = False
+    yes_no: bool = False
+    answers: tuple[str, ...] = ()
     iso_date: bool = False
     iso_time: bool = False
     year_last: bool = False
@@ -207,10 +212,15 @@ def _opened() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _shapes(con: duckdb.DuckDBPyConnection) -> dict[str, Shape]:
-    booleans = f"{TRUE_WORDS}, {FALSE_WORDS}"
-    sql = read_sql("operations.scaffold", "columns", table="looked_at", booleans=booleans)
+    sql = read_sql(
+        "operations.scaffold",
+        "columns",
+        table="looked_at",
+        booleans=f"{TRUE_WORDS}, {FALSE_WORDS}",
+        answers=", ".join(map(literal, ANSWERS)),
+    )
     rows: list[dict[str, Any]] = named_rows(con, sql)
-    return {row.pop("name"): Shape(**row) for row in rows}
+    return {row.pop("name"): Shape(**row | {"answers": tuple(row["answers"])}) for row in rows}
 
 
 def _table_name(stem: str) -> str:
