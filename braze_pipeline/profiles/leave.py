@@ -58,7 +58,7 @@ def leave_value(attribute: AttributeSettings, *, zone: str) -> Json:
     text = given if isinstance(given, str) else write(given)
     found = READERS[mapping.kind].read(text, mapping.params or "")
     if found.value is None:
-        raise ValueError(message(found.problem or ""))
+        raise ValueError(message(found.problem or "", attribute))
     _check(attribute, _PARSED.get(attribute.type, str)(found.value))
     canonical: Json = json.loads(found.value) if attribute.type in _NESTED else found.value
     return canonical
@@ -81,4 +81,4 @@ def _plain(attribute: AttributeSettings) -> Json:
 def _check(attribute: AttributeSettings, value: object) -> None:
     code = first_broken_rule(rules_of(attribute), value)
     if code is not None:
-        raise ValueError(message(code))
+        raise ValueError(message(code, attribute))

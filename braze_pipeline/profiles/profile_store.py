@@ -60,7 +60,7 @@ def write(
 
     built = Built(
         profiles=_profiles_query(con, t, columns),
-        rejections=_rejections_query(con),
+        rejections=_rejections_query(con, t),
         since=since,
         made_from=made_from,
         run_id=run_id,
@@ -97,10 +97,15 @@ def _profiles_query(
     )
 
 
-def _rejections_query(con: duckdb.DuckDBPyConnection) -> str:
-    codes = con.execute(f"SELECT DISTINCT code FROM {FAILURES}").fetchall()
-    cases = "".join(f" WHEN {literal(code)} THEN {literal(message(code))}" for (code,) in codes)
-    words = f"CASE f.code{cases} END" if cases else "NULL::VARCHAR"
+def _rejections_query(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> str:
+    attributes = {attribute.name: attribute for attribute in t.attributes}
+    cases = "".join(
+        f" WHEN f.code = {literal(code)} AND f.attribute IS NOT DISTINCT FROM "
+        f"{'NULL' if name is None else literal(name)} "
+        f"THEN {literal(message(code, attributes.get(name)))}"
+        for name, code in con.execute(f"SELECT DISTINCT attribute, code FROM {FAILURES}").fetchall()
+    )
+    words = f"CASE{cases} END" if cases else "NULL::VARCHAR"
     return read_sql("profiles", "rejections", failures=FAILURES, mapped=MAPPED, words=words)
 
 

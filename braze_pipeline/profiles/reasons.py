@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import yaml
 
 from braze_pipeline.braze import limits
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.values import CUSTOM_RULES, field_rules, identifier_rules
+from braze_pipeline.profiles.rules import rules_of
+
+if TYPE_CHECKING:
+    from braze_pipeline.settings import AttributeSettings
 
 
 @cache
@@ -24,10 +29,15 @@ def reasons() -> Mapping[str, str]:
     return {code: words.format_map(vars(limits)) for code, words in table.items()}
 
 
-def message(code: str) -> str:
-    """The words for a rejection's code."""
+def message(code: str, attribute: AttributeSettings | None = None) -> str:
+    """The words for a rejection's code, with the limits of the attribute that was rejected.
+
+    None for a whole row.
+    """
     rules = [rule for some in CUSTOM_RULES.values() for rule in some]
     rules += [rule for name in FIELDS for rule in field_rules(name)]
     rules += identifier_rules("external_id")
+    # The same rule has other limits for another attribute, so its own come last.
+    rules += rules_of(attribute) if attribute is not None else ()
     words = {rule.code: f"must be: {rule.words}" for rule in rules} | dict(reasons())
     return words.get(code, code)

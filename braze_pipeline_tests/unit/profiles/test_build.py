@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from braze_pipeline.braze import limits
 from braze_pipeline.errors import (
     AccountingError,
     ConfigurationError,
@@ -70,6 +71,27 @@ def test_a_bad_value_is_rejected_alone_and_reported_once_with_its_mask(world: Wo
     assert rejected == [("email", "email_unreadable", "xxxx(xx)xxxxxxx", False)]
     assert (summary.rejected_values, summary.rejected_rows) == (1, 0)
     assert summary.nulls == {"email": 0, "first_name": 0}
+
+
+def test_a_rejection_names_the_limit_of_its_own_attribute(world: World) -> None:
+    t = template(
+        field_of("image_url"),
+        field_of("first_name"),
+        custom("Clan", ValueType.STRING, column="clan"),
+    )
+    text = "repeat('x', 3000)"
+    world.give(
+        t,
+        f"SELECT 'a' AS customer_id, 'https://' || {text} AS image_url, {text} AS first_name, "
+        f"{text} AS clan",
+    )
+    world.build(t)
+    rows = world.con.execute("SELECT attribute, message FROM records.rejections ORDER BY ALL")
+    assert rows.fetchall() == [
+        ("Clan", f"must be: at most {limits.MAX_STRING} characters"),
+        ("first_name", f"must be: at most {limits.MAX_STRING} characters"),
+        ("image_url", f"must be: at most {limits.MAX_IMAGE_URL} characters"),
+    ]
 
 
 def test_a_bad_or_missing_required_value_rejects_the_whole_row(world: World) -> None:
