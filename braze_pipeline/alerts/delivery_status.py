@@ -12,6 +12,7 @@ from pathlib import Path
 
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.storage import journal
+from braze_pipeline.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +41,12 @@ class DeliveryStatus:
         if not self.accepted and not self.rejected:
             if not self.planned:
                 return "Nothing was sent."
-            return f"Nothing was sent; {self.planned:,} users were planned."
+            return f"Nothing was sent; {counted(self.planned, 'user was', 'users were')} planned."
         rest = self.not_attempted
         left = "an unknown number" if rest is None else f"{rest:,}"
         return (
-            f"{self.accepted:,} users accepted by Braze, {self.rejected:,} rejected, {left} not "
-            "attempted."
+            f"{counted(self.accepted, 'user')} accepted by Braze, {self.rejected:,} rejected, "
+            f"{left} not attempted."
         )
 
 

@@ -86,11 +86,11 @@ _READS_AS_TIME_RULE: Final = Rule(
 )
 _INTEGER: Final = Rule(
     "number_inexact",
-    "an integer of at most 2^53 either way",
+    "from -2^53 to 2^53",
     "between",
     (-limits.MAX_EXACT_INTEGER, limits.MAX_EXACT_INTEGER),
 )
-_FINITE: Final = Rule("number_not_finite", "a finite number", "finite")
+_FINITE: Final = Rule("number_not_finite", "finite", "finite")
 _YEARS: Final = f"years {limits.MIN_YEAR} to {limits.MAX_YEAR}"
 _DATE: Final = Rule(
     "date_out_of_range",
@@ -110,9 +110,9 @@ _TIME: Final = Rule(
 )
 _JSON_BYTES: Final = f"at most {limits.MAX_OBJECT_BYTES:,} bytes of JSON"
 _JSON_SIZE: Final = Rule("object_too_large", _JSON_BYTES, "max_bytes", limits.MAX_OBJECT_BYTES)
-_OBJECT: Final = Rule("not_an_object", "a JSON object", "matches", r"(?s)\{.*\}")
+_OBJECT: Final = Rule("not_an_object", "an object", "matches", r"(?s)\{.*\}")
 _OBJECTS: Final = Rule(
-    "not_an_array_of_objects", "a JSON array of objects", "matches", r"(?s)\[(\{.*\})?\]"
+    "not_an_array_of_objects", "an array of objects", "matches", r"(?s)\[(\{.*\})?\]"
 )
 _ARRAY: Final = (
     Rule("array_has_null", "no nulls in it", "no_null_items"),

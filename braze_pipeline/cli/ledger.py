@@ -18,6 +18,7 @@ from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.operations.ledger_commands import show_user
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.send import between_sends
+from braze_pipeline.wording import counted
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -67,7 +68,7 @@ def export(session: Session, file: Path) -> None:
     """Write the ledger to a Parquet file: a backup that `import` restores bit for bit."""
     with session.existing_warehouse.connect() as con:
         users = export_ledger(con, session.warehouse, session.template, file)
-    console.show(f"{users:,} users written to {file}.")
+    console.show(f"{counted(users, 'user')} written to {file}.")
 
 
 @ledger.command("import")
@@ -87,8 +88,8 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
         )
     if found.in_doubt:
         console.show(
-            f"{found.in_doubt:,} users are in doubt: what was sent to them after the export is "
-            "sent again."
+            f"{counted(found.in_doubt, 'user is', 'users are')} in doubt: what was sent to them "
+            "after the export is sent again."
         )
     if found.resent:
         console.show("The journal has sends that are in no ledger, so everything is sent again.")
@@ -114,12 +115,14 @@ def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
         found = import_export(con, session.warehouse, session.template, files, now=now)
     console.show(
-        f"Imported {found.users:,} users and {found.values:,} values. The ledger kept "
-        f"{found.differing:,} values of its own; {found.unreadable:,} lines could not be read."
+        f"Imported {counted(found.users, 'user')} and {counted(found.values, 'value')}. The ledger "
+        f"kept {counted(found.differing, 'value')} of its own; "
+        f"{counted(found.unreadable, 'line')} could not be read."
     )
     for name, count in found.misfits.items():
         console.show(
-            f"  {name}: {count:,} values of another type; the next run replaces or clears them"
+            f"  {name}: {counted(count, 'value')} of another type; the next run replaces "
+            "or clears them"
         )
 
 

@@ -23,6 +23,7 @@ from braze_pipeline.send.one_user import (
     send_trial,
     try_user,
 )
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.operations.history import SentObject
@@ -102,8 +103,9 @@ def _lines(trial: Trial, address: str, *, real: bool) -> list[str]:
     plan = trial.plan
     body = (trial.body or b"").decode() if real else masked_body(trial)
     (reason,) = plan.reasons
-    cost = f"{plan.planned_attributes:,} attributes, {plan.data_points:,} data points"
-    lines = [f"POST {address}", body, f"Reason: {reason}. Cost: 1 request, {cost}."]
+    attributes = counted(plan.planned_attributes, "attribute")
+    points = counted(plan.data_points, "data point")
+    lines = [f"POST {address}", body, f"Reason: {reason}. Cost: 1 request, {attributes}, {points}."]
     lines += [f"Blocked attribute: {name}" for name in plan.stopped_attributes]
     if not real:
         lines.append("Identifier and personal data are shown as their shape: see --show-values.")

@@ -16,6 +16,7 @@ from braze_pipeline.errors import NotBuilt
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan import rows, stored_plans
 from braze_pipeline.send import between_sends
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,12 +59,12 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
             console.show_table(table)
         else:
             console.show(
-                f"It sends nothing: {found.unchanged_users:,} users unchanged, "
+                f"There is nothing to send: {counted(found.unchanged_users, 'user')} unchanged, "
                 f"{found.superseded_users:,} superseded, {found.held_back_users:,} suppressed."
             )
         if out is not None:
             written = rows.export_plan(con, warehouse, found, out)
-            console.show(f"{written:,} rows written to {out}.")
+            console.show(f"{counted(written, 'row')} written to {out}.")
 
 
 def _costs(found: PlanSummary) -> Table:
@@ -97,7 +98,7 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
         count = ledger_of(con, session.template).release_refused(session.template.name)
         last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
-        console.show(f"The next run plans {count:,} rejected users again.")
+        console.show(f"The next run plans {counted(count, 'rejected user')} again.")
         return
-    console.show(f"{count:,} rejected users are planned again.")
+    console.show(f"{counted(count, 'rejected user is', 'rejected users are')} planned again.")
     run_and_report(session, last.days)

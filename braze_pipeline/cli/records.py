@@ -16,6 +16,7 @@ from braze_pipeline.cli.context import Session
 from braze_pipeline.storage.rejections import days
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import named_rows
+from braze_pipeline.wording import counted
 
 _OUTCOMES = ("planned", "accepted", "rejected", "not attempted")
 
@@ -91,7 +92,7 @@ def sends(session: Session, limit: int, as_json: bool) -> None:  # noqa: FBT001
         whole = one["status"] == "sent" and not one["not_attempted_users"]
         if retries or one["throttled_seconds"] > 0 or not whole:
             notes.append(
-                f"Run {run} ({one['status']}): {one['requests']:,} requests in "
+                f"Run {run} ({one['status']}): {counted(one['requests'], 'request')} in "
                 f"{one['seconds']:,.1f} s, throttled {one['throttled_seconds']:,.1f} s, 95% of "
                 f"answers within {one['latency_p95'] * 1000:,.0f} ms; retries: {retries or 'none'}"
             )

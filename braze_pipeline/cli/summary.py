@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from braze_pipeline.wording import counted
+
 if TYPE_CHECKING:
     from braze_pipeline.operations.report import Report
     from braze_pipeline.plan.stored_plans import PlanSummary
@@ -31,14 +33,17 @@ def summary(report: Report, *, dry_run: bool, resend_days: int) -> list[str]:
     if plan is None:
         return lines
     lines += [
-        _line("planned users", plan.planned_users, f"{plan.planned_attributes:,} attributes"),
+        _line("planned users", plan.planned_users, counted(plan.planned_attributes, "attribute")),
         _line("  unchanged", plan.unchanged_users),
         _line("  superseded", plan.superseded_users),
     ]
     if plan.held_back_users:
         lines.append(_line("  suppressed", plan.held_back_users))
-    cost = f"{plan.data_points:,} data points (a full resend: {plan.forecast.full_data_points:,})"
-    lines.append(_line("cost", plan.requests, f"requests, {cost}"))
+    full = plan.forecast.full_data_points
+    cost = f"{counted(plan.data_points, 'data point')} (a full resend: {full:,})"
+    lines.append(
+        _line("cost", plan.requests, f"{'request' if plan.requests == 1 else 'requests'}, {cost}")
+    )
     if plan.predicted is not None and plan.predicted.users:
         lines.append(f"  {plan.predicted.sentence()}")
     lines += [f"  blocked attribute: {name}" for name in plan.stopped_attributes]
@@ -70,13 +75,13 @@ def _forecast(plan: PlanSummary) -> list[str]:
         lines.append(f"  {'share of the hourly limit':<29} {forecast.hourly_share:>10.1%}")
     if recent.runs:
         lines.append(
-            f"  average of the last {recent.runs} runs: {recent.users:,.0f} users, "
+            f"  average of the last {counted(recent.runs, 'run')}: {recent.users:,.0f} users, "
             f"{recent.requests:,.0f} requests, {recent.data_points:,.0f} data points"
         )
     if plan.first_send:
         lines.append("  The ledger is empty, so every value counts as new to Braze.")
     if plan.new_attributes:
-        lines.append(f"  new names: {', '.join(plan.new_attributes)}")
+        lines.append(f"  new custom attributes: {', '.join(plan.new_attributes)}")
     lines += [f"  {line}" for line in plan.preflight.lines()]
     lines.append("  by attribute (users, data points):")
     lines += [

@@ -30,6 +30,7 @@ from braze_pipeline.sources.translation.tables import tables_of
 from braze_pipeline.sources.translation.translate import translate as spark_sql
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline.user_input import read_text
+from braze_pipeline.wording import counted
 
 
 @click.group()
@@ -197,9 +198,10 @@ def _check_data(t: TemplateSettings, day: date) -> None:
             funnel = build_audience(con, t, day)
             profiles = build_profiles(con, t, day, run_id="template check", now=now)
             console.show(
-                f"{t.name} as of {day}: {funnel.customers:,} customers, {funnel.audience:,} in the "
-                f"audience, {profiles.profiles:,} profiles; {profiles.rejected_rows:,} rows and "
-                f"{profiles.rejected_values:,} values rejected."
+                f"{t.name} as of {day}: {counted(funnel.customers, 'customer')}, "
+                f"{funnel.audience:,} in the audience, {counted(profiles.profiles, 'profile')}; "
+                f"{counted(profiles.rejected_rows, 'row')} and "
+                f"{counted(profiles.rejected_values, 'value')} rejected."
             )
             for source in built.sources:
                 for left_out in source.left_out:

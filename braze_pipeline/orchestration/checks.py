@@ -16,6 +16,7 @@ from braze_pipeline.audience.build import EMPTY_AUDIENCE_FIX
 from braze_pipeline.orchestration.overrides import LET_THROUGH, REASON
 from braze_pipeline.plan import guards
 from braze_pipeline.profiles.identifier import NO_IDENTIFIER, missing_identifier_summary
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.attributes.result import AttributesSummary
@@ -239,8 +240,8 @@ def contract_result(summaries: Sequence[ProfilesSummary]) -> dg.AssetCheckResult
         CONTRACT,
         passed=values == 0 and rows == 0,
         description=(
-            f"{values:,} values and {rows:,} rows were left out; the rejections give the reasons. "
-            "All that remains is valid."
+            f"{counted(values, 'value')} and {counted(rows, 'row')} were left out; the "
+            "rejections give the reasons. All that remains is valid."
             if values or rows
             else "Every value and row is valid."
         ),

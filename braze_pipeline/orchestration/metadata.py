@@ -15,6 +15,7 @@ from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.orchestration import charts, column_metadata
 from braze_pipeline.orchestration.charts.svg import SHOWN_IN_PLACE
 from braze_pipeline.user_input import read_text
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.alerts.pauses import Pause
@@ -177,7 +178,7 @@ def dropped_warning(t: TemplateSettings, summaries: Sequence[ProfilesSummary]) -
         return None
     return (
         f"{', '.join(t.dropped)}: consent belongs to Braze and is never sent; "
-        f"{sum(s.dropped for s in summaries):,} values skipped."
+        f"{counted(sum(s.dropped for s in summaries), 'value')} skipped."
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.wording import counted
+
 if TYPE_CHECKING:
     from braze_pipeline.plan.forecast import Forecast
     from braze_pipeline.settings import Guards
@@ -127,13 +129,13 @@ def _audience(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     )
     last = e.last_audience
     if last is None:
-        saw, passed = f"{e.audience:,} customers; no earlier run to compare with", True
+        saw, passed = f"{counted(e.audience, 'customer')}; no earlier run to compare with", True
     elif max(last, e.audience) < g.min_users:
-        saw = f"{e.audience:,} customers; the last run had {last:,}: too few to evaluate"
+        saw = f"{counted(e.audience, 'customer')}; the last run had {last:,}: too few to evaluate"
         passed = True
     else:
         share = e.audience / last if last else float("inf")
-        saw = f"{e.audience:,} customers; the last run had {last:,}"
+        saw = f"{counted(e.audience, 'customer')}; the last run had {last:,}"
         passed = low <= share and (high is None or share <= high)
     figures = {"audience": e.audience, **({} if last is None else {"audience before": last})}
     yield GuardResult(name=AUDIENCE_SIZE, passed=passed, saw=saw, allowed=allowed, figures=figures)
@@ -206,7 +208,7 @@ def _cost(g: Guards, e: Evidence) -> Iterator[GuardResult]:
         yield GuardResult(
             name=NEW_ATTRIBUTES,
             passed=e.first_send or number <= g.max_new_attributes,
-            saw=f"{number} new names"
+            saw=counted(number, "new custom attribute")
             + (" (the first send of this destination: not evaluated)" if e.first_send else ""),
             allowed=f"at most {g.max_new_attributes}",
             figures={"new names": number},

@@ -15,6 +15,7 @@ from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import MissingPermission
 from braze_pipeline.ledger import known_users
 from braze_pipeline.settings import RateLimit
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -81,6 +82,7 @@ def look_up_users(
         client.close()
     if found.asked or found.left:
         log(
-            f"Asked Braze for {found.asked:,} users new to the ledger: it has {found.known:,}"
+            f"Asked Braze for {counted(found.asked, 'user')} new to the ledger: "
+            f"it has {found.known:,}"
             + (f"; {found.left:,} wait for the next run." if found.left else ".")
         )

@@ -11,6 +11,7 @@ from braze_pipeline.ledger.ledger import count
 from braze_pipeline.predicted_value.stored_fits import computed, fit_of_day, fits_of
 from braze_pipeline.settings import PREDICTIONS
 from braze_pipeline.storage.sql_text import file_literal, name_key
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,8 @@ class PredictedCost:
         """For the log, the command line and the UI."""
         when = "first day of the" if self.first_day else "the"
         return (
-            f"Predicted value, {when} fit of {self.fit_of}: {self.users:,} users get "
+            f"Predicted value, {when} fit of {self.fit_of}: "
+            f"{counted(self.users, 'user gets', 'users get')} "
             f"{', '.join(self.attributes) or 'no attribute'}, {self.data_points:,} data points"
         )
 

@@ -157,8 +157,10 @@ def _count_staged(q: DiffRequest) -> tuple[int, int, int]:
 
 
 def _is_new(cost: AttributeCost, preflight: Preflight) -> bool:
-    """Whether Braze creates the attribute: by its own list, or else by the ledger."""
-    if preflight.compared_at is None or FIELDS.get(cost.name):
+    """Whether Braze creates the custom attribute: by its own list, or else by the ledger."""
+    if FIELDS.get(cost.name):
+        return False
+    if preflight.compared_at is None:
         return cost.new
     if not preflight.note:
         return cost.name in preflight.new

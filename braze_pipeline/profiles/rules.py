@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.values import CUSTOM_RULES, TYPE_WORDS, Rule, field_rules
 from braze_pipeline.profiles.normalise import places
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import AttributeSettings
@@ -57,5 +58,6 @@ def rule_for(attribute: AttributeSettings) -> str:
     if attribute.required:
         words.append("required")
     if attribute.precision is not None:
-        words.append(f"rounded to {attribute.precision} places")
-    return "; ".join(words)
+        words.append(f"rounded to {counted(attribute.precision, 'decimal place')}")
+    # The rule of an object says what its type says.
+    return "; ".join(dict.fromkeys(words))

@@ -21,6 +21,7 @@ from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.send.batches import batches
 from braze_pipeline.storage import journal
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.client import BrazeClient
@@ -49,11 +50,11 @@ class ReadBack:
     def sentence(self) -> str:
         """The result in one line."""
         if self.agrees:
-            return f"{self.compared:,} users read back: Braze has what was sent."
+            return f"{counted(self.compared, 'user')} read back: Braze has what was sent."
         names = ", ".join(f"{name} ({count:,})" for name, count in self.differences.items())
         return (
-            f"{self.compared:,} users read back; Braze has other values for: {names}. It may "
-            "still be processing them, or it dropped them."
+            f"{counted(self.compared, 'user')} read back; Braze has other values for: {names}. "
+            "It may still be processing them, or it dropped them."
         )
 
 

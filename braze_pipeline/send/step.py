@@ -44,6 +44,7 @@ from braze_pipeline.storage import journal, rejections
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.warehouse import columns
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.alerts.pauses import Pause
@@ -87,9 +88,9 @@ class SendOutcome:
         """The outcome in one line."""
         a = self.account
         return (
-            f"{a.planned:,} users planned, {a.accepted:,} accepted, {a.rejected:,} rejected, "
-            f"{a.not_attempted:,} not attempted; {a.unchanged:,} unchanged, "
-            f"{a.superseded:,} superseded."
+            f"{counted(a.planned, 'user')} planned, {a.accepted:,} accepted, "
+            f"{a.rejected:,} rejected, {a.not_attempted:,} not attempted; "
+            f"{a.unchanged:,} unchanged, {a.superseded:,} superseded."
         )
 
 
@@ -270,7 +271,7 @@ def _plan_or_replan(
             )
         log(
             "Another run changed the ledger first: planned again, with "
-            f"{plan.planned_users:,} users to send."
+            f"{counted(plan.planned_users, 'user')} to send."
         )
         return _plan_to_send(warehouse, t, days, run_id=run_id)
 

@@ -20,6 +20,7 @@ from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.sql_text import literal, name_key, quote
 from braze_pipeline.storage.warehouse import single_row
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -198,7 +199,7 @@ def _check_key(con: duckdb.DuckDBPyConnection, table: SourceTable, located: Loca
     if missing:
         (first,) = single_row(con, f"SELECT min(n) FROM {numbered} WHERE {table.key} IS NULL")
         raise SourceChanged(
-            f"{located.title} has {missing:,} rows without {table.key}, the first in row "
+            f"{located.title} has {counted(missing, 'row')} without {table.key}, the first in row "
             f"{_row(located, first)}.",
             fix="Nothing can be sent for them: remove them, or find out whose they are.",
         )
@@ -209,8 +210,8 @@ def _check_key(con: duckdb.DuckDBPyConnection, table: SourceTable, located: Loca
             "ORDER BY min(n) LIMIT 1",
         )
         raise SourceChanged(
-            f"{located.title} has {repeated:,} rows too many: their {table.key} occurs more than "
-            f"once, such as in the rows {_row(located, *rows)}.",
+            f"{located.title} has {counted(repeated, 'row')} too many: their {table.key} occurs "
+            f"more than once, such as in the rows {_row(located, *rows)}.",
             fix="Make it one row per customer; a view in a DuckDB database can choose the newest.",
         )
 

@@ -36,7 +36,7 @@ def test_a_rejected_user_waits_for_a_change_or_for_a_retry(tmp_path: Path) -> No
         assert (again["planned_users"], again["held_back_users"]) == (0, 1)
         sandbox.workspace.refusals.clear()
         output = call(brand, sandbox, "retry-rejected")
-        assert "1 rejected users are planned again." in output
+        assert "1 rejected user is planned again." in output
         assert re.search(r"accepted by Braze +1\n", output)
         assert sandbox.profile("c3")
         assert "0 rejected users" in call(brand, sandbox, "retry-rejected", "--later")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from braze_pipeline.alerts import Action, Message, Success
+from braze_pipeline.wording import counted
 
 UI_VARIABLE = "BRAZE_PIPELINE_UI_URL"
 
@@ -91,7 +92,7 @@ def compose(
 
 def _succeeded(run: Success) -> str:
     days = days_text((run.first_day, run.last_day))
-    return f"Run as of {days} succeeded: {run.accepted:,} users accepted"
+    return f"Run as of {days} succeeded: {counted(run.accepted, 'user')} accepted"
 
 
 def _success_lines(run: Success) -> list[str]:

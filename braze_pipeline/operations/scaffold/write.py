@@ -19,6 +19,7 @@ from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.scaffold.proposal import propose
 from braze_pipeline.operations.scaffold.render import defs_yaml, sql, text
 from braze_pipeline.operations.scaffold.table import look_at
+from braze_pipeline.wording import counted
 
 DEFAULT_INSTANCE: Final = "US-01"
 _EXAMPLE: Final = "data/example_customers.csv"
@@ -49,8 +50,8 @@ class Written:
                 yield f"{what} {file.relative_to(folder) if file.is_relative_to(folder) else file}"
         if self.questions:
             yield (
-                f'{self.questions} comments in defs.yaml and the SQL begin with "To decide": check '
-                "them before you send anything to Braze."
+                f'{counted(self.questions, "comment begins", "comments begin")} with "To decide" '
+                "in defs.yaml and the SQL: check them before you send anything to Braze."
             )
 
 

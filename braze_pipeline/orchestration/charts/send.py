@@ -16,6 +16,7 @@ from braze_pipeline.orchestration.charts.svg import (
     length,
     short,
 )
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.send import SendResult
@@ -59,7 +60,9 @@ def _chart(r: SendResult, spans: Sequence[tuple[float, float, float]]) -> str:
         line = 113 if drawn else 62
         pace = r.users_sent / max(r.seconds, _SHORTEST)
         speed = f"{pace:,.0f}" if pace >= 10 else f"{pace:.1f}"
-        throughput = f"{r.users_sent:,} users in {_duration(r.seconds)}, {speed} users per second"
+        throughput = (
+            f"{counted(r.users_sent, 'user')} in {_duration(r.seconds)}, {speed} users per second"
+        )
         chart.text(EDGE, line, throughput)
         half, most = _duration(r.latency_p50), _duration(r.latency_p99)
         chart.text(EDGE, line + 17, f"Answers: half in {half}, 99 % in {most}")

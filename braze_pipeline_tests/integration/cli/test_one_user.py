@@ -62,7 +62,7 @@ def test_what_is_shown_with_values_is_what_braze_gets(brand: SmallBrand, sandbox
     }
     assert sandbox.attributes_sent(USER) == len(shown) - 2
     assert shown["email"] == "ann7@example.com"
-    assert "1 users read back: Braze has what was sent." in out
+    assert "1 user read back: Braze has what was sent." in out
 
 
 def test_the_run_of_the_night_does_not_send_a_tried_user_again_and_its_account_holds(

@@ -132,7 +132,7 @@ def test_a_plan_that_sends_nothing_shows_a_sentence_instead_of_an_empty_table(
             "UPDATE records.plans SET summary = json_merge_patch(summary, "
             f"{{'planned_users': 0, 'unchanged_users': {CUSTOMERS}}}::JSON)"
         )
-    assert f"It sends nothing: {CUSTOMERS} users unchanged, 0 superseded" in command(brand, "plan")
+    assert f"nothing to send: {CUSTOMERS} users unchanged, 0 superseded" in command(brand, "plan")
 
 
 def test_of_several_days_the_newest_rejections_come_first_up_to_the_limit(

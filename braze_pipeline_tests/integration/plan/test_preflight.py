@@ -74,7 +74,7 @@ def test_what_braze_would_lose_is_blocked_and_the_rest_is_sent(
         "Lifetime Value (spelled differently in Braze)",
     )
     assert world.sent(plan) == {"a": {"email": "a@example.com", "Visits": 3, "Fresh": "y"}}
-    assert plan.new_attributes == ("email", "Fresh")  # never sent; not in Braze
+    assert plan.new_attributes == ("Fresh",)  # Braze creates no profile field
     assert world.con.execute(
         "SELECT attribute, reason, stage FROM records.rejections ORDER BY attribute"
     ).fetchall() == [

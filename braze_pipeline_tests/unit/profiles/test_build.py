@@ -311,7 +311,10 @@ def test_a_day_that_does_not_add_up_is_not_written(world: World) -> None:
 def test_each_attribute_has_its_rule_in_words() -> None:
     assert "E.164" in rule_for(field_of("phone"))
     assert "255" in rule_for(custom("Tier", ValueType.STRING))
-    assert "rounded to 2" in rule_for(custom("Value", ValueType.FLOAT, precision=2))
+    rounded = custom("Value", ValueType.FLOAT, precision=1)
+    assert rule_for(rounded) == "a number; finite; rounded to 1 decimal place"
+    assert rule_for(custom("Orders", ValueType.INTEGER)) == "an integer; from -2^53 to 2^53"
+    assert rule_for(custom("Pet", ValueType.OBJECT)).count("an object") == 1
     assert rule_for(custom("Vip", ValueType.BOOLEAN)) == "true or false"
 
 

@@ -263,8 +263,8 @@ def test_a_type_that_cannot_be_read_is_named(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 rows too many: .* in the rows 2 and 3 "),
-        ("2,,,,,,,,,\n ,,,,,,,,,\n", "1 rows without customer_id, the first in row 3 "),
+        ("1,,,,,,,,,\n1,,,,,,,,,\n2,,,,,,,,,\n", "1 row too many: .* in the rows 2 and 3 "),
+        ("2,,,,,,,,,\n ,,,,,,,,,\n", "1 row without customer_id, the first in row 3 "),
     ],
 )
 def test_a_customer_has_one_row_and_an_id(
