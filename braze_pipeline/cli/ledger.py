@@ -92,7 +92,7 @@ def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT00
             "after the export is sent again."
         )
     if found.resent:
-        console.show("The journal has sends that are in no ledger, so everything is sent again.")
+        console.show("It is not known what was sent after the export, so everything is sent again.")
 
 
 @ledger.command()

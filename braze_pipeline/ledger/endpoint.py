@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
 
 
+EMPTIED = "reset"
+"""The reason of a ledger's endpoint if the ledger was emptied for it."""
+
+
 def claim(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings) -> Ledger:
     """Open a template's ledger for its endpoint: an empty ledger is bound to it from now on.
 
@@ -85,7 +89,7 @@ def start_over(ledger: Ledger, t: TemplateSettings) -> None:
             [ledger.name],
         )
         con.execute("DELETE FROM ledger.removed_attributes WHERE ledger = ?", [ledger.name])
-        _bind(ledger, t, reason="reset")
+        _bind(ledger, t, reason=EMPTIED)
         ledger.record_change("reset", None)
 
 

@@ -4,7 +4,7 @@ A value that was sent after the export and has changed back since equals the res
 comparison alone would never send it again. So where the ledger before the import has something
 else, that attribute is in doubt (see ``in_doubt``), and the days that it had carried out still
 count for the stale guard. Attributes and templates that are newer than the export stay. For sends
-that only the journal knows, everything is sent again.
+that only the journal knows, or a ledger that was emptied since, everything is sent again.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ def remember(ledger: Ledger) -> list[TemplateState]:
     return ledger.templates()
 
 
-def carry_over(ledger: Ledger, before: list[TemplateState]) -> None:
-    """Put into the restored ledger what the one before knows better."""
+def carry_over(ledger: Ledger, before: list[TemplateState], *, forgotten: bool) -> None:
+    """Put into the restored ledger what the one before knows better.
+
+    If users were forgotten since the export, what they were sent since is not known.
+    """
     con = ledger.con
     _add_newer(ledger, before)
     con.execute(
@@ -51,6 +54,14 @@ def carry_over(ledger: Ledger, before: list[TemplateState]) -> None:
         [ledger.name],
     )
     _mark_in_doubt(ledger)
+    if forgotten:
+        con.execute(
+            "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) "
+            "SELECT $ledger, 'import', user_id, (SELECT list(column_no ORDER BY column_no) "
+            f"FROM ledger.attributes WHERE ledger = $ledger) FROM {ledger.users_table} "
+            f"WHERE user_id NOT IN (SELECT user_id FROM {_BEFORE})",
+            {"ledger": ledger.name},
+        )
     for was in before:
         now = ledger.template(was.template)
         if now and was.as_of and (now.as_of is None or was.as_of >= now.as_of):
@@ -128,11 +139,12 @@ def send_all_again(
             read_sql("ledger", "sent_after_export"),
             {"ledger": ledger.name, "snapshots": snapshots},
         )
-    con.executemany(
-        "INSERT INTO ledger.applied_sends (plan_id, send_id, started_at, complete) "
-        "VALUES (?, ?, ?, true)",
-        lost,
-    )
+    for send in lost:
+        con.execute(
+            "INSERT INTO ledger.applied_sends (plan_id, send_id, started_at, complete) "
+            "VALUES (?, ?, ?, true)",
+            send,
+        )
 
 
 def _mark_in_doubt(ledger: Ledger) -> None:

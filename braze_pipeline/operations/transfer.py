@@ -22,7 +22,7 @@ from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
 from braze_pipeline.ledger import endpoint, since_export
 from braze_pipeline.ledger.apply import open_ledger
-from braze_pipeline.ledger.ledger import ledger_name, ledger_names
+from braze_pipeline.ledger.ledger import Ledger, ledger_name, ledger_names
 from braze_pipeline.ledger.plan_ref import is_readable
 from braze_pipeline.storage import digest
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
@@ -53,7 +53,7 @@ class Restored:
     Attributes:
         ledger: The ledger's name.
         in_doubt: Users with attributes that are sent again, whatever the ledger has.
-        resent: The next run sends everything again, as the journal has sends that no ledger has.
+        resent: The next run sends everything again, because it is not known what was sent since.
         endpoint: What the ledger is about; None where the file does not record it.
     """
 
@@ -153,12 +153,14 @@ def _restore(
     )
     snapshots = [warehouse.snapshot(plan_id) for plan_id in sorted({plan for plan, *_ in lost})]
     readable = [str(path) for path in snapshots if is_readable(con, path)]
-    was, exists, version = endpoint.bound_to(ledger), ledger.exists(), ledger.version()
+    exists, version = ledger.exists(), ledger.version()
     if exists and not replace and ledger.count_users():
         raise UsageError(
             f"The ledger {ledger.name} is not empty.",
             fix="Use --replace to overwrite it.",
         )
+    known = not exists or _is_known_since(ledger, small)
+    forgotten = any(row["what"] == "forget" for row in _since(ledger, "changes", small))
     with transaction(con):
         before = since_export.remember(ledger) if exists else []
         con.execute(f"CREATE OR REPLACE TABLE {ledger.users_table} AS {_users(con, path)}")
@@ -176,18 +178,36 @@ def _restore(
                 "UPDATE ledger.ledgers SET version = greatest(version, ?) WHERE ledger = ?",
                 [version, ledger.name],
             )
-            if was is None or endpoint.bound_to(ledger) in (was, None):
-                since_export.carry_over(ledger, before)
+            if known:
+                since_export.carry_over(ledger, before, forgotten=forgotten)
             ledger.record_change("import", None)
-        if lost:
+        if lost or not known:
             attributes = [attribute for one in templates for attribute in sendable(one)]
             since_export.send_all_again(ledger, lost, attributes=attributes, snapshots=readable)
     return Restored(
         ledger=ledger.name,
         in_doubt=ledger.count_in_doubt(),
-        resent=bool(lost),
+        resent=bool(lost) or not known,
         endpoint=endpoint.bound_to(ledger),
     )
+
+
+def _is_known_since(ledger: Ledger, small: dict[str, Any]) -> bool:
+    """Whether the ledger has all that was sent since the export to the file's Braze, and no more.
+
+    It has not once it was emptied for another endpoint, or if it is about one that was never
+    confirmed to be the same workspace.
+    """
+    if any(row["reason"] == endpoint.EMPTIED for row in _since(ledger, "endpoints", small)):
+        return False
+    here = {row["endpoint"] for row in _rows(ledger.con, "endpoints", ledger.name)}
+    of_file = {row["endpoint"] for row in small.get("endpoints", [])[-1:]}
+    return not here or of_file <= here or not ledger.count_users()
+
+
+def _since(ledger: Ledger, name: str, small: dict[str, Any]) -> list[Any]:
+    """The rows of one of the ledger's small tables that an exported file does not have."""
+    return [row for row in _rows(ledger.con, name, ledger.name) if row not in small.get(name, [])]
 
 
 def _users(con: duckdb.DuckDBPyConnection, path: Path) -> str:

@@ -12,7 +12,9 @@ import duckdb
 import pytest
 
 from braze_pipeline.errors import PlanOutdated, UsageError
+from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
@@ -228,6 +230,35 @@ def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
     assert w.sent(plan) == {"a": {"S": "1", "N": "n"}, "c": {"S": None}}
     assert w.braze.profiles == {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}}
     assert w.plan(day(8)).planned_users == 0
+
+
+@pytest.mark.parametrize("then", ["adopted", "emptied", "forgotten"])
+def test_what_was_sent_after_the_export_is_sent_again_also_if_the_ledger_moved_or_forgot(
+    world: Make, tmp_path: Path, then: str
+) -> None:
+    t = template(attribute("S"), attribute("N"))
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.profiles(day(2), {"a": {"S": "2", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(2))
+    moved = replace(t, destination=replace(t.destination, endpoint="http://127.0.0.1:2"))
+    if then == "adopted":
+        endpoint.adopt(w.con, w.warehouse, moved, reason="a new name for the same workspace")
+    elif then == "emptied":
+        endpoint.start_over(ledger_of(w.con, moved), moved)
+    else:
+        forget_user(w.con, w.warehouse, [w.t], "a")
+    found = restored(w, file)
+    assert (found.in_doubt, found.resent) == ((0, True) if then == "emptied" else (1, False))
+    w.profiles(day(3), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    plan = w.run(day(3))
+    assert w.sent(plan)["a"]["S"] == "1"
+    assert w.braze.profiles == {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}}
+    assert ("b" in w.sent(plan)) == (then == "emptied")
+    assert w.plan(day(3)).planned_users == 0
 
 
 def test_an_attribute_that_is_newer_than_the_export_is_not_forgotten(
