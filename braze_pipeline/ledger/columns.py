@@ -64,6 +64,11 @@ class AttributeColumns:
         return f"newer_{self.no}"
 
     @property
+    def newer_than_all(self) -> str:
+        """Diff: the ledger has a newer day than the plan's newest."""
+        return f"newer_than_all_{self.no}"
+
+    @property
     def differs(self) -> str:
         """Diff: the value to send is not the acknowledged one."""
         return f"differs_{self.no}"

@@ -244,7 +244,11 @@ def _still_in_audience_join(q: DiffRequest) -> str:
 def _marks(past: LedgerState, c: Column) -> list[str]:
     """The marks beside an attribute's values, without those that are false for every user."""
     again = [c.again] if past.in_doubt or c.reset else []
-    return [*again, c.newer] if past.newer else again
+    if not past.newer:
+        return again
+    return (
+        [*again, c.newer] if c.settings.on_leave == "keep" else [*again, c.newer, c.newer_than_all]
+    )
 
 
 def _full(q: DiffRequest) -> str:
@@ -260,7 +264,12 @@ def _full(q: DiffRequest) -> str:
 
 def _found(q: DiffRequest, past: LedgerState, c: Column) -> str:
     """What profile and ledger have of one attribute."""
-    sql = {c.again: _again(c, past), c.newer: _newer(q, past, c)}
+    newest = day_sql(q.newest)
+    sql = {
+        c.again: _again(c, past),
+        c.newer: _newer(q, past, c, day=f"coalesce(p.__as_of, {newest})"),
+        c.newer_than_all: _newer(q, past, c, day=newest),
+    }
     return ", ".join(
         [
             f"{c.of_profile} AS {c.profile}",
@@ -306,15 +315,14 @@ def _again(c: Column, past: LedgerState) -> str:
     return f"({reset} OR coalesce(list_contains(d.columns, {c.no}), false))"
 
 
-def _newer(q: DiffRequest, past: LedgerState, c: Column) -> str:
-    """Whether the ledger is newer than the row, for one attribute.
+def _newer(q: DiffRequest, past: LedgerState, c: Column, *, day: str) -> str:
+    """Whether the ledger is newer than a day, for one attribute.
 
     It is where a newer day was acknowledged, or where a newer day was carried out by a template
     with the attribute and found the user up to date.
     """
     if not past.newer:
         return "false"
-    day = f"coalesce(p.__as_of, {day_sql(q.newest)})"
     newest_days = [(q.layout.evaluated, past.carried_out)]
     newest_days += [
         (evaluated, as_of) for evaluated, as_of, names in past.other_templates if c.name in names
@@ -384,9 +392,11 @@ def _decision(c: Column, past: LedgerState) -> str:
         wanted = f"CASE WHEN __left THEN {maybe_there}{differs} ELSE {wanted} END"
     if not past.newer:
         return f"{wanted} AS {c.changed}"
-    return (
-        f"({wanted}) AND NOT {c.newer} AS {c.changed}, ({wanted}) AND {c.newer} AS {c.superseded}"
-    )
+    newer = c.newer
+    if c.settings.on_leave != "keep":
+        # In a range, the profile of who left is of an earlier day: leaving is of the newest.
+        newer = f"CASE WHEN __left THEN {c.newer_than_all} ELSE {c.newer} END"
+    return f"({wanted}) AND NOT {newer} AS {c.changed}, ({wanted}) AND {newer} AS {c.superseded}"
 
 
 def _comma(*parts: str) -> str:

@@ -100,6 +100,23 @@ def test_a_row_that_was_rejected_today_has_not_left(world: Make) -> None:
     assert set(w.sent(w.run(day(3)))) == {"a"}
 
 
+def test_who_left_by_the_newest_day_of_a_range_is_cleared_though_its_first_were_carried_out(
+    world: Make,
+) -> None:
+    t = template(attribute("Tier", on_leave="clear"), attribute("Points"))
+    w = world(t, "a b")
+    rows = {"a": {"Tier": "gold", "Points": "1"}, "b": {"Tier": "gold", "Points": "1"}}
+    for number in (1, 2):
+        w.profiles(day(number), rows)
+        w.run(day(number))
+    for number in (2, 3):  # the audience is smaller from the second day on
+        w.profiles(day(number), {"b": rows["b"]}, left_out=["a"])
+    w.profiles(day(1), {"a": {"Tier": "silver", "Points": "0"}, "b": rows["b"]})
+    plan = w.run(day(1), day(2), day(3))
+    assert w.sent(plan) == {"a": {"Tier": None}}
+    assert w.braze.profiles == {"a": {"Points": "1"}, "b": rows["b"]}  # `keep` is of the row's day
+
+
 def test_a_user_never_sent_is_not_touched_on_leave(world: Make) -> None:
     w = world(T, "a b")
     w.profiles(day(1), {"a": {}, "b": FULL})
