@@ -70,19 +70,45 @@ class Outbox:
         self, message: Message, channel: str, *, now: datetime, problem: str | None = None
     ) -> None:
         """Record that a message was delivered over a channel, and why not everybody got it."""
-        delivered_at = now.isoformat()
-        self._attempted(message, channel, next_at=now, delivered_at=delivered_at, problem=problem)
+        self._ended(message, channel, delivered_at=now.isoformat(), problem=problem)
 
-    def failed(self, message: Message, channel: str, *, now: datetime, problem: str) -> None:
-        """Record a failed attempt; the wait for the next one doubles, up to an hour."""
-        with reading(self.store.path) as con:
+    def failed(self, message: Message, channel: str, *, problem: str) -> None:
+        """Record why an attempt failed."""
+        self._ended(message, channel, delivered_at=None, problem=problem)
+
+    def claim(self, message: Message, channel: str, *, now: datetime) -> bool:
+        """Store an attempt before it is made, so that nobody else makes it meanwhile.
+
+        The wait for the next one doubles, up to an hour, even if this process does not survive.
+
+        Returns:
+            Whether the message is still due.
+        """
+        with writing(self.store.path) as con:
             row = con.execute(
-                "SELECT attempts FROM deliveries WHERE message = ? AND channel = ?",
+                "SELECT attempts, next_at, delivered_at FROM deliveries "
+                "WHERE message = ? AND channel = ?",
                 (message.message, channel),
             ).fetchone()
-        # The exponent is capped, so that no number of attempts overflows.
-        wait = min(FIRST_WAIT * 2 ** min(row[0] if row else 0, 12), LONGEST_WAIT)
-        self._attempted(message, channel, next_at=now + wait, problem=problem)
+            if row and (row["delivered_at"] is not None or row["next_at"] > now.isoformat()):
+                return False
+            # The exponent is capped, so that no number of attempts overflows.
+            wait = min(FIRST_WAIT * 2 ** min(row["attempts"] if row else 0, 12), LONGEST_WAIT)
+            con.execute(
+                read_sql("alerts", "attempted_delivery"),
+                (message.message, channel, (now + wait).isoformat(), None, "no result yet"),
+            )
+        return True
+
+    def is_failing(self, channel: str) -> bool:
+        """Whether a message that waits has been tried over a channel."""
+        with reading(self.store.path) as con:
+            row = con.execute(
+                "SELECT 1 FROM deliveries JOIN messages USING (message) "
+                "WHERE channel = ? AND delivered_at IS NULL AND done_at IS NULL LIMIT 1",
+                (channel,),
+            ).fetchone()
+        return row is not None
 
     def finish(self, channels: Sequence[str], *, now: datetime) -> None:
         """Remove what every channel has delivered, or tried in vain for too long."""
@@ -100,17 +126,12 @@ class Outbox:
                 ),
             )
 
-    def _attempted(
-        self,
-        message: Message,
-        channel: str,
-        *,
-        next_at: datetime,
-        delivered_at: str | None = None,
-        problem: str | None = None,
+    def _ended(
+        self, message: Message, channel: str, *, delivered_at: str | None, problem: str | None
     ) -> None:
         with writing(self.store.path) as con:
             con.execute(
-                read_sql("alerts", "attempted_delivery"),
-                (message.message, channel, next_at.isoformat(), delivered_at, problem),
+                "UPDATE deliveries SET delivered_at = ?, problem = ? "
+                "WHERE message = ? AND channel = ?",
+                (delivered_at, problem, message.message, channel),
             )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from braze_pipeline.alerts import Message, Outbox
-from braze_pipeline.alerts.notify.channel import Channel, ChannelProblem
+from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, Channel, ChannelProblem
 from braze_pipeline.alerts.notify.text import Notification
 
 MAX_PER_TICK = 5
 """Messages over one channel in one tick, so that a tick ends in time."""
+
+TICK_SECONDS = 40.0
+"""For all attempts of a tick; Dagster gives up on a sensor's tick after 60."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,25 +39,46 @@ def deliver(
     *,
     compose: Callable[[Message], Notification],
     now: Callable[[], datetime],
+    timeout: float = TIMEOUT_SECONDS,
+    budget: float = TICK_SECONDS,
 ) -> DeliveryRound:
     """Try what is due, channel by channel; a channel that fails waits until its next time.
+
+    Channels that work come first. What does not fit into the budget waits for the next tick.
 
     Raises:
         sqlite3.Error: the store cannot be read or written. Failures of channels are not raised.
     """
     delivered = []
     problems = []
-    for channel in channels:
+    last_start = time.monotonic() + budget - timeout
+    for channel in sorted(channels, key=lambda one: outbox.is_failing(one.name)):
         for message in outbox.due(channel.name, now=now())[:MAX_PER_TICK]:
-            done, problem = _attempt(channel, compose(message))
+            notification = compose(message)
+            if time.monotonic() > last_start or not outbox.claim(message, channel.name, now=now()):
+                break
+            done, problem = _bounded(channel, notification, timeout)
             if not done:
-                outbox.failed(message, channel.name, now=now(), problem=problem or "")
+                outbox.failed(message, channel.name, problem=problem or "")
                 problems.append(f"{channel.name}: {problem}")
                 break
             outbox.delivered(message, channel.name, now=now(), problem=problem)
             delivered.append((message, f"{channel.name}; {problem}" if problem else channel.name))
     outbox.finish([channel.name for channel in channels], now=now())
     return DeliveryRound(delivered=tuple(delivered), problems=tuple(problems))
+
+
+def _bounded(
+    channel: Channel, notification: Notification, timeout: float
+) -> tuple[bool, str | None]:
+    """An attempt with a limit in total: a socket's timeout starts again with each byte."""
+    results: list[tuple[bool, str | None]] = []
+    thread = threading.Thread(
+        target=lambda: results.append(_attempt(channel, notification)), daemon=True
+    )
+    thread.start()
+    thread.join(timeout)
+    return results[0] if results else (False, f"no complete answer within {timeout:g} s")
 
 
 def _attempt(channel: Channel, notification: Notification) -> tuple[bool, str | None]:

@@ -170,7 +170,9 @@ def test_the_outbox_waits_longer_after_each_failure_up_to_a_limit(
     waits = []
     for _ in range(30):
         (message,) = outbox.due("slack", now=now)
-        outbox.failed(message, "slack", now=now, problem="down")
+        assert outbox.claim(message, "slack", now=now)
+        assert not outbox.claim(message, "slack", now=now), "another tick leaves it alone"
+        outbox.failed(message, "slack", problem="down")
         with reading(store.path) as con:
             (next_at,) = con.execute("SELECT next_at FROM deliveries").fetchone()
         waits.append(datetime.fromisoformat(next_at) - now)
@@ -185,10 +187,12 @@ def test_a_message_is_done_when_every_channel_has_delivered_it(store: ActionStor
     store.record(incident())
     outbox = Outbox(store, "braze")
     (message,) = outbox.due("slack", now=START)
+    outbox.claim(message, "slack", now=START)
     outbox.delivered(message, "slack", now=START)
     outbox.finish(["slack", "mail"], now=START)
     assert outbox.due("slack", now=START) == []
     assert outbox.due("mail", now=START) == [message]
+    outbox.claim(message, "mail", now=START)
     outbox.delivered(message, "mail", now=START)
     outbox.finish(["slack", "mail"], now=START)
     assert outbox.due("pigeon", now=START) == []

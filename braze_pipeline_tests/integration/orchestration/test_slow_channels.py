@@ -1,0 +1,85 @@
+"""Channels that answer a byte at a time, and ticks that overlap."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from braze_pipeline.alerts import ActionStore, Incident, Message, Outbox
+from braze_pipeline.alerts.notify import Channel, Notification, channels_from, deliver
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    store = ActionStore(tmp_path / "actions.sqlite")
+    store.record(
+        Incident(
+            action="usage", what="what", fix="", destination="braze", template="t",
+            at=datetime.now(UTC), run_id="run",
+        )
+    )  # fmt: skip
+    return Outbox(store, "braze")
+
+
+@pytest.fixture
+def dripping() -> Iterator[int]:
+    """The port of a server that never completes its first line."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while not ended.wait(0.05):
+                    connection.sendall(b"2")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield server.getsockname()[1]
+        ended.set()
+        thread.join()
+
+
+def compose(message: Message) -> Notification:
+    return Notification(subject=message.words(), lines=(), data={})
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_channel_that_answers_byte_by_byte_ends_in_time_and_the_others_are_served(
+    outbox: Outbox, dripping: int
+) -> None:
+    got: list[str] = []
+    (slow,) = channels_from({"BRAZE_PIPELINE_WEBHOOK": f"http://127.0.0.1:{dripping}/"})
+    good = Channel("mail", lambda news: got.append(news.subject))
+    result = deliver(outbox, [slow, good], compose=compose, now=now, timeout=0.5)
+    assert result.problems == ("webhook: no complete answer within 0.5 s",)
+    assert len(got) == 1
+    assert outbox.due("webhook", now=now()) == []
+    assert outbox.is_failing("webhook")
+    assert not outbox.is_failing("mail")
+
+
+def test_a_tick_beside_another_does_not_send_what_the_other_is_sending(outbox: Outbox) -> None:
+    got: list[str] = []
+
+    def send(news: Notification) -> None:
+        got.append(news.subject)
+        deliver(outbox, [channel], compose=compose, now=now)
+
+    channel = Channel("mail", send)
+    deliver(outbox, [channel], compose=compose, now=now)
+    assert len(got) == 1
+
+
+def test_what_does_not_fit_into_a_tick_waits_untried(outbox: Outbox) -> None:
+    channel = Channel("mail", lambda _: None)
+    assert deliver(outbox, [channel], compose=compose, now=now, budget=0).delivered == ()
+    assert len(outbox.due("mail", now=now())) == 1
