@@ -42,7 +42,9 @@ def send(notification: Notification, environ: Mapping[str, str]) -> str | None:
         # The server's text may repeat addresses; its code is enough.
         raise ChannelProblem(f"The mail server answered {error.smtp_code}.") from None
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise ChannelProblem(f"The mail could not be sent ({type(error).__name__}).") from None
+        # smtplib reports a timeout as a lost connection.
+        kind = type(error.__context__ if isinstance(error.__context__, TimeoutError) else error)
+        raise ChannelProblem(f"The mail could not be sent ({kind.__name__}).") from None
     return f"recipients refused by the mail server: {refused}" if refused else None
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.alerts import ActionStore, Incident, Message, Outbox
-from braze_pipeline.alerts.notify import Channel, Notification, channels_from, deliver
+from braze_pipeline.alerts.notify import Channel, Notification, channels_from, deliver, mail
+from braze_pipeline.alerts.notify.channel import ChannelProblem
 
 
 @pytest.fixture
@@ -83,3 +84,18 @@ def test_what_does_not_fit_into_a_tick_waits_untried(outbox: Outbox) -> None:
     channel = Channel("mail", lambda _: None)
     assert deliver(outbox, [channel], compose=compose, now=now, budget=0).delivered == ()
     assert len(outbox.due("mail", now=now())) == 1
+
+
+def test_a_mail_server_that_says_nothing_is_reported_as_a_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ = {
+            "BRAZE_PIPELINE_SMTP_HOST": "127.0.0.1",
+            "BRAZE_PIPELINE_SMTP_PORT": str(server.getsockname()[1]),
+            "BRAZE_PIPELINE_SMTP_SECURITY": "none",
+            "BRAZE_PIPELINE_SMTP_TO": "oncall@example.com",
+        }
+        with pytest.raises(ChannelProblem, match="TimeoutError"):
+            mail.send(Notification(subject="news", lines=(), data={}), environ)
