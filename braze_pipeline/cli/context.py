@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from braze_pipeline.config.load import COMPONENT, load_configs
+from braze_pipeline.config.load import load_configs, project_files
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.config.problems import Place
 from braze_pipeline.config.project import DATABASE_VARIABLE, dagster_home, database_path, project_of
 from braze_pipeline.config.resolve import resolve
-from braze_pipeline.errors import ConfigurationError, NotBuilt, UsageError
+from braze_pipeline.errors import NotBuilt, UsageError
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.storage.warehouse import Warehouse
 
@@ -152,26 +151,9 @@ def project_config(folder: Path) -> Path | None:
         UsageError: the project has several Braze destinations, in files of their own.
         ConfigurationError: its ``pyproject.toml`` cannot be read.
     """
-    project = project_of(folder)
-    if project is None or not (project / "pyproject.toml").is_file():
-        return None
-    try:
-        tools = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f"{project / 'pyproject.toml'} is not valid TOML: {error}.", fix="Fix that line."
-        ) from error
-    module = tools.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
-    if not isinstance(module, str):
-        return None
-    below = Path(*module.split("."), "defs")
-    files = [
-        file
-        for root in (project, project / "src")
-        for file in sorted((root / below).rglob("defs.yaml"))
-        if f".{COMPONENT}" in file.read_text(encoding="utf-8")
-    ]
+    files = project_files(folder)
     if len(files) > 1:
+        project = project_of(folder) or folder
         listed = ", ".join(str(file.relative_to(project)) for file in files)
         raise UsageError(
             f"The project {project} has several files with a Braze destination.",

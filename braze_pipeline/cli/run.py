@@ -86,7 +86,10 @@ def run_and_report(
     with session.warehouse.connect() as con:
         figures = report(con, template, days, run_id=outcome.run_id)
     failed = outcome.failed
-    if failed is not None and figures.plan is None:
+    if failed is None and figures.plan is None:
+        msg = f"run {outcome.run_id} succeeded without a plan for the template {template.name}"
+        raise RuntimeError(msg)
+    if figures.plan is None:
         # It ended before there was a plan: the figures in the tables are an older run's.
         figures = Report(days=tuple(days))
     if as_json:
@@ -94,7 +97,7 @@ def run_and_report(
         status = failed.action if failed else done
         document = figures.as_json(status=status) | {"warnings": list(outcome.warnings)}
         console.show(json.dumps(document, ensure_ascii=False))
-    elif figures.plan is not None or failed is None:
+    elif figures.plan is not None:
         resend_days = template.destination.known_users.resend_days
         for line in summary(figures, dry_run=dry_run, resend_days=resend_days):
             console.show(line)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from braze_pipeline.config.models import OnLeave, PipelineConfig
 from braze_pipeline.config.problems import Key, Place, Problem, node_at, refuse
+from braze_pipeline.config.project import project_of
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import AlertSettings, Guards, SourceChecks
 from braze_pipeline.settings.project import ProjectSettings
@@ -56,26 +58,88 @@ def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
     """Every destination that a ``defs.yaml`` declares, checked against the schema.
 
     Raises:
-        ConfigurationError: the file is missing, is not YAML, or does not fit the schema; names
-            file, line, key, what is allowed and the nearest valid name.
+        ConfigurationError: the file is missing, is not YAML, does not fit the schema, or shares a
+            destination with another file of its project; names file, line, key, what is allowed
+            and the nearest valid name.
     """
-    loaded = [(_checked(data, place), place) for data, place in _documents(file)]
+    documents = list(_documents(file))
+    loaded = [(_checked(data, place), place) for data, place in documents]
     if not loaded:
         raise ConfigurationError(
             f"{file} declares no Braze destination.",
             fix=f"Add a document with `type: braze_pipeline.orchestration.{COMPONENT}`.",
         )
+    others = [one.resolve() for one in project_files(file.parent)]
+    # A file that Dagster does not load, such as a trial beside it, may repeat a destination.
+    if file.resolve() in others:
+        others.remove(file.resolve())
+        documents += (found for other in others for found in _documents(other))
+    _refuse_repeated(documents)
     return loaded
+
+
+def project_files(folder: Path) -> list[Path]:
+    """Every ``defs.yaml`` with a Braze destination in the Dagster project of a folder.
+
+    Raises:
+        ConfigurationError: the project's ``pyproject.toml`` cannot be read.
+    """
+    project = project_of(folder)
+    if project is None or not (project / "pyproject.toml").is_file():
+        return []
+    try:
+        tools = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{project / 'pyproject.toml'} is not valid TOML: {error}.", fix="Fix that line."
+        ) from error
+    module = tools.get("tool", {}).get("dg", {}).get("project", {}).get("root_module")
+    if not isinstance(module, str):
+        return []
+    below = Path(*module.split("."), "defs")
+    return [file for root in (project, project / "src") for file in _files_below(root / below)]
+
+
+def refuse_repeated(defs: Path) -> None:
+    """Refuse destinations that have one name in a folder of definitions.
+
+    Raises:
+        ConfigurationError: names both places.
+    """
+    _refuse_repeated(found for file in _files_below(defs) for found in _documents(file))
 
 
 def place_of(file: Path, destination: str) -> Place:
     """The document that declares the destination of that name, if the file has one."""
-    if file.is_file():
-        for data, place in _documents(file):
-            declared = data.get("destination") if isinstance(data, dict) else None
-            if isinstance(declared, dict) and declared.get("name", "braze") == destination:
-                return place
-    return Place()
+    documents = _documents(file) if file.is_file() else ()
+    return next((place for data, place in documents if _declared(data) == destination), Place())
+
+
+def _files_below(defs: Path) -> list[Path]:
+    files = sorted(defs.rglob("defs.yaml"))
+    return [file for file in files if f".{COMPONENT}" in file.read_text(encoding="utf-8")]
+
+
+def _declared(data: object) -> str | None:
+    """The name of the destination that a document declares; it may not fit the schema."""
+    declared = data.get("destination") if isinstance(data, dict) else None
+    return str(declared.get("name", "braze")) if isinstance(declared, dict) else None
+
+
+def _refuse_repeated(documents: Iterable[tuple[Any, Place]]) -> None:
+    """A destination has one document: its templates share ledger, tables and assets, and rules
+    such as one owner for each attribute are checked within a document.
+    """
+    key: Key = ("destination", "name")
+    first: dict[str, Place] = {}
+    for data, place in documents:
+        name = _declared(data)
+        if name is not None and first.setdefault(name, place) is not place:
+            text = (
+                f"The destination {name!r} is defined twice (also in {first[name].where(key)}). "
+                "Put all its templates into one document, or give one destination another `name`."
+            )
+            refuse([Problem(key, text)], place)
 
 
 def _documents(file: Path) -> Iterator[tuple[Any, Place]]:

@@ -70,7 +70,11 @@ class Place:
         """``defs.yaml:12: templates[0].attributes[3].as: text``."""
         steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.key]
         text = f"{''.join(steps).lstrip('.') or '(top)'}: {problem.text}"
-        return f"{self.file}:{self._line(problem.key)}: {text}" if self.file else text
+        return f"{self.where(problem.key)}: {text}" if self.file else text
+
+    def where(self, key: Key) -> str:
+        """``defs.yaml:12``."""
+        return f"{self.file}:{self._line(key)}"
 
     def _line(self, key: Key) -> int:
         node, line = self.document, 1

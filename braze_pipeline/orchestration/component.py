@@ -10,7 +10,7 @@ import click
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from braze_pipeline.config.load import place_of
+from braze_pipeline.config.load import place_of, refuse_repeated
 from braze_pipeline.config.models import PipelineConfig
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.operations.scaffold.write import write_destination
@@ -93,6 +93,7 @@ class BrazeDestination(dg.Component):
         file = Path(context.path)
         if file.is_dir():
             file /= "defs.yaml"
+        refuse_repeated(context.defs_module_path)
         return build_definitions(
             config=self.config,
             folder=file.parent,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
+from dagster.components.core.component_tree import ComponentTreeException
 
 from braze_pipeline.alerts import ActionStore
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.main import cli
-from braze_pipeline.errors import UsageError
+from braze_pipeline.cli.run import run_and_report
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.errors import ConfigurationError, UsageError
+from braze_pipeline.orchestration.runner import RunOutcome
 from braze_pipeline_tests.small_brand import SmallBrand, small_brand
 from braze_pipeline_tests.unit.alerts.test_store import incident
 
@@ -61,3 +66,57 @@ def test_the_steps_of_an_action_work_on_its_own_destination(brand: SmallBrand) -
     assert "--template other/loyal retry-rejected" in result.output
     assert "variable OTHER_KEY" in result.output
     assert "BRAZE_API_KEY" not in result.output
+
+
+def test_one_destination_in_two_documents_is_refused_with_both_places(brand: SmallBrand) -> None:
+    text = brand.config.read_text(encoding="utf-8").replace("name: third", "name: other")
+    brand.config.write_text(text, encoding="utf-8")
+    first, second = (
+        n for n, line in enumerate(text.splitlines(), start=1) if line.endswith("name: other")
+    )
+    result = CliRunner().invoke(cli, ["--config", str(brand.config), "template", "check"])
+    assert result.exit_code != 0
+    said = str(result.exception)
+    assert f"{brand.config}:{second}: destination.name: The destination 'other' is" in said
+    assert f"(also in {brand.config}:{first})" in said
+
+
+def test_one_destination_in_two_folders_is_refused_by_the_command_line_and_by_dagster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    brand = small_brand(project / "acme" / "defs" / "braze")
+    brand.enter(monkeypatch)
+    monkeypatch.syspath_prepend(str(project))
+    (project / "acme" / "__init__.py").touch()
+    (project / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "acme"\n'
+    )
+    copy = project / "acme" / "defs" / "copy" / "defs.yaml"
+    copy.parent.mkdir()
+    text = brand.config.read_text(encoding="utf-8")
+    copy.write_text(text.replace("name: loyal", "name: vip"), encoding="utf-8")
+    for sql in brand.folder.glob("*.sql"):
+        (copy.parent / sql.name).write_text(sql.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        chosen(brand, None)
+    with pytest.raises(ComponentTreeException) as wrapped:
+        dg.load_from_defs_folder(path_within_project=project)
+    for said in (str(refused.value), str(wrapped.value.__cause__)):
+        assert "'braze' is defined twice" in said
+        assert str(brand.config) in said
+        assert str(copy) in said
+    trial = project / "trial.yaml"
+    trial.write_text(text, encoding="utf-8")
+    assert len(load_configs(trial)) == 1
+
+
+def test_a_run_that_left_no_plan_for_its_template_is_not_called_sent(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "braze_pipeline.cli.run._run_job", lambda *_, **__: RunOutcome(run_id="1", failed=None)
+    )
+    session = Session(config_file=brand.config, template_name="vip", environ=os.environ)
+    with pytest.raises(RuntimeError, match="without a plan for the template vip"):
+        run_and_report(session, [brand.last])
