@@ -103,7 +103,8 @@ def _absent(name: str, alike: Sequence[str]) -> tuple[AttributeState, str]:
         return AttributeState.NEW, f"{name} is new: Braze creates it when the first value arrives."
     return AttributeState.OTHER_CASE, (
         f"{name}: Braze spells it {', '.join(sorted(alike))}; sending would create a second "
-        "attribute. Use Braze's spelling in `name`."
+        "attribute. Use Braze's spelling in `as`. If you mean a second attribute, create it "
+        "in Braze first (Data Settings > Custom Attributes)."
     )
 
 

@@ -46,13 +46,31 @@ class NameProblem:
     optional: bool = False
 
 
+_MEANT: Final = "%‰٪#&@*"
+"""Punctuation that is no matter of spelling: `Share %` is not `Share`."""
+_MINUS: Final = "\N{MINUS SIGN}"
+"""A symbol to Unicode, but a hyphen in a name."""
+
+
 def comparison_key(name: str) -> str:
-    """A name without case, width, spacing, ``_`` and ``-``."""
+    """A name without case, width, spacing, ``_``, ``-`` and other punctuation of spelling.
+
+    Symbols stay: `Spend €` is not `Spend ($)`. A name of nothing but spelling is its own key.
+    """
     flat = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     # Marks stay: in many scripts they are vowels.
-    kept = "".join(char for char in flat if unicodedata.category(char)[0] in "LNM")
+    return _only(flat.replace(_MINUS, ""), "LNMS", and_also=_MEANT) or name
+
+
+def _words_key(name: str) -> str:
+    """The key of a name's words alone: a `Phone #` is probably the profile field."""
+    return _only(comparison_key(name), "LNM")
+
+
+def _only(text: str, categories: str, and_also: str = "") -> str:
+    kept = (c for c in text if unicodedata.category(c)[0] in categories or c in and_also)
     # Characters that are now adjacent may combine into one letter.
-    return unicodedata.normalize("NFKC", kept)
+    return unicodedata.normalize("NFKC", "".join(kept))
 
 
 FIELD_WORDS: Final = MappingProxyType(meanings(Path(__file__).with_name("field_words.txt")))
@@ -76,7 +94,7 @@ def field_for(name: str) -> str | None:
     """The profile field that a name is, means or nearly spells; None for any other name."""
     if name in FIELDS:
         return name
-    key = comparison_key(name)
+    key = _words_key(name)
     bare = _OWNER.sub("", key)
     meant = (_BY_KEY.get(one) or _misspelled(one) for one in (key, bare, bare.removeprefix("s")))
     return next((field for field in meant if field), None)
@@ -183,7 +201,7 @@ def _near_problems(name: str) -> Iterator[NameProblem]:
             message=f"{name!r} is a key that controls Braze, not an attribute.",
         )
         return
-    field = _CONTROL_BY_KEY.get(comparison_key(name)) or field_for(name)
+    field = _CONTROL_BY_KEY.get(_words_key(name)) or field_for(name)
     if field is None:
         return
     usable = field in FIELDS and FIELDS[field].settable and not FIELDS[field].consent

@@ -98,8 +98,7 @@ def resolve_attributes(
             dropped.append(item.column)
             continue
         _check(name, item, here)
-        # Names without a letter or digit have no comparison key.
-        key = names.comparison_key(name) or name
+        key = names.comparison_key(name)
         if key in first:
             here.add(
                 f"{name!r} is used twice (also {first[key]!r}). Braze treats names that differ "

@@ -116,7 +116,7 @@ def _identifier_of(table: Table) -> TableColumn:
 
 def _sounds_like_an_id(name: str) -> bool:
     endings = ("id", "nr", "no", "number", "nummer", "key")
-    return words_of(name)[:1] == ["id"] or comparison_key(name).endswith(endings)
+    return words_of(name)[:1] == ["id"] or "".join(words_of(name)).endswith(endings)
 
 
 def _is_key(column: TableColumn, table: Table) -> bool:

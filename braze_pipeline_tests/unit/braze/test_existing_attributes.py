@@ -59,6 +59,13 @@ def test_an_attribute_that_braze_spells_differently_is_blocked(there: str) -> No
     assert found is not None
     assert (found.state, found.blocked) == (AttributeState.OTHER_CASE, True)
     assert there in found.text
+    assert "Braze's spelling in `as`" in found.text
+
+
+def test_an_attribute_that_differs_in_a_symbol_is_another_one() -> None:
+    found = one(ValueType.STRING, listed("Tier €", "String"), listed("Tier %", "String"))
+    assert found is not None
+    assert found.state is AttributeState.NEW
 
 
 def test_our_spelling_counts_when_braze_has_both() -> None:

@@ -65,6 +65,7 @@ def test_a_field_that_may_not_leave_says_why_whatever_the_template_says(name: st
         ("locale", "language"),
         ("first", "first_name"),
         ("Avatar", "image_url"),
+        ("Phone #", "phone"),
     ],
 )
 def test_a_near_miss_of_a_profile_field_is_refused_unless_it_is_meant(
@@ -143,6 +144,31 @@ def test_a_character_that_is_not_seen_is_refused_unless_it_is_meant(name: str) -
 @pytest.mark.parametrize("name", CONTROL_KEYS)
 def test_control_keys_are_no_attributes(name: str) -> None:
     assert "control_key" in codes(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Spend €", "Spend ($)"),
+        ("Spend €", "Spend"),
+        ("Share %", "Share"),
+        ("Orders #", "Orders"),
+        ("Tier A+", "Tier A"),
+        ("Risk <5", "Risk >5"),
+        ("R&D", "RD"),
+        ("Likes ❤", "Likes ★"),
+        ("?!", "..."),
+    ],
+)
+def test_names_that_differ_in_a_symbol_are_two_names(one: str, other: str) -> None:
+    assert comparison_key(one) != comparison_key(other)
+
+
+@pytest.mark.parametrize(
+    "name", ["spend_%", "Spend-%", "SPEND ( ％ )", "“Spend” %", "Spend.%", "Spend \N{MINUS SIGN} %"]
+)
+def test_names_that_differ_in_spelling_only_are_one_name(name: str) -> None:
+    assert comparison_key(name) == comparison_key("Spend %")
 
 
 def test_names_of_scripts_whose_vowels_are_marks_differ() -> None:
