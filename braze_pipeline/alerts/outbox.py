@@ -132,6 +132,6 @@ class Outbox:
         with writing(self.store.path) as con:
             con.execute(
                 "UPDATE deliveries SET delivered_at = ?, problem = ? "
-                "WHERE message = ? AND channel = ?",
+                "WHERE message = ? AND channel = ? AND delivered_at IS NULL",
                 (delivered_at, problem, message.message, channel),
             )

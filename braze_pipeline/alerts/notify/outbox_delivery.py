@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from braze_pipeline.alerts import Message, Outbox
 from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, Channel, ChannelProblem
@@ -57,7 +60,8 @@ def deliver(
             notification = compose(message)
             if time.monotonic() > last_start or not outbox.claim(message, channel.name, now=now()):
                 break
-            done, problem = _bounded(channel, notification, timeout)
+            late = partial(_delivered, outbox, message, channel, now)
+            done, problem = _bounded(channel, notification, timeout, late)
             if not done:
                 outbox.failed(message, channel.name, problem=problem or "")
                 problems.append(f"{channel.name}: {problem}")
@@ -69,16 +73,40 @@ def deliver(
 
 
 def _bounded(
-    channel: Channel, notification: Notification, timeout: float
+    channel: Channel,
+    notification: Notification,
+    timeout: float,
+    late: Callable[[str | None], None],
 ) -> tuple[bool, str | None]:
-    """An attempt with a limit in total: a socket's timeout starts again with each byte."""
+    """An attempt with a limit in total: a socket's timeout starts again with each byte.
+
+    One that succeeds after its time is recorded all the same, by ``late``, and not made again.
+    """
     results: list[tuple[bool, str | None]] = []
-    thread = threading.Thread(
-        target=lambda: results.append(_attempt(channel, notification)), daemon=True
-    )
+    too_late = threading.Event()
+
+    def attempt() -> None:
+        done, problem = _attempt(channel, notification)
+        results.append((done, problem))
+        if done and too_late.is_set():
+            late(problem)
+
+    thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(timeout)
+    too_late.set()
     return results[0] if results else (False, f"no complete answer within {timeout:g} s")
+
+
+def _delivered(
+    outbox: Outbox,
+    message: Message,
+    channel: Channel,
+    now: Callable[[], datetime],
+    problem: str | None,
+) -> None:
+    with suppress(sqlite3.Error):
+        outbox.delivered(message, channel.name, now=now(), problem=problem)
 
 
 def _attempt(channel: Channel, notification: Notification) -> tuple[bool, str | None]:

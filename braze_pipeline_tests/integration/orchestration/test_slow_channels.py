@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,28 @@ def test_a_tick_beside_another_does_not_send_what_the_other_is_sending(outbox: O
     channel = Channel("mail", send)
     deliver(outbox, [channel], compose=compose, now=now)
     assert len(got) == 1
+
+
+def test_a_message_that_arrives_after_the_time_of_its_attempt_is_not_sent_again(
+    outbox: Outbox,
+) -> None:
+    slow, got = threading.Event(), threading.Event()
+
+    def send(_: Notification) -> None:
+        slow.wait(30)
+        got.set()
+
+    (message,) = outbox.due("mail", now=now())
+    result = deliver(outbox, [Channel("mail", send)], compose=compose, now=now, timeout=0.1)
+    assert result.problems
+    slow.set()
+    assert got.wait(30)
+    later = now() + timedelta(days=1)
+    for _ in range(300):
+        if not outbox.is_failing("mail"):
+            break
+        time.sleep(0.1)
+    assert not outbox.claim(message, "mail", now=later)
 
 
 def test_what_does_not_fit_into_a_tick_waits_untried(outbox: Outbox) -> None:
