@@ -55,7 +55,7 @@ class Consent(NamedTuple):
     customer_id: str
     channel: str
     opted_in: bool | None
-    changed_at: datetime
+    changed_at: datetime | None
 
 
 class Prediction(NamedTuple):
@@ -259,11 +259,17 @@ def of_orders(one: Bought, as_of: date) -> dict[str, Any]:
 
 
 def opted_in(consents: Sequence[Consent], customer: str, channel: str, as_of: date) -> bool:
-    """The last change counts; of changes at the same instant, the withdrawal."""
+    """The last change counts; of changes at the same instant, the withdrawal.
+
+    A withdrawal without a date counts as the last, and an opt-in without one does not count.
+    """
+    mine = [c for c in consents if c.customer_id == customer and c.channel == channel]
+    if any(c.changed_at is None and not c.opted_in for c in mine):
+        return False
     known = [
         (c.changed_at, c.opted_in is not True)
-        for c in consents
-        if c.customer_id == customer and c.channel == channel and c.changed_at.date() <= as_of
+        for c in mine
+        if c.changed_at and c.changed_at.date() <= as_of
     ]
     return bool(known) and not max(known)[1]
 

@@ -48,6 +48,7 @@ consent_changes AS (
         changed_at
     FROM consents
     WHERE changed_at < $as_of + INTERVAL '1 day'
+       OR (changed_at IS NULL AND opted_in IS NOT true)
 ),
 
 -- The newest prediction up to the day; of two from the same day, the higher.
@@ -156,7 +157,8 @@ favourites AS (
 ),
 
 -- The last change decides. Of two changes at the same time the withdrawal counts, and a change
--- without a value counts as a withdrawal.
+-- without a value counts as a withdrawal. A withdrawal without a date wins over every change: it may
+-- be the last one. An opt-in without a date proves nothing and is left out.
 consent AS (
     SELECT
         customer_id,
@@ -168,7 +170,8 @@ consent AS (
             channel,
             coalesce(opted_in, false) AS opted_in
         FROM consent_changes
-        ORDER BY customer_id, channel, changed_at DESC, coalesce(opted_in, false)
+        ORDER BY
+            customer_id, channel, changed_at IS NULL DESC, changed_at DESC, coalesce(opted_in, false)
     ) AS last_change
     GROUP BY customer_id
 )

@@ -44,13 +44,14 @@ lines AS (
 ),
 
 -- The last change decides. Of two changes at the same time the withdrawal counts, and a change
--- without a value counts as a withdrawal.
+-- without a value counts as a withdrawal. A withdrawal without a date wins over every change: it may
+-- be the last one. An opt-in without a date proves nothing and is left out.
 consent AS (
     SELECT
         customer_id,
-        max_by(opted_in, struct(changed_at, NOT opted_in)) FILTER (WHERE channel = 'email')
+        max_by(opted_in, struct(changed_at IS NULL, changed_at, NOT opted_in)) FILTER (WHERE channel = 'email')
             AS email_opted_in,
-        max_by(opted_in, struct(changed_at, NOT opted_in)) FILTER (WHERE channel = 'sms')
+        max_by(opted_in, struct(changed_at IS NULL, changed_at, NOT opted_in)) FILTER (WHERE channel = 'sms')
             AS sms_opted_in
     FROM (
         SELECT
@@ -60,6 +61,7 @@ consent AS (
             changed_at
         FROM consents
         WHERE changed_at < $as_of + INTERVAL '1' DAY
+           OR (changed_at IS NULL AND opted_in IS NOT true)
     )
     GROUP BY customer_id
 ),

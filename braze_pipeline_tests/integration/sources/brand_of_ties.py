@@ -37,7 +37,9 @@ _TABLES = {
     "consents": """
         SELECT 'c' || (i // 4) AS customer_id, ['email', 'sms'][1 + i % 2] AS channel,
             [true, false, NULL][1 + (hash(i) % 3)::INT] AS opted_in,
-            TIMESTAMPTZ '2024-03-31 21:00:00+00' + to_hours((hash(i) % 4)::INT) AS changed_at
+            CASE WHEN hash(i) % 7 > 0 THEN
+                TIMESTAMPTZ '2024-03-31 21:00:00+00' + to_hours((hash(i) % 4)::INT)
+            END AS changed_at
         FROM range({n} * 4) AS t(i)
     """,
     "predictions": """

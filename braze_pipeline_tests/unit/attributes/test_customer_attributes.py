@@ -92,7 +92,7 @@ def consents(when: st.SearchStrategy[datetime]) -> st.SearchStrategy[list[Consen
             customer_id=st.sampled_from(CUSTOMERS),
             channel=st.sampled_from(["email", "sms", "push"]),
             opted_in=st.sampled_from([True, False, None]),
-            changed_at=when,
+            changed_at=when | st.none(),
         ),
         max_size=10,
     )
@@ -265,6 +265,28 @@ def test_a_customer_who_never_ordered_has_zeros_and_nulls(con: duckdb.DuckDBPyCo
     own = {"customer_id", "__as_of"}
     others = {name: found[name] for name in found.keys() - zeros - flags - own}
     assert others == dict.fromkeys(others)
+
+
+def test_a_withdrawal_without_a_date_counts_as_the_last_and_an_opt_in_without_one_does_not(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    yesterday = datetime(2012, 1, 1)
+    consents = [
+        Consent("1", "email", opted_in=True, changed_at=yesterday),
+        Consent("1", "email", opted_in=False, changed_at=None),
+        Consent("1", "sms", opted_in=True, changed_at=yesterday),
+        Consent("1", "sms", opted_in=None, changed_at=None),
+        Consent("2", "email", opted_in=False, changed_at=yesterday),
+        Consent("2", "email", opted_in=True, changed_at=None),
+        Consent("2", "sms", opted_in=True, changed_at=yesterday),
+        Consent("2", "sms", opted_in=True, changed_at=None),
+    ]
+    shop = Shop(customers=["1", "2"], lines=[line("A", yesterday)], consents=consents)
+    found = built(con, shop, AS_OF)
+    assert {c: (row["email_opted_in"], row["sms_opted_in"]) for c, row in found.items()} == {
+        "1": (False, False),
+        "2": (False, True),
+    }
 
 
 def test_the_types_are_those_that_a_template_expects(con: duckdb.DuckDBPyConnection) -> None:

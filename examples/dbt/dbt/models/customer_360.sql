@@ -24,14 +24,19 @@ purchases AS (
 ),
 
 -- The last change of each channel is what the customer wants now; of two at the same time, the opt-out.
+-- No value is an opt-out. An opt-out without a date wins, because it may be the last change; an opt-in without
+-- one proves nothing.
 consents AS (
     SELECT
         customer_id,
-        max_by(opted_in = 'true', (changed_at, opted_in <> 'true'))
+        max_by(is_opt_in, (changed_at IS NULL, changed_at, NOT is_opt_in))
             FILTER (channel = 'email') AS email_opted_in,
-        max_by(opted_in = 'true', (changed_at, opted_in <> 'true'))
+        max_by(is_opt_in, (changed_at IS NULL, changed_at, NOT is_opt_in))
             FILTER (channel = 'sms') AS sms_opted_in
-    FROM {{ source('shop', 'consents') }}
+    FROM (
+        SELECT *, coalesce(opted_in = 'true', false) AS is_opt_in FROM {{ source('shop', 'consents') }}
+    )
+    WHERE changed_at IS NOT NULL OR NOT is_opt_in
     GROUP BY customer_id
 )
 
