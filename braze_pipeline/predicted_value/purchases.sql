@@ -1,6 +1,6 @@
--- Purchases up to the end of the day $as_of: one row per customer and day. As in the SQL of the
--- customer attributes, an invoice is a purchase when the customer owes money for it, and it is dated by
--- its first line. Cancellations and returns with an invoice of their own owe nothing: they are left out,
+-- Purchases up to the end of the day $as_of: one row per customer and day. An invoice is a purchase
+-- when the customer owes money for it, whatever its order_id (a customer's lines without one are one
+-- invoice), and it is dated by its first line. Cancellations and returns with an invoice of their own owe nothing: they are left out,
 -- so purchases are as they were made. Invoices of one day are one purchase: the model is
 -- of occasions to buy, and a delivery split into two invoices is one.
 -- Money is multiplied and added as decimals, so that no sum depends on the order of the lines.
