@@ -63,11 +63,22 @@ def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:
 
 
 def end_for_everybody(ledger: Ledger, plan: PlanRef) -> None:
-    """The plan is carried out: it sent its attributes to all who may have a value, nulls too."""
+    """The plan is carried out: it sent its attributes to all who may have a value, nulls too.
+
+    For those to whom it could not, the doubt stays.
+    """
+    columns = [a.no for a in plan.attributes]
+    ledger.con.execute(
+        read_sql("ledger", "doubts_that_stay"),
+        {
+            "ledger": ledger.name, "everybody": EVERYBODY, "columns": columns,
+            "destination": plan.destination, "template": plan.template, "days": list(plan.days),
+        },
+    )  # fmt: skip
     ledger.con.execute(
         "UPDATE ledger.in_doubt SET columns = list_filter(columns, "
         "lambda no: NOT list_contains(?::INTEGER[], no)) WHERE ledger = ? AND user_id = ?",
-        [[a.no for a in plan.attributes], ledger.name, EVERYBODY],
+        [columns, ledger.name, EVERYBODY],
     )
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE len(columns) = 0")
 

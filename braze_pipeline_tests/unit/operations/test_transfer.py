@@ -20,7 +20,7 @@ from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline.storage import migrations
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]
 T = template(
@@ -366,6 +366,32 @@ def test_what_was_sent_after_the_export_and_is_null_now_is_cleared_although_no_l
     # From then on nulls are sent again only where Braze has a value.
     w.profiles(day(4), {"a": {"S": "1", "N": "n"}, "d": {"S": "1"}})
     assert w.sent(w.plan(day(4))) == {"d": {"S": "1"}}
+
+
+@pytest.mark.parametrize("value", ["rejected", "too large " * 100], ids=["rejected", "too large"])
+def test_what_is_null_now_is_cleared_later_for_a_user_whose_object_could_not_be_sent(
+    world: Make, tmp_path: Path, value: str
+) -> None:
+    t = template(attribute("S"), attribute("N"))
+    w = world(smaller_requests(t, 75, max_body_bytes=1000), "a b")
+    w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.profiles(day(2), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(2))
+    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
+        snapshot.unlink()
+    lose_database(w)
+    assert restored(w, file).resent
+    w.profiles(day(3), {"a": {"S": value}, "b": {"S": "1"}})
+    w.run(day(3), refuse=["a"])
+    assert w.braze.profiles["a"] == {"S": "1", "N": "n"}
+    w.profiles(day(4), {"a": {"S": "2"}, "b": {"S": "2"}})
+    assert w.sent(w.run(day(4))) == {"a": {"S": "2", "N": None}, "b": {"S": "2"}}
+    assert w.braze.profiles["a"] == {"S": "2"}
+    assert w.plan(day(4)).planned_users == 0
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
 def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send(
