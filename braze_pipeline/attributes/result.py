@@ -15,6 +15,7 @@ from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.sources import user_sql
 from braze_pipeline.storage.sql_text import OURS, name_key
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -95,13 +96,13 @@ def require_ids(t: TemplateSettings, *, rows: int, with_id: int, distinct: int) 
         raise identifier.no_identifiers(t, rows)
     if with_id < rows:
         raise ContractBroken(
-            f"{t.attributes_sql} gives {rows - with_id:,} rows without {CUSTOMER}.",
+            f"{t.attributes_sql} gives {counted(rows - with_id, 'row')} without {CUSTOMER}.",
             fix="Exclude them with WHERE, or find the join that creates them.",
         )
     if distinct < rows:
         raise ContractBroken(
-            f"{t.attributes_sql} gives {rows - distinct:,} rows too many: some customers have more "
-            "than one.",
+            f"{t.attributes_sql} gives {counted(rows - distinct, 'row')} too many: some "
+            "customers have more than one.",
             fix=f"Find them: GROUP BY {CUSTOMER} HAVING count(*) > 1. If a join multiplies rows, "
             f"group the joined table by {CUSTOMER} first. If a source repeats customers, number "
             f"the rows of each by row_number() OVER (PARTITION BY {CUSTOMER} ORDER BY …) in a "

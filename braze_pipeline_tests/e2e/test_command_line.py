@@ -88,6 +88,14 @@ def run_json(folder: Path, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def figures(text: str) -> list[str]:
+    """The lines of a funnel, from customers to what is not confirmed in Braze."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    (first, *_) = [no for no, line in enumerate(lines) if line.startswith("customers ")]
+    (last, *_) = [no for no, line in enumerate(lines) if line.startswith("not confirmed")]
+    return lines[first : last + 1]
+
+
 def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_path: Path) -> None:
     everything = {"BRAZE_PIPELINE_SOURCES": str(sample.DATA)}
     first = call(tmp_path, "demo", **everything)
@@ -100,6 +108,8 @@ def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_pa
         "make ui",
     ):
         assert part in first.stdout
+    readme = (sample.DATA.parent / "README.md").read_text(encoding="utf-8")
+    assert figures(first.stdout) == figures(readme.partition("As of 2011-12-09")[2])
     second = call(tmp_path, "demo", **everything)
     assert second.returncode == 0, output_of(second)
     assert re.search(r"planned users +0 ", second.stdout)
