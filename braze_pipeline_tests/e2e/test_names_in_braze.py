@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline.sandbox.coercion import DataType
 from braze_pipeline_tests.e2e.test_retry_rejected import call, figures
 from braze_pipeline_tests.small_brand import CUSTOMERS, small_brand
 
@@ -43,3 +44,16 @@ def test_names_of_any_form_reach_braze_and_the_next_run_sends_nothing(tmp_path: 
         again = figures(call(brand, sandbox, "run", "--as-of", brand.day(0), "--json"))
         assert again["planned_users"] == 0
         assert "gold" in call(brand, sandbox, "ledger", "show", "c3")
+
+
+def test_an_attribute_that_braze_spells_differently_is_named_in_json_too(tmp_path: Path) -> None:
+    brand = small_brand(tmp_path / "brand")
+    with Sandbox(assume_all=True) as sandbox:
+        sandbox.define_attribute("lifetime_orders")
+        found = figures(call(brand, sandbox, "run", "--as-of", brand.day(0), "--json"))
+        assert found["blocked_attributes"] == {"Lifetime Orders": "differs_in_case_only"}
+        assert "Lifetime Orders" not in (sandbox.profile("c3") or {})
+        sandbox.define_attribute("Lifetime Orders", DataType.NUMBER)
+        again = figures(call(brand, sandbox, "run", "--as-of", brand.day(0), "--json"))
+        assert again["blocked_attributes"] == {}
+        assert (sandbox.profile("c3") or {}).get("Lifetime Orders")

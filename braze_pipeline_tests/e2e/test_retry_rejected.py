@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ def call(brand: SmallBrand, sandbox: Sandbox, *arguments: str) -> str:
     return done.stdout
 
 
-def figures(text: str) -> dict[str, int]:
-    found: dict[str, int] = json.loads(text.splitlines()[-1])
+def figures(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text.splitlines()[-1])
     return found
 
 
