@@ -94,7 +94,7 @@ def test_the_accepted_value_is_sent_when_somebody_leaves(
     (one,) = loaded.attributes
     before = {
         "integer": 7, "float": 7.5, "boolean": True, "string": "x", "date": day(1),
-        "time": day(1), "array": ["z"], "object": "{}", "array_of_objects": "[]",
+        "time": day(1), "array": ["z"], "object": "{}", "array_of_objects": '[{"b":1}]',
     }[given]  # fmt: skip
     t = template(attribute("Level", ValueType(given), on_leave="set", leave_value=one.leave_value))
     with closing(World(tmp_path, t, users=["a", "b"])) as w:
