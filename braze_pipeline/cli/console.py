@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -15,12 +16,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from braze_pipeline.errors import DiskFull, PipelineError, UsageError
+from braze_pipeline.errors import PipelineError, UsageError
 from braze_pipeline.storage.masking import describe_unknown
+from braze_pipeline.storage.warehouse import disk_full
 
 USAGE = 2
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PIPE_WIDTH = 160
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)(?: at)? (\d\d:\d\d) UTC")
 
@@ -113,11 +114,9 @@ def _refused(error: Exception) -> PipelineError | None:
     if not isinstance(error, OSError):
         return None
     named = "" if error.filename is None else str(error.filename)
-    if error.errno in _FULL:
-        return DiskFull(
-            f"{named or 'A file'} cannot be written: the disk is full, or your quota is used up.",
-            fix="Free some space, and run the command again.",
-        )
+    full = disk_full(error, Path(named or "the file"))
+    if full is not None:
+        return full
     if error.errno in _REFUSED and named:
         return UsageError(
             f"{named} cannot be used: {error.strerror}.",

@@ -45,7 +45,6 @@ class Report:
     Attributes:
         left_out: Customers outside the audience, by the first rule that excluded them.
         plan: The run's own plan; None if the run ended before there was one.
-        blocked: Attributes that the plan does not send, with the reason.
         accepted_users, rejected_users: Users of that plan, by Braze's answer so far.
     """
 
@@ -57,7 +56,6 @@ class Report:
     rejected_values: int = 0
     rejected_rows: int = 0
     plan: PlanSummary | None = None
-    blocked: dict[str, str] = field(default_factory=dict)
     accepted_users: int = 0
     rejected_users: int = 0
 
@@ -79,7 +77,7 @@ class Report:
             "profiles": self.profiles,
             "rejected_values": self.rejected_values,
             "rejected_rows": self.rejected_rows,
-            "blocked_attributes": self.blocked,
+            "blocked_attributes": list(plan.stopped_attributes) if plan else [],
             "plan": plan.plan_id if plan else None,
             **{name: getattr(plan, name) if plan else 0 for name in _FROM_PLAN},
             "full_resend_data_points": plan.forecast.full_data_points if plan else 0,
@@ -112,12 +110,6 @@ def report(
         [t.destination.name, t.name],
     )
     plan = stored_plans.latest(con, t, days, run_id=run_id)
-    blocked = con.execute(
-        "SELECT attribute, reason FROM records.rejections WHERE stage = 'plan' "
-        "AND attribute IS NOT NULL AND run_id = ? AND destination = ? AND template = ? "
-        "ORDER BY ALL",
-        [run_id, t.destination.name, t.name],
-    ).fetchall()
     answered = con.execute(
         "SELECT accepted_users, refused_users FROM records.plans WHERE plan_id = ?",
         [plan and plan.plan_id],
@@ -131,7 +123,6 @@ def report(
         rejected_values=rejected_values,
         rejected_rows=rejected_rows,
         plan=plan,
-        blocked=dict(blocked),
         accepted_users=answered[0] if answered else 0,
         rejected_users=answered[1] if answered else 0,
     )

@@ -160,7 +160,7 @@ def _restore(
             fix="Use --replace to overwrite it.",
         )
     known = not exists or _is_known_since(ledger, small)
-    forgotten = any(row["what"] == "forget" for row in _since(ledger, "changes", small))
+    forgotten = _happened_since(ledger, small, "changes", what="forget")
     with transaction(con):
         before = since_export.remember(ledger) if exists else []
         con.execute(f"CREATE OR REPLACE TABLE {ledger.users_table} AS {_users(con, path)}")
@@ -198,16 +198,19 @@ def _is_known_since(ledger: Ledger, small: dict[str, Any]) -> bool:
     It has not once it was emptied for another endpoint, or if it is about one that was never
     confirmed to be the same workspace.
     """
-    if any(row["reason"] == endpoint.EMPTIED for row in _since(ledger, "endpoints", small)):
+    if _happened_since(ledger, small, "endpoints", reason=endpoint.EMPTIED):
         return False
     here = {row["endpoint"] for row in _rows(ledger.con, "endpoints", ledger.name)}
     of_file = {row["endpoint"] for row in small.get("endpoints", [])[-1:]}
     return not here or of_file <= here or not ledger.count_users()
 
 
-def _since(ledger: Ledger, name: str, small: dict[str, Any]) -> list[Any]:
-    """The rows of one of the ledger's small tables that an exported file does not have."""
-    return [row for row in _rows(ledger.con, name, ledger.name) if row not in small.get(name, [])]
+def _happened_since(ledger: Ledger, small: dict[str, Any], name: str, **what: str) -> bool:
+    """Whether one of the ledger's small tables has such a row that an exported file lacks."""
+    return any(
+        what.items() <= row.items() and row not in small.get(name, [])
+        for row in _rows(ledger.con, name, ledger.name)
+    )
 
 
 def _users(con: duckdb.DuckDBPyConnection, path: Path) -> str:

@@ -327,7 +327,7 @@ def prepare(
 
 def disk_full(error: BaseException, path: Path) -> DiskFull | None:
     """``DiskFull`` if that is what an exception of DuckDB, SQLite or the system means."""
-    out_of_space = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    out_of_space = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     if not out_of_space and not any(words in str(error) for words in _FULL):
         return None
     return DiskFull(

@@ -51,9 +51,9 @@ def test_an_attribute_that_braze_spells_differently_is_named_in_json_too(tmp_pat
     with Sandbox(assume_all=True) as sandbox:
         sandbox.define_attribute("lifetime_orders")
         found = figures(call(brand, sandbox, "run", "--as-of", brand.day(0), "--json"))
-        assert found["blocked_attributes"] == {"Lifetime Orders": "differs_in_case_only"}
+        assert found["blocked_attributes"] == ["Lifetime Orders (spelled differently in Braze)"]
         assert "Lifetime Orders" not in (sandbox.profile("c3") or {})
         sandbox.define_attribute("Lifetime Orders", DataType.NUMBER)
         again = figures(call(brand, sandbox, "run", "--as-of", brand.day(0), "--json"))
-        assert again["blocked_attributes"] == {}
+        assert again["blocked_attributes"] == []
         assert (sandbox.profile("c3") or {}).get("Lifetime Orders")

@@ -414,7 +414,7 @@ def test_a_place_that_cannot_be_written_is_named(
     [
         (errno.EACCES, 2, "/their/file cannot be used: Permission denied."),
         (errno.EROFS, 2, "/their/file cannot be used: Read-only file system."),
-        (errno.ENOSPC, 4, "/their/file cannot be written: the disk is full"),
+        (errno.ENOSPC, 4, "The disk that holds /their/file is full"),
     ],
 )
 def test_what_the_system_refuses_to_a_command_is_an_error_with_the_file(
