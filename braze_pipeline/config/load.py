@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -62,8 +63,7 @@ def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
             destination with another file of its project; names file, line, key, what is allowed
             and the nearest valid name.
     """
-    documents = list(_documents(file))
-    loaded = [(_checked(data, place), place) for data, place in documents]
+    loaded = [(_checked(data, place), place) for data, place in _documents(file)]
     if not loaded:
         raise ConfigurationError(
             f"{file} declares no Braze destination.",
@@ -71,10 +71,8 @@ def load_configs(file: Path) -> list[tuple[PipelineConfig, Place]]:
         )
     others = [one.resolve() for one in project_files(file.parent)]
     # A file that Dagster does not load, such as a trial beside it, may repeat a destination.
-    if file.resolve() in others:
-        others.remove(file.resolve())
-        documents += (found for other in others for found in _documents(other))
-    _refuse_repeated(documents)
+    loads = file.resolve() in others
+    _refuse_repeated([file, *(one for one in others if loads and one != file.resolve())])
     return loaded
 
 
@@ -106,13 +104,13 @@ def refuse_repeated(defs: Path) -> None:
     Raises:
         ConfigurationError: names both places.
     """
-    _refuse_repeated(found for file in _files_below(defs) for found in _documents(file))
+    _refuse_repeated(_files_below(defs))
 
 
 def place_of(file: Path, destination: str) -> Place:
     """The document that declares the destination of that name, if the file has one."""
-    documents = _documents(file) if file.is_file() else ()
-    return next((place for data, place in documents if _declared(data) == destination), Place())
+    declared = _declared(file) if file.is_file() else ()
+    return next((place for name, place in declared if name == destination), Place())
 
 
 def _files_below(defs: Path) -> list[Path]:
@@ -120,21 +118,30 @@ def _files_below(defs: Path) -> list[Path]:
     return [file for file in files if f".{COMPONENT}" in file.read_text(encoding="utf-8")]
 
 
-def _declared(data: object) -> str | None:
-    """The name of the destination that a document declares; it may not fit the schema."""
-    declared = data.get("destination") if isinstance(data, dict) else None
-    return str(declared.get("name", "braze")) if isinstance(declared, dict) else None
+def _declared(file: Path) -> tuple[tuple[str, Place], ...]:
+    """The names of the destinations that a file declares, and where; it may not fit the schema."""
+    return _declared_at(file, file.stat().st_mtime_ns)
 
 
-def _refuse_repeated(documents: Iterable[tuple[Any, Place]]) -> None:
+@lru_cache(maxsize=256)
+def _declared_at(file: Path, _changed: int) -> tuple[tuple[str, Place], ...]:
+    """Read once, although every component of a project looks at all of its files."""
+    documents = [
+        (data["destination"], place)
+        for data, place in _documents(file)
+        if isinstance(data, dict) and isinstance(data.get("destination"), dict)
+    ]
+    return tuple((str(one.get("name", "braze")), place) for one, place in documents)
+
+
+def _refuse_repeated(files: Iterable[Path]) -> None:
     """A destination has one document: its templates share ledger, tables and assets, and rules
     such as one owner for each attribute are checked within a document.
     """
     key: Key = ("destination", "name")
     first: dict[str, Place] = {}
-    for data, place in documents:
-        name = _declared(data)
-        if name is not None and first.setdefault(name, place) is not place:
+    for name, place in (one for file in files for one in _declared(file)):
+        if first.setdefault(name, place) is not place:
             text = (
                 f"The destination {name!r} is defined twice (also in {first[name].where(key)}). "
                 "Put all its templates into one document, or give one destination another `name`."
