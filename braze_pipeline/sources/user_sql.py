@@ -279,7 +279,7 @@ def _masked(text: str) -> str:
     said, another, value = rest.partition(": ")
     said, of, column = said.partition("source column ")
     said = re.sub(
-        r"[^\W\d_]+",
+        r"[^\W\d_]+|[\W\d_]+",  # words; and what else there is, with the marks of letters
         lambda word: word[0] if word[0].lower() in known else mask(word[0]) or "",
         said,
     )

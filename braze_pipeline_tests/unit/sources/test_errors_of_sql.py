@@ -61,3 +61,10 @@ def test_a_message_says_what_is_wrong_in_duckdbs_words(
     con: duckdb.DuckDBPyConnection, expression: str, message: str
 ) -> None:
     assert message in said(con, expression)
+
+
+def test_vowel_signs_of_a_name_are_masked_like_its_letters() -> None:
+    with duckdb.connect() as con, pytest.raises(duckdb.Error) as raised:
+        con.execute("SELECT error('bad row ' || name) FROM (SELECT 'हिन्दी' AS name)").fetchall()
+    assert not set(reason(raised.value)) & set("हिन्दी")
+    assert "row" in reason(raised.value)
