@@ -19,6 +19,8 @@ from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from braze_pipeline.ledger.plan_ref import PlanRef
 
 
@@ -60,6 +62,14 @@ def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:
         [plan.ledger],
     )
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE len(columns) = 0")
+
+
+def mark_for_everybody(ledger: Ledger, why: str, columns: Sequence[int]) -> None:
+    """Braze may have values of these attributes for users of whom the ledger has none."""
+    ledger.con.execute(
+        "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) VALUES (?, ?, ?, ?)",
+        [ledger.name, why, EVERYBODY, columns],
+    )
 
 
 def end_for_everybody(ledger: Ledger, plan: PlanRef) -> None:

@@ -24,9 +24,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
+from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.ledger import Ledger, count
-from braze_pipeline.ledger.moved import take_over_marks
+from braze_pipeline.ledger.moved import OTHER_IDENTIFIER, sent_by_other_identifier, take_over_marks
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_text import quote
@@ -144,7 +145,6 @@ def ensure_layout(
         template_no, earlier = _ensure_template(ledger, t)
     known = _known(ledger)
     stored = dict(warehouse.columns(ledger.con, ledger.users_table))
-    doubtful = ledger.in_doubt_for_everybody()
     columns: list[Column] = []
     blocked: list[BlockedAttribute] = []
     for attribute in sendable(t):
@@ -153,16 +153,17 @@ def ensure_layout(
             continue
         found = _ensure_attribute(ledger, attribute, known.get(attribute.name), stored)
         if isinstance(found, Column):
-            columns.append(replace(found, doubtful=found.no in doubtful))
+            columns.append(found)
         else:
             blocked.append(found)
     came = [c for c in columns if c.name not in earlier and not c.first_time]
     take_over_marks(ledger, template_no, came)
+    doubtful = ledger.in_doubt_for_everybody()
     names = {attribute.name for attribute in t.attributes}
     return Layout(
         template_no=template_no,
         ledger=ledger,
-        columns=tuple(columns),
+        columns=tuple(replace(c, doubtful=c.no in doubtful) for c in columns),
         blocked=tuple(blocked),
         retired=tuple(sorted(set(earlier) - names)),
     )
@@ -230,6 +231,8 @@ def _ensure_attribute(
     if known is None:
         with transaction(ledger.con):
             no = add_attribute(ledger, attribute.name, attribute.type, attribute.type.duckdb)
+            if sent_by_other_identifier(ledger, attribute.name):
+                in_doubt.mark_for_everybody(ledger, OTHER_IDENTIFIER, [no])
         return Column(
             no=no, settings=attribute, stored=attribute.type.duckdb, first_time=True, reset_ack=None
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger import in_doubt, watermarks
 from braze_pipeline.ledger.journal_tables import RANGES, REFUSED
 from braze_pipeline.ledger.ledger import Ledger, count
-from braze_pipeline.ledger.moved import columns_of_no_template
+from braze_pipeline.ledger.moved import columns_of_no_template, outdate_other_identifier
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -207,4 +207,5 @@ def _record_first_sent(ledger: Ledger, plan: PlanRef) -> tuple[int, list[SentAtt
             "WHERE ledger = ? AND attribute = ?",
             [moment, a.type, plan.ledger, a.name],
         )
+    outdate_other_identifier(ledger, [a.name for a in found])
     return accepted, found

@@ -4,18 +4,24 @@ Values belong to attributes, but what proves them belongs to templates: ``unconf
 ``full_at_J``. So a template takes over these marks with an attribute; a renamed template takes
 over all of its attributes. And when a user is confirmed, values that no template vouches for are
 forgotten. Until when a template had an attribute is a matter of ``watermarks``.
+
+A destination's two identifiers name the same people in two ledgers, and neither knows who is who in
+the other. So what one of them sends makes the other's values of that attribute worthless.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
+from braze_pipeline.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from braze_pipeline.ledger.ledger import Ledger
+OTHER_IDENTIFIER = "other identifier"
+"""Why values of a ledger are in doubt, or its plans outdated."""
 
 
 def take_over_marks(ledger: Ledger, template_no: int, columns: Sequence[AttributeColumns]) -> None:
@@ -59,3 +65,38 @@ def columns_of_no_template(
         [ledger.name],
     ).fetchall()
     return [AttributeColumns(no=no) for name, no in rows if name not in taken]
+
+
+def sent_by_other_identifier(ledger: Ledger, name: str) -> bool:
+    """Whether Braze acknowledged an attribute in the destination's other ledger."""
+    return any(
+        first_sent_at is not None
+        for other in _other_identifiers(ledger)
+        for (first_sent_at,) in ledger.con.execute(
+            "SELECT first_sent_at FROM ledger.attributes WHERE ledger = ? AND attribute = ?",
+            [other.name, name],
+        ).fetchall()
+    )
+
+
+def outdate_other_identifier(ledger: Ledger, names: Sequence[str]) -> None:
+    """These attributes were sent now: the destination's other ledger sends them all again."""
+    for other in _other_identifiers(ledger):
+        outdated = ledger.con.execute(
+            "UPDATE ledger.attributes SET reset_ack = $last WHERE ledger = $ledger AND "
+            "list_contains($names::VARCHAR[], attribute) AND reset_ack IS DISTINCT FROM $last "
+            "RETURNING column_no",
+            {"last": other.last_ack_no(), "ledger": other.name, "names": list(names)},
+        ).fetchall()
+        if outdated:
+            in_doubt.mark_for_everybody(other, OTHER_IDENTIFIER, [no for (no,) in outdated])
+            other.record_change(OTHER_IDENTIFIER, None)
+
+
+def _other_identifiers(ledger: Ledger) -> list[Ledger]:
+    rows = ledger.con.execute(
+        "SELECT o.ledger FROM ledger.ledgers l JOIN ledger.ledgers o USING (destination) "
+        "WHERE l.ledger = ? AND o.ledger <> l.ledger",
+        [ledger.name],
+    ).fetchall()
+    return [Ledger(ledger.con, name) for (name,) in rows]

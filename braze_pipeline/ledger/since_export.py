@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.layout import add_attribute, add_template
-from braze_pipeline.ledger.ledger import CURRENT, EVERYBODY, Ledger, TemplateState
+from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState
 from braze_pipeline.storage import journal, warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -129,11 +130,7 @@ def send_all_again(
         "UPDATE ledger.attributes SET reset_ack = ? WHERE ledger = ?",
         [ledger.last_ack_no(), ledger.name],
     )
-    con.execute(
-        "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) "
-        "VALUES (?, 'import', ?, ?)",
-        [ledger.name, EVERYBODY, sorted(columns.values())],
-    )
+    in_doubt.mark_for_everybody(ledger, "import", sorted(columns.values()))
     if snapshots:
         con.execute(
             read_sql("ledger", "sent_after_export"),

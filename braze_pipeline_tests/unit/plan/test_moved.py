@@ -248,3 +248,40 @@ def test_an_attribute_that_is_back_or_of_another_endpoint_is_not_removed(world: 
     assert removed == [[], [(*row, day(0))], [], [(*row, day(2))]]
     start_over(ledger_of(w.con, whole), whole)
     assert w.con.execute("SELECT * FROM ledger.removed_attributes").fetchall() == []
+
+
+def test_what_was_sent_under_the_other_identifier_is_not_taken_for_what_braze_has(
+    world: Make,
+) -> None:
+    """A destination goes by braze_id for a day, and back: each of its two ledgers is outdated then,
+    and no value of the day before stays in Braze, not even where there is none now."""
+    t = template(attribute("Tier"), attribute("Plan"))
+    by_braze_id = replace(t, destination=replace(t.destination, identifier="braze_id"))
+    w = world(t, "a b c d")  # here a user's two identifiers are the same text
+    was = {user: {"Tier": "gold", "Plan": "p"} for user in "ab"} | {"c": {}, "d": {"Tier": "gold"}}
+    w.profiles(day(1), was)
+    w.run(day(1))
+    between = {"a": {"Tier": "bronze"}, "b": {"Tier": "gold"}, "c": {"Tier": "new"}, "d": {}}
+    w.profiles(day(2), between)
+    w.run(day(2), t=by_braze_id)
+    assert w.braze.profiles == between
+    w.profiles(day(3), was)
+    w.run(day(3))
+    assert w.braze.profiles == was
+    assert w.plan(day(3)).planned_users == 0
+
+
+def test_the_other_identifier_makes_nothing_go_again_that_it_does_not_send(world: Make) -> None:
+    """Two templates of a destination, each with its own identifier and attributes, every day."""
+    t = template(attribute("Tier"))
+    d = replace(t.destination, identifier="braze_id")
+    other = replace(renamed(with_names(t, "Plan")), destination=d)
+    w = world(t, "a")
+    for number in (1, 2):
+        w.profiles(day(number), {"a": {"Tier": "x"}})
+        w.profiles(day(number), {"a": {"Plan": "p"}}, t=other)
+        plan = w.plan(day(number), t=other)
+        first = w.run(day(number)).planned_users
+        w.send(plan)
+        w.apply_acknowledgements()
+        assert (first, plan.planned_users) == ((1, 1) if number == 1 else (0, 0))
