@@ -1,14 +1,16 @@
 -- What is in doubt for everybody stays so for each user whom the plan could not send it: their last
--- object was refused, or is larger than a request may be.
+-- object was refused, their row or value was rejected that day, or their object is too large.
 INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
-SELECT d.ledger, d.plan_id, u.user_id,
-    list_filter(d.columns, lambda no: list_contains($columns::INTEGER[], no))
+SELECT DISTINCT d.ledger, d.plan_id, u.user_id, list_intersect(d.columns, u.columns)
 FROM ledger.in_doubt d
 CROSS JOIN (
-    SELECT user_id FROM ledger.refused WHERE ledger = $ledger AND template = $template
-    UNION
-    SELECT user_id FROM records.rejection_rows
-    WHERE destination = $destination AND template = $template
-        AND stage = 'plan' AND reason = 'object_too_large' AND list_contains($days::DATE[], as_of)
+    SELECT user_id, $columns::INTEGER[] AS columns
+    FROM ledger.refused WHERE ledger = $ledger AND template = $template
+    UNION ALL
+    SELECT r.user_id, CASE WHEN r.row_rejected THEN $columns::INTEGER[] ELSE [a.column_no] END
+    FROM records.rejections r
+    LEFT JOIN ledger.attributes a ON a.ledger = $ledger AND a.attribute = r.attribute
+    WHERE r.destination = $destination AND r.template = $template
+        AND r.stage <> 'send' AND r.user_id IS NOT NULL AND list_contains($days::DATE[], r.as_of)
 ) u
-WHERE d.ledger = $ledger AND d.user_id = $everybody
+WHERE d.ledger = $ledger AND d.user_id = $everybody AND list_has_any(d.columns, u.columns)

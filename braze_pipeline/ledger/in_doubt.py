@@ -78,6 +78,8 @@ def end_for_everybody(ledger: Ledger, plan: PlanRef) -> None:
     For those to whom it could not, the doubt stays.
     """
     columns = [a.no for a in plan.attributes]
+    if ledger.in_doubt_for_everybody().isdisjoint(columns):
+        return
     ledger.con.execute(
         read_sql("ledger", "doubts_that_stay"),
         {

@@ -14,6 +14,7 @@ import pytest
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
@@ -392,6 +393,62 @@ def test_what_is_null_now_is_cleared_later_for_a_user_whose_object_could_not_be_
     assert w.braze.profiles["a"] == {"S": "2"}
     assert w.plan(day(4)).planned_users == 0
     assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("what", ["value", "row"])
+def test_what_is_null_now_is_cleared_later_for_a_user_whose_value_or_row_was_rejected_that_day(
+    world: Make, tmp_path: Path, what: str
+) -> None:
+    t = template(attribute("S"), attribute("N"))
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.profiles(day(2), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
+    w.run(day(2))
+    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
+        snapshot.unlink()
+    lose_database(w)
+    assert restored(w, file).resent
+    rows = {"a": {"S": "1"}, "b": {"S": "1"}} if what == "value" else {"b": {"S": "1"}}
+    w.profiles(day(3), rows, held={"a": ["N"]}, rejected={"a"} - set(rows))
+    w.con.execute(
+        "INSERT INTO records.rejection_rows (as_of, destination, template, stage, customer_id, "
+        "user_id, attribute, reason, message, row_rejected, run_id, rejected_at) "
+        "VALUES (?, 'braze', 'main', 'profiles', 'a', 'a', 'N', 'too_long', '', ?, 'r', now())",
+        [day(3), what == "row"],
+    )
+    w.run(day(3))
+    assert w.braze.profiles["a"] == {"S": "1", "N": "n"}  # as Braze had it
+    w.profiles(day(4), {"a": {"S": "2"}, "b": {"S": "2"}})
+    assert w.sent(w.run(day(4))) == {"a": {"S": "2", "N": None}, "b": {"S": "2"}}
+    assert w.plan(day(4)).planned_users == 0
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
+
+
+def test_an_export_of_braze_tells_what_users_outside_the_audience_were_sent_by_lost_sends(
+    world: Make, tmp_path: Path
+) -> None:
+    """The way out that docs/ledger.md names: otherwise N would stay in Braze for good."""
+    w = world(template(attribute("S"), attribute("N")), "a b")
+    w.profiles(day(1), {"a": {"S": "1"}})
+    w.run(day(1))
+    file, braze = tmp_path / "ledger.parquet", tmp_path / "braze.json"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    w.profiles(day(2), {"a": {"S": "1"}, "b": {"S": "1", "N": "n"}})
+    w.run(day(2))
+    for snapshot in w.warehouse.snapshots.iterdir():
+        snapshot.unlink()
+    lose_database(w)
+    assert restored(w, file).resent
+    braze.write_text('{"external_id": "b", "custom_attributes": {"S": "1", "N": "n"}}\n')
+    import_export(w.con, w.warehouse, w.t, [braze], now=w.now)
+    w.profiles(day(3), {"a": {"S": "1"}}, left_out=["b"])
+    w.run(day(3))
+    w.profiles(day(4), {"a": {"S": "1"}, "b": {"S": "1"}})
+    assert w.sent(w.run(day(4))) == {"b": {"N": None}}
+    assert w.braze.profiles == {"a": {"S": "1"}, "b": {"S": "1"}}
 
 
 def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send(
