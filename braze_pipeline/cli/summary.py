@@ -47,6 +47,10 @@ def summary(report: Report, *, dry_run: bool, resend_days: int) -> list[str]:
     if plan.predicted is not None and plan.predicted.users:
         lines.append(f"  {plan.predicted.sentence()}")
     lines += [f"  blocked attribute: {name}" for name in plan.stopped_attributes]
+    lines += [
+        f"  not in the template any more: {name} (Braze keeps its values)"
+        for name in plan.retired_attributes
+    ]
     if dry_run:
         return [*lines, *_forecast(plan), "Dry run: nothing was sent."]
     lines += [

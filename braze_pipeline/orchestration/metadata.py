@@ -213,6 +213,7 @@ def plan(
         "endpoint": track_endpoint(t.destination, plan.endpoint).path,
         "new attribute names": ", ".join(plan.new_attributes) or "none",
         "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
+        "not in the template any more": ", ".join(plan.retired_attributes) or "none",
         "compared with Braze": "\n\n".join(plan.preflight.lines()),
         "cost by attribute": table(
             (

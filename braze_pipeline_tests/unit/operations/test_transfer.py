@@ -11,11 +11,13 @@ from typing import Any
 import duckdb
 import pytest
 
+from braze_pipeline.cli.summary import summary
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.forget import forget_user
+from braze_pipeline.operations.report import Report
 from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
@@ -200,6 +202,8 @@ def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
     plan = w.run(day(2), t=two)
     assert w.sent(plan) == {"a": {"New": "n"}}
     assert (plan.new_attributes, plan.retired_attributes) == (("New",), ("Old",))
+    said = summary(Report(days=(day(2),), plan=plan), dry_run=True, resend_days=7)
+    assert "  not in the template any more: Old (Braze keeps its values)" in said
     w.profiles(day(3), {"a": {"Old": "o", "Stays": "s"}}, t=one)
     assert w.plan(day(3), t=one).planned_users == 0
     assert w.braze.profiles["a"] == {"Old": "o", "Stays": "s", "New": "n"}
