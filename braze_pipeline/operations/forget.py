@@ -50,6 +50,8 @@ def forget_user(
 ) -> dict[str, int]:
     """Remove a user from everything that the pipeline stores. Returns the rows removed, by place.
 
+    With the user go the other ids that the same customer has in other templates or destinations.
+
     The places are the ledgers, the day tables of all templates and the records (among them the
     predictions). The cache of normalised values is emptied: its values have no owner. Snapshots
     with the user are deleted, and their plans can no longer be sent: hold the locks of all
@@ -71,11 +73,11 @@ def forget_user(
     for connection in {one.name: one for one in connections if one.location}.values():
         removed["extracts"] += spark_location.remove_left_over(connection)
     ledgers = open_all(con, warehouse)
-    removed["snapshots"] = _forget_snapshots(con, warehouse, user_id)
     # Also of templates that are not given: configured elsewhere, or no longer.
     given = {"given": [t.db_schema for t in templates]}
     tables = con.execute(read_sql("operations", "day_tables"), given).fetchall()
-    customers = sorted({user_id} | _customers(con, templates, tables, user_id))
+    customers, users = _same_person(con, templates, tables, user_id)
+    removed["snapshots"] = _forget_snapshots(con, warehouse, users)
     removed[cache.TABLE] = cache.empty(con)
     of_templates = sorted({schema for schema, _ in tables})
     cleaned = con.execute(
@@ -94,7 +96,7 @@ def forget_user(
             removed[f"{schema}.{table}"] += count(
                 con,
                 f"DELETE FROM {quote(schema)}.{quote(table)} WHERE {names_them}",
-                [[user_id] if column in USER_COLUMNS else customers for column in columns],
+                [users if column in USER_COLUMNS else customers for column in columns],
             )
         for ledger in ledgers:
             if removed[ledger.users_table.replace('"', "")]:
@@ -103,13 +105,13 @@ def forget_user(
     return {place: rows for place, rows in removed.items() if rows}
 
 
-def _customers(
+def _same_person(
     con: duckdb.DuckDBPyConnection,
     templates: Sequence[TemplateSettings],
     tables: Sequence[tuple[str, str]],
     user_id: str,
-) -> set[str]:
-    """The customers that have this user id."""
+) -> tuple[list[str], list[str]]:
+    """The customers that have this user id, and all user ids that they have in any template."""
     places = [
         (f"{quote(schema)}.{quote(table)}", "__customer_id", "__user_id")
         for schema, table in tables
@@ -120,24 +122,32 @@ def _customers(
         for t in templates
         if columns_of(con, t, "customer_attributes")
     ]
-    found: set[str] = set()
-    for place, customer, user in places:
-        rows = con.execute(
-            f"SELECT DISTINCT {quote(customer)}::VARCHAR FROM {place} "
-            f"WHERE {quote(user)}::VARCHAR = ? AND {quote(customer)} IS NOT NULL",
-            [user_id],
-        ).fetchall()
-        found |= {name for (name,) in rows}
-    return found
+    pairs = " UNION ALL ".join(
+        f"SELECT {quote(customer)}::VARCHAR AS customer, {quote(user)}::VARCHAR AS user_id "
+        f"FROM {place}"
+        for place, customer, user in places
+    )
+    if not pairs:
+        return [user_id], [user_id]
+
+    def distinct(column: str, where: str, value: object) -> set[str]:
+        query = f"SELECT DISTINCT {column} FROM ({pairs}) WHERE {column} IS NOT NULL AND {where}"
+        return {name for (name,) in con.execute(query, [value]).fetchall()}
+
+    customers = distinct("customer", "user_id = ?", user_id)
+    users = distinct("user_id", "list_contains(?::VARCHAR[], customer)", list(customers))
+    return sorted({user_id} | customers), sorted({user_id} | users)
 
 
-def _forget_snapshots(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, user_id: str) -> int:
+def _forget_snapshots(
+    con: duckdb.DuckDBPyConnection, warehouse: Warehouse, users: list[str]
+) -> int:
     sending = con.execute("SELECT plan_id FROM records.plans WHERE status = 'sending'").fetchall()
     deleted = 0
     _require_readable(warehouse.snapshots)
     remove_unfinished(warehouse.snapshots)
     for path in sorted(warehouse.snapshots.glob("*.parquet")):
-        if not _may_have(con, path, user_id):
+        if not _may_have(con, path, users):
             continue
         if (path.stem,) in sending:
             log.warning("plan %s is abandoned: it has a user to be forgotten", path.stem)
@@ -163,10 +173,13 @@ def _require_readable(folder: Path) -> None:
         ) from error
 
 
-def _may_have(con: duckdb.DuckDBPyConnection, snapshot: Path, user_id: str) -> bool:
-    """Whether a snapshot has the user; one that is damaged may, and nobody can send it."""
-    query = f"SELECT count(*) FROM read_parquet({file_literal(snapshot)}) WHERE __user_id = ?"
-    rows = unless_damaged(con, snapshot, lambda: count(con, query, [user_id]))
+def _may_have(con: duckdb.DuckDBPyConnection, snapshot: Path, users: list[str]) -> bool:
+    """Whether a snapshot has one of the users; one that is damaged may, and nobody can send it."""
+    query = (
+        f"SELECT count(*) FROM read_parquet({file_literal(snapshot)}) "
+        "WHERE list_contains(?::VARCHAR[], __user_id)"
+    )
+    rows = unless_damaged(con, snapshot, lambda: count(con, query, [users]))
     if rows is None:
         log.warning("%s is damaged, so it is deleted", snapshot.name)
     return rows != 0

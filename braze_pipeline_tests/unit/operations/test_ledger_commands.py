@@ -159,6 +159,24 @@ def test_a_forgotten_user_is_nowhere_in_the_warehouse(world: Make) -> None:
     assert w.plan(day(4)).planned_users == 0
 
 
+def test_a_person_is_forgotten_under_the_ids_of_all_destinations(world: Make) -> None:
+    """The same customer is `a` for one destination and `braze-a` for another; `b` is another."""
+    w = world(T, "a b braze-a braze-b")
+    d = replace(T.destination, identifier="braze_id")
+    other = replace(T, name="other", db_schema="data_other", destination=d)
+    w.profiles(day(1), {"a": {"Spend": 1.0}, "b": {"Spend": 1.0}})
+    w.profiles(day(1), {"braze-a": {"Spend": 1.0}, "braze-b": {"Spend": 1.0}}, t=other)
+    w.con.execute(
+        f"UPDATE {other.table('profiles')} SET __customer_id = replace(__user_id, 'braze-', '')"
+    )
+    w.run(day(1))
+    w.run(day(1), t=other)
+    forget_user(w.con, w.warehouse, [T, other], "a")
+    assert [row[0] for row in w.ledger()] == ["b"]
+    assert [row[0] for row in w.ledger("braze_by_braze_id")] == ["braze-b"]
+    assert not list(w.warehouse.snapshots.glob("*.parquet"))
+
+
 def test_a_user_is_forgotten_in_templates_that_are_configured_elsewhere_too(world: Make) -> None:
     w = world(T, "a b")
     profiles = profiles_world.World(w.con)
