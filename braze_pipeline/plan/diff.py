@@ -287,7 +287,7 @@ def _wanted(q: DiffRequest, past: LedgerState, *, full: str, leaving: bool) -> I
         yield "d.user_id IS NOT NULL"
     if leaving:
         gone = _any(
-            f"l.{c.value} IS DISTINCT FROM {payload.leave_value(c)}"
+            _differs_or_reset(c, payload.leave_value(c))
             for c in layout.columns
             if c.settings.on_leave != "keep"
         )
@@ -300,11 +300,14 @@ def _wanted(q: DiffRequest, past: LedgerState, *, full: str, leaving: bool) -> I
 
 def _may_differ(c: Column) -> str:
     """Whether an attribute may have to be sent."""
-    value = c.of_profile
+    differs = _differs_or_reset(c, c.of_profile)
+    return differs if c.settings.send_null else f"({c.of_profile} IS NOT NULL AND {differs})"
+
+
+def _differs_or_reset(c: Column, value: str) -> str:
+    """Whether the ledger has another value, or one that is to be sent again."""
     differs = f"{value} IS DISTINCT FROM l.{c.value}"
-    if c.reset:
-        differs = f"({differs} OR {c.reset})"
-    return differs if c.settings.send_null else f"({value} IS NOT NULL AND {differs})"
+    return f"({differs} OR {c.reset})" if c.reset else differs
 
 
 def _again(c: Column, past: LedgerState) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from braze_pipeline.ledger.ledger import Ledger
+from braze_pipeline.ledger.ledger import Ledger, ledger_of
+from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.send.result import SendResult
 from braze_pipeline.send.step import all_refused
 from braze_pipeline.settings import ValueType
@@ -185,3 +186,36 @@ def test_a_request_without_an_answer_takes_nobody_out_who_is_still_there(world: 
     assert w.run(day(2)).planned_users == 0
     w.con.execute(f"DELETE FROM {T.table('audience')}")  # no evidence of anything
     assert w.run(day(2)).planned_users == 0
+
+
+def test_a_reset_sends_those_who_left_their_value_again(world: Make) -> None:
+    """Somebody deleted the attribute in Braze."""
+    t = template(attribute("Tier", on_leave="set", leave_value="none"), attribute("Plan"))
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": {"Tier": "x"}, "b": {"Tier": "x"}})
+    w.run(day(1))
+    w.profiles(day(2), {"b": {"Tier": "x"}}, left_out=["a"])
+    w.run(day(2))
+    w.braze.profiles = {"a": {}, "b": {}}
+    reset_attributes(ledger_of(w.con, t), t, ["Tier"])
+    w.run(day(2))
+    assert w.braze.profiles == {"a": {"Tier": "none"}, "b": {"Tier": "x"}}
+    assert w.plan(day(2)).planned_users == 0
+
+
+def test_who_left_before_a_change_of_type_is_cleared_when_on_leave_says_so_later(
+    world: Make,
+) -> None:
+    """The ledger does not have the values of before the change any more, but Braze has them."""
+    w = world(template(attribute("Tier")), "a b")
+    w.profiles(day(1), {"a": {"Tier": "x"}, "b": {"Tier": "x"}})
+    w.run(day(1))
+    w.profiles(day(2), {"b": {"Tier": "x"}}, left_out=["a"])
+    w.run(day(2))
+    t = template(attribute("Tier", ValueType.INTEGER, on_leave="clear"))
+    w.con.execute(f"DROP TABLE {t.table('profiles')}")
+    w.profiles(day(3), {"b": {"Tier": 7}}, left_out=["a"], t=t)
+    reset_attributes(ledger_of(w.con, t), t, ["Tier"])
+    w.run(day(3), t=t)
+    assert w.braze.profiles == {"a": {}, "b": {"Tier": 7}}
+    assert w.plan(day(3), t=t).planned_users == 0
