@@ -58,7 +58,9 @@ def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
         layout.unconfirmed: "false",
     }
     for c in layout.columns:
-        number = f"CASE WHEN e.{c.new} IS NOT NULL THEN {ack} END"
+        # Where Braze may have a value that the ledger does not know, the export proves its absence.
+        none = f"NOT list_contains(e.{MISFITS}, {c.no})" if c.doubtful else "false"
+        number = f"CASE WHEN e.{c.new} IS NOT NULL OR {none} THEN {ack} END"
         insert |= {c.value: f"e.{c.new}", c.ack: number}
         replaced = f"l.{c.ack} IS NULL OR l.{layout.unconfirmed} IS TRUE"
         update |= {

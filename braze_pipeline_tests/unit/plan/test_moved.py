@@ -16,8 +16,9 @@ from braze_pipeline.ledger.endpoint import start_over
 from braze_pipeline.ledger.export_values import MISFITS, merge_export
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.plan.preflight import Preflight
-from braze_pipeline.settings import KnownUsers, TemplateSettings, replace
+from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 Make = Callable[..., World]
@@ -269,6 +270,28 @@ def test_what_was_sent_under_the_other_identifier_is_not_taken_for_what_braze_ha
     w.run(day(3))
     assert w.braze.profiles == was
     assert w.plan(day(3)).planned_users == 0
+
+
+def test_an_export_of_braze_shows_which_values_the_other_identifier_did_not_send(
+    world: Make, tmp_path: Path
+) -> None:
+    """With it, a change of identifier costs nothing; without it, every value and null."""
+    t = template(attribute("Tier"), attribute("N", ValueType.INTEGER))
+    by_braze_id = replace(t, destination=replace(t.destination, identifier="braze_id"))
+    w = world(t, "a b")
+    rows = {"a": {"Tier": "gold"}, "b": {}}
+    w.profiles(day(1), rows)
+    w.run(day(1))
+    w.braze.profiles["b"] = {"N": "one"}  # somebody else's, of another type
+    file = tmp_path / "export.json"
+    file.write_text(
+        '{"braze_id": "a", "custom_attributes": {"Tier": "gold"}}\n'
+        '{"braze_id": "b", "custom_attributes": {"N": "one"}}\n'
+    )
+    import_export(w.con, w.warehouse, by_braze_id, [file], now=w.now)
+    w.profiles(day(2), rows)
+    assert w.sent(w.run(day(2), t=by_braze_id)) == {"b": {"N": None}}
+    assert w.plan(day(2), t=by_braze_id).planned_users == 0
 
 
 def test_the_other_identifier_makes_nothing_go_again_that_it_does_not_send(world: Make) -> None:
