@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
-from braze_pipeline.ledger.ledger import Ledger
+from braze_pipeline.ledger.ledger import Ledger, count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -80,16 +80,34 @@ def sent_by_other_identifier(ledger: Ledger, name: str) -> bool:
 
 
 def outdate_other_identifier(ledger: Ledger, names: Sequence[str]) -> None:
-    """These attributes were sent now: the destination's other ledger sends them all again."""
+    """These attributes were sent now: the destination's other ledger sends them all again.
+
+    What it will send again anyway is left alone: its plans would be outdated every day.
+    """
     for other in _other_identifiers(ledger):
-        outdated = ledger.con.execute(
-            "UPDATE ledger.attributes SET reset_ack = $last WHERE ledger = $ledger AND "
-            "list_contains($names::VARCHAR[], attribute) AND reset_ack IS DISTINCT FROM $last "
-            "RETURNING column_no",
-            {"last": other.last_ack_no(), "ledger": other.name, "names": list(names)},
+        in_doubt_already = other.in_doubt_for_everybody()
+        rows = ledger.con.execute(
+            "SELECT column_no, coalesce(reset_ack, 0) FROM ledger.attributes "
+            "WHERE ledger = ? AND list_contains(?::VARCHAR[], attribute)",
+            [other.name, list(names)],
         ).fetchall()
+        outdated = [
+            no
+            for no, reset_ack in rows
+            if no not in in_doubt_already
+            or count(
+                ledger.con,
+                f"SELECT count(*) FROM {other.users_table} "
+                f"WHERE {AttributeColumns(no=no).ack} > {reset_ack}",
+            )
+        ]
         if outdated:
-            in_doubt.mark_for_everybody(other, OTHER_IDENTIFIER, [no for (no,) in outdated])
+            ledger.con.execute(
+                "UPDATE ledger.attributes SET reset_ack = ? "
+                "WHERE ledger = ? AND list_contains(?::INTEGER[], column_no)",
+                [other.last_ack_no(), other.name, outdated],
+            )
+            in_doubt.mark_for_everybody(other, OTHER_IDENTIFIER, outdated)
             other.record_change(OTHER_IDENTIFIER, None)
 
 

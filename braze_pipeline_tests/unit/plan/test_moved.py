@@ -308,3 +308,29 @@ def test_the_other_identifier_makes_nothing_go_again_that_it_does_not_send(world
         w.send(plan)
         w.apply_acknowledgements()
         assert (first, plan.planned_users) == ((1, 1) if number == 1 else (0, 0))
+
+
+def test_an_attribute_that_moved_to_the_other_identifier_outdates_no_plan_of_later_days(
+    world: Make,
+) -> None:
+    """Each night both templates plan, then send; what one no longer sends is outdated once."""
+    t = template(attribute("Tier"), attribute("Plan"))
+    d = replace(t.destination, identifier="braze_id")
+    moved = replace(renamed(with_names(t, "Plan")), destination=d)
+    w = world(t, "a")
+    w.profiles(day(1), {"a": {"Tier": "x1", "Plan": "p1"}})
+    w.run(day(1))
+    rest = with_names(t, "Tier")
+    ledger = ledger_of(w.con, rest)
+    outdated = []
+    for number in range(2, 5):
+        w.profiles(day(number), {"a": {"Tier": f"x{number}"}}, t=rest)
+        w.profiles(day(number), {"a": {"Plan": f"p{number}"}}, t=moved)
+        plan, version = w.plan(day(number), t=rest), ledger.version()
+        w.run(day(number), t=moved)
+        outdated.append(not ledger.only_changed_by(plan.plan_id, since=version))
+        w.send(plan)
+        w.apply_acknowledgements()
+    assert outdated == [True, False, False]
+    assert len(w.con.execute("SELECT * FROM ledger.in_doubt").fetchall()) == 1
+    assert w.braze.profiles == {"a": {"Tier": "x4", "Plan": "p4"}}
