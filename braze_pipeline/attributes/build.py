@@ -26,7 +26,7 @@ from braze_pipeline.audience.build import columns_read as audience_columns
 from braze_pipeline.audience.elsewhere import replace_counts
 from braze_pipeline.audience.rules import conditions_of
 from braze_pipeline.errors import SourceChanged
-from braze_pipeline.predicted_value.step import with_predictions
+from braze_pipeline.predicted_value.step import show_predictions, with_predictions
 from braze_pipeline.predicted_value.stored_fits import computed, drop_unused
 from braze_pipeline.profiles import identifier
 from braze_pipeline.profiles.staging import columns_read
@@ -89,12 +89,16 @@ def build_attributes(
         )
     extract = warehouse.extracts / t.db_schema / run_id
     with warehouse.scratch() as scratch:
-        read = with_predictions(warehouse, t, days, sources_read(t), scratch)
+        read, fit_days = with_predictions(warehouse, t, days, sources_read(t), scratch)
         with (
             extracted(read, extract, environ=environ, log=log) as (local, extracts),
             sealed(local, time_zone=t.time_zone, scratch=scratch) as (con, sources),
         ):
-            summaries = [compute(con, t, day, result_of(day), now=now) for day in days]
+            summaries = []
+            for day in days:
+                if fit_days:
+                    show_predictions(con, scratch, fit_days[day])
+                summaries.append(compute(con, t, day, result_of(day), now=now))
         with warehouse.connect() as con:
             con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
             for day in days:

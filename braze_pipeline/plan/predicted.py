@@ -78,7 +78,7 @@ def predicted_cost(
     """
     if not computed(t):
         return None
-    fit = fit_of_day((one.fit for one in fits_of(con, t).values()), t, day)
+    fit = fit_of_day(fits_of(con, t).values(), t, day)
     if fit is None:
         return None
     origins = {

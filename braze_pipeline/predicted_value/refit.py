@@ -68,7 +68,7 @@ def refit(
             fit = replace(fit, refused=(*fit.refused, f"{better} ({error})."))
         fit = _named(fit)
         if published is not None and table is not None:
-            _score(con, fit, table, first, last)
+            _score(con, fit, table)
     return fit
 
 
@@ -93,8 +93,9 @@ def _named(fit: Fit) -> Fit:
 def score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str) -> None:
     """Make ``table``: what each customer is expected to spend after ``fit.as_of``, and why.
 
-    One row per customer with a purchase up to that day. The columns of the model are NULL where it
-    did not fit. The same orders and the same fit give the same rows, in the same order.
+    One row per customer with a purchase up to the last day of the fit's orders. The columns of
+    the model are NULL where it did not fit. The same orders and the same fit give the same rows,
+    in the same order.
 
     Args:
         con: A connection with the table or view ``orders``.
@@ -107,11 +108,13 @@ def score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str) -> None:
     """
     if fit.published not in NAMES:
         raise ValueError(f"The fit {fit.fit_id} publishes nothing.")
-    with purchases(con, fit.as_of) as (first, last):
-        _score(con, fit, table, first or fit.as_of, last or fit.as_of)
+    with purchases(con, fit.as_of):
+        _score(con, fit, table)
 
 
-def _score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str, first: date, last: date) -> None:
+def _score(con: duckdb.DuckDBPyConnection, fit: Fit, table: str) -> None:
+    # Time is that of the fit: an order that came late since then moves its own customer alone.
+    first, last = fit.first_day or fit.as_of, fit.last_day or fit.as_of
     gather_statistics(con, last, last)
     query = predictions(
         con, fit.parameters, fit.scales, days=fit.horizon_days, span=(last - first).days + 1

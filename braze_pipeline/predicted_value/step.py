@@ -36,7 +36,7 @@ from braze_pipeline.predicted_value.stored_fits import (
 from braze_pipeline.settings import PREDICTIONS, replace
 from braze_pipeline.sources import BUILT, result_file, sealed
 from braze_pipeline.sources.remote.extract import extracted
-from braze_pipeline.storage.sql_text import literal, quote
+from braze_pipeline.storage.sql_text import day_sql, file_literal, literal, quote
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Predicted:
             )
         if self.refused:
             why = " ".join(self.newest.refused)
-            earlier = "" if self.used else " There is no earlier one, so nobody has a prediction."
+            earlier = "" if self.used else " There was no earlier one, so nobody has a prediction."
             parts.insert(0, f"The refit of {self.newest.as_of} was refused: {why}{earlier}")
         return " ".join(parts)
 
@@ -99,7 +99,7 @@ def _tested(fit: Fit) -> str:
 
 
 def state_of(
-    fits: Iterable[Fit], t: TemplateSettings, day: date, *, newest: Fit | None, made: int = 0
+    fits: Iterable[StoredFit], t: TemplateSettings, day: date, *, newest: Fit | None, made: int = 0
 ) -> Predicted:
     """What a day uses.
 
@@ -162,8 +162,7 @@ def predict(
         stored = fits_of(con, t)
         replaced = stored.pop(refit_days[-1], None) if again else None
         _update_bands(con, t, stored, refit_days, now=now)
-    fits = {day: one.fit for day, one in stored.items()}
-    newest, made = fits.get(refit_days[-1]), 0
+    fits = in_table = stored
     if any(_missing(stored, day) for day in refit_days):
         with warehouse.scratch() as scratch:
             extract = warehouse.extracts / t.db_schema / run_id
@@ -171,42 +170,43 @@ def predict(
                 extracted(sources(), extract, environ=environ, log=log) as (local, _),
                 sealed(local, time_zone=t.time_zone, scratch=scratch) as (con, _),
             ):
-                fits, scored = _fit(con, t, refit_days, stored, log)
-            made = len(fits) - len(stored)
+                fits, scored = _fit(con, t, refit_days, stored, log, now)
             with warehouse.connect() as con:
                 con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
                 with transaction(con):
                     there = fits_of(con, t)
-                    if replaced is not None and _may_replace(replaced.fit, fits[refit_days[-1]]):
+                    if replaced is not None and _may_replace(replaced, fits[refit_days[-1]]):
                         del there[refit_days[-1]]
                     # What another run stored meanwhile was used by then: it stays.
                     for day in fits.keys() - there.keys():
-                        store_fit(con, t, fits[day], now=now)
-                    in_table = fits | {day: one.fit for day, one in there.items()}
+                        store_fit(con, t, fits[day].fit, now=now)
+                    in_table = fits | there
                     for fit in scored:
-                        if in_table[fit.as_of] == fit:
+                        if in_table[fit.as_of].fit == fit:
                             before = _before(in_table.values(), fit)
                             rows = _table(fit.as_of)
                             store_predictions(con, t, fit, rows, before=before, now=now)
                     drop_unneeded(con, t, now=now)
-            newest, fits = fits[refit_days[-1]], in_table
-    found = state_of(fits.values(), t, max(days), newest=newest, made=made)
+    found = state_of(
+        in_table.values(), t, max(days),
+        newest=fits[refit_days[-1]].fit, made=len(fits) - len(stored),
+    )  # fmt: skip
     log(found.sentence())
     return found
 
 
-def _may_replace(stored: Fit, fit: Fit) -> bool:
+def _may_replace(stored: StoredFit, made: StoredFit) -> bool:
     """Whether a fit that was asked for again counts: a refused one does not end a published one."""
-    return fit.published is not None or stored.published is None
+    return made.fit.published is not None or stored.fit.published is None
 
 
 def _missing(stored: Mapping[date, StoredFit], day: date) -> bool:
     """Whether a refit day has no fit yet, or the fit in force then has no predictions any more."""
-    used = in_force((one.fit for one in stored.values()), day)
+    used = in_force(stored.values(), day)
     return day not in stored or (used is not None and not stored[used.as_of].stored)
 
 
-def _before(fits: Iterable[Fit], fit: Fit) -> Fit | None:
+def _before(fits: Iterable[StoredFit], fit: Fit) -> Fit | None:
     """The fit that was in force until this one."""
     return in_force(fits, fit.as_of - timedelta(days=1))
 
@@ -222,18 +222,20 @@ def _fit(
     days: Sequence[date],
     stored: Mapping[date, StoredFit],
     log: Callable[[str], None],
-) -> tuple[dict[date, Fit], list[Fit]]:
+    now: datetime,
+) -> tuple[dict[date, StoredFit], list[Fit]]:
     """All fits with those that were missing, and those whose predictions are now in ``BUILT``."""
-    fits = {day: one.fit for day, one in stored.items()}
+    fits = dict(stored)
     there = {day for day, one in stored.items() if one.stored}
     scored = []
     for day in days:
         if day not in fits:
             log(f"Predicted value: fitting with the orders up to {day} ...")
-            fits[day] = refit(con, day, settings_of(t).horizon_days, table=_table(day))
-            if fits[day].published is not None:
+            made = refit(con, day, settings_of(t).horizon_days, table=_table(day))
+            fits[day] = StoredFit(fit=made, made_at=now)
+            if made.published is not None:
                 there.add(day)
-                scored.append(fits[day])
+                scored.append(made)
         used = in_force(fits.values(), day)
         if used is not None and used.as_of not in there:
             score(con, used, _table(used.as_of))
@@ -251,15 +253,15 @@ def _update_bands(
     now: datetime,
 ) -> None:
     """Put the predictions that the days use into the bands of today's configuration."""
-    fits = [one.fit for one in stored.values()]
     for day in days:
-        used = in_force(fits, day)
+        used = in_force(stored.values(), day)
         if used is None or not stored[used.as_of].stored:
             continue
         if stored[used.as_of].bands != bands_of(t):
+            before = _before(stored.values(), used)
             with transaction(con):
                 copy_to_temp(con, t, used)
-                store_predictions(con, t, used, "temp.kept", before=_before(fits, used), now=now)
+                store_predictions(con, t, used, "temp.kept", before=before, now=now)
 
 
 def with_predictions(
@@ -268,8 +270,10 @@ def with_predictions(
     days: Sequence[date],
     sources: Sequence[SourceSettings],
     folder: Path,
-) -> tuple[SourceSettings, ...]:
+) -> tuple[tuple[SourceSettings, ...], dict[date, date | None]]:
     """The sources with the computed predictions of the days as a file, where there are any.
+
+    Also gives the day of the fit in force for each of the days: see ``show_predictions``.
 
     Args:
         warehouse: Where the predictions are.
@@ -282,11 +286,11 @@ def with_predictions(
         NotBuilt: the fit of a day was not made yet.
     """
     if not computed(t):
-        return tuple(sources)
+        return tuple(sources), {}
     file = folder / f"{PREDICTIONS}.parquet"
     with warehouse.connect() as con:
         stored = fits_of(con, t)
-        used = set()
+        used: dict[date, date | None] = {}
         for day in days:
             refit_day = newest_refit(settings_of(t).refit, day)
             if _missing(stored, refit_day):
@@ -294,13 +298,31 @@ def with_predictions(
                     f"The predictions of {day} are not made: there is no fit of {refit_day} yet.",
                     fix="Materialize predicted_value of that day first, or run the day in full.",
                 )
-            found = in_force((one.fit for one in stored.values()), refit_day)
-            used |= {found.as_of} if found else set()
-        copy_predictions(con, t, used, file)
-    location = f"computed here, fits of {', '.join(map(str, sorted(used))) or 'no day'}"
-    return tuple(
+            found = in_force(stored.values(), refit_day)
+            used[day] = found.as_of if found else None
+        fit_days = sorted({day for day in used.values() if day})
+        copy_predictions(con, t, fit_days, file)
+    location = f"computed here, fits of {', '.join(map(str, fit_days)) or 'no day'}"
+    read = tuple(
         replace(source, path=file, shared=False, location=location)
         if source.name == PREDICTIONS
         else source
         for source in sources
     )
+    return read, used
+
+
+def show_predictions(con: duckdb.DuckDBPyConnection, folder: Path, fit_day: date | None) -> None:
+    """Leave the rows of one fit alone in the view of the predictions.
+
+    So a run of several days gives each day what a run of that day alone gives: a customer who is
+    not in its fit has no prediction, also where an earlier fit of the run has one.
+
+    Args:
+        con: A connection that has the sources of ``with_predictions``.
+        folder: As there.
+        fit_day: The day of the fit in force.
+    """
+    rows = file_literal(folder / f"{PREDICTIONS}.parquet")
+    only = f"predicted_on = {day_sql(fit_day)}" if fit_day else "false"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {PREDICTIONS} AS FROM {rows} WHERE {only}")

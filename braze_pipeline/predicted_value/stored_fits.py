@@ -40,13 +40,15 @@ class StoredFit:
 
     Attributes:
         fit: The fit.
+        made_at: When it was made; for one made again and published, when its day first had a fit.
         stored: Its predictions are in the table.
         bands: The bands that they were put into, as ``bands_of`` writes them.
     """
 
     fit: Fit
-    stored: bool
-    bands: str | None
+    made_at: datetime
+    stored: bool = False
+    bands: str | None = None
 
 
 def settings_of(t: TemplateSettings) -> PredictedValue:
@@ -73,22 +75,29 @@ def computed(t: TemplateSettings) -> bool:
 def fits_of(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> dict[date, StoredFit]:
     """Every fit of the template's destination and horizon, by the day of its refit, in order."""
     rows = con.execute(
-        f"SELECT as_of, fit, predicted_at IS NOT NULL, bands FROM {FITS} WHERE {_OF} "
+        f"SELECT as_of, fit, made_at, predicted_at IS NOT NULL, bands FROM {FITS} WHERE {_OF} "
         "ORDER BY as_of",
         _key(t),
     ).fetchall()
-    return {
-        as_of: StoredFit(Fit.from_json(fit), stored, bands) for as_of, fit, stored, bands in rows
-    }
+    return {as_of: StoredFit(Fit.from_json(fit), *others) for as_of, fit, *others in rows}
 
 
-def in_force(fits: Iterable[Fit], day: date) -> Fit | None:
-    """The newest published fit that is not after a day; None if there is none."""
-    found = (fit for fit in fits if fit.published is not None and fit.as_of <= day)
-    return max(found, key=lambda fit: fit.as_of, default=None)
+def in_force(fits: Iterable[StoredFit], day: date) -> Fit | None:
+    """The newest published fit that is not after a day; None if there is none.
+
+    A refused refit leaves in force what was in force when it was made. A fit of an earlier day that
+    a backfill makes after it changes no day since the refusal: those days have run without it.
+    """
+    refused_at: datetime | None = None
+    for one in sorted(fits, key=lambda one: one.fit.as_of, reverse=True):
+        if one.fit.as_of <= day and (refused_at is None or one.made_at <= refused_at):
+            if one.fit.published is not None:
+                return one.fit
+            refused_at = one.made_at
+    return None
 
 
-def fit_of_day(fits: Iterable[Fit], t: TemplateSettings, day: date) -> Fit | None:
+def fit_of_day(fits: Iterable[StoredFit], t: TemplateSettings, day: date) -> Fit | None:
     """The fit that the predictions of a day come from; None if there is none."""
     return in_force(fits, newest_refit(settings_of(t).refit, day))
 
@@ -104,14 +113,20 @@ def store_fit(
 ) -> None:
     """Keep a fit instead of an earlier one of its day, without its predictions."""
     key = _key(t) | {"as_of": fit.as_of}
-    con.execute(f"DELETE FROM {FITS} WHERE {_OF} AND as_of = $as_of", key)
+    delete = f"DELETE FROM {FITS} WHERE {_OF} AND as_of = $as_of RETURNING made_at"
+    replaced = con.execute(delete, key).fetchone()
+    # One asked for again, because its orders were wrong, counts for the days since its first.
+    made_at = replaced[0] if replaced and fit.published else now
     con.execute(f"DELETE FROM {TABLE} WHERE {_OF} AND predicted_on = $as_of", key)
     con.execute(
         f"INSERT INTO {FITS} BY NAME SELECT $destination AS destination, $horizon AS horizon_days, "
-        "$as_of::DATE AS as_of, $fit_id AS fit_id, $published AS published, $now AS made_at, "
+        "$as_of::DATE AS as_of, $fit_id AS fit_id, $published AS published, $made_at AS made_at, "
         "$fit AS fit",
-        key | {"fit_id": fit.fit_id, "published": fit.published, "fit": fit.as_json(), "now": now},
-    )
+        {
+            **key, "fit_id": fit.fit_id, "published": fit.published, "made_at": made_at,
+            "fit": fit.as_json(),
+        },
+    )  # fmt: skip
 
 
 def store_predictions(
@@ -154,10 +169,11 @@ def store_predictions(
 
 def drop_unneeded(con: duckdb.DuckDBPyConnection, t: TemplateSettings, *, now: datetime) -> None:
     """Delete predictions that no kept day uses. Those of a backfill stay until it has ended."""
-    fits = [stored.fit for stored in fits_of(con, t).values()]
-    newest = max(fit.as_of for fit in fits)
-    oldest = in_force(fits, newest - timedelta(days=t.history_days))
-    values = _key(t) | {"before": now - MIN_RETENTION, "oldest": oldest.as_of if oldest else None}
+    fits = fits_of(con, t)
+    first = max(fits) - timedelta(days=t.history_days)
+    used = (in_force(fits.values(), max(first, day)) for day in fits)
+    oldest = min((fit.as_of for fit in used if fit), default=None)
+    values = _key(t) | {"before": now - MIN_RETENTION, "oldest": oldest}
     con.execute(
         f"UPDATE {FITS} SET predicted_at = NULL WHERE destination = $destination "
         "AND predicted_at < $before "

@@ -144,6 +144,18 @@ def test_a_refused_refit_leaves_the_earlier_one_in_force(
     assert copied.values(april) != month.world.values(MONTH[-1])
 
 
+def test_a_backfill_of_an_earlier_month_changes_no_day_after_a_refused_refit(
+    month: Month, fresh: PredictedWorld
+) -> None:
+    fresh.change_orders("SELECT * FROM orders WHERE customer_id IN ('c1', 'c2')")
+    fresh.build(PAST)
+    fresh.change_orders(f"FROM '{month.world.folder / 'sources' / 'orders.parquet'}'")
+    fresh.build(MONTH[0])
+    assert fresh.values(MONTH[0]) == month.world.values(MONTH[0])
+    fresh.build(PAST)
+    assert set(fresh.values(PAST).values()) == {(None, None)}
+
+
 def test_a_fit_made_again_that_is_refused_does_not_end_the_published_one(
     month: Month, copied: PredictedWorld
 ) -> None:
@@ -154,6 +166,24 @@ def test_a_fit_made_again_that_is_refused_does_not_end_the_published_one(
     assert found.used.as_of == REFIT
     copied.build(PAST)
     assert copied.values(PAST) == month.world.values(PAST)
+
+
+def test_a_run_of_several_days_gives_each_day_what_a_run_of_that_day_alone_gives(
+    copied: PredictedWorld,
+) -> None:
+    """Also to a customer whose only purchase was taken back before the newer fit."""
+    copied.change_orders(
+        "SELECT * FROM orders WHERE customer_id <> 'c7' UNION ALL BY NAME "
+        "SELECT 'taken back' AS order_id, 'c7' AS customer_id, unnest([TIMESTAMP '2026-01-20', "
+        "TIMESTAMP '2026-02-20']) AS ordered_at, unnest([1, -1]) AS quantity, 500 AS unit_price"
+    )
+    copied.warehouse.path.unlink()
+    copied.build(MONTH[0], PAST)
+    both = copied.values(PAST)
+    assert copied.values(MONTH[0])["c7"] != (None, None)
+    copied.build(PAST)
+    assert both == copied.values(PAST)
+    assert both["c7"] == (None, None)
 
 
 def test_after_a_change_of_the_refit_days_the_plan_names_the_fit_that_was_used(
@@ -282,6 +312,20 @@ def test_predictions_that_are_no_longer_kept_are_made_again_from_their_fit(
     copied.build(PAST)
     then = {customer: value for customer, (value, _) in month.world.values(PAST).items()}
     assert {customer: value for customer, (value, _) in copied.values(PAST).items()} == then
+
+
+def test_predictions_made_again_stand_at_the_time_of_their_fit(fresh: PredictedWorld) -> None:
+    """Orders that came late for it move nobody's clock but that of the customers themselves."""
+    whole = (fresh.folder / "sources" / "orders.parquet").read_bytes()
+    fresh.change_orders("SELECT * FROM orders WHERE ordered_at < TIMESTAMP '2026-02-26'")
+    fresh.build(PAST)
+    then = fresh.values(PAST)
+    (fresh.folder / "sources" / "orders.parquet").write_bytes(whole)
+    with fresh.warehouse.connect() as con:
+        con.execute("UPDATE records.predicted_value_fits SET predicted_at = NULL")
+        con.execute("DELETE FROM records.predictions")
+    fresh.build(PAST)
+    assert fresh.values(PAST) == then
 
 
 def test_forgetting_a_user_removes_their_predictions(copied: PredictedWorld) -> None:

@@ -13,12 +13,11 @@ from braze_pipeline.operations.doctor.database import WAIT_SECONDS
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 from braze_pipeline.predicted_value.likelihood import special_functions
 from braze_pipeline.predicted_value.step import Predicted, state_of
-from braze_pipeline.predicted_value.stored_fits import fits_of, own_table
+from braze_pipeline.predicted_value.stored_fits import StoredFit, fits_of, own_table
 from braze_pipeline.settings import PREDICTIONS
 from braze_pipeline.storage.migrations import RECORDS
 
 if TYPE_CHECKING:
-    from braze_pipeline.predicted_value.fit import Fit
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
@@ -62,7 +61,7 @@ def predicted_value(
     if fits is None:
         yield ok(name, "Computed, but its fits cannot be read now: see `database`.")
         return
-    found = state_of(fits, t, day, newest=fits[-1] if fits else None)
+    found = state_of(fits, t, day, newest=fits[-1].fit if fits else None)
     if found.refused:
         fix = "See docs/predicted-value.md for what can be done."
         yield warning(name, found.sentence(), fix)
@@ -70,7 +69,7 @@ def predicted_value(
         yield ok(name, found.sentence())
 
 
-def _fits(warehouse: Warehouse, t: TemplateSettings) -> list[Fit] | None:
+def _fits(warehouse: Warehouse, t: TemplateSettings) -> list[StoredFit] | None:
     """The stored fits; None where the file cannot be read, which is a finding of its own."""
     if not warehouse.path.exists():
         return []
@@ -78,6 +77,6 @@ def _fits(warehouse: Warehouse, t: TemplateSettings) -> list[Fit] | None:
         with replace(warehouse, lock_wait=WAIT_SECONDS).connect(read_only=True) as con:
             if RECORDS.stored_version(con) != RECORDS.version:
                 return []  # by an earlier version, which had none
-            return [one.fit for one in fits_of(con, t).values()]
+            return list(fits_of(con, t).values())
     except PipelineError:
         return None

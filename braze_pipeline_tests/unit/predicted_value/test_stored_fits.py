@@ -13,6 +13,7 @@ import pytest
 from braze_pipeline.predicted_value import Fit
 from braze_pipeline.predicted_value.step import state_of
 from braze_pipeline.predicted_value.stored_fits import (
+    StoredFit,
     drop_unneeded,
     drop_unused,
     fits_of,
@@ -42,6 +43,10 @@ def fit(
     )  # fmt: skip
 
 
+def made_at_once(*fits: Fit) -> list[StoredFit]:
+    return [StoredFit(fit=one, made_at=NOW) for one in fits]
+
+
 def keep(
     con: duckdb.DuckDBPyConnection,
     t: TemplateSettings,
@@ -52,9 +57,7 @@ def keep(
 ) -> None:
     store_fit(con, t, made, now=now)
     if values is not None:
-        before = in_force(
-            (one.fit for one in fits_of(con, t).values()), made.as_of - timedelta(days=1)
-        )
+        before = in_force(fits_of(con, t).values(), made.as_of - timedelta(days=1))
         rows = ", ".join(f"('{name}', {value}::DOUBLE)" for name, value in values.items())
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE scored AS SELECT *, 1.0 AS expected_orders, "
@@ -119,10 +122,46 @@ def test_a_band_that_is_no_longer_configured_holds_nobody(con: duckdb.DuckDBPyCo
 
 
 def test_only_published_fits_up_to_the_day_are_in_force() -> None:
-    fits = [fit(month(1)), fit(month(2), published=None), fit(month(3))]
+    fits = made_at_once(fit(month(1)), fit(month(2), published=None), fit(month(3)))
     days = (date(2025, 12, 31), month(1), date(2026, 2, 15), date(2026, 3, 15))
     found = [in_force(fits, day) for day in days]
     assert [one and one.as_of for one in found] == [None, month(1), month(1), month(3)]
+
+
+def test_a_fit_made_after_a_later_refusal_changes_no_day_since_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Those days have run with the fit that the refusal left in force."""
+
+    def used(*numbers: int) -> list[int | None]:
+        stored = fits_of(con, t).values()
+        found = [in_force(stored, month(number)) for number in numbers]
+        return [one.as_of.month if one else None for one in found]
+
+    def later(days: int) -> datetime:
+        return NOW + timedelta(days=days)
+
+    t = predicting()
+    keep(con, t, fit(month(1)))
+    keep(con, t, fit(month(3), published=None), now=later(1))
+    keep(con, t, fit(month(4), published=None), now=later(2))
+    keep(con, t, fit(month(2)), now=later(3))
+    assert used(1, 2, 3, 4) == [1, 2, 1, 1]
+    # One made again, because its orders were wrong, counts for the days that used it.
+    keep(con, t, fit(month(1)), now=later(4))
+    assert used(1, 2, 3, 4) == [1, 2, 1, 1]
+    # A refusal that was asked for again leaves in force what is known by then.
+    keep(con, t, fit(month(3), published=None), now=later(5))
+    assert used(1, 2, 3, 4) == [1, 2, 2, 1]
+
+
+def test_predictions_that_a_refusal_left_in_force_are_kept(con: duckdb.DuckDBPyConnection) -> None:
+    t, old = predicting(history_days=35), NOW - timedelta(days=40)
+    keep(con, t, fit(month(1)), {"a": 1.0}, now=old)
+    keep(con, t, fit(month(4), published=None), now=old + timedelta(days=1))
+    keep(con, t, fit(month(2)), {"a": 1.0}, now=old + timedelta(days=2))
+    drop_unneeded(con, t, now=NOW)
+    assert [day.month for day, one in fits_of(con, t).items() if one.stored] == [1, 2]
 
 
 def test_predictions_are_kept_for_the_days_of_the_history_and_fits_for_good(
@@ -206,7 +245,7 @@ def test_predictions_of_a_destination_that_has_others_are_deleted_and_its_fits_s
             [fit(month(2), published=None)],
             month(2),
             (
-                "The refit of 2026-02-01 was refused: Too few. There is no earlier one, so nobody "
+                "The refit of 2026-02-01 was refused: Too few. There was no earlier one, so nobody "
                 "has a prediction. Next refit: 2026-03-01."
             ),
         ),
@@ -222,7 +261,8 @@ def test_predictions_of_a_destination_that_has_others_are_deleted_and_its_fits_s
 )
 def test_one_sentence_says_what_a_day_uses(fits: list[Fit], day: date, expected: str) -> None:
     t = predicting(end_date=date(2026, 12, 31))
-    assert state_of(fits, t, day, newest=fits[-1] if fits else None).sentence() == expected
+    newest = fits[-1] if fits else None
+    assert state_of(made_at_once(*fits), t, day, newest=newest).sentence() == expected
 
 
 def test_fits_of_another_horizon_are_other_fits(con: duckdb.DuckDBPyConnection) -> None:
