@@ -46,6 +46,8 @@ uhugeint uint uinteger unable unexpected unique unknown unsigned use used usmall
 uuid value values varchar when width with within year zero
 """
 """In DuckDB's messages about values. Others can be a value's: ``error(name)`` gives it as it is."""
+_TYPE: Final = r"\b(?:DECIMAL\(\d\d?(?:, ?\d\d?)?\)|U?INT(?:8|16|32|64|128)(?!\w))"
+"""Types whose names have digits."""
 
 
 def create_table(
@@ -279,9 +281,11 @@ def _masked(text: str) -> str:
     said, another, value = rest.partition(": ")
     said, of, column = said.partition("source column ")
     said = re.sub(
-        r"[^\W\d_]+|[\W\d_]+",  # words; and what else there is, with the marks of letters
-        lambda word: word[0] if word[0].lower() in known else mask(word[0]) or "",
+        # Types and words; and what else there is, with the marks of letters.
+        rf"({_TYPE})|[^\W\d_]+|[\W\d_]+",
+        lambda word: word[0] if word[1] or word[0].lower() in known else mask(word[0]) or "",
         said,
     )
     column = column if kind == "Conversion Error" else mask(column) or ""
-    return re.sub(r"\d", "9", f"{kind}{colon}{said}{of}{column}{another}{mask(value)}")
+    shown = f"{kind}{colon}{said}{of}{column}{another}{mask(value)}"
+    return re.sub(rf"({_TYPE})|\d", lambda found: found[1] or "9", shown)

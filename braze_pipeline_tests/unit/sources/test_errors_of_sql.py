@@ -48,9 +48,17 @@ def test_a_message_that_quotes_a_value_is_masked_wherever_the_value_is(
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("name::INT", "Could not convert string 'xxxx xxxxx' to INT99 when casting from source "),
+        ("name::INT", "Could not convert string 'xxxx xxxxx' to INT32 when casting from source "),
         ("name::INT", "source column name (line 1)"),
-        ("points::TINYINT", "because the value is out of range for the destination type INT9"),
+        ("points::TINYINT", "because the value is out of range for the destination type INT8"),
+        (
+            "points::DECIMAL(18, 4) * 99999999999::DECIMAL(18, 4)",
+            "Overflow in multiplication of DECIMAL(18) (9999999 * 999999999999999).",
+        ),
+        (
+            "(points * 1e12)::DECIMAL(9, 4)",
+            "Could not cast value 999999999999999.999999 to DECIMAL(9,4)",
+        ),
         ("(SELECT x FROM range(2) r(x))", "More than one row returned by a subquery used as an"),
         ("strptime(name, '%d')", 'Could not parse string "xxxx xxxxx"'),
         ("ln(points - 300)", "cannot take logarithm of zero"),
