@@ -11,7 +11,8 @@ WITH
 -- Order lines up to the end of the day. Lines without a customer are excluded, and lines without a
 -- quantity or price add nothing; the run counts both. A line is charged in whole pence. Money is
 -- multiplied and added as decimals: otherwise 3 * 1.005 is 3.0149999999999997, and sums depend on
--- the order of the lines.
+-- the order of the lines. A product of DECIMAL(18, 4) ends below 10 billion; one with DECIMAL(19, 4)
+-- has room for any currency, and takes far longer.
 lines AS NOT MATERIALIZED (
     SELECT
         customer_id,
@@ -19,7 +20,11 @@ lines AS NOT MATERIALIZED (
         ordered_at,
         trim(product_name) AS product_name,
         quantity,
-        (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS amount,
+        CASE
+            WHEN abs(quantity * unit_price) < 1000000000
+                THEN (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2)
+            ELSE (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(19, 4))::DECIMAL(18, 2)
+        END AS amount,
         -- In this data, product codes begin with a digit. POST, M, D, BANK CHARGES, gift vouchers
         -- and the like count as money, but are never favourites or returned products.
         left(product_id, 1) BETWEEN '0' AND '9' AS is_product
@@ -180,7 +185,7 @@ SELECT
     coalesce(t.lifetime_orders, 0) AS lifetime_orders,
     -- of purchases as they were made: returns are in the return rate; as a decimal, so that half a
     -- penny is exact when it is rounded
-    (t.purchase_value / nullif(t.lifetime_orders, 0))::DECIMAL(18, 6)::DOUBLE
+    (t.purchase_value / nullif(t.lifetime_orders, 0))::DECIMAL(38, 6)::DOUBLE
         AS average_order_value,
     t.first_order_date,
     t.last_order_date,

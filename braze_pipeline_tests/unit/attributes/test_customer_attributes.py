@@ -151,7 +151,8 @@ def test_rows_dated_after_the_day_change_nothing(
     both = Shop(
         customers=CUSTOMERS,
         lines=[*shop.lines, *later.lines[1:]],
-        consents=[*shop.consents, *later.consents],
+        # A withdrawal without a date is not one of a later day.
+        consents=[*shop.consents, *(one for one in later.consents if one.changed_at)],
         predictions=[*shop.predictions, *later.predictions],
     )
     assert built(shared, both, AS_OF) == before
@@ -222,6 +223,15 @@ def test_the_penny_of_a_line_is_rounded_as_it_is_written(con: duckdb.DuckDBPyCon
     # As floating point numbers 3 * 1.005 is 3.0149999999999997.
     found = of_one(con, line("A", datetime(2012, 1, 1), quantity=3, pence=Decimal("100.5")))
     assert found["lifetime_value"] == 3.02
+
+
+def test_an_order_line_may_be_as_large_as_any_currency_needs(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    # A car in rials is some ten billion.
+    for pence, value in ((1234567890125, 24691357802.5), (123456789012300, 2469135780246.0)):
+        found = of_one(con, line("A", datetime(2012, 1, 1), quantity=2, pence=pence))
+        assert (found["lifetime_value"], found["average_order_value"]) == (value, value)
 
 
 def test_an_average_that_is_half_a_penny_is_exactly_that(con: duckdb.DuckDBPyConnection) -> None:

@@ -235,13 +235,17 @@ def test_purchases_are_those_of_the_customer_attributes() -> None:
                 ('ann', 'C3', TIMESTAMP '2024-01-05 08:00', -2.0, 5.005), -- cancellation
                 ('ann', '4', TIMESTAMP '2024-01-06 08:00', -1.0, 9.0),    -- nothing owed
                 ('ann', '5', TIMESTAMP '2024-02-01 00:00', 1.0, 7.0),     -- after the day
-                (NULL, '6', TIMESTAMP '2024-01-07 08:00', 1.0, 9.0)
+                ('bob', '6', TIMESTAMP '2024-01-03 08:00', 2.0, 12345678901.25), -- in rials
+                (NULL, '7', TIMESTAMP '2024-01-07 08:00', 1.0, 9.0)
             ) AS t(customer_id, order_id, ordered_at, quantity, unit_price)
             """
         )
         with purchases(con, date(2024, 1, 31)) as days:
             found = con.execute(
-                "SELECT customer_id, day, value::DOUBLE FROM predicted_value_purchases"
+                "SELECT customer_id, day, value::DOUBLE FROM predicted_value_purchases ORDER BY ALL"
             ).fetchall()
-    assert found == [("ann", date(2024, 1, 1), 15.01)]
-    assert days == (date(2024, 1, 1), date(2024, 1, 1))
+    assert found == [
+        ("ann", date(2024, 1, 1), 15.01),
+        ("bob", date(2024, 1, 3), 24691357802.5),
+    ]
+    assert days == (date(2024, 1, 1), date(2024, 1, 3))
