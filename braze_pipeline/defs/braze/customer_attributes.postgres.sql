@@ -31,7 +31,7 @@ lines AS (
         nullif(trim(customer_id::TEXT), '') AS customer_id,
         nullif(trim(order_id::TEXT), '') AS order_id,
         ordered_at,
-        trim(product_name) AS product_name,
+        btrim(product_name, ' ' || chr(160)) AS product_name,  -- also non-breaking spaces
         quantity,
         (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS amount,
         left(product_id::TEXT, 1) COLLATE "C" BETWEEN '0' AND '9' AS is_product

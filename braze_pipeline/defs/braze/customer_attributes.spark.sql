@@ -33,7 +33,7 @@ lines AS (
         nullif(trim(CAST(customer_id AS STRING)), '') AS customer_id,
         nullif(trim(CAST(order_id AS STRING)), '') AS order_id,
         ordered_at,
-        trim(product_name) AS product_name,
+        btrim(product_name, '\u0020\u00a0') AS product_name,  -- also non-breaking spaces
         quantity,
         CAST(CAST(quantity AS DECIMAL(18, 4)) * CAST(unit_price AS DECIMAL(18, 4)) AS DECIMAL(18, 2))
             AS amount,

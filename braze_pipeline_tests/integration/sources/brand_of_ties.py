@@ -26,7 +26,7 @@ _TABLES = {
             TIMESTAMPTZ '2022-02-27 22:00:00+00' + to_days((h % 764)::INT)
                 + to_minutes(h % 241) AS ordered_at,
             CASE WHEN h % 17 = 0 THEN 'POST' ELSE (h % 9)::VARCHAR END AS product_id,
-            ['Mug', 'mug', 'Ärmel', 'Zebra', ' Mug ', '', 'Tee ☕'][1 + h % 7] AS product_name,
+            ['Mug', 'mug', 'Ärmel', 'Zebra', ' Mug\u00a0', '', 'Tee ☕'][1 + h % 7] AS product_name,
             (CASE WHEN h % 11 = 0 THEN -1 ELSE 1 END * (1 + h % 3))::INT AS quantity,
             [1.005, 0.125, 10.0, 10.0, 99.99, 0.0][1 + h % 6] AS unit_price
         FROM (
