@@ -3,8 +3,9 @@
 A value that was sent after the export and has changed back since equals the restored ledger's: a
 comparison alone would never send it again. So where the ledger before the import has something
 else, that attribute is in doubt (see ``in_doubt``), and the days that it had carried out still
-count for the stale guard. Attributes and templates that are newer than the export stay. For sends
-that only the journal knows, or a ledger that was emptied since, everything is sent again.
+count for the stale guard. Attributes and templates that are newer than the export stay, and what
+was reset since is reset. For sends that only the journal knows, or a ledger that was emptied since,
+everything is sent again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,13 @@ def carry_over(ledger: Ledger, before: list[TemplateState], *, forgotten: bool) 
         f"FROM {_BEFORE}_attributes b JOIN ledger.attributes n USING (attribute) "
         "WHERE n.ledger = ?",
         [ledger.name],
+    )
+    con.execute(
+        "UPDATE ledger.attributes n SET reset_ack = $last "
+        f"FROM {_BEFORE}_attributes b JOIN {_PAIRS} p ON p.was = b.column_no "
+        "WHERE n.ledger = $ledger AND n.column_no = p.now "
+        "AND b.reset_ack IS NOT NULL AND b.reset_ack IS DISTINCT FROM n.reset_ack",
+        {"ledger": ledger.name, "last": ledger.last_ack_no()},
     )
     _mark_in_doubt(ledger)
     if forgotten:

@@ -15,6 +15,7 @@ from braze_pipeline.cli.summary import summary
 from braze_pipeline.errors import PlanOutdated, UsageError
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.operations.report import Report
@@ -473,3 +474,17 @@ def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send
     w.profiles(day(3), {"c": {"S": "1"}}, left_out=["a", "b"])
     assert w.run(day(3)).leaving_users == 2
     assert w.braze.profiles == {"a": {}, "b": {}, "c": {"S": "1"}}
+
+
+def test_what_was_reset_after_the_export_is_sent_again(world: Make, tmp_path: Path) -> None:
+    w = world(template(attribute("S"), attribute("T")), "a")
+    w.profiles(day(1), {"a": {"S": "1", "T": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    reset_attributes(ledger_of(w.con, w.t), w.t, ["S"])
+    w.braze.profiles["a"] = {"S": "by hand", "T": "1"}
+    restored(w, file)
+    w.profiles(day(2), {"a": {"S": "1", "T": "1"}})
+    assert w.sent(w.run(day(2))) == {"a": {"S": "1"}}
+    assert w.plan(day(2)).planned_users == 0
