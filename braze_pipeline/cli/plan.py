@@ -43,6 +43,7 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
                 "There is no plan yet" + (f" for {as_of}." if as_of else "."),
                 fix="Make one with `braze-pipeline run --as-of DAY --dry-run`.",
             )
+        written = rows.export_plan(con, warehouse, found, out) if out is not None else 0
         console.show(
             f"Plan {found.plan_id} ({found.status}), made {console.when(found.created_at)} "
             f"by run {found.run_id[:8]}"
@@ -63,7 +64,6 @@ def plan(session: Session, as_of: date | None, limit: int, out: Path | None) -> 
                 f"{found.superseded_users:,} superseded, {found.held_back_users:,} suppressed."
             )
         if out is not None:
-            written = rows.export_plan(con, warehouse, found, out)
             console.show(f"{counted(written, 'row')} written to {out}.")
 
 

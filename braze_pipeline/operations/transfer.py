@@ -9,14 +9,12 @@ today's names.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline import private
 from braze_pipeline.braze.fields import sendable
 from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NewerVersion, UsageError
@@ -26,6 +24,7 @@ from braze_pipeline.ledger.ledger import Ledger, ledger_name, ledger_names
 from braze_pipeline.ledger.plan_ref import is_readable
 from braze_pipeline.storage import digest
 from braze_pipeline.storage.migrations import LEDGER, ledger_3
+from braze_pipeline.storage.replacing import replacing
 from braze_pipeline.storage.sql_text import file_literal, literal, quote
 from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import columns, disk_full
@@ -78,35 +77,13 @@ def export_ledger(
     small: dict[str, Any] = {name: _rows(con, name, ledger.name) for name in _OF_LEDGER}
     small |= {name: _rows(con, name, None) for name in _OF_PLANS}
     small |= {"schema_version": LEDGER.version, _DIGEST: "sha256"}
-    with _draft(path) as draft:
+    with replacing(path) as draft:
         con.execute(
             f"COPY (SELECT * FROM {ledger.users_table}) TO {literal(str(draft))} (FORMAT parquet, "
             f"USE_TMP_FILE false, KV_METADATA {{{KEY}: {literal(json.dumps(small))}}})"
         )
         digest.add(draft)
     return ledger.count_users()
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of ``path`` at the end of the block."""
-    target = path.resolve()  # a link stays one
-    draft = target.with_name(target.name + ".draft")
-    try:
-        if target.exists() and not target.is_file():
-            raise UsageError(
-                f"{path} is not a file that can be replaced.", fix="Give the name of a file."
-            )
-        yield private.file(draft)
-        os.replace(draft, target)  # noqa: PTH105  (says that it overwrites)
-    except OSError as error:
-        raise disk_full(error, path) or UsageError(
-            f"{path} cannot be written: {error.strerror}.",
-            fix="Give a file in a folder that you may write to.",
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def import_ledger(

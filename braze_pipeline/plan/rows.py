@@ -7,13 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from braze_pipeline import private
 from braze_pipeline.errors import NotBuilt
 from braze_pipeline.ledger.columns import snapshot_rows
 from braze_pipeline.ledger.plan_ref import unless_damaged
 from braze_pipeline.plan import payload
 from braze_pipeline.plan.stored_plans import snapshot_of
 from braze_pipeline.storage.masking import mask
+from braze_pipeline.storage.replacing import replacing
 from braze_pipeline.storage.sql_text import file_literal, literal
 
 if TYPE_CHECKING:
@@ -92,11 +92,14 @@ def export_plan(
 
     Raises:
         NotBuilt: the snapshot is gone or damaged.
+        UsageError: the file cannot be written.
     """
-    query = rows_sql(warehouse, plan)
-    private.file(out)
-    copy = f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet)"
-    return int(_fetched(con, warehouse, plan, copy)[0][0])
+    with replacing(out) as draft:
+        copy = (
+            f"COPY ({rows_sql(warehouse, plan)}) TO {literal(str(draft))} "
+            "(FORMAT parquet, USE_TMP_FILE false)"
+        )
+        return int(_fetched(con, warehouse, plan, copy)[0][0])
 
 
 def plan_preview(

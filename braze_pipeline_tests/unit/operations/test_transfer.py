@@ -183,6 +183,24 @@ def test_an_export_replaces_nothing_but_files(world: Make, tmp_path: Path, place
     assert not list(tmp_path.glob("*.draft"))
 
 
+def test_an_export_never_replaces_the_database_itself(world: Make) -> None:
+    w = world(T)
+    w.profiles(day(1), {})
+    w.plan(day(1))
+    before = w.warehouse.path.read_bytes()
+    with pytest.raises(UsageError, match="is not a Parquet file, and is not replaced"):
+        export_ledger(w.con, w.warehouse, w.t, w.warehouse.path)
+    assert w.warehouse.path.read_bytes() == before
+
+
+def test_an_export_replaces_what_a_killed_one_left(world: Make, tmp_path: Path) -> None:
+    w, file = exported(world, tmp_path)
+    file.with_name(f"{file.name}.draft").write_bytes(b"PAR1 cut off")
+    export_ledger(w.con, w.warehouse, w.t, file)
+    assert not list(tmp_path.glob("*.draft"))
+    assert restored(w, file).ledger == "braze"
+
+
 def test_an_export_to_a_link_writes_what_it_points_to(world: Make, tmp_path: Path) -> None:
     w = world(T)
     w.profiles(day(1), {})

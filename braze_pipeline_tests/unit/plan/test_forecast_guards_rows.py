@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from braze_pipeline.braze.data_points import data_points
-from braze_pipeline.errors import GuardStopped, NotBuilt
+from braze_pipeline.errors import GuardStopped, NotBuilt, UsageError
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import export_plan, plan_preview, rows_sql
 from braze_pipeline.settings import Guards, Pricing, RateLimit, TemplateSettings, ValueType, replace
@@ -221,6 +221,7 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
     assert len(shown) == 4
     assert "ana@" not in str(shown)
     assert "xxx@xxxxxxx.xxx" in str(shown)
+    whole = out.read_bytes()
     snapshot = w.warehouse.snapshot(plan.plan_id)
     for part in ("pages", "footer"):
         damage(snapshot, part)
@@ -228,9 +229,25 @@ def test_the_plan_is_rows_with_old_new_and_reason(world: Make, tmp_path: Path) -
             plan_preview(w.con, w.warehouse, plan)
         with pytest.raises(NotBuilt, match=rf"{snapshot.name} is damaged"):
             export_plan(w.con, w.warehouse, plan, out)
+    assert out.read_bytes() == whole, "an earlier file stays as it was"
     snapshot.unlink()
     with pytest.raises(NotBuilt):
         rows_sql(w.warehouse, plan)
+
+
+@pytest.mark.parametrize("place", ["folder", "notes.txt", "notes.txt/plan.parquet"])
+def test_a_plan_is_written_to_a_parquet_file_of_its_own_or_the_error_names_it(
+    world: Make, tmp_path: Path, place: str
+) -> None:
+    w = world(template(attribute("N")), "a")
+    w.profiles(day(1), {"a": {"N": "1"}})
+    plan = w.plan(day(1))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=place):
+        export_plan(w.con, w.warehouse, plan, tmp_path / place)
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert not list(tmp_path.glob("*.draft"))
 
 
 def test_a_plan_is_loaded_as_it_was_made(world: Make) -> None:
