@@ -169,6 +169,18 @@ class Connections:
                 self._adapter.close()
 
 
+def proxy_variable(endpoint: str) -> str:
+    """The environment variable that names the proxy to an endpoint; empty if there is none."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxies = get_environ_proxies(endpoint)
+    if not select_proxy(endpoint, proxies):
+        return ""
+    scheme = urlsplit(endpoint).scheme
+    name = f"{scheme if scheme in proxies else 'all'}_proxy"
+    return name if os.environ.get(name) else name.upper()
+
+
 def _pools(
     answer_seconds: float, answer_bytes: Callable[[str], int]
 ) -> dict[str, type[HTTPConnectionPool]]:

@@ -40,8 +40,7 @@ EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
 TIMEOUT: Final = "timeout"
-_NOT_USABLE: Final = "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
-_CHECK_PROXY: Final = "Check the proxy in HTTPS_PROXY, and the file in REQUESTS_CA_BUNDLE."
+_NOT_USABLE: Final = "the proxy or REQUESTS_CA_BUNDLE cannot be used"
 _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
 
 
@@ -101,7 +100,8 @@ class BrazeClient:
             usable = True
         if not usable:
             raise ConfigurationError(
-                f"No connection to {self._destination.endpoint} can be prepared.", fix=_CHECK_PROXY
+                f"No connection to {self._destination.endpoint} can be prepared.",
+                fix=self.unavailable(_NOT_USABLE).fix,
             )
 
     def __repr__(self) -> str:
@@ -264,12 +264,13 @@ class BrazeClient:
 
     def unavailable(self, cause: str) -> BrazeUnavailable:
         """The error when Braze cannot be reached, or keeps failing."""
+        proxy = bounded.proxy_variable(self._destination.endpoint)
         return BrazeUnavailable(
             f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause}).",
-            fix=_CHECK_PROXY
+            fix=f"Check the proxy in {proxy or 'HTTPS_PROXY'}, and the file in REQUESTS_CA_BUNDLE."
             if cause == _NOT_USABLE
-            else "Check the network and Braze's status page, then run again: the run resumes where "
-            "it stopped.",
+            else f"Check {f'the proxy in {proxy}, ' if proxy else ''}the network and Braze's "
+            "status page, then run again: the run resumes where it stopped.",
         )
 
     def _send(self, method: str, path: str, body: Body | None) -> Answer:

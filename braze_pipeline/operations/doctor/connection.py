@@ -11,6 +11,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from braze_pipeline.braze.bounded import proxy_variable
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import BrazeUnavailable, WrongInstance
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
@@ -31,9 +32,9 @@ def reach(destination: DestinationSettings) -> list[Finding]:
 
 def _reach(destination: DestinationSettings) -> list[Finding]:
     name = f"{destination.name}: name"
-    if _behind_proxy(destination.endpoint):
-        saw = f"{destination.endpoint} is reached through a proxy, which looks up the name."
-        return [ok(name, saw)]
+    if proxy := proxy_variable(destination.endpoint):
+        through = f"is reached through the proxy in {proxy}, which looks up the name"
+        return [ok(name, f"{destination.endpoint} {through}.")]
     split = urlsplit(destination.endpoint)
     host, port = split.hostname or "", split.port or _PORTS.get(split.scheme, 443)
     try:
@@ -86,9 +87,3 @@ def _trusted_certificates() -> str:
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     return os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-
-
-def _behind_proxy(endpoint: str) -> bool:
-    from requests.utils import get_environ_proxies, select_proxy
-
-    return bool(select_proxy(endpoint, get_environ_proxies(endpoint)))

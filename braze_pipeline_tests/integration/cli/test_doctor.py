@@ -182,6 +182,20 @@ def test_a_closed_port_ends_with_4(tmp_path: Path) -> None:
     assert "braze: key" not in found
 
 
+def test_behind_a_dead_proxy_doctor_names_the_variable_and_not_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://someone:s3cret@127.0.0.1:9")
+    result = run(session("https://rest.iad-01.braze.com", tmp_path, BRAZE_API_KEY=KEY), "--json")
+    found = findings(result)
+    assert result.exit_code == 4
+    assert "the proxy in HTTPS_PROXY" in str(found["braze: name"]["saw"])
+    assert "the proxy in HTTPS_PROXY" in str(found["braze: answer"]["fix"])
+    assert "s3cret" not in result.output
+
+
 def test_an_invalid_host_name_ends_with_4(tmp_path: Path) -> None:
     folder = tmp_path / "brand"
     shutil.copytree(DEFAULT_CONFIG.parent, folder)

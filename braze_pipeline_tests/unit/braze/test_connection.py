@@ -221,13 +221,30 @@ def test_what_the_environment_names_and_cannot_be_used_is_named(
     made = client_of("https://rest.example.test")
     with pytest.raises(NoAnswer) as caught:
         made.track(BODY)
-    assert str(caught.value) == "HTTPS_PROXY or REQUESTS_CA_BUNDLE cannot be used"
+    assert str(caught.value) == "the proxy or REQUESTS_CA_BUNDLE cannot be used"
     text = "".join(traceback.format_exception(caught.value))
     assert "s3cret" not in text
     holds_no_secret(caught.value)
-    with pytest.raises(BrazeUnavailable, match="HTTPS_PROXY"):
+    with pytest.raises(BrazeUnavailable, match=r"(?i)the proxy in HTTPS_PROXY"):
         list(made.custom_attributes())
     made.close()
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+def test_if_braze_is_not_reached_through_a_proxy_its_variable_is_named_and_not_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for one in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(one, raising=False)
+        monkeypatch.delenv(one.upper(), raising=False)
+    made = client_of("https://rest.example.test")
+    assert "proxy" not in made.unavailable("timeout").fix
+    monkeypatch.setenv(name, "http://someone:s3cret@127.0.0.1:9")
+    with pytest.raises(BrazeUnavailable, match=f"Check the proxy in {name}, the network") as caught:
+        list(made.custom_attributes())
+    made.close()
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1" not in str(caught.value)
 
 
 def test_certificates_are_verified_whatever_the_environment_says(
