@@ -47,7 +47,7 @@ class Bucket:
         )
 
     def put(self, key: str, content: bytes) -> None:
-        with self.store.open_output_stream(f"brand/{key}") as opened:
+        with self.store.open_output_stream(f"brand/{key}", compression=None) as opened:
             opened.write(content)
 
     def put_parquet(self, key: str, rows: pa.Table) -> None:

@@ -19,6 +19,7 @@ from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
+from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import days_sql, file_literal, has_fraction, rows_of
 from braze_pipeline.storage.warehouse import columns, registered
@@ -55,8 +56,8 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
     """Mark users of the days' profiles that the brand's list names; how many are new to it.
 
     Raises:
-        ConfigurationError: the file is not there, or has no column ``user_id``, or one of numbers
-            with a fraction.
+        ConfigurationError: the file is not there or not whole, or has no column ``user_id``, or
+            one of numbers with a fraction.
     """
     import duckdb
 
@@ -65,6 +66,10 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
         raise ConfigurationError(
             f"The list of known users {path} does not exist (known_users has source 'list').",
             fix="Set known_users.file to a CSV or Parquet file with a column user_id.",
+        )
+    if path.suffix.lower() == ".gz" and not csv_reader.is_whole_gzip(path):
+        raise ConfigurationError(
+            f"The list of known users {path} {csv_reader.NOT_WHOLE}.", fix=csv_reader.COPY_AGAIN
         )
     ids = f"(SELECT user_id FROM {_file(path)})"
     try:

@@ -20,6 +20,8 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK: Final = 1 << 20
+NOT_WHOLE: Final = "is not a whole gzip file: it was cut off, or it is damaged or not compressed"
+COPY_AGAIN: Final = "Copy it again, or export it again. Nothing of it was used."
 
 
 def relation(name: str, files: Sequence[Path]) -> str:
@@ -60,8 +62,10 @@ def relation(name: str, files: Sequence[Path]) -> str:
 
 def _header(name: str, file: Path) -> tuple[list[str], str]:
     packed = file.suffix.lower() == ".gz"
-    if packed:
-        _require_whole(name, file)
+    if packed and not is_whole_gzip(file):
+        raise SourceChanged(
+            f"The source table {name} cannot be read: {file} {NOT_WHOLE}.", fix=COPY_AGAIN
+        )
     opener = gzip.open if packed else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as opened:
@@ -95,18 +99,18 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
     return names, delimiter
 
 
-def _require_whole(name: str, file: Path) -> None:
-    """Read a compressed file to its end: DuckDB takes one that was cut off for a shorter table."""
+def is_whole_gzip(file: Path) -> bool:
+    """Whether a compressed file can be read to its end.
+
+    DuckDB takes one that was cut off for a shorter table.
+    """
     try:
         with gzip.open(file) as opened:
             while opened.read(_CHUNK):
                 pass
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceChanged(
-            f"The source table {name} cannot be read: {file} is not a whole gzip file: it was cut "
-            "off, or it is damaged or not compressed.",
-            fix="Copy it again, or export it again. Nothing of it was used.",
-        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return False
+    return True
 
 
 def _not_utf8(name: str, file: Path) -> SourceChanged:

@@ -29,6 +29,7 @@ _DAMAGE: Final = {
     "maximum line size": "has a line of more than 2 MB, or a quotation mark that is never closed",
     "invalid state": "ends some lines with CR LF and others with LF, or is not valid CSV",
     "csv error on line": "has a row that is not valid CSV",
+    "gzip stream": "has zeros or something else behind its compressed data",
     "schema mismatch": "has files whose columns are of different types",
 }
 """What DuckDB's errors mean, by words in them; the first match counts."""

@@ -116,7 +116,10 @@ def _copy(name: str, place: Files, into: Path, report: Callable[[int], None]) ->
     def one(file: _Remote) -> int:
         target = into / file.below
         target.parent.mkdir(parents=True, exist_ok=True)
-        with store.open_input_stream(file.path) as source, target.open("wb") as opened:
+        with (
+            store.open_input_stream(file.path, compression=None) as source,
+            target.open("wb") as opened,
+        ):
             shutil.copyfileobj(source, opened, _CHUNK)
         if target.stat().st_size != file.size:
             raise _changed(name, place)
@@ -187,7 +190,9 @@ def _download(name: str, place: Files, into: Path, report: Callable[[int], None]
     with _answer(name, place) as answer:
         done = 0
         with target.open("wb") as opened:
-            for chunk in answer.iter_content(_CHUNK):
+            # A `.gz` stays one, also from a server that calls that the encoding of the answer.
+            decode = target.suffix != ".gz"
+            for chunk in answer.raw.stream(_CHUNK, decode_content=decode):
                 opened.write(chunk)
                 done += len(chunk)
                 report(done)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from braze_pipeline.errors import SourceChanged, SourceMissing
 from braze_pipeline.settings.places import Files
+from braze_pipeline_tests.certificates import certificate
+from braze_pipeline_tests.fake_http import FakeHttp, reply
 from braze_pipeline_tests.integration.sources.test_failures import attached, fails
 from braze_pipeline_tests.object_store import Bucket
 
@@ -31,6 +34,28 @@ def test_hidden_files_count_where_the_path_names_them(
         bucket.put(one, TEXT)
     ((*row,),) = attached(tmp_path, Files(url=f"s3://brand/{path}"))
     assert row[:2] == ["1", "a"]
+
+
+@pytest.mark.parametrize("path", ["lake/a.csv.gz", "lake"])
+def test_a_compressed_file_of_an_object_store_is_read(
+    tmp_path: Path, bucket: Bucket, path: str
+) -> None:
+    bucket.put("lake/a.csv.gz", gzip.compress(TEXT))
+    ((*row,),) = attached(tmp_path, Files(url=f"s3://brand/{path}"))
+    assert row == ["1", "a"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_a_compressed_file_of_a_web_server_is_read_whatever_it_calls_the_compression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    trusted, context = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    packed = gzip.compress(TEXT)
+    with FakeHttp(lambda _: reply(200, packed, headers), tls=context) as server:
+        address = server.endpoint.replace("http:", "https:")
+        ((*row,),) = attached(tmp_path, Files(url=f"{address}/a.csv.gz"))
+    assert row == ["1", "a"]
 
 
 @pytest.mark.parametrize("path", ["lake", "lake/*"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -153,6 +154,22 @@ def test_a_missing_or_unusable_list_is_a_configuration_error(world: Make, tmp_pa
         w.plan(day(1))
     (tmp_path / "none.csv").write_text("id\na\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="user_id"):
+        w.plan(day(1))
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.5])
+def test_of_a_compressed_list_that_was_cut_off_nothing_is_used(
+    world: Make, tmp_path: Path, kept: float
+) -> None:
+    file = tmp_path / "known.csv.gz"
+    packed = gzip.compress("\n".join(["user_id", "a", *map(str, range(9_999))]).encode())
+    file.write_bytes(packed[: int(len(packed) * kept)])
+    w = world(knowing("list", file=file), "a")
+    w.profiles(day(1), PAIR)
+    if kept == 1:
+        assert w.plan(day(1)).known_users == 1
+        return
+    with pytest.raises(ConfigurationError, match=r"known\.csv\.gz is not a whole gzip file"):
         w.plan(day(1))
 
 

@@ -70,6 +70,9 @@ def test_a_compressed_csv_that_was_cut_off_or_damaged_is_refused(
     )
     with pytest.raises(SourceChanged, match="not a whole gzip file"):
         load(con, "predictions", file)
+    file.write_bytes(whole + bytes(512))
+    with pytest.raises(SourceChanged, match="zeros or something else behind its compressed data"):
+        load(con, "predictions", file)
 
 
 @pytest.mark.parametrize(
