@@ -98,9 +98,9 @@ def _files(source: SourceSettings, path: Path) -> tuple[Path, ...]:
 
 def _inside(path: Path) -> tuple[Path, str, list[Path]]:
     """A folder, the pattern of a glob below it, and what is there, whatever its name."""
-    if not _is_glob(path):
+    first = _wildcard(path)
+    if first is None:
         return path, "", sorted(one for one in path.rglob("*") if one.is_file())
-    first = next(n for n, part in enumerate(path.parts) if has_magic(part))
     base, pattern = Path(*path.parts[:first]), str(Path(*path.parts[first:]))
     return base, pattern, sorted(base.glob(pattern))
 
@@ -174,7 +174,13 @@ def _is_read(file: PurePath, pattern: str) -> bool:
 
 
 def _is_glob(path: Path) -> bool:
-    return has_magic(str(path)) and not path.exists()
+    return _wildcard(path) is not None
+
+
+def _wildcard(path: Path) -> int | None:
+    """The first part of a path that is a pattern, and not the name of something that is there."""
+    magic = (n for n, part in enumerate(path.parts) if has_magic(part))
+    return next((n for n in magic if not Path(*path.parts[: n + 1]).exists()), None)
 
 
 def _kind(file: PurePath) -> str | None:

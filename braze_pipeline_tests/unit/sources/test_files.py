@@ -170,6 +170,20 @@ def test_of_a_folder_only_complete_files_of_the_table_are_read(
     assert len(load(con, "predictions", tmp_path)) == 1
 
 
+@pytest.mark.parametrize("name", ["a?b", "a*b", "[a-b]", "a[1]b"])
+@pytest.mark.parametrize("below", ["", "predictions.csv", "*.csv"])
+def test_the_name_of_a_folder_is_no_pattern_whatever_signs_it_has(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, name: str, below: str
+) -> None:
+    for folder, amount in ((name, "5"), ("axb", "6"), ("a1b", "6"), ("a", "6")):
+        (tmp_path / folder).mkdir()
+        text = CSV["predictions"].replace("12.5", amount)
+        (tmp_path / folder / "predictions.csv").write_text(text, encoding="utf-8")
+    assert load(con, "predictions", tmp_path / name / below) == [("1", date(2011, 1, 1), 5.0)]
+    with pytest.raises(SourceMissing, match="there is no file or folder"):
+        locate(con, SourceSettings(name="t", path=tmp_path / name / "none.csv"))
+
+
 @pytest.mark.parametrize(
     "beside",
     [
