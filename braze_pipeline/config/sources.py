@@ -13,6 +13,7 @@ from braze_pipeline.settings import PREDICTIONS, SourceSettings
 from braze_pipeline.settings.places import Connection, Database, Delta, Files, Iceberg, Place
 from braze_pipeline.settings.section import values_of
 from braze_pipeline.settings.sources import SourceConfig, SourceOptions, is_remote, problem_of
+from braze_pipeline.sources.dialects import dialect_of, without_end
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.user_input import did_you_mean
 
@@ -99,7 +100,8 @@ def _place(
     if source.connection:
         connection = connection_named(source.connection, config)
         if connection is not None:
-            return Database(connection=connection, relation=source.relation, query=source.query)
+            query = source.query and without_end(source.query, dialect_of(connection))
+            return Database(connection=connection, relation=source.relation, query=query)
         problems.at("connection").add(no_connection(source.connection, config))
     return None
 

@@ -148,6 +148,7 @@ class Database(Section):
     """A table, view or query of a database; one of ``relation`` and ``query`` is set.
 
     Attributes:
+        query: Without a semicolon.
         base: What the query reads as ``__attributes``, where the dialect has no other way to
             compute it once.
         setup: A statement that is executed before the query.
@@ -170,10 +171,8 @@ class Database(Section):
 
     @property
     def sql(self) -> str:
-        """The query to run, as a part of others: no semicolon, and a comment ends before them."""
-        if self.query is None:
-            return f"SELECT * FROM {self.relation}"
-        return f"{self.query.rstrip().removesuffix(';')}\n"
+        """The query to run, as a part of others: a comment at its end ends before them."""
+        return f"SELECT * FROM {self.relation}" if self.query is None else f"{self.query}\n"
 
 
 Place = Files | Delta | Iceberg | Database

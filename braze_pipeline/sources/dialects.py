@@ -95,6 +95,16 @@ def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> tuple[str, b
     return "".join([*parts, sql[at:end]]), at > 0
 
 
+def without_end(sql: str, dialect: Dialect) -> str:
+    """A query without its semicolon and what follows that, if these are comments alone."""
+    try:
+        tokens = _tokens(Path(), sql, dialect) if ";" in sql else []
+    except ConfigurationError:
+        return sql  # the database says what is wrong with it
+    ended = [token for token in tokens if _is(token, "SEMICOLON")]
+    return sql[: ended[0].start] if ended and ended == tokens[-len(ended) :] else sql
+
+
 def _is(token: Token, *names: str) -> bool:
     return token.token_type.name in names
 

@@ -15,6 +15,7 @@ from braze_pipeline.errors import PipelineError
 from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok
 from braze_pipeline.settings.places import Connection, Database, Files
 from braze_pipeline.sources.remote import lakehouse, object_store, snapshots
+from braze_pipeline.sources.remote.parquet import empty
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -72,11 +73,11 @@ def _seen(source: str, place: Place, environ: Mapping[str, str]) -> str:
     if isinstance(place, Database):
         # One that fails spoils the transaction for the next.
         with snapshots.snapshot(place.connection, environ) as snapshot:
-            columns = len(snapshot.schema(source, place))
+            schema = snapshot.schema(source, place)
     else:
         with lakehouse.stream(source, place) as rows:
-            columns = len(rows.schema)
-    return _count(columns, "column")
+            schema = rows.schema
+    return _count(empty(source, place, schema).num_columns, "column")
 
 
 def _count(number: int, what: str) -> str:

@@ -31,6 +31,8 @@ _EPOCH_DAYS: Final = 10_957
 """Postgres counts from 2000-01-01, Arrow from 1970-01-01."""
 _DAYS: Final = {"date": 1, "timestamp": 86_400_000_000, "timestamptz": 86_400_000_000}
 """Postgres's types that know ``infinity``, and how they count a day."""
+_UNREADABLE: Final = {"record", "_record"}
+"""Rows without a type of their own: the driver stops at the first."""
 _GROUP_ROWS: Final = 122_880
 _GROUP_BYTES: Final = 64 << 20
 """A row group ends at the first of these: enough to compress well, and little enough memory."""
@@ -122,6 +124,9 @@ def _kept(name: str, place: Place, schema: pa.Schema) -> tuple[pa.Schema, dict[s
         try:
             fields.append(_field(field))
         except _UnfitError as unfit:
+            if _facts(field).get("POSTGRESQL:type") in _UNREADABLE:
+                why = f"the column {field.name} {unfit.why}, which the driver cannot read"
+                raise _refused(name, place, why, unfit.instead.format(field.name)) from None
             left_out[field.name] = _left_out(name, place, field.name, unfit)
     if not fields:
         raise left_out_error(next(iter(left_out.values())))

@@ -72,7 +72,7 @@ def test_each_connection_and_each_place_is_checked_once(
     t = reading(
         tmp_path,
         one=Database(connection=SHOP, relation="open_to_all"),
-        two=Database(connection=SHOP, query="SELECT a -- a comment\nFROM open_to_all; "),
+        two=Database(connection=SHOP, query="SELECT a -- a comment\nFROM open_to_all"),
         three=Files(url="s3://brand/orders"),
         four=Delta(url=str(tmp_path / "delta")),
     )
@@ -111,6 +111,13 @@ def test_a_connection_that_does_not_open_is_one_finding_without_address_or_passw
     assert fix in found.fix
     for secret in ("wr0ng", tables.password, "127.0.0.1", "postgresql://"):
         assert secret not in f"{found.saw} {found.fix}"
+
+
+def test_a_column_that_no_run_can_read_is_a_failure(tmp_path: Path, tables: Postgres) -> None:
+    t = reading(tmp_path, one=Database(connection=SHOP, query="SELECT 1 AS n, row(1, 2)"))
+    found = check(t, {"SHOP_URI": tables.uri()})["source one"]
+    assert (found.state, found.exit_code) == (State.FAIL, 2)
+    assert "the column row is of the type record" in found.saw
 
 
 def test_a_table_that_is_missing_or_not_granted_is_named_and_the_others_are_checked(

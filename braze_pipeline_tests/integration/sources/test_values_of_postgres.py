@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from braze_pipeline.errors import SourceChanged
+from braze_pipeline.settings.places import Database
 from braze_pipeline.sources.remote.databases import snapshot
 from braze_pipeline_tests.integration.sources.test_failures import SHOP, attached, query
 from braze_pipeline_tests.integration.sources.test_remote_places import read
 from braze_pipeline_tests.postgres import Postgres
+from braze_pipeline_tests.unit.config.test_configuration_errors import document, load
 
 MOMENTS = "('infinity'), ('-infinity'), ('2027-01-01'), ('4713-01-01 BC'), (NULL)"
 
@@ -62,13 +66,37 @@ def test_infinity_is_later_and_minus_infinity_earlier_than_every_day(
 
 
 @pytest.mark.parametrize(
-    "end", [" -- everybody", ";", " ;\n", "; \n\n", " /* everybody */ ;", "\n-- WHERE false\n"]
+    "end",
+    [
+        *(" -- everybody", ";", " ;\n", "; \n\n", " /* everybody */ ;", "\n-- WHERE false\n"),
+        *(
+            "; -- it's everybody; all",
+            ";; /* ; */",
+            " -- ;",
+            ", ';' AS m; -- x",
+            ", $$;$$ AS m --;",
+        ),
+    ],
 )
 def test_a_query_may_end_in_a_comment_or_a_semicolon(
     tmp_path: Path, database: Postgres, end: str
 ) -> None:
     environ = {"SHOP_URI": database.uri()}
-    place = query(f"SELECT 1 AS n{end}")
+    given = json.dumps({"lines": {"connection": "shop", "query": f"SELECT 1 AS n{end}"}})
+    shop = "connections: {shop: {type: postgres, uri_env: SHOP_URI}}"
+    (t,) = load(tmp_path, document(more=f"{shop}\nsources: {given}\n"))
+    (place,) = [one.place for one in t.sources if one.name == "lines"]
+    assert isinstance(place, Database)
     with snapshot(SHOP, environ) as opened:
-        assert opened.schema("lines", place).names == ["n"]
-    assert attached(tmp_path, place, environ=environ) == [(1,)]
+        assert opened.schema("lines", place).names[0] == "n"
+    ((first, *_),) = attached(tmp_path, place, environ=environ)
+    assert first == 1
+
+
+@pytest.mark.parametrize("value", ["row(1, 2)", "ARRAY[row(1, 2)]", "row('a', 'b') AS pair"])
+def test_a_row_without_a_type_is_named_with_its_column(
+    tmp_path: Path, database: Postgres, value: str
+) -> None:
+    with pytest.raises(SourceChanged, match=r"column (row|array|pair) is of the type") as raised:
+        attached(tmp_path, query(f"SELECT 1 AS n, {value}"), environ={"SHOP_URI": database.uri()})
+    assert raised.value.fix.startswith("Convert it: to_jsonb(")
