@@ -278,6 +278,7 @@ def _sent(
 ) -> list[dg.MaterializeResult | dg.AssetCheckResult]:
     from braze_pipeline.send.step import send_days  # noqa: PLC0415 - only a run needs it
 
+    overrides_of(context.run.tags)  # a send may be all that the run does
     keys, days = TemplateKeys.of(t), days_of(context)
     outcome = send_days(
         database,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -26,12 +27,12 @@ from braze_pipeline_tests.small_brand import DAYS, SmallBrand
 from braze_pipeline_tests.watched_world import template
 
 
-def launch(brand: SmallBrand, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+def launch(brand: SmallBrand, tags: dict[str, str], **options: Any) -> dg.ExecuteInProcessResult:
     """Launch the daily job with these tags, as the UI and GraphQL do."""
     definitions, _ = built(brand, os.environ["BRAZE_REST_ENDPOINT"])
     with dg.DagsterInstance.get() as instance:
         return definitions.resolve_job_def("braze_daily").execute_in_process(
-            instance=instance, tags=tags, raise_on_error=False
+            instance=instance, tags=tags, raise_on_error=False, **options
         )
 
 

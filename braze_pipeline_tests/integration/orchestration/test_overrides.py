@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dagster as dg
 import pytest
 
 from braze_pipeline.errors import UsageError
@@ -27,9 +28,11 @@ from braze_pipeline_tests.watched_world import template
             {"let_through": "audience_size, changed_shares", "reason": "sale"},
             "no guard 'changed_shares' to let through. Did you mean 'changed_share'?",
         ),
+        ({"let-trough": "changed_share", "reason": "sale"}, "Did you mean 'let_through'?"),
+        ({"dry-run": "true"}, "There is no run tag 'braze_pipeline/dry-run'."),
     ],
 )
-def test_tags_that_override_without_a_reason_or_name_no_guard_fail_the_first_step(
+def test_tags_that_override_without_a_reason_or_name_nothing_fail_the_first_step(
     brand: SmallBrand, sandbox: Sandbox, tags: dict[str, str], said: str
 ) -> None:
     given = {f"braze_pipeline/{name}": value for name, value in tags.items()}
@@ -38,6 +41,16 @@ def test_tags_that_override_without_a_reason_or_name_no_guard_fail_the_first_ste
     tick(brand)
     assert said in one_action(brand).what
     assert sandbox.profiles() == {}
+
+
+def test_a_send_alone_stops_at_an_unknown_tag_too(brand: SmallBrand, sandbox: Sandbox) -> None:
+    command(brand, "run", "--as-of", brand.day(0), "--dry-run")
+    send = {"asset_selection": [dg.AssetKey("braze_send")]}
+    day = {PARTITION_TAG: brand.day(0)}
+    assert not launch(brand, day | {"braze_pipeline/dry_run": "true"}, **send).success
+    assert sandbox.profiles() == {}
+    assert launch(brand, day | {"braze_pipeline/reason": "a look"}, **send).success
+    assert sandbox.profiles() != {}
 
 
 @pytest.mark.parametrize(
