@@ -17,6 +17,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Final, TypeGuard
 
+UNREADABLE: Final = "unreadable answer"
+"""The cause of a retry after a success that accounts for nothing, such as a page of a proxy's."""
 _ACCEPTED: Final = (200, 201, 202)
 _SUCCESS: Final = frozenset({"success", "queued"})
 _EPOCH_FROM: Final = 1e9
@@ -123,7 +125,7 @@ def _success(data: dict[str, Any] | None, text: str, objects: int) -> ResponseOu
     if data is None or not _accounts_for_objects(data):
         # An unreadable success accounts for no object. Values are absolute, so sending them
         # again is harmless.
-        return ResponseOutcome(ResponseAction.RETRY, cause="unreadable answer")
+        return ResponseOutcome(ResponseAction.RETRY, cause=UNREADABLE)
     refused, untied = _errors(data, objects)
     message = data.get("message")
     if isinstance(message, str) and message.lower() not in _SUCCESS:

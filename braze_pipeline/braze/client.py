@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from braze_pipeline.braze import bounded
-from braze_pipeline.braze.answers import ResponseAction, ResponseOutcome, classify, parse_object
+from braze_pipeline.braze.answers import (
+    UNREADABLE,
+    ResponseAction,
+    ResponseOutcome,
+    classify,
+    parse_object,
+)
 from braze_pipeline.braze.bounded import Answer
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
@@ -265,8 +271,10 @@ class BrazeClient:
     def unavailable(self, cause: str) -> BrazeUnavailable:
         """The error when Braze cannot be reached, or keeps failing."""
         proxy = bounded.proxy_variable(self._destination.endpoint)
+        instead = " A proxy or firewall may have answered instead." if UNREADABLE in cause else ""
         return BrazeUnavailable(
-            f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause}).",
+            f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause})."
+            f"{instead}",
             fix=f"Check the proxy in {proxy or 'HTTPS_PROXY'}, and the file in REQUESTS_CA_BUNDLE."
             if cause == _NOT_USABLE
             else f"Check {f'the proxy in {proxy}, ' if proxy else ''}the network and Braze's "

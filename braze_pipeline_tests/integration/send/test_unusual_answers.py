@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import PipelineError, RateLimitExhausted, WrongInstance
+from braze_pipeline.errors import (
+    BrazeUnavailable,
+    PipelineError,
+    RateLimitExhausted,
+    WrongInstance,
+)
 from braze_pipeline.send import SendResult, send_plan
 from braze_pipeline.storage.journal import Journal, refused
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
@@ -109,6 +114,19 @@ def test_an_answer_that_is_not_brazes_ends_the_send_and_rejects_nobody(
     assert isinstance(result.stopped_by, WrongInstance)
     assert "proxy or firewall" in result.stopped_by.fix
     assert "Braze says" not in str(result.stopped_by)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_a_page_that_stays_in_place_of_brazes_answer_is_named_when_the_send_gives_up(
+    tmp_path: Path, status: int
+) -> None:
+    page = reply(status, b"<html>please log in</html>")
+    result = send(tmp_path, lambda _: page, users(80), retry_budget_seconds=0.5)
+    assert outcome(result) == (0, 0, 80)
+    assert isinstance(result.stopped_by, BrazeUnavailable)
+    assert (
+        "keeps failing (unreadable answer). A proxy or firewall may have" in result.stopped_by.what
+    )
 
 
 def in_turn(*answers: Reply) -> Callable[[Request], Reply]:
