@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -316,6 +317,32 @@ def test_dagster_loads_the_project_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="it asks Git")
+def test_git_ignores_whatever_has_personal_data_and_nothing_that_the_brand_edits(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path, GERMAN)
+    project = tmp_path / "acme_shop"
+    for name in (
+        *("kunden.csv", "sandbox.log", "plan.parquet", "ledger.parquet.draft", "trial.duckdb"),
+        *("trial.duckdb.wal", "trial.journal.sqlite-wal", "exports/users.csv.gz", ".env"),
+        *("data/warehouse.duckdb", "data/customers/part-0.parquet"),
+    ):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_bytes(b"")
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-standard"],
+        cwd=project, check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    assert sorted(listed) == [
+        *(".dagster_home/dagster.yaml", ".env.example", ".gitignore"),
+        *("acme_shop/__init__.py", "acme_shop/definitions.py"),
+        *("acme_shop/defs/braze/customer_attributes.sql", "acme_shop/defs/braze/defs.yaml"),
+        *("pyproject.toml", "tests/test_braze.py", "workspace.yaml"),
+    ]
 
 
 def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
