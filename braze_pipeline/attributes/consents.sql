@@ -1,2 +1,5 @@
--- How new the consents are.
-SELECT (max(changed_at) FILTER (changed_at < $tomorrow))::DATE AS newest_consent FROM consents
+-- How new the consents are, and how many have no date.
+SELECT
+    count(*) FILTER (changed_at IS NULL) AS consents_without_date,
+    (max(changed_at) FILTER (changed_at < $tomorrow))::DATE AS newest_consent
+FROM consents

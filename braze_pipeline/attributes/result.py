@@ -37,6 +37,8 @@ class AttributesSummary:
         lines_incomplete: Order lines up to the end of the day without an order, quantity or price,
             and all without a date.
         lines_after: Order lines after the day, which were not used.
+        consents_without_date: Changes of consent without a date; None where the SQL does not read
+            ``consents``.
         newest_order: The day of the newest order in the table, before or after the as-of date;
             None where there is no order.
         newest_consent: The day of the newest change of consent, likewise.
@@ -51,6 +53,7 @@ class AttributesSummary:
     lines_of_unknown_customers: int | None = None
     lines_incomplete: int | None = None
     lines_after: int | None = None
+    consents_without_date: int | None = None
     newest_order: date | None = None
     newest_consent: date | None = None
 

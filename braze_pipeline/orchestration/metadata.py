@@ -82,6 +82,7 @@ def attributes(t: TemplateSettings, built: AttributesBuild, origins: Origins) ->
         "order lines of unknown customers": newest.lines_of_unknown_customers,
         "order lines that are incomplete": newest.lines_incomplete,
         "order lines after the as-of date": newest.lines_after,
+        "consents without a date": newest.consents_without_date,
     }
     return {
         ROWS: newest.rows,

@@ -40,7 +40,8 @@ def fit_model(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, float], int]:
         Refused: there are too few repeat customers, or the model does not describe them.
         ConfigurationError: scipy is not installed.
     """
-    (repeat,) = single_row(con, "SELECT count_if(repeats > 0) FROM predicted_value_statistics")
+    query = "SELECT count(*) FILTER (repeats > 0) FROM predicted_value_statistics"
+    (repeat,) = single_row(con, query)
     if repeat < FEWEST_REPEAT_CUSTOMERS:
         raise Refused(
             f"Too few customers bought on more than one day: {repeat:,}, and the model needs at "

@@ -75,7 +75,7 @@ def refit(
 def _modelled(con: duckdb.DuckDBPyConnection, fit: Fit, last: date) -> Fit:
     gather_statistics(con, last, last)
     customers, repeat = single_row(
-        con, "SELECT count(*), count_if(repeats > 0) FROM predicted_value_statistics"
+        con, "SELECT count(*), count(*) FILTER (repeats > 0) FROM predicted_value_statistics"
     )
     fit = replace(fit, customers=customers, repeat_customers=repeat)
     try:

@@ -26,7 +26,7 @@ from braze_pipeline.settings import (
 )
 from braze_pipeline.sources import attach_sources
 from braze_pipeline.storage import partitions
-from braze_pipeline_tests.shop import Line, Shop, build, template
+from braze_pipeline_tests.shop import Consent, Line, Shop, build, template
 
 DAY = date(2011, 12, 9)
 NOW = datetime(2026, 1, 1)
@@ -88,6 +88,24 @@ def test_every_order_line_is_counted(con: duckdb.DuckDBPyConnection) -> None:
     assert found.lines_after == 2
     assert found.nulls["last_order_date"] == 1
     assert found.nulls["customer_id"] == 0
+
+
+def test_consents_without_a_date_are_counted_whatever_they_say(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    said = [(True, None), (False, None), (None, None), (True, datetime(2011, 12, 9))]
+    consents = [Consent("1", "email", opted_in, when) for opted_in, when in said]
+    Shop(customers=["1"], consents=consents).attach(con)
+    assert build(con, template(), DAY).consents_without_date == 3
+
+
+def test_a_day_without_any_order_or_consent_is_counted_as_such(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    Shop(customers=["1"]).attach(con)
+    found = build(con, template(), DAY)
+    assert (found.rows, found.lines, found.lines_incomplete) == (1, 0, 0)
+    assert (found.consents_without_date, found.newest_consent) == (0, None)
 
 
 def test_ids_that_never_meet_are_an_error_and_not_customers_who_never_bought(
