@@ -62,11 +62,13 @@ class MailReceiver:
 
     Attributes:
         refuse: Refuse every recipient whose address contains it; None refuses nobody.
+        answer: The answer to a mail; it is kept whatever it is.
         goodbye: The answer to QUIT.
     """
 
     port: int = 0
     refuse: str | None = None
+    answer: str = "250 taken"
     goodbye: str = "221 bye"
     mails: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
@@ -98,7 +100,7 @@ def mail_receiver() -> Iterator[MailReceiver]:
                     self.reply("354 go on")
                     received.mails.append(self.read_mail())
                     received.receivers.append(to)
-                    self.reply("250 taken")
+                    self.reply(received.answer)
                 elif verb == "QUIT":
                     self.reply(received.goodbye)
                     return

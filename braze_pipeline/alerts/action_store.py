@@ -228,16 +228,12 @@ class ActionStore:
         )
 
     def notified(self, number: int) -> dict[str, str]:
-        """By channel: "delivered", and why not to everybody; or why the last attempt failed."""
+        """By channel, of the last message: whether it was delivered, and the problem, if any."""
         with reading(self.path) as con:
-            rows = con.execute(
-                "SELECT channel, delivered_at, problem FROM deliveries JOIN messages "
-                "USING (message) WHERE number = ? ORDER BY message",
-                (number,),
-            ).fetchall()
+            rows = con.execute(read_sql("alerts", "delivery_states"), (number,)).fetchall()
         return {
-            channel: f"{'delivered' if at else 'not yet'}{f': {problem}' if problem else ''}"
-            for channel, at, problem in rows
+            channel: f"{state}{f': {problem}' if problem else ''}"
+            for channel, state, problem in rows
         }
 
     def _actions(self, where: str, parameters: tuple[object, ...]) -> list[Action]:

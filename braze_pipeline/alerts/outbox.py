@@ -14,10 +14,13 @@ from braze_pipeline.alerts.action_store import Action, ActionStore
 from braze_pipeline.alerts.connection import reading, writing
 from braze_pipeline.alerts.success import Success, stored_success
 from braze_pipeline.storage.sql_files import read_sql
+from braze_pipeline.wording import counted
 
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
+MIN_ATTEMPTS = 8
+"""Over about an hour, however old a message is: the daemon may have been away for days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +97,10 @@ class Outbox:
                 return False
             # The exponent is capped, so that no number of attempts overflows.
             wait = min(FIRST_WAIT * 2 ** min(row["attempts"] if row else 0, 12), LONGEST_WAIT)
+            problem = "The last attempt has no result."
             con.execute(
                 read_sql("alerts", "attempted_delivery"),
-                (message.message, channel, (now + wait).isoformat(), None, "no result yet"),
+                (message.message, channel, (now + wait).isoformat(), None, problem),
             )
         return True
 
@@ -110,6 +114,16 @@ class Outbox:
             ).fetchone()
         return row is not None
 
+    def waiting(self) -> list[str]:
+        """What waits because an attempt failed: a sentence for each such channel."""
+        with reading(self.store.path) as con:
+            rows = con.execute(read_sql("alerts", "waiting_messages"), (self.destination,))
+            return [
+                f"{channel}: {counted(number, 'message waits', 'messages wait')} since "
+                f"{since[:16].replace('T', ' ')} UTC. {problem}"
+                for channel, number, since, problem in rows
+            ]
+
     def finish(self, channels: Sequence[str], *, now: datetime) -> None:
         """Remove what every channel has delivered, or tried in vain for too long."""
         marks = ", ".join("?" * len(channels))
@@ -122,6 +136,7 @@ class Outbox:
                     self.destination,
                     self.destination,
                     (now - GIVE_UP_AFTER).isoformat(),
+                    MIN_ATTEMPTS,
                     *channels,
                 ),
             )

@@ -14,6 +14,7 @@ from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.operations.doctor.access import ATTRIBUTES, BULK, EXPORT, TRACK, access
+from braze_pipeline.operations.doctor.alerts import alerts
 from braze_pipeline.operations.doctor.connection import reach
 from braze_pipeline.operations.doctor.contract import contract
 from braze_pipeline.operations.doctor.database import database
@@ -21,7 +22,6 @@ from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code, failure, ok
 from braze_pipeline.operations.doctor.journal import journal
 from braze_pipeline.operations.doctor.memory import memory
-from braze_pipeline.operations.doctor.pauses import pauses
 from braze_pipeline.operations.doctor.predicted_value import predicted_value
 from braze_pipeline.operations.doctor.sources import sources
 from braze_pipeline.operations.doctor.trial import trial
@@ -96,7 +96,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     ages = [template.schedule.max_age_hours for template in templates if template.schedule]
     max_age = max(ages, default=None)
     yield from journal(session.warehouse, destination.name, max_age_hours=max_age)
-    yield from pauses(session.warehouse, destination.name)
+    yield from alerts(session.warehouse, destination.name)
     yield from predicted_value(session.warehouse, templates)
     yield from trial(destination, session.environ, database=session.warehouse.path)
     yield contract(destination)

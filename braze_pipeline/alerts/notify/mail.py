@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate
 
 from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
 from braze_pipeline.alerts.notify.text import Notification
@@ -80,7 +80,8 @@ def _mail(notification: Notification, environ: Mapping[str, str]) -> EmailMessag
     mail["From"] = _get(environ, "FROM") or recipients[0]
     mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
-    mail["Message-ID"] = make_msgid(domain="braze-pipeline.invalid")
+    # The same for each attempt: a mail program drops a second copy.
+    mail["Message-ID"] = f"<{notification.key}@braze-pipeline.invalid>"
     mail.set_content("\n".join(notification.lines))
     return mail
 

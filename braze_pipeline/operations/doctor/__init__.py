@@ -10,7 +10,7 @@
 ``database``        the files of the database and their schemas
 ``sources``         the connections and places that the templates read
 ``predicted_value`` which fit is in force, and when the next one is made
-``pauses``          whether a person has paused the destination
+``alerts``          whether a person has paused the destination; which notifications wait
 ``journal``         sends that are not in the ledger yet; the last acknowledgement
 ``trial``           what still points at the sandbox
 ``zones``           time zone data

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.alerts import ActionStore, Incident, Outbox
+from braze_pipeline.operations.doctor.alerts import alerts
 from braze_pipeline.operations.doctor.database import database
 from braze_pipeline.operations.doctor.disk import disk, private_files
 from braze_pipeline.operations.doctor.finding import State, exit_code
@@ -66,6 +68,29 @@ def sent(warehouse: Warehouse, *, applied: bool = False) -> Journal:
             con.execute("UPDATE sends SET status = 'done', ended_at = 'x', folded_at = 'x'")
         con.close()
     return book
+
+
+def test_notifications_that_wait_because_an_attempt_failed_are_a_warning_with_the_problem(
+    tmp_path: Path,
+) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    assert alerts(warehouse, "braze") == []
+    store, now = ActionStore(warehouse.actions_path), datetime.now(UTC)
+    store.record(
+        Incident(action="usage", what="", fix="", destination="braze", template="t", at=now)
+    )
+    assert [found.state for found in alerts(warehouse, "braze")] == [State.OK, State.OK]
+    outbox = Outbox(store, "braze")
+    (message,) = outbox.due("mail", now=now)
+    outbox.claim(message, "mail", now=now)
+    outbox.failed(message, "mail", problem="The mail server answered 535.")
+    _, found = alerts(warehouse, "braze")
+    assert found.state is State.WARN
+    assert found.saw.startswith("mail: 1 message waits since ")
+    assert found.saw.endswith(" UTC. The mail server answered 535.")
+    assert [found.state for found in alerts(warehouse, "other")] == [State.OK, State.OK]
+    outbox.delivered(message, "mail", now=now)
+    assert alerts(warehouse, "braze")[1].state is State.OK
 
 
 def test_a_send_that_is_not_in_the_ledger_is_a_warning(tmp_path: Path) -> None:

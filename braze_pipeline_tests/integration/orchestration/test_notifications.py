@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
@@ -189,10 +190,11 @@ def test_what_cannot_be_delivered_for_days_is_given_up_but_not_the_action(
     world = make_world(environ={"BRAZE_PIPELINE_WEBHOOK": http.url})
     http.status = 503
     fail(world)
-    for hours in (0, 1, 73, 74):
+    for hours in (0, 1, 2, 3, 4, 5, 71, 73, 74, 75):
         world.minutes = 60 * hours
         world.tick()
-    assert len(http.requests) == 3
+    assert len(http.requests) == 8
+    assert world.store.notified(1) == {"webhook": "given up: It answered with status 503."}
     assert world.one().number == 1
 
 
@@ -238,6 +240,40 @@ def test_a_failed_notification_of_an_old_failure_is_retried(
     for world.minutes in (5, 6, 7):
         world.tick()
     assert [body["action"]["what"] for _, body in http.requests] == causes
+
+
+def test_a_message_from_before_the_daemons_absence_has_more_than_one_attempt(
+    make_world: MakeWorld, http: HttpReceiver
+) -> None:
+    world = make_world(environ={"BRAZE_PIPELINE_WEBHOOK": http.url})
+    causes = failures(world, days_ago=0)[:1]
+    http.status = 503
+    world.minutes = 4 * 24 * 60
+    world.tick()
+    http.status = 200
+    http.requests.clear()
+    world.minutes += 5
+    world.tick()
+    assert [body["action"]["what"] for _, body in http.requests[:1]] == causes
+
+
+def test_each_attempt_to_deliver_a_mail_has_the_same_message_id_and_each_message_another(
+    make_world: MakeWorld, http: HttpReceiver, smtp: MailReceiver
+) -> None:
+    world = make_world(environ=everywhere(http, smtp))
+    smtp.answer = "451 try again"
+    fail(world)
+    for world.minutes in (0, 5):
+        world.tick()
+    smtp.answer = "250 taken"
+    world.minutes = 10
+    world.tick()
+    world.raises.clear()
+    world.run()
+    world.tick()
+    first, again, last, recovered = (mail["Message-ID"] for mail in smtp.mails)
+    assert first == again == last != recovered
+    assert re.fullmatch(r"<[\w.+-]+@[\w.-]+>", first)
 
 
 def test_a_401_that_persists_is_notified_once_more(

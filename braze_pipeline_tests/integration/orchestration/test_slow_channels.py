@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -19,13 +20,14 @@ from braze_pipeline.alerts.notify.channel import ChannelProblem
 @pytest.fixture
 def outbox(tmp_path: Path) -> Outbox:
     store = ActionStore(tmp_path / "actions.sqlite")
-    store.record(
-        Incident(
-            action="usage", what="what", fix="", destination="braze", template="t",
-            at=datetime.now(UTC), run_id="run",
-        )
-    )  # fmt: skip
+    store.record(incident(what="what"))
     return Outbox(store, "braze")
+
+
+def incident(*, what: str) -> Incident:
+    return Incident(
+        action="usage", what=what, fix="", destination="braze", template="t", at=now(), run_id=what
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def dripping() -> Iterator[int]:
 
 
 def compose(message: Message) -> Notification:
-    return Notification(subject=message.words(), lines=(), data={})
+    return Notification(key="1", subject=message.words(), lines=(), data={})
 
 
 def now() -> datetime:
@@ -79,6 +81,42 @@ def test_a_tick_beside_another_does_not_send_what_the_other_is_sending(outbox: O
     channel = Channel("mail", send)
     deliver(outbox, [channel], compose=compose, now=now)
     assert len(got) == 1
+
+
+def test_a_tick_beside_the_first_attempt_for_an_old_message_does_not_give_it_up(
+    outbox: Outbox,
+) -> None:
+    def later() -> datetime:
+        return now() + timedelta(days=4)
+
+    def send(_: Notification) -> None:
+        deliver(outbox, [channel], compose=compose, now=later)
+        raise ChannelProblem("Not now.")
+
+    channel = Channel("mail", send)
+    deliver(outbox, [channel], compose=compose, now=later)
+    assert len(outbox.due("mail", now=later() + timedelta(hours=2))) == 1
+
+
+def test_an_attempt_that_was_cut_off_is_shown_as_one_without_a_result(outbox: Outbox) -> None:
+    (message,) = outbox.due("mail", now=now())
+    outbox.claim(message, "mail", now=now())
+    assert outbox.store.notified(1) == {"mail": "not yet: The last attempt has no result."}
+
+
+def test_a_message_behind_one_that_fails_is_shown_as_not_delivered_yet(outbox: Outbox) -> None:
+    outbox.store.close(1, how="", at=now())
+    outbox.store.record(incident(what="another"))
+
+    def send(_: Notification) -> None:
+        raise ChannelProblem("Not now.")
+
+    good = Channel("mail", lambda _: None)
+    deliver(outbox, [Channel("slack", send), good], compose=compose, now=now)
+    assert outbox.store.notified(2) == {"mail": "delivered", "slack": "not yet"}
+    (waiting,) = outbox.waiting()
+    assert re.fullmatch(r"slack: 3 messages wait since [-0-9]{10} [:0-9]{5} UTC. Not now.", waiting)
+    assert Outbox(outbox.store, "other").waiting() == []
 
 
 def test_a_message_that_arrives_after_the_time_of_its_attempt_is_not_sent_again(
@@ -121,4 +159,4 @@ def test_a_mail_server_that_says_nothing_is_reported_as_a_timeout(
             "BRAZE_PIPELINE_SMTP_TO": "oncall@example.com",
         }
         with pytest.raises(ChannelProblem, match="TimeoutError"):
-            mail.send(Notification(subject="news", lines=(), data={}), environ)
+            mail.send(Notification(key="1", subject="news", lines=(), data={}), environ)

@@ -213,7 +213,7 @@ def test_messages_from_before_success_messages_are_still_delivered_after_the_upg
         )
         con.execute("INSERT INTO deliveries VALUES (7, 'webhook', 2, '', 'then', NULL)")
     world = make("daily")
-    assert ActionStore(path).notified(4) == {"webhook": "delivered"}
+    assert ActionStore(path).notified(4) == {"webhook": "not yet"}
     (waiting,) = Outbox(world.store, "braze").due("webhook", now=world.now())
     assert (waiting.message, waiting.event, waiting.words()) == (8, "persists", "action 4 persists")
     world.run()
