@@ -13,8 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate(folder: Path, *, address: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
-    """A certificate that vouches for itself, as a file for clients and as a server's context."""
+def certificate(
+    folder: Path, *, address: str = "127.0.0.1", ends: int = 1
+) -> tuple[Path, ssl.SSLContext]:
+    """A certificate that vouches for itself, as a file for clients and as a server's context.
+
+    ``ends`` is in how many days it expires.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A server of the tests")])
     now = datetime.now(UTC)
@@ -24,8 +29,8 @@ def certificate(folder: Path, *, address: str = "127.0.0.1") -> tuple[Path, ssl.
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=ends))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
             critical=False,

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
@@ -62,6 +63,12 @@ class Answer:
     # What urllib3's pool reads of a response; it also notes where it came from.
     version_string: ClassVar[str] = "HTTP/1.1"
     length_remaining: ClassVar[int] = 0
+
+
+def bundle() -> dict[str, str]:
+    """REQUESTS_CA_BUNDLE, a file or a folder, as arguments of ``ssl``; empty if it is not set."""
+    place = os.environ.get("REQUESTS_CA_BUNDLE")
+    return {"capath" if Path(place).is_dir() else "cafile": place} if place else {}
 
 
 class Connections:

@@ -46,6 +46,8 @@ EXPORT: Final = "/users/export/ids"
 ATTRIBUTES: Final = "/custom_attributes"
 
 TIMEOUT: Final = "timeout"
+UNTRUSTED: Final = "certificate not trusted: "
+"""Begins a cause that no retry removes."""
 _NOT_USABLE: Final = "the proxy or REQUESTS_CA_BUNDLE cannot be used"
 _NEXT: Final = re.compile(r"<([^>]+)>\s*;\s*rel=\"?next\"?")
 
@@ -268,8 +270,10 @@ class BrazeClient:
                     "and any proxy or firewall in between: it may have answered instead.",
                 )
 
-    def unavailable(self, cause: str) -> BrazeUnavailable:
+    def unavailable(self, cause: str) -> BrazeError:
         """The error when Braze cannot be reached, or keeps failing."""
+        if cause.startswith(UNTRUSTED):
+            return untrusted(self._destination.endpoint, cause.removeprefix(UNTRUSTED))
         proxy = bounded.proxy_variable(self._destination.endpoint)
         instead = " A proxy or firewall may have answered instead." if UNREADABLE in cause else ""
         return BrazeUnavailable(
@@ -292,8 +296,10 @@ class BrazeClient:
         except bounded.AnswerTooLarge:
             cause = "answer too large"
         except exceptions.SSLError as error:
+            why = getattr(error.args[0], "verify_message", "")
             refused = "certificate" in str(error)
             cause = "TLS certificate not accepted" if refused else "connection broken"
+            cause = f"{UNTRUSTED}{why}" if why else cause
         except exceptions.NewConnectionError as error:  # which is a ConnectTimeoutError, too
             cause = _word(error)
         except exceptions.ConnectTimeoutError:
@@ -309,6 +315,21 @@ class BrazeClient:
             # context, and that holds the request with its headers.
             raise NoAnswer(cause)
         return answer
+
+
+def untrusted(server: str, why: str) -> WrongInstance:
+    """The error when a server's certificate is not trusted: nothing was sent to it, no key either.
+
+    Args:
+        server: Its name or address.
+        why: In OpenSSL's words.
+    """
+    return WrongInstance(
+        f"This machine does not trust the certificate of {server} ({why}). Nothing was sent to it.",
+        fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and this "
+        "machine's clock. If a proxy of yours decrypts TLS, set REQUESTS_CA_BUNDLE to its "
+        "certificate.",
+    )
 
 
 def _most_bytes(path: str) -> int:

@@ -22,7 +22,7 @@ from braze_pipeline.braze.answers import (
     remaining_requests,
     seconds_until_reset,
 )
-from braze_pipeline.braze.client import TIMEOUT, NoAnswer
+from braze_pipeline.braze.client import TIMEOUT, UNTRUSTED, NoAnswer
 from braze_pipeline.braze.rate_limiter import HOUR
 from braze_pipeline.braze.retry_policy import RETRY_401_SECONDS, backoff
 from braze_pipeline.errors import ContractBroken, PipelineError
@@ -257,7 +257,8 @@ class Delivery:
             own_since = max(own_since, self._resumed_at)
             budget = self._destination.retry_budget_seconds
             if self._healthy_at is None and not outcome.cause.isdecimal():
-                budget = min(budget, _NEVER_REACHED_SECONDS)
+                hopeless = outcome.cause.startswith(UNTRUSTED)
+                budget = 0.0 if hopeless else min(budget, _NEVER_REACHED_SECONDS)
         if now - since >= budget:
             self._give_up_all(outcome)
         if now - own_since >= self._destination.retry_budget_seconds:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from braze_pipeline.alerts.notify.text import Notification
+from braze_pipeline.braze.bounded import bundle
 
 TIMEOUT_SECONDS = 10.0
 
 
 class ChannelProblem(Exception):
     """A message could not be delivered. The text names the cause, never an address or secret."""
+
+
+def tls_context() -> ssl.SSLContext:
+    """Verifies; trusts what the system trusts, and what REQUESTS_CA_BUNDLE names, as for Braze."""
+    context = ssl.create_default_context()
+    if found := bundle():
+        context.load_verify_locations(cafile=found.get("cafile"), capath=found.get("capath"))
+    return context
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import smtplib
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 
-from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem, tls_context
 from braze_pipeline.alerts.notify.text import Notification
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -59,12 +58,12 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
     if not port.isdigit():
         raise ChannelProblem(f"{_PREFIX}PORT is not a number.")
     if security == "tls":
-        context = ssl.create_default_context()
+        context = tls_context()
         return smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT_SECONDS, context=context)
     server = smtplib.SMTP(host, int(port), timeout=TIMEOUT_SECONDS)
     if security == "starttls":
         try:
-            server.starttls(context=ssl.create_default_context())
+            server.starttls(context=tls_context())
         except BaseException:
             server.close()
             raise

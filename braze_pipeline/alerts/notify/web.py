@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
-from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem
+from braze_pipeline.alerts.notify.channel import TIMEOUT_SECONDS, ChannelProblem, tls_context
 from braze_pipeline.alerts.notify.text import Notification
 from braze_pipeline.braze.instances import is_unencrypted
 
@@ -51,8 +51,9 @@ def post(url: str, body: object) -> None:
         headers={"Content-Type": "application/json; charset=utf-8"},
         method="POST",
     )
-    opener = urllib.request.build_opener(_NoRedirects)
     try:
+        secure = urllib.request.HTTPSHandler(context=tls_context())
+        opener = urllib.request.build_opener(_NoRedirects, secure)
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             status = answer.status
     except urllib.error.HTTPError as error:

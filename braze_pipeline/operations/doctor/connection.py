@@ -5,15 +5,15 @@ Nothing is sent: no key, no request.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from braze_pipeline.braze.bounded import proxy_variable
+from braze_pipeline.braze.bounded import bundle, proxy_variable
+from braze_pipeline.braze.client import untrusted
 from braze_pipeline.braze.instances import other_host_warning
-from braze_pipeline.errors import BrazeUnavailable, WrongInstance
+from braze_pipeline.errors import BrazeUnavailable, ConfigurationError
 from braze_pipeline.operations.doctor.finding import Finding, failure, ok, warning
 
 if TYPE_CHECKING:
@@ -58,20 +58,18 @@ def _reach(destination: DestinationSettings) -> list[Finding]:
 def _connection(destination: DestinationSettings, host: str, port: int, *, tls: bool) -> Finding:
     name = f"{destination.name}: connection"
     try:
+        context = _context()
+    except OSError as error:
+        return failure(name, _no_certificates(error))
+    try:
         with socket.create_connection((host, port), timeout=destination.connect_timeout) as plain:
             if not tls:
                 return ok(name, f"Port {port} answers; plain http, which stays on this machine.")
-            context = ssl.create_default_context(cafile=_trusted_certificates())
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 version = secured.version()
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason or "no TLS"
-        untrusted = WrongInstance(
-            f"This machine does not trust the certificate of {host} ({reason}).",
-            fix="Check the endpoint. If a proxy of yours decrypts TLS, set REQUESTS_CA_BUNDLE to "
-            "its certificate.",
-        )
-        return failure(name, untrusted)
+        return failure(name, untrusted(host, reason))
     except OSError as error:
         refused = BrazeUnavailable(
             f"Port {port} of {host} accepts no connection "
@@ -82,8 +80,16 @@ def _connection(destination: DestinationSettings, host: str, port: int, *, tls: 
     return ok(name, f"Port {port} answers with {version} and a trusted certificate.")
 
 
-def _trusted_certificates() -> str:
-    """The certificates that requests trusts."""
+def _context() -> ssl.SSLContext:
+    """Trusts the certificates that requests trusts."""
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-    return os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+    found = bundle() or {"cafile": DEFAULT_CA_BUNDLE_PATH}
+    return ssl.create_default_context(cafile=found.get("cafile"), capath=found.get("capath"))
+
+
+def _no_certificates(error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The certificates in REQUESTS_CA_BUNDLE cannot be used ({error.strerror or 'no PEM'}).",
+        fix="Set it to a file of certificates in PEM format, or to a folder of them.",
+    )

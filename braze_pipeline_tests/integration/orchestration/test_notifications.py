@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,9 @@ import pytest
 
 from braze_pipeline import errors
 from braze_pipeline.alerts import Incident
-from braze_pipeline.alerts.notify import Channel, channels_from
+from braze_pipeline.alerts.notify import Channel, ChannelProblem, channels_from, web
+from braze_pipeline_tests.certificates import certificate
+from braze_pipeline_tests.fake_http import FakeHttp, reply
 from braze_pipeline_tests.receivers import HttpReceiver, MailReceiver
 from braze_pipeline_tests.watched_world import World
 
@@ -314,6 +317,18 @@ def test_neither_address_nor_password_appears_anywhere(
     for secret in ("planted", http.url, PASSWORD):
         assert secret not in everything
     assert "password would be sent unencrypted" in world.store.notified(1)["mail"]
+
+
+def test_the_certificate_of_a_proxy_that_inspects_tls_holds_for_notifications_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, context = certificate(tmp_path)
+    with FakeHttp(tls=context, answer=lambda _: reply(200, b"{}")) as server:
+        with pytest.raises(ChannelProblem, match="SSLCertVerificationError"):
+            web.post(server.endpoint, {})
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+        web.post(server.endpoint, {})
+        assert len(server.requests) == 1
 
 
 def test_characters_with_a_meaning_in_slack_are_escaped(

@@ -28,6 +28,7 @@ from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.send import SendProgress, SendResult, send_plan, sending
 from braze_pipeline.settings import RateLimit
 from braze_pipeline.storage.journal import Journal
+from braze_pipeline_tests.certificates import certificate
 from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
 from braze_pipeline_tests.integration.send.plans import (
     SECRET,
@@ -166,6 +167,21 @@ def test_an_unreachable_endpoint_ends_the_run_soon(tmp_path: Path) -> None:
     )
     assert isinstance(result.stopped_by, BrazeUnavailable)
     assert outcome(result) == (0, 0, 300)
+
+
+def test_an_expired_certificate_ends_the_run_at_once_and_says_so_and_the_key_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, context = certificate(tmp_path, ends=-1)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    with FakeHttp(tls=context) as server:
+        result = send(tmp_path, server.endpoint, users(3), max_in_flight=1)
+        assert server.requests == []
+    assert isinstance(result.stopped_by, WrongInstance)
+    assert "certificate has expired" in result.stopped_by.what
+    assert "REQUESTS_CA_BUNDLE" in result.stopped_by.fix
+    assert not result.stopped_by.transient
+    assert (result.requests, outcome(result)) == (1, (0, 0, 3))
 
 
 def test_certificates_that_cannot_be_used_end_the_run_before_a_send_begins(
