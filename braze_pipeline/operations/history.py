@@ -79,7 +79,7 @@ def history_of(
     """
     rows = con.execute(
         "SELECT plan_id FROM records.plans WHERE list_contains(?::VARCHAR[][], "
-        "[destination, template]) ORDER BY created_at DESC, rowid DESC",
+        "[destination, template]) ORDER BY rowid DESC",
         [[[t.destination.name, t.name] for t in templates]],
     ).fetchall()
     plans = [

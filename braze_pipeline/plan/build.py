@@ -256,7 +256,7 @@ def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int
             watermarks.drop_pending(con, [plan_id])
     rows = con.execute(
         "SELECT plan_id FROM (SELECT plan_id, status, row_number() OVER (PARTITION BY ledger, "
-        f"template, {PARTIAL} ORDER BY created_at DESC, rowid DESC) AS age FROM records.plans) "
+        f"template, {PARTIAL} ORDER BY rowid DESC) AS age FROM records.plans) "
         "WHERE age <= ? OR status = 'sending'",
         [keep],
     ).fetchall()

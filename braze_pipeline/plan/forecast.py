@@ -160,7 +160,7 @@ def past(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> History:
         "(summary -> 'forecast' ->> 'requests')::BIGINT AS requests, "
         "(summary -> 'forecast' ->> 'data_points')::BIGINT AS data_points "
         "FROM records.plans WHERE ledger = ? AND template = ? AND status = 'sent' "
-        f"AND NOT {PARTIAL} ORDER BY created_at DESC LIMIT {HISTORY_RUNS})",
+        f"AND NOT {PARTIAL} ORDER BY rowid DESC LIMIT {HISTORY_RUNS})",
         [ledger, template],
     ).fetchone()
     if row is None or not row[0]:

@@ -210,13 +210,16 @@ def latest(
     *,
     run_id: str | None = None,
 ) -> PlanSummary | None:
-    """The newest plan of a template, of the given days and run or of any; None if there is none."""
+    """The newest plan of a template, of the given days and run or of any; None if there is none.
+
+    Newest by the order in which plans were stored: a clock may be set back.
+    """
     of_days = None if days is None else sorted(days)
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = $ledger AND template = $template "
         "AND ($days::DATE[] IS NULL OR days = $days::DATE[]) "
         f"AND run_id = coalesce($run_id, run_id) AND NOT {PARTIAL} "
-        "ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        "ORDER BY rowid DESC LIMIT 1",
         {"ledger": ledger_name(t), "template": t.name, "days": of_days, "run_id": run_id},
     ).fetchone()
     return None if row is None else load(con, row[0])
@@ -226,7 +229,7 @@ def last_sent(con: duckdb.DuckDBPyConnection, ledger: str, template: str) -> Pla
     """A template's newest plan that was carried out; None if there is none."""
     row = con.execute(
         "SELECT plan_id FROM records.plans WHERE ledger = ? AND template = ? "
-        f"AND status = 'sent' AND NOT {PARTIAL} ORDER BY created_at DESC, rowid DESC LIMIT 1",
+        f"AND status = 'sent' AND NOT {PARTIAL} ORDER BY rowid DESC LIMIT 1",
         [ledger, template],
     ).fetchone()
     return None if row is None else load(con, row[0])

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,29 @@ def test_a_database_that_was_moved_finds_its_snapshots(w: World, tmp_path: Path)
     with moved.connect() as con:
         stored_plans.check_sendable(con, moved, T, plan.plan_id)
         assert [row.new for row in plan_preview(con, moved, plan)] == ['"y"']
+
+
+def test_after_the_clock_is_set_back_the_plan_made_last_is_the_newest(w: World) -> None:
+    """A send that is resumed carries out the plan that failed, not one that was sent before it."""
+    plan = w.plan(day(2))
+    w.send(plan)
+    w.apply_acknowledgements()
+    w.profiles(day(2), {"a": {"S": "z", "Paid": 1.5}, "b": {"S": "Äpfel"}})
+    w.now -= timedelta(hours=1)
+    late = w.plan(day(2))
+    for found in (stored_plans.latest(w.con, T), stored_plans.latest(w.con, T, [day(2)])):
+        assert found is not None
+        assert found.plan_id == late.plan_id
+    w.send(late)
+    w.apply_acknowledgements()
+    last = stored_plans.last_sent(w.con, late.ledger, T.name)
+    assert last is not None
+    assert last.plan_id == late.plan_id
+
+
+def test_a_clock_that_is_set_back_removes_no_snapshot_that_is_about_to_be_sent(w: World) -> None:
+    for _ in range(4):
+        w.plan(day(2))
+    w.now -= timedelta(days=1)
+    late = w.plan(day(2))
+    assert w.warehouse.snapshot(late.plan_id).exists()
