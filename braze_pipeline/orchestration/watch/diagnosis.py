@@ -193,7 +193,8 @@ def _outside_of_steps(facts: RunFacts) -> Cause:
         if found is not None:
             return found
     reason = facts.run.tags.get(_REASON_TAG)
-    if reason in _DIED:
+    # The code server and the daemon give no reason for a run worker that they find dead.
+    if reason in _DIED or (reason is None and not facts.errors):
         return Cause(action=PROCESS_DIED, what="The run's process exited without an error message.")
     if reason == _NEVER_LOADED:
         return Cause(

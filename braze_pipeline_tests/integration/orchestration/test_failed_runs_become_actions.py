@@ -212,11 +212,19 @@ def test_a_run_interrupted_in_the_terminal_is_not_an_unexpected_failure(world: W
     assert world.one().action == "send_interrupted"
 
 
-def test_a_run_whose_process_died_has_a_class_of_its_own(world: World) -> None:
+@pytest.mark.parametrize(
+    "died",
+    [
+        JobFailureData(error=None, failure_reason=RunFailureReason.RUN_WORKER_RESTART),
+        None,  # as the code server reports a run worker that was killed
+    ],
+)
+def test_a_run_whose_process_died_has_a_class_of_its_own(
+    world: World, died: JobFailureData | None
+) -> None:
     run = world.instance.create_run_for_job(
         world.definitions.resolve_job_def("braze_daily"), tags={"dagster/partition": DAY}
     )
-    died = JobFailureData(error=None, failure_reason=RunFailureReason.RUN_WORKER_RESTART)
     world.instance.report_run_failed(run, job_failure_data=died)
     world.tick()
     assert world.one().action == "process_died"
