@@ -39,7 +39,9 @@ def failed_run(instance: dg.DagsterInstance, run_id: str | None) -> dg.DagsterRu
     if run is None:
         raise CannotRetry(
             "The Dagster instance in use does not have the run of this action.",
-            fix="Set DAGSTER_HOME to the instance that it ran on (`make ui` uses .dagster_home).",
+            fix="Set DAGSTER_HOME to the instance that it ran on (`make ui` uses .dagster_home). "
+            "If the run was deleted, run its day again, with `braze-pipeline run`: its success "
+            "closes the action.",
         )
     if not run.is_finished:
         raise CannotRetry(

@@ -19,7 +19,7 @@ from dagster._grpc.impl import core_execute_run
 
 from braze_pipeline.alerts import Incident
 from braze_pipeline.cli.main import cli
-from braze_pipeline.errors import ConfigurationError, UsageError
+from braze_pipeline.errors import CannotRetry, ConfigurationError, UsageError
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline_tests.commands import command, store_of, tick
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
@@ -103,6 +103,23 @@ def test_a_retry_that_does_not_do_all_that_the_action_is_about_leaves_it_open(
     output = command(brand, "actions", "resolve", "1")
     assert "reached braze_send as of 2999-01-01" in output
     assert [one.number for one in store_of(brand).open_actions()] == [1]
+
+
+def test_the_action_of_a_run_that_was_deleted_names_the_way_that_closes_it(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    command(brand, "run", "--as-of", brand.day(0))
+    tick(brand)
+    with dg.DagsterInstance.get() as instance:
+        [run] = instance.get_runs()
+        instance.delete_run(run.run_id)
+    sandbox.start()
+    with pytest.raises(CannotRetry, match="If the run was deleted, run its day again"):
+        command(brand, "actions", "resolve", "1")
+    command(brand, "run", "--as-of", brand.day(0))
+    tick(brand)
+    assert store_of(brand).open_actions() == []
 
 
 def test_a_run_stopped_by_its_data_is_repeated_in_full_when_the_data_is_fixed(
