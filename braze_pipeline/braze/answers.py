@@ -19,7 +19,7 @@ from typing import Any, Final, TypeGuard
 
 UNREADABLE: Final = "unreadable answer"
 """The cause of a retry after a success that accounts for nothing, such as a page of a proxy's."""
-_ACCEPTED: Final = (200, 201, 202)
+ACCEPTED: Final = (200, 201, 202)
 _SUCCESS: Final = frozenset({"success", "queued"})
 _EPOCH_FROM: Final = 1e9
 """A reset above this is a moment, below it a number of seconds: the docs have both."""
@@ -103,7 +103,7 @@ def classify(
 def _outcome(status: int, data: dict[str, Any] | None, objects: int) -> ResponseOutcome:
     """The outcome if the response is Braze's."""
     text = _text(data)
-    if status in _ACCEPTED:
+    if status in ACCEPTED:
         return _success(data, text, objects)
     if status == 400:
         return _bad_request(data or {}, text, objects)
@@ -115,7 +115,7 @@ def _outcome(status: int, data: dict[str, Any] | None, objects: int) -> Response
 
 def _has_form_of_braze(status: int, data: dict[str, Any]) -> bool:
     """Whether a response has what Braze's has; a 413 is told by its status alone."""
-    if status in _ACCEPTED:
+    if status in ACCEPTED:
         is_success = str(data.get("message")).lower() in _SUCCESS
         return is_success or bool(data.get("errors")) or _is_count(data.get("attributes_processed"))
     return status == 413 or bool({"message", "error", "errors"} & data.keys())

@@ -4,9 +4,9 @@ A request in flight when the process is killed, or one that timed out, may have 
 The ledger still has the value from before. If the customer's value goes back to that one, a plain
 comparison finds nothing to send, and Braze keeps the value of the lost request for good. So the
 attributes of unanswered objects are in doubt, and those of objects that were refused when they may
-have been sent before, by an attempt without an answer or an earlier send of the plan: the next plan
-sends them whatever the ledger has, and is done with them once they are acknowledged. Most of them
-differ anyway, so this costs nothing.
+have been sent before, by an attempt without an answer for them or an earlier send of the plan: the
+next plan sends them whatever the ledger has, and is done with them once they are acknowledged. Most
+of them differ anyway, so this costs nothing.
 """
 
 from __future__ import annotations

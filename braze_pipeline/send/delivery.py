@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from braze_pipeline.braze.answers import (
+    ACCEPTED,
     ResponseAction,
     ResponseOutcome,
     limit_of_requests,
@@ -106,6 +107,8 @@ class Delivery:
                 return
             if outcome.action is ResponseAction.SPLIT and len(remaining) > 1:
                 self._metrics.add_retry(outcome.cause)
+                if status in ACCEPTED:  # some of these objects may have been taken
+                    self._unanswered[batch.request_no] += 1
                 yield from self._split(batch, remaining, refused, status=status)
                 return
             named = outcome.refused

@@ -54,8 +54,8 @@ class Acknowledgement:
         first_index, count: The range of objects.
         refused: Position in the request to Braze's reason (safe to store); the rest is accepted.
         status: The HTTP status.
-        attempt: 1, and one more for each earlier attempt of the request that got no answer: Braze
-            may have taken its objects all the same.
+        attempt: 1, and one more for each earlier attempt of the request whose answer did not tell
+            of each object, or that got none: Braze may have taken its objects all the same.
     """
 
     request_no: int

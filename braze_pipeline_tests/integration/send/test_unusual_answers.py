@@ -159,6 +159,18 @@ def test_the_journal_tells_which_refusals_came_after_an_attempt_without_an_answe
     assert [row[:3] for row in refused(path, "plan")] == [(0, 0, 1)]
 
 
+def test_the_journal_tells_which_refusals_came_after_a_success_that_named_no_object(
+    tmp_path: Path,
+) -> None:
+    """Braze took one user and rejected the other; sent again alone, it rejected the first too."""
+    ids = users(2)
+    untied = {"message": "success", "attributes_processed": 1, "errors": ["bad"]}
+    fatal = reply(201, {"message": "Fatal: not queued", "errors": ["not queued"]})
+    answers = in_turn(reply(201, untied), fatal)
+    assert outcome(send(tmp_path, answers, ids, max_in_flight=1)) == (1, 1, 0)
+    assert [row[:3] for row in refused(tmp_path / "journal.sqlite", "plan")] == [(0, 0, 2)]
+
+
 def test_what_braze_asked_to_wait_is_no_time_in_which_it_failed(tmp_path: Path) -> None:
     wait = reply(429, {"message": "over"}, {"X-Ratelimit-Retry-After": "1"})
     answers = in_turn(FAILED, wait, FAILED)
