@@ -232,7 +232,7 @@ class GuardStopped(PipelineError):
 
 
 class PlanOutdated(PipelineError):
-    """The ledger changed after the plan was made: sending the plan could send older values."""
+    """The ledger or the template changed after the plan was made, so it is not sent."""
 
     action = "plan_outdated"
     title = "Plan outdated"

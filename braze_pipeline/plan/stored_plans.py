@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.errors import GuardStopped, NewerVersion, NotBuilt, PlanOutdated
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.columns import SNAPSHOT_VERSION, AttributeColumns
@@ -283,7 +284,8 @@ def check_sendable(
     Call it with the journal applied and before the first request, also when a send is resumed.
 
     Raises:
-        PlanOutdated: the ledger changed since, other than by this plan's own send.
+        PlanOutdated: the ledger changed since, other than by this plan's own send; or an attribute
+            of the plan is no longer sent.
         NotBuilt: the plan's snapshot is gone.
         GuardStopped: a guard stops it.
     """
@@ -291,10 +293,11 @@ def check_sendable(
     ledger = ledger_of(con, t)
     same = plan.ledger == ledger.name and plan.template == t.name
     fresh = ledger.only_changed_by(plan_id, since=plan.ledger_version)
-    if not same or not fresh or plan.status in ("outdated", "forgotten"):
+    removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
+    if not same or not fresh or removed or plan.status in ("outdated", "forgotten"):
         raise PlanOutdated(
-            f"Plan {plan_id} is out of date: after it was made, another day was sent, or a command "
-            f"changed the ledger {plan.ledger}.",
+            f"Plan {plan_id} is out of date: after it was made, another day was sent, an attribute "
+            f"was taken out of the template, or a command changed the ledger {plan.ledger}.",
             fix="Materialize braze_plan again, and send that.",
         )
     snapshot_of(warehouse, plan_id)

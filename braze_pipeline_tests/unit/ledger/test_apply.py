@@ -160,6 +160,19 @@ def test_a_plan_is_sendable_until_something_else_changes_the_ledger(world: Make)
         stored_plans.check_sendable(w.con, w.warehouse, T, "none")
 
 
+def test_what_was_taken_out_of_the_template_is_not_sent_by_resuming_an_earlier_plan(
+    world: Make,
+) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    old = w.plan(day(1))
+    w.send(old, stop_after=1)
+    w.apply_acknowledgements()
+    without_spend = T.model_copy(update={"attributes": T.attributes[:1]})
+    with pytest.raises(PlanOutdated, match="taken out of the template"):
+        stored_plans.check_sendable(w.con, w.warehouse, without_spend, old.plan_id)
+
+
 def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Tier": "X"}})
