@@ -101,6 +101,8 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         fail("Interrupted", "The command was stopped.", "", code=4)
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
+        if str(error) == "Query interrupted":  # DuckDB's error when a signal ends its query
+            fail("Interrupted", "The command was stopped.", "", code=4)
         known = _refused(error) or PipelineError(
             describe_unknown(error),
             fix="This is a bug or an unexpected state. Please report it with the text above.",
