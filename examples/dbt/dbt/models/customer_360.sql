@@ -5,7 +5,7 @@ invoices AS (
     SELECT
         customer_id,
         min(ordered_at)::DATE AS day,
-        sum(quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS net,
+        sum(quantity::DECIMAL(18, 4) * unit_price::DECIMAL(19, 4))::DECIMAL(18, 2) AS net,
         -- Cancellations are invoices of their own, which begin with C.
         NOT starts_with(order_id, 'C') AND net > 0 AS is_purchase
     FROM {{ source('shop', 'orders') }}
