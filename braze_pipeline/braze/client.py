@@ -282,7 +282,7 @@ class BrazeClient:
             fix=f"Check the proxy in {proxy or 'HTTPS_PROXY'}, and the file in REQUESTS_CA_BUNDLE."
             if cause == _NOT_USABLE
             else f"Check {f'the proxy in {proxy}, ' if proxy else ''}the network and Braze's "
-            "status page, then run again: the run resumes where it stopped.",
+            "status page, then try again: what Braze acknowledged is not sent again.",
         )
 
     def _send(self, method: str, path: str, body: Body | None) -> Answer:

@@ -47,9 +47,24 @@ def overrides_of(tags: Mapping[str, str]) -> Overrides:
             fix=f"The run tags are: {', '.join(_TAGS)}. Start a new run with one of them, or "
             "without any. To plan without sending, leave braze_send out of the selection.",
         )
+    is_true(tags, REFIT)
     names = (name.strip() for name in tags.get(LET_THROUGH, "").split(","))
     return given_overrides(
         let_through=tuple(filter(None, names)),
         reason=tags.get(REASON),
-        force_stale=tags.get(FORCE_STALE, "").lower() == "true",
+        force_stale=is_true(tags, FORCE_STALE),
     )
+
+
+def is_true(tags: Mapping[str, str], tag: str) -> bool:
+    """Whether a run tag is set; ``false`` is as good as none.
+
+    Raises:
+        UsageError: it has another value, which may be meant as either.
+    """
+    value = tags.get(tag, "false").strip().lower()
+    if value not in ("true", "false"):
+        raise UsageError(
+            f"The run tag {tag!r} has the value {value!r}.", fix="Set it to true, or leave it out."
+        )
+    return value == "true"

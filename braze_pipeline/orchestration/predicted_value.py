@@ -22,7 +22,7 @@ from braze_pipeline.orchestration.attempts import first_attempt
 from braze_pipeline.orchestration.days import days_of
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.orchestration.overrides import REFIT, overrides_of
+from braze_pipeline.orchestration.overrides import REFIT, is_true, overrides_of
 from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.predicted_value.fit import Fit
 from braze_pipeline.predicted_value.step import Predicted, predict
@@ -64,7 +64,7 @@ def build_asset(
                 run_id=first_attempt(context.instance, context.run),
                 environ=os.environ,
                 log=progress.logger(context.log.info),
-                again=context.run.tags.get(REFIT, "").lower() == "true",
+                again=is_true(context.run.tags, REFIT),
             )
             if found.refused:
                 context.log.warning(found.sentence())

@@ -226,7 +226,7 @@ class _Run:
         if left:
             return SendInterrupted(
                 f"The send was stopped; {left:,} users were not attempted.",
-                fix="Run again: it resumes where it stopped.",
+                fix="Try again: what Braze acknowledged is not sent again.",
             )
         return None
 
