@@ -8,8 +8,7 @@ The send goes to a server in a process of its own, on this machine, which accept
 
 from __future__ import annotations
 
-import queue
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from braze_pipeline.attributes.build import build_attributes
 from braze_pipeline.audience.build import build_audience
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import Secret
+from braze_pipeline.braze.request import Body
 from braze_pipeline.cli.context import DEFAULT_CONFIG
 from braze_pipeline.config.load import load_configs
 from braze_pipeline.config.resolve import resolve
@@ -179,23 +179,13 @@ def plain_join(folder: Path, endpoint: str, day: date) -> dict[str, Any]:
 
 def plain_send(folder: Path, endpoint: str, day: date) -> dict[str, Any]:
     """For the send: the same bodies by the same client, without limits, journal and outcomes."""
-    bodies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    for batch in batches(snapshot(folder, endpoint, day), {}):
-        bodies.put(bytes(batch.body))
-    for _ in range(THREADS):
-        bodies.put(None)
+    bodies = [Body(bytes(one.body)) for one in batches(snapshot(folder, endpoint, day), {})]
     destination = template(folder, endpoint).destination
     client = BrazeClient(destination, Secret(KEY["BRAZE_API_KEY"]), pool=THREADS)
-
-    def work() -> None:
-        while (body := bodies.get()) is not None:
-            client.track(body)
-
-    workers = [threading.Thread(target=work) for _ in range(THREADS)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(THREADS) as workers:
+        statuses = {answer.status for answer in workers.map(client.track, bodies)}
+    if statuses - {201}:
+        raise SystemExit(f"Not every request was accepted: {statuses}")
     client.close()
     return {}
 
