@@ -97,7 +97,7 @@ class Outbox:
                 return False
             # The exponent is capped, so that no number of attempts overflows.
             wait = min(FIRST_WAIT * 2 ** min(row["attempts"] if row else 0, 12), LONGEST_WAIT)
-            problem = "The last attempt has no result."
+            problem = "The result of the last attempt is not known."
             con.execute(
                 read_sql("alerts", "attempted_delivery"),
                 (message.message, channel, (now + wait).isoformat(), None, problem),
@@ -119,7 +119,7 @@ class Outbox:
         with reading(self.store.path) as con:
             rows = con.execute(read_sql("alerts", "waiting_messages"), (self.destination,))
             return [
-                f"{channel}: {counted(number, 'message waits', 'messages wait')} since "
+                f"{channel}: {counted(number, 'message has', 'messages have')} been waiting since "
                 f"{since[:16].replace('T', ' ')} UTC. {problem}"
                 for channel, number, since, problem in rows
             ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -150,6 +151,9 @@ class Connections:
             # HTTPS_PROXY and NO_PROXY, but no netrc.
             proxies = dict(requests.utils.get_environ_proxies(self._endpoint))
             verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            if self._endpoint.startswith("https:") and (certificates := bundle()):
+                # The library looks into them at the first request only.
+                ssl.create_default_context(**certificates)  # type: ignore[arg-type]
             adapter = _adapter(self._size, _pools(*self._answer))
             base = requests.Request("POST", self._endpoint + "/").prepare()
             made = adapter.get_connection_with_tls_context(base, verify, proxies)

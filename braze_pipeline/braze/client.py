@@ -279,7 +279,8 @@ class BrazeClient:
         return BrazeUnavailable(
             f"Braze at {self._destination.endpoint} cannot be reached or keeps failing ({cause})."
             f"{instead}",
-            fix=f"Check the proxy in {proxy or 'HTTPS_PROXY'}, and the file in REQUESTS_CA_BUNDLE."
+            fix=f"Check the proxy in {proxy or 'HTTPS_PROXY'}, and the certificates in "
+            "REQUESTS_CA_BUNDLE."
             if cause == _NOT_USABLE
             else f"Check {f'the proxy in {proxy}, ' if proxy else ''}the network and Braze's "
             "status page, then try again: what Braze acknowledged is not sent again.",
@@ -325,7 +326,8 @@ def untrusted(server: str, why: str) -> WrongInstance:
         why: In OpenSSL's words.
     """
     return WrongInstance(
-        f"This machine does not trust the certificate of {server} ({why}). Nothing was sent to it.",
+        f"This machine does not trust the certificate of {server} ({why}). "
+        "The connection was closed before the API key or any data was sent over it.",
         fix="Check `instance` or `rest_endpoint` in defs.yaml, BRAZE_REST_ENDPOINT, and this "
         "machine's clock. If a proxy of yours decrypts TLS, set REQUESTS_CA_BUNDLE to its "
         "certificate.",

@@ -48,7 +48,7 @@ def summary(report: Report, *, dry_run: bool, resend_days: int) -> list[str]:
         lines.append(f"  {plan.predicted.sentence()}")
     lines += [f"  blocked attribute: {name}" for name in plan.stopped_attributes]
     lines += [
-        f"  not in the template any more: {name} (Braze keeps its values)"
+        f"  removed from the template: {name} (Braze keeps its values)"
         for name in plan.retired_attributes
     ]
     if dry_run:

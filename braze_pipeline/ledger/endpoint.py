@@ -13,6 +13,7 @@ from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
 from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.ledger.ledger import Ledger, count, ledger_of, utc_now
+from braze_pipeline.ledger.moved import mark_sent_by_other_identifier
 from braze_pipeline.storage import journal
 from braze_pipeline.storage.transaction import transaction
 
@@ -89,6 +90,7 @@ def start_over(ledger: Ledger, t: TemplateSettings) -> None:
             [ledger.name],
         )
         con.execute("DELETE FROM ledger.removed_attributes WHERE ledger = ?", [ledger.name])
+        mark_sent_by_other_identifier(ledger)
         _bind(ledger, t, reason=EMPTIED)
         ledger.record_change("reset", None)
 

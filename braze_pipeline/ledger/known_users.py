@@ -67,19 +67,19 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             f"The list of known users {path} does not exist (known_users has source 'list').",
             fix="Set known_users.file to a CSV or Parquet file with a column user_id.",
         )
-    if path.suffix.lower() == ".gz" and not csv_reader.is_whole_gzip(path):
-        raise ConfigurationError(
-            f"The list of known users {path} {csv_reader.NOT_WHOLE}.", fix=csv_reader.COPY_AGAIN
-        )
     ids = f"(SELECT user_id FROM {_file(path)})"
     try:
+        if path.suffix.lower() == ".gz" and not csv_reader.is_whole_gzip(path):
+            raise ConfigurationError(
+                f"The list of known users {path} {csv_reader.NOT_WHOLE}.", fix=csv_reader.COPY_AGAIN
+            )
         ((_, type_),) = columns(ledger.con, ids)
         ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
             f"FROM {ids} WHERE user_id::VARCHAR IN (SELECT __user_id FROM {t.table('profiles')} "
             f"WHERE __as_of IN ({days_sql(days)}))"
         )
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         raise ConfigurationError(
             f"The list of known users {path} cannot be read.",
             fix="Use a CSV file with a header or a Parquet file, with a column user_id.",

@@ -24,10 +24,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from braze_pipeline.braze.fields import sendable
-from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.ledger import Ledger, count
-from braze_pipeline.ledger.moved import OTHER_IDENTIFIER, sent_by_other_identifier, take_over_marks
+from braze_pipeline.ledger.moved import mark_sent_by_other_identifier, take_over_marks
 from braze_pipeline.settings import ValueType
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_text import quote
@@ -231,8 +230,7 @@ def _ensure_attribute(
     if known is None:
         with transaction(ledger.con):
             no = add_attribute(ledger, attribute.name, attribute.type, attribute.type.duckdb)
-            if sent_by_other_identifier(ledger, attribute.name):
-                in_doubt.mark_for_everybody(ledger, OTHER_IDENTIFIER, [no])
+            mark_sent_by_other_identifier(ledger, attribute.name)
         return Column(
             no=no, settings=attribute, stored=attribute.type.duckdb, first_time=True, reset_ack=None
         )

@@ -67,16 +67,23 @@ def columns_of_no_template(
     return [AttributeColumns(no=no) for name, no in rows if name not in taken]
 
 
-def sent_by_other_identifier(ledger: Ledger, name: str) -> bool:
-    """Whether Braze acknowledged an attribute in the destination's other ledger."""
-    return any(
-        first_sent_at is not None
-        for other in _other_identifiers(ledger)
-        for (first_sent_at,) in ledger.con.execute(
-            "SELECT first_sent_at FROM ledger.attributes WHERE ledger = ? AND attribute = ?",
-            [other.name, name],
+def mark_sent_by_other_identifier(ledger: Ledger, name: str | None = None) -> None:
+    """Of what Braze acknowledged in the destination's other ledger, this one knows no value.
+
+    Args:
+        ledger: One that has no values, or none of the attribute.
+        name: The attribute; None: all of the ledger.
+    """
+    for other in _other_identifiers(ledger):
+        rows = ledger.con.execute(
+            "SELECT a.column_no FROM ledger.attributes a "
+            "JOIN ledger.attributes o USING (attribute) "
+            "WHERE a.ledger = $ledger AND o.ledger = $other AND o.first_sent_at IS NOT NULL "
+            "AND a.attribute = coalesce($name, a.attribute)",
+            {"ledger": ledger.name, "other": other.name, "name": name},
         ).fetchall()
-    )
+        if rows:
+            in_doubt.mark_for_everybody(ledger, OTHER_IDENTIFIER, [no for (no,) in rows])
 
 
 def outdate_other_identifier(ledger: Ledger, names: Sequence[str]) -> None:

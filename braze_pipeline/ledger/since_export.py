@@ -56,7 +56,7 @@ def carry_over(ledger: Ledger, before: list[TemplateState], *, forgotten: bool) 
         [ledger.name],
     )
     con.execute(
-        "UPDATE ledger.attributes n SET reset_ack = $last "
+        "UPDATE ledger.attributes n SET type = NULL, reset_ack = $last "
         f"FROM {_BEFORE}_attributes b JOIN {_PAIRS} p ON p.was = b.column_no "
         "WHERE n.ledger = $ledger AND n.column_no = p.now "
         "AND b.reset_ack IS NOT NULL AND b.reset_ack IS DISTINCT FROM n.reset_ack",

@@ -213,8 +213,8 @@ def plan(
         "minutes at the limit": round(forecast.minutes, 2),
         "endpoint": track_endpoint(t.destination, plan.endpoint).path,
         "new attribute names": ", ".join(plan.new_attributes) or "none",
-        "stopped attributes": ", ".join(plan.stopped_attributes) or "none",
-        "not in the template any more": ", ".join(plan.retired_attributes) or "none",
+        "blocked attributes": ", ".join(plan.stopped_attributes) or "none",
+        "removed from the template": ", ".join(plan.retired_attributes) or "none",
         "compared with Braze": "\n\n".join(plan.preflight.lines()),
         "cost by attribute": table(
             (

@@ -42,7 +42,7 @@ def overrides_of(tags: Mapping[str, str]) -> Overrides:
     unknown = {tag for tag in tags if tag.startswith(_PREFIX)}.difference(_TAGS)
     for tag in sorted(unknown):
         raise UsageError(
-            f"There is no run tag {tag!r}."
+            f"Unknown run tag {tag!r}."
             f"{did_you_mean(tag.removeprefix(_PREFIX), (t.removeprefix(_PREFIX) for t in _TAGS))}",
             fix=f"The run tags are: {', '.join(_TAGS)}. Start a new run with one of them, or "
             "without any. To plan without sending, leave braze_send out of the selection.",
@@ -65,6 +65,7 @@ def is_true(tags: Mapping[str, str], tag: str) -> bool:
     value = tags.get(tag, "false").strip().lower()
     if value not in ("true", "false"):
         raise UsageError(
-            f"The run tag {tag!r} has the value {value!r}.", fix="Set it to true, or leave it out."
+            f"The run tag {tag!r} must be true or false, not {value!r}.",
+            fix="Start a new run with the tag set to true, or without it.",
         )
     return value == "true"

@@ -36,5 +36,6 @@ def bulk_permitted(
         client.close()
     if status == _BAD_REQUEST:
         return True
-    log(f"{BULK} cannot be used (status {status}): the plan is made for /users/track.")
+    why = f"status {status}" if isinstance(status, int) else status
+    log(f"{BULK} cannot be used ({why}): the plan is made for /users/track.")
     return False

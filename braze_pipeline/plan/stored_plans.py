@@ -168,6 +168,7 @@ def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -
     A partial plan outdates them once it changes the ledger.
     """
     if not s.partial:
+        # RETURNING stores these rows anew, at the end: that is before the plan, so rowid tells age.
         outdated = con.execute(
             "UPDATE records.plans SET status = 'outdated' "
             "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held') RETURNING plan_id",
@@ -295,9 +296,14 @@ def check_sendable(
     fresh = ledger.only_changed_by(plan_id, since=plan.ledger_version)
     removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
     if not same or not fresh or removed or plan.status in ("outdated", "forgotten"):
+        names = ", ".join(map(repr, sorted(removed)))
+        why = (
+            f"removed from the template: {names}"
+            if same and removed
+            else f"another day was sent, or a command changed the ledger {plan.ledger}"
+        )
         raise PlanOutdated(
-            f"Plan {plan_id} is out of date: after it was made, another day was sent, an attribute "
-            f"was taken out of the template, or a command changed the ledger {plan.ledger}.",
+            f"Plan {plan_id} is out of date. After it was made: {why}.",
             fix="Materialize braze_plan again, and send that.",
         )
     snapshot_of(warehouse, plan_id)

@@ -105,10 +105,10 @@ class Delivery:
                 else:
                     yield from self.deliver(batch)
                 return
+            if outcome.action is ResponseAction.SPLIT and status in ACCEPTED:
+                self._unanswered[batch.request_no] += 1  # some of these objects may have been taken
             if outcome.action is ResponseAction.SPLIT and len(remaining) > 1:
                 self._metrics.add_retry(outcome.cause)
-                if status in ACCEPTED:  # some of these objects may have been taken
-                    self._unanswered[batch.request_no] += 1
                 yield from self._split(batch, remaining, refused, status=status)
                 return
             named = outcome.refused

@@ -270,7 +270,7 @@ def _plan_or_replan(
                 bulk_permitted=outdated.bulk_permitted,
             )
         log(
-            "Another run changed the ledger first: planned again, with "
+            "The plan was out of date: planned again, with "
             f"{counted(plan.planned_users, 'user')} to send."
         )
         return _plan_to_send(warehouse, t, days, run_id=run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from braze_pipeline.alerts.notify.text import Notification
@@ -17,10 +18,14 @@ class ChannelProblem(Exception):
 
 
 def tls_context() -> ssl.SSLContext:
-    """Verifies; trusts what the system trusts, and what REQUESTS_CA_BUNDLE names, as for Braze."""
+    """Verifies; trusts what the system trusts, and what REQUESTS_CA_BUNDLE names, as for Braze.
+
+    One that cannot be used stops the run: the message about that must get out.
+    """
     context = ssl.create_default_context()
     if found := bundle():
-        context.load_verify_locations(cafile=found.get("cafile"), capath=found.get("capath"))
+        with suppress(OSError):
+            context.load_verify_locations(cafile=found.get("cafile"), capath=found.get("capath"))
     return context
 
 

@@ -42,10 +42,10 @@ def _sends(destination: str, found: Pause | None) -> Finding:
 def _notifications(destination: str, waiting: list[str]) -> Finding:
     name = f"{destination}: notifications"
     if not waiting:
-        return ok(name, "None waits after a failed attempt.")
+        return ok(name, "No notification is waiting for a retry.")
     fix = (
-        "Correct the variables of the channel where the code server runs "
-        "(docs/workflow-actions.md), or what they name. Until then, look at "
+        "Correct the channel's variables in the code server's environment "
+        "(docs/workflow-actions.md), or fix the server that they name. Until then, check "
         "`braze-pipeline actions`."
     )
     return warning(name, " ".join(waiting), fix)

@@ -58,12 +58,12 @@ def _reach(destination: DestinationSettings) -> list[Finding]:
 def _connection(destination: DestinationSettings, host: str, port: int, *, tls: bool) -> Finding:
     name = f"{destination.name}: connection"
     try:
-        context = _context()
+        context = _context() if tls else None
     except OSError as error:
         return failure(name, _no_certificates(error))
     try:
         with socket.create_connection((host, port), timeout=destination.connect_timeout) as plain:
-            if not tls:
+            if context is None:
                 return ok(name, f"Port {port} answers; plain http, which stays on this machine.")
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 version = secured.version()
@@ -91,5 +91,6 @@ def _context() -> ssl.SSLContext:
 def _no_certificates(error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"The certificates in REQUESTS_CA_BUNDLE cannot be used ({error.strerror or 'no PEM'}).",
-        fix="Set it to a file of certificates in PEM format, or to a folder of them.",
+        fix="Set it to a file of certificates in PEM format, or to a folder of such files that "
+        "`openssl rehash` prepared.",
     )

@@ -191,7 +191,7 @@ def _download(name: str, place: Files, into: Path, report: Callable[[int], None]
         done = 0
         with target.open("wb") as opened:
             # A `.gz` stays one, also from a server that calls that the encoding of the answer.
-            decode = target.suffix != ".gz"
+            decode = target.suffix.lower() != ".gz"
             for chunk in answer.raw.stream(_CHUNK, decode_content=decode):
                 opened.write(chunk)
                 done += len(chunk)

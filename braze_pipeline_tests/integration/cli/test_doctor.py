@@ -18,14 +18,12 @@ from click.testing import CliRunner, Result
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.doctor import doctor
 from braze_pipeline.operations.doctor.access import ATTRIBUTES, BULK, EXPORT, TRACK, access
-from braze_pipeline.operations.doctor.connection import reach
 from braze_pipeline.operations.doctor.contract import contract
 from braze_pipeline.operations.doctor.finding import Finding, State, exit_code
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
 from braze_pipeline.settings import DestinationSettings, RateLimit
 from braze_pipeline.settings.destination import UNKNOWN_LIMIT
 from braze_pipeline.storage import migrations
-from braze_pipeline_tests.certificates import certificate
 from braze_pipeline_tests.fake_http import FakeHttp, reply
 
 KEY = "a-key-with-all-permissions-4711"
@@ -281,33 +279,6 @@ def test_a_port_without_tls_is_not_braze(sandbox: Sandbox, tmp_path: Path) -> No
     assert result.exit_code == 3
     assert "certificate" in str(findings(result)["braze: connection"]["saw"])
     assert sandbox.requests == []
-
-
-@pytest.mark.parametrize(
-    ("bundle", "problem"),
-    [
-        ("certificate.pem", None),
-        ("folder", "self-signed certificate"),
-        (None, "self-signed certificate"),
-        ("missing.pem", "The certificates in REQUESTS_CA_BUNDLE cannot be used"),
-        ("empty.pem", "The certificates in REQUESTS_CA_BUNDLE cannot be used"),
-    ],
-)
-def test_a_certificate_is_trusted_as_a_run_would_trust_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str | None, problem: str | None
-) -> None:
-    _, context = certificate(tmp_path)
-    (tmp_path / "empty.pem").touch()
-    (tmp_path / "folder").mkdir()
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    if bundle:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / bundle))
-    with FakeHttp(tls=context) as server:
-        d = DestinationSettings(name="braze", endpoint=server.endpoint)
-        found = reach(d)[-1]
-    assert found.name == "braze: connection"
-    assert found.state is (State.FAIL if problem else State.OK)
-    assert (problem or "trusted certificate") in found.saw
 
 
 def test_a_broken_configuration_ends_with_2_and_the_other_checks_still_run(

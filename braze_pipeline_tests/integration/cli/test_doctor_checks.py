@@ -86,7 +86,7 @@ def test_notifications_that_wait_because_an_attempt_failed_are_a_warning_with_th
     outbox.failed(message, "mail", problem="The mail server answered 535.")
     _, found = alerts(warehouse, "braze")
     assert found.state is State.WARN
-    assert found.saw.startswith("mail: 1 message waits since ")
+    assert found.saw.startswith("mail: 1 message has been waiting since ")
     assert found.saw.endswith(" UTC. The mail server answered 535.")
     assert [found.state for found in alerts(warehouse, "other")] == [State.OK, State.OK]
     outbox.delivered(message, "mail", now=now)

@@ -331,6 +331,14 @@ def test_the_certificate_of_a_proxy_that_inspects_tls_holds_for_notifications_to
         assert len(server.requests) == 1
 
 
+def test_certificates_that_cannot_be_used_do_not_silence_the_message_about_them(
+    monkeypatch: pytest.MonkeyPatch, http: HttpReceiver
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
+    web.post(http.url, {"text": "the run failed"})
+    assert [body for _, body in http.requests] == [{"text": "the run failed"}]
+
+
 def test_characters_with_a_meaning_in_slack_are_escaped(
     make_world: MakeWorld, http: HttpReceiver
 ) -> None:

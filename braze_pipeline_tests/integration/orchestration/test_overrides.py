@@ -29,9 +29,9 @@ from braze_pipeline_tests.watched_world import template
             "no guard 'changed_shares' to let through. Did you mean 'changed_share'?",
         ),
         ({"let-trough": "changed_share", "reason": "sale"}, "Did you mean 'let_through'?"),
-        ({"dry-run": "true"}, "There is no run tag 'braze_pipeline/dry-run'."),
-        ({"force_stale": "yes"}, "The run tag 'braze_pipeline/force_stale' has the value 'yes'."),
-        ({"refit": "1"}, "The run tag 'braze_pipeline/refit' has the value '1'."),
+        ({"dry-run": "true"}, "Unknown run tag 'braze_pipeline/dry-run'."),
+        ({"force_stale": "yes"}, "'braze_pipeline/force_stale' must be true or false, not 'yes'."),
+        ({"refit": "1"}, "'braze_pipeline/refit' must be true or false, not '1'."),
     ],
 )
 def test_tags_that_override_without_a_reason_or_name_nothing_fail_the_first_step(

@@ -101,7 +101,9 @@ def test_a_tick_beside_the_first_attempt_for_an_old_message_does_not_give_it_up(
 def test_an_attempt_that_was_cut_off_is_shown_as_one_without_a_result(outbox: Outbox) -> None:
     (message,) = outbox.due("mail", now=now())
     outbox.claim(message, "mail", now=now())
-    assert outbox.store.notified(1) == {"mail": "not yet: The last attempt has no result."}
+    assert outbox.store.notified(1) == {
+        "mail": "not yet: The result of the last attempt is not known."
+    }
 
 
 def test_a_message_behind_one_that_fails_is_shown_as_not_delivered_yet(outbox: Outbox) -> None:
@@ -115,7 +117,9 @@ def test_a_message_behind_one_that_fails_is_shown_as_not_delivered_yet(outbox: O
     deliver(outbox, [Channel("slack", send), good], compose=compose, now=now)
     assert outbox.store.notified(2) == {"mail": "delivered", "slack": "not yet"}
     (waiting,) = outbox.waiting()
-    assert re.fullmatch(r"slack: 3 messages wait since [-0-9]{10} [:0-9]{5} UTC. Not now.", waiting)
+    assert re.fullmatch(
+        r"slack: 3 messages have been waiting since [-0-9]{10} [:0-9]{5} UTC. Not now.", waiting
+    )
     assert Outbox(outbox.store, "other").waiting() == []
 
 

@@ -184,10 +184,12 @@ def test_an_expired_certificate_ends_the_run_at_once_and_says_so_and_the_key_is_
     assert (result.requests, outcome(result)) == (1, (0, 0, 3))
 
 
+@pytest.mark.parametrize("name", ["missing.pem", "empty.pem"])
 def test_certificates_that_cannot_be_used_end_the_run_before_a_send_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / name))
     with pytest.raises(ConfigurationError, match=r"rest\.example\.test") as caught:
         send(tmp_path, "https://rest.example.test", users(3))
     assert "REQUESTS_CA_BUNDLE" in caught.value.fix

@@ -168,6 +168,12 @@ def test_the_journal_tells_which_refusals_came_after_a_success_that_named_no_obj
     fatal = reply(201, {"message": "Fatal: not queued", "errors": ["not queued"]})
     answers = in_turn(reply(201, untied), fatal)
     assert outcome(send(tmp_path, answers, ids, max_in_flight=1)) == (1, 1, 0)
+    assert [row[:3] for row in refused(tmp_path / "journal.sqlite", "plan")] == [(0, 0, 3)]
+
+
+def test_a_user_rejected_alone_by_a_success_may_have_been_taken(tmp_path: Path) -> None:
+    answers = in_turn(reply(201, {"message": "success", "errors": ["bad"]}))
+    assert outcome(send(tmp_path, answers, users(1))) == (0, 1, 0)
     assert [row[:3] for row in refused(tmp_path / "journal.sqlite", "plan")] == [(0, 0, 2)]
 
 

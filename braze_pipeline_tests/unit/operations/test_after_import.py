@@ -301,3 +301,21 @@ def test_what_was_reset_after_the_export_is_sent_again(world: Make, tmp_path: Pa
     w.profiles(day(2), {"a": {"S": "1", "T": "1"}})
     assert w.sent(w.run(day(2))) == {"a": {"S": "1"}}
     assert w.plan(day(2)).planned_users == 0
+
+
+def test_a_type_that_a_reset_allowed_after_the_export_is_not_blocked(
+    world: Make, tmp_path: Path
+) -> None:
+    w = world(template(attribute("S")), "a")
+    w.profiles(day(1), {"a": {"S": "1"}})
+    w.run(day(1))
+    file = tmp_path / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    number = template(attribute("S", ValueType.INTEGER))
+    reset_attributes(ledger_of(w.con, number), number, ["S"])
+    w.con.execute(f"DROP TABLE {number.table('profiles')}")  # built with the other type
+    w.profiles(day(2), {"a": {"S": 2}}, t=number)
+    w.run(day(2), t=number)
+    restored(w, file)
+    w.profiles(day(3), {"a": {"S": 3}}, t=number)
+    assert w.sent(w.run(day(3), t=number)) == {"a": {"S": 3}}

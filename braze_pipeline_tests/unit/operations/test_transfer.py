@@ -217,7 +217,7 @@ def test_attributes_may_come_go_and_be_renamed(world: Make) -> None:
     assert w.sent(plan) == {"a": {"New": "n"}}
     assert (plan.new_attributes, plan.retired_attributes) == (("New",), ("Old",))
     said = summary(Report(days=(day(2),), plan=plan), dry_run=True, resend_days=7)
-    assert "  not in the template any more: Old (Braze keeps its values)" in said
+    assert "  removed from the template: Old (Braze keeps its values)" in said
     w.profiles(day(3), {"a": {"Old": "o", "Stays": "s"}}, t=one)
     assert w.plan(day(3), t=one).planned_users == 0
     assert w.braze.profiles["a"] == {"Old": "o", "Stays": "s", "New": "n"}

@@ -334,3 +334,16 @@ def test_an_attribute_that_moved_to_the_other_identifier_outdates_no_plan_of_lat
     assert outdated == [True, False, False]
     assert len(w.con.execute("SELECT * FROM ledger.in_doubt").fetchall()) == 1
     assert w.braze.profiles == {"a": {"Tier": "x4", "Plan": "p4"}}
+
+
+def test_a_ledger_that_was_emptied_still_clears_what_the_other_identifier_sent(world: Make) -> None:
+    t = template(attribute("Tier"))
+    by_braze_id = replace(t, destination=replace(t.destination, identifier="braze_id"))
+    w = world(t, "a")
+    for number, who in ((1, t), (2, by_braze_id)):
+        w.profiles(day(number), {"a": {"Tier": f"{number}"}})
+        w.run(day(number), t=who)
+    start_over(ledger_of(w.con, t), t)
+    w.profiles(day(3), {"a": {}})
+    w.run(day(3))
+    assert w.braze.profiles == {"a": {}}
