@@ -138,15 +138,19 @@ favourites AS (
 
 -- The last change decides about consent. Of two changes at the same time the withdrawal counts, and
 -- a change without a value counts as a withdrawal. A withdrawal without a date wins over every change:
--- it may be the last one. An opt-in without a date proves nothing and is left out.
+-- it may be the last one. An opt-in without a date proves nothing and is left out. The key has two
+-- parts, because a third would cost much memory where there are millions of customers.
 consent AS (
     SELECT
         customer_id,
-        max_by(coalesce(opted_in, false), (changed_at IS NULL, changed_at, opted_in IS NOT true))
+        max_by(coalesce(opted_in, false), (moment, opted_in IS NOT true))
             FILTER (channel = 'email') AS email_opted_in,
-        max_by(coalesce(opted_in, false), (changed_at IS NULL, changed_at, opted_in IS NOT true))
+        max_by(coalesce(opted_in, false), (moment, opted_in IS NOT true))
             FILTER (channel = 'sms') AS sms_opted_in
-    FROM consents
+    FROM (
+        SELECT *, coalesce(changed_at, $as_of + INTERVAL 1 DAY) AS moment
+        FROM consents
+    )
     WHERE changed_at < $as_of + INTERVAL 1 DAY
        OR (changed_at IS NULL AND opted_in IS NOT true)
     GROUP BY customer_id
