@@ -108,12 +108,18 @@ def adopt(session: Session, reason: str) -> None:
 
 @ledger.command()
 @click.argument("files", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--all-users", is_flag=True,
+    help="The files have every user of Braze: no value of anybody else is in doubt.",
+)  # fmt: skip
 @click.pass_obj
-def bootstrap(session: Session, files: tuple[Path, ...]) -> None:
+def bootstrap(session: Session, files: tuple[Path, ...], all_users: bool) -> None:  # noqa: FBT001
     """Fill the ledger from Braze export files, so that the first run sends only differences."""
     now = datetime.now(UTC)
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
-        found = import_export(con, session.warehouse, session.template, files, now=now)
+        found = import_export(
+            con, session.warehouse, session.template, files, now=now, all_users=all_users
+        )
     console.show(
         f"Imported {counted(found.users, 'user')} and {counted(found.values, 'value')}. The ledger "
         f"kept {counted(found.differing, 'value')} of its own; "

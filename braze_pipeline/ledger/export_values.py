@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.ledger import count
 from braze_pipeline.ledger.moved import columns_of_no_template
 
@@ -34,10 +35,11 @@ def count_differing(layout: Layout, export: str) -> int:
     )
 
 
-def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
+def merge_export(layout: Layout, export: str, *, now: datetime, all_users: bool = False) -> None:
     """Its users become known, and its values acknowledged where the ledger has none that count.
 
     ``MISFITS`` are in doubt there: the ledger cannot have them, and they must not stay in Braze.
+    With ``all_users``, Braze has no values of anybody else.
     """
     ledger, con = layout.ledger, layout.ledger.con
     ack = 1 + ledger.last_ack_no()
@@ -97,4 +99,6 @@ def merge_export(layout: Layout, export: str, *, now: datetime) -> None:
             f"WHERE ledger = ? AND column_no = ? AND EXISTS (FROM {export} WHERE {c.new} NOT NULL)",
             [now, ledger.name, c.no],
         )
+    if all_users:
+        in_doubt.end_for_everybody(ledger, [c.no for c in layout.columns])
     ledger.record_change("import", None)

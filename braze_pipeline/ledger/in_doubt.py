@@ -65,28 +65,21 @@ def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:
 
 
 def mark_for_everybody(ledger: Ledger, why: str, columns: Sequence[int]) -> None:
-    """Braze may have values of these attributes for users of whom the ledger has none."""
-    ledger.con.execute(
-        "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) VALUES (?, ?, ?, ?)",
-        [ledger.name, why, EVERYBODY, columns],
-    )
+    """Braze may have values of these attributes for users of whom the ledger has none.
 
-
-def end_for_everybody(ledger: Ledger, plan: PlanRef) -> None:
-    """The plan is carried out: it sent its attributes to all who may have a value, nulls too.
-
-    For those to whom it could not, the doubt stays.
+    It ends for each user with the first acknowledgement of the attribute, be it a null. Who joins
+    in a year may still have an old value, so for the others it does not end by itself.
     """
-    columns = [a.no for a in plan.attributes]
-    if ledger.in_doubt_for_everybody().isdisjoint(columns):
-        return
-    ledger.con.execute(
-        read_sql("ledger", "doubts_that_stay"),
-        {
-            "ledger": ledger.name, "everybody": EVERYBODY, "columns": columns,
-            "destination": plan.destination, "template": plan.template, "days": list(plan.days),
-        },
-    )  # fmt: skip
+    new = sorted(set(columns) - ledger.in_doubt_for_everybody())
+    if new:
+        ledger.con.execute(
+            "INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns) VALUES (?, ?, ?, ?)",
+            [ledger.name, why, EVERYBODY, new],
+        )
+
+
+def end_for_everybody(ledger: Ledger, columns: Sequence[int]) -> None:
+    """Whatever Braze has of these attributes is in the ledger now."""
     ledger.con.execute(
         "UPDATE ledger.in_doubt SET columns = list_filter(columns, "
         "lambda no: NOT list_contains(?::INTEGER[], no)) WHERE ledger = ? AND user_id = ?",

@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, TemplateState, count
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import day_sql
@@ -94,7 +93,6 @@ def advance(ledger: Ledger, plan: PlanRef) -> bool:
     names = [a.name for a in plan.attributes]
     if latest and state:
         _keep_removed(ledger, state, names)
-        in_doubt.end_for_everybody(ledger, plan)
     ledger.con.execute(
         "UPDATE ledger.templates SET evaluations = evaluations + 1, as_of = greatest(as_of, ?), "
         "attributes = CASE WHEN ? THEN ?::VARCHAR[] ELSE attributes END "

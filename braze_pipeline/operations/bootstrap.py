@@ -95,8 +95,11 @@ def import_export(
     files: Sequence[Path],
     *,
     now: datetime,
+    all_users: bool = False,
 ) -> BootstrapSummary:
     """Import the users and values of Braze export files (``.json``, ``.json.gz``, ``.zip``).
+
+    ``all_users``: the files have every user of Braze, so no value is in doubt for anybody else.
 
     Raises:
         EndpointMismatch: the ledger is about another Braze endpoint.
@@ -117,7 +120,7 @@ def import_export(
     misfits, values = _count(con, layout.columns)
     differing = count_differing(layout, TYPED)
     with transaction(con):
-        merge_export(layout, TYPED, now=now)
+        merge_export(layout, TYPED, now=now, all_users=all_users)
     for name in (RAW, TYPED):
         con.execute(f"DROP TABLE IF EXISTS {name}")
     return BootstrapSummary(
