@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, cast
 from urllib.parse import urlsplit
 
 from braze_pipeline.braze.request import Body, write
@@ -66,10 +66,30 @@ class Answer:
     length_remaining: ClassVar[int] = 0
 
 
-def bundle() -> dict[str, str]:
-    """REQUESTS_CA_BUNDLE, a file or a folder, as arguments of ``ssl``; empty if it is not set."""
+class Bundle(TypedDict, total=False):
+    """Where trusted certificates are, as arguments of ``ssl``: in a file, or in a folder."""
+
+    cafile: str
+    capath: str
+
+
+def bundle() -> Bundle:
+    """What REQUESTS_CA_BUNDLE names; empty if it is not set."""
     place = os.environ.get("REQUESTS_CA_BUNDLE")
-    return {"capath" if Path(place).is_dir() else "cafile": place} if place else {}
+    if not place:
+        return {}
+    return {"capath": place} if Path(place).is_dir() else {"cafile": place}
+
+
+def tls_context() -> ssl.SSLContext:
+    """Verifies; trusts what requests to Braze trust: REQUESTS_CA_BUNDLE, or what ``requests`` has.
+
+    Raises:
+        OSError: these certificates cannot be used.
+    """
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    return ssl.create_default_context(**(bundle() or {"cafile": DEFAULT_CA_BUNDLE_PATH}))
 
 
 class Connections:
@@ -150,10 +170,10 @@ class Connections:
         with suppress(OSError, ValueError):  # ValueError: an address that is none
             # HTTPS_PROXY and NO_PROXY, but no netrc.
             proxies = dict(requests.utils.get_environ_proxies(self._endpoint))
-            verify: str | bool = os.environ.get("REQUESTS_CA_BUNDLE") or True
-            if self._endpoint.startswith("https:") and (certificates := bundle()):
-                # The library looks into them at the first request only.
-                ssl.create_default_context(**certificates)  # type: ignore[arg-type]
+            certificates = bundle()
+            verify = certificates.get("cafile") or certificates.get("capath") or True
+            if self._endpoint.startswith("https:"):
+                tls_context()  # the library looks into the certificates at the first request only
             adapter = _adapter(self._size, _pools(*self._answer))
             base = requests.Request("POST", self._endpoint + "/").prepare()
             made = adapter.get_connection_with_tls_context(base, verify, proxies)

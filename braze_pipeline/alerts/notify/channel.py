@@ -25,7 +25,7 @@ def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     if found := bundle():
         with suppress(OSError):
-            context.load_verify_locations(cafile=found.get("cafile"), capath=found.get("capath"))
+            context.load_verify_locations(**found)
     return context
 
 

@@ -10,7 +10,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from braze_pipeline.braze.bounded import bundle, proxy_variable
+from braze_pipeline.braze.bounded import proxy_variable, tls_context
 from braze_pipeline.braze.client import untrusted
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import BrazeUnavailable, ConfigurationError
@@ -58,7 +58,7 @@ def _reach(destination: DestinationSettings) -> list[Finding]:
 def _connection(destination: DestinationSettings, host: str, port: int, *, tls: bool) -> Finding:
     name = f"{destination.name}: connection"
     try:
-        context = _context() if tls else None
+        context = tls_context() if tls else None
     except OSError as error:
         return failure(name, _no_certificates(error))
     try:
@@ -78,14 +78,6 @@ def _connection(destination: DestinationSettings, host: str, port: int, *, tls: 
         )
         return failure(name, refused)
     return ok(name, f"Port {port} answers with {version} and a trusted certificate.")
-
-
-def _context() -> ssl.SSLContext:
-    """Trusts the certificates that requests trusts."""
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    found = bundle() or {"cafile": DEFAULT_CA_BUNDLE_PATH}
-    return ssl.create_default_context(cafile=found.get("cafile"), capath=found.get("capath"))
 
 
 def _no_certificates(error: OSError) -> ConfigurationError:
