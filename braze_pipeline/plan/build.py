@@ -18,7 +18,8 @@ from braze_pipeline.ledger.layout import BlockedAttribute, ensure_layout
 from braze_pipeline.ledger.ledger import CURRENT, Ledger
 from braze_pipeline.ledger.plan_ref import PARTIAL, find_plan
 from braze_pipeline.plan import diff, guards, snapshot, stored_plans
-from braze_pipeline.plan.diff import STAGE, DiffRequest
+from braze_pipeline.plan.diff import STAGE
+from braze_pipeline.plan.diff_request import DiffRequest, ledger_state
 from braze_pipeline.plan.overrides import NO_OVERRIDES, Overrides
 from braze_pipeline.plan.payload import FRAME_BYTES
 from braze_pipeline.plan.predicted import predicted_cost
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from braze_pipeline.plan.diff import LedgerState
+    from braze_pipeline.plan.diff_request import LedgerState
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
@@ -74,7 +75,7 @@ def build_plan(
     preflight = preflight or Preflight(note="Braze was not asked.")
     ledger = endpoint.claim(con, warehouse, t)
     q = _request(ledger, t, days, now=now, overrides=overrides, preflight=preflight)
-    past = diff.ledger_state(q)
+    past = ledger_state(q)
     plan = _make(
         q,
         past,
@@ -134,7 +135,7 @@ def plan_user(
     ledger = endpoint.claim(con, warehouse, t)
     q = _request(ledger, t, [day], now=now, overrides=NO_OVERRIDES, preflight=preflight)
     q = replace(q, user=user)
-    plan = _make(q, diff.ledger_state(q), warehouse, run_id=run_id, now=now, preflight=preflight)
+    plan = _make(q, ledger_state(q), warehouse, run_id=run_id, now=now, preflight=preflight)
     con.execute(f"DROP TABLE {STAGE}")
     return plan
 

@@ -4,130 +4,29 @@ Everything a plan needs is found in a single full join of the day's profiles wit
 what differs, what is older than the ledger, who joined and who left. Only rows that need anything
 come out of it. Acknowledgement numbers are read only where they can matter: when a newer day was
 carried out before (the slow path), or for an attribute that was reset.
+
+``diff_request`` has what it is asked, and what is known before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.columns import TemplateColumns
-from braze_pipeline.ledger.ledger import CURRENT, Ledger, count
+from braze_pipeline.ledger.ledger import CURRENT, count
 from braze_pipeline.plan import payload
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import day_sql, days_sql, literal, quote, rows_of
 
 if TYPE_CHECKING:
-    from braze_pipeline.ledger.layout import Column, Layout
-    from braze_pipeline.settings import TemplateSettings
+    from braze_pipeline.ledger.layout import Column
+    from braze_pipeline.plan.diff_request import DiffRequest, LedgerState
 
 STAGE = "__plan_stage"
 """The temporary table of all users that need anything, without values: see ``stage``."""
 STILL_IN_AUDIENCE = "__plan_still_in_audience"
 ACK_DAYS = "__plan_ack_days"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiffRequest:
-    """What is asked of the join.
-
-    Attributes:
-        days: The as-of dates, in order.
-        resend_before: Unconfirmed users acknowledged in full before this are sent in full again.
-        proof: Acknowledgements prove values by themselves: users are assumed known, or are
-            created when they are not there.
-        forced: The stale guard is off.
-        user: The only user to look at; None: everybody.
-    """
-
-    t: TemplateSettings
-    layout: Layout
-    days: tuple[date, ...]
-    resend_before: datetime
-    proof: bool
-    forced: bool
-    user: str | None = None
-
-    @property
-    def ledger(self) -> Ledger:
-        """The template's ledger."""
-        return self.layout.ledger
-
-    @property
-    def profiles_table(self) -> str:
-        """The profiles of all days, to select from."""
-        return rows_of(self.t.table("profiles"), "__user_id", self.user)
-
-    @property
-    def users_table(self) -> str:
-        """The ledger's users, to select from."""
-        return rows_of(self.ledger.users_table, "user_id", self.user)
-
-    @property
-    def newest(self) -> date:
-        """The last of the days: its audience decides who has left."""
-        return self.days[-1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerState:
-    """What the ledger has of earlier days.
-
-    Attributes:
-        carried_out: The newest day of this template that was carried out.
-        newer: Something in the ledger may be newer than one of the days: the slow path.
-        empty: The ledger has no users yet.
-        in_doubt: Some earlier request got no answer, and may have been carried out.
-        other_templates: (its watermark's column, newest day, attribute names) of templates that
-            went further.
-        removed: (watermark's column, newest day, attribute name) of attributes that templates had
-            once; what their watermarks say of later days says nothing about these.
-    """
-
-    carried_out: date | None
-    newer: bool
-    empty: bool
-    in_doubt: bool
-    other_templates: tuple[tuple[str, date, frozenset[str]], ...]
-    removed: tuple[tuple[str, date, str], ...]
-
-    def latest(self, newest: date) -> bool:
-        """Whether the plan's newest day is (again) the newest of all."""
-        return self.carried_out is None or newest >= self.carried_out
-
-
-def ledger_state(q: DiffRequest) -> LedgerState:
-    """What of the ledger is newer than the days of the plan."""
-    oldest = q.days[0]
-    carried_out = {state.template_no: state for state in q.ledger.templates() if state.as_of}
-    own = carried_out.pop(q.layout.template_no, None)
-    further = tuple(
-        (TemplateColumns(template_no=no).evaluated, state.as_of, frozenset(state.attributes))
-        for no, state in carried_out.items()
-        if state.as_of and state.as_of > oldest
-    )
-    removed = tuple(
-        (TemplateColumns(template_no=no).evaluated, as_of, name)
-        for no, as_of, name in q.ledger.removed_attributes()
-        if no in carried_out and as_of > oldest
-    )
-    mine = own.as_of if own else None
-    newer = (
-        q.ledger.has_acknowledgements(after=oldest)
-        or bool(further or removed)
-        or (mine is not None and mine > oldest)
-    )
-    return LedgerState(
-        carried_out=mine,
-        newer=newer and not q.forced,
-        empty=not q.ledger.count_users(),
-        in_doubt=q.ledger.count_in_doubt() > 0,
-        other_templates=() if q.forced else further,
-        removed=() if q.forced else removed,
-    )
 
 
 def sends_on_leave(q: DiffRequest, past: LedgerState) -> bool:

@@ -20,7 +20,7 @@ from braze_pipeline.storage.sql_text import days_sql, file_literal
 
 if TYPE_CHECKING:
     from braze_pipeline.braze.track_endpoints import TrackEndpoint
-    from braze_pipeline.plan.diff import DiffRequest, LedgerState
+    from braze_pipeline.plan.diff_request import DiffRequest, LedgerState
     from braze_pipeline.plan.forecast import AttributeCost
     from braze_pipeline.plan.preflight import Preflight
 

@@ -15,7 +15,7 @@ from braze_pipeline.storage.sql_text import day_sql, days_sql, literal
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.layout import Column
-    from braze_pipeline.plan.diff import DiffRequest, LedgerState
+    from braze_pipeline.plan.diff_request import DiffRequest, LedgerState
 
 
 def count_unchanged(q: DiffRequest, past: LedgerState) -> int:
