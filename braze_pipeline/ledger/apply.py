@@ -142,10 +142,10 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         # A plan of one user alone does not make its day the newest that was carried out.
         whole = done and not plan.partial
         accepted = merge.merge(ledger, send, plan, done=whole)
-        unanswered = anything_new and in_doubt.mark(ledger, plan, done=done)
+        doubtful = anything_new and in_doubt.mark(ledger, plan, done=done)
         advanced = whole and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)
-        if accepted or refused or unanswered or advanced:
+        if accepted or refused or doubtful or advanced:
             ledger.record_change("apply acknowledgements", plan.plan_id)
         con.execute(
             "UPDATE records.plans SET accepted_users = accepted_users + ?, "

@@ -74,7 +74,8 @@ class Delivery:
     halt: threading.Event = field(default_factory=threading.Event)
     error: PipelineError | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _unanswered: Counter[int] = field(default_factory=Counter)
+    # By request: its attempts that did not tell what Braze took, with an answer or without.
+    _uncertain: Counter[int] = field(default_factory=Counter)
     _healthy_at: float | None = None
     _failing_since: float | None = None
     _resumed_at: float = 0.0
@@ -106,7 +107,7 @@ class Delivery:
                     yield from self.deliver(batch)
                 return
             if outcome.action is ResponseAction.SPLIT and status in ACCEPTED:
-                self._unanswered[batch.request_no] += 1  # some of these objects may have been taken
+                self._uncertain[batch.request_no] += 1  # some of these objects may have been taken
             if outcome.action is ResponseAction.SPLIT and len(remaining) > 1:
                 self._metrics.add_retry(outcome.cause)
                 yield from self._split(batch, remaining, refused, status=status)
@@ -158,7 +159,7 @@ class Delivery:
             count=len(batch),
             refused={batch.first + index: text for index, text in refused.items()},
             status=status,
-            attempt=1 + self._unanswered[batch.request_no],
+            attempt=1 + self._uncertain[batch.request_no],
         )
 
     def _send(self, batch: Batch, positions: Sequence[int]) -> tuple[ResponseOutcome, int]:
@@ -188,7 +189,7 @@ class Delivery:
                 unauthorized = True
                 leg.limiter.pause(RETRY_401_SECONDS)
             elif outcome.action is ResponseAction.RETRY:
-                self._unanswered[batch.request_no] += 1
+                self._uncertain[batch.request_no] += 1
                 failing_since = failing_since or time.monotonic()
                 self._failing(outcome, failing_since, attempts)
             else:

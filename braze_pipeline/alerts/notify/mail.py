@@ -80,7 +80,7 @@ def _mail(notification: Notification, environ: Mapping[str, str]) -> EmailMessag
     mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
     # The same for each attempt: a mail program drops a second copy.
-    mail["Message-ID"] = f"<{notification.key}@braze-pipeline.invalid>"
+    mail["Message-ID"] = f"<{notification.identity}@braze-pipeline.invalid>"
     mail.set_content("\n".join(notification.lines))
     return mail
 

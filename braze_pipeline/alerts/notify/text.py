@@ -22,13 +22,13 @@ class Notification:
     """A notification in words and as data.
 
     Attributes:
-        key: Of all attempts to deliver it, and of no other notification, also of other stores.
+        identity: Of all attempts to deliver it, and of no other notification, also of other stores.
         subject: One line.
         lines: What follows it.
         data: The same for machines; JSON-ready.
     """
 
-    key: str
+    identity: str
     subject: str
     lines: tuple[str, ...]
     data: dict[str, object]
@@ -80,7 +80,7 @@ def compose(
         data = as_data(about, steps=steps, ui=ui)
     links = {"Run": run_link(about.run_id, ui), "Open actions": open_actions}
     return Notification(
-        key=f"{message.message}.{message.created_at.replace(':', '')}",
+        identity=f"{message.message}.{message.created_at.replace(':', '')}",
         subject=f"[{about.destination} / {about.template}] {headline}",
         lines=(*lines, *(f"{name}: {link}" for name, link in links.items() if link)),
         data={

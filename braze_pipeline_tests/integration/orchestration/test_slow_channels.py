@@ -50,7 +50,7 @@ def dripping() -> Iterator[int]:
 
 
 def compose(message: Message) -> Notification:
-    return Notification(key="1", subject=message.words(), lines=(), data={})
+    return Notification(identity="1", subject=message.words(), lines=(), data={})
 
 
 def now() -> datetime:
@@ -163,4 +163,4 @@ def test_a_mail_server_that_says_nothing_is_reported_as_a_timeout(
             "BRAZE_PIPELINE_SMTP_TO": "oncall@example.com",
         }
         with pytest.raises(ChannelProblem, match="TimeoutError"):
-            mail.send(Notification(key="1", subject="news", lines=(), data={}), environ)
+            mail.send(Notification(identity="1", subject="news", lines=(), data={}), environ)
