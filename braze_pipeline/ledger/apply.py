@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger import in_doubt, journal_tables, merge, watermarks
+from braze_pipeline.ledger import in_doubt, journal_tables, merge, moved, watermarks
 from braze_pipeline.ledger.journal_tables import ANSWERED, RANGES, REFUSED
 from braze_pipeline.ledger.ledger import (
     Ledger,
@@ -141,7 +141,8 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         refused = _record_refusals(con, send, plan)
         # A plan of one user alone does not make its day the newest that was carried out.
         whole = done and not plan.partial
-        accepted = merge.merge(ledger, send, plan, done=whole)
+        accepted, sent = merge.merge(ledger, send, plan, done=whole)
+        moved.outdate_other_identifier(ledger, sent)
         doubtful = anything_new and in_doubt.mark(ledger, plan, done=done)
         advanced = whole and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.ledger import in_doubt, watermarks
 from braze_pipeline.ledger.journal_tables import RANGES, REFUSED
 from braze_pipeline.ledger.ledger import Ledger, count
-from braze_pipeline.ledger.moved import columns_of_no_template, outdate_other_identifier
+from braze_pipeline.ledger.moved import columns_of_no_template
 from braze_pipeline.storage import warehouse
 from braze_pipeline.storage.sql_files import read_sql
 
@@ -25,14 +25,16 @@ REBUILD_SHARE = 0.3
 """Above this share of the ledger's users, rewriting it is quicker than updating it."""
 
 
-def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> int:
-    """Take over what is in acknowledged ranges and was not refused; how many users that is.
+def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> tuple[int, list[str]]:
+    """Take over what is in acknowledged ranges and was not refused.
+
+    Returns how many users that is, and the names of the attributes of which anything was sent.
 
     ``done``: with these, every object of the plan has its answer.
     """
     con = ledger.con
     if not count(con, f"SELECT count(*) FROM {RANGES}"):
-        return 0
+        return 0, []
     _number_acks(ledger, send, plan)
     con.execute(
         read_sql(
@@ -46,7 +48,7 @@ def merge(ledger: Ledger, send: Send, plan: PlanRef, *, done: bool) -> int:
         in_doubt.resolve(ledger, plan, ACCEPTED)
         _forget_refusals(ledger, plan)
     con.execute(f"DROP VIEW {ACCEPTED}")
-    return accepted
+    return accepted, [a.name for a in sent]
 
 
 def _forget_refusals(ledger: Ledger, plan: PlanRef) -> None:
@@ -207,5 +209,4 @@ def _record_first_sent(ledger: Ledger, plan: PlanRef) -> tuple[int, list[SentAtt
             "WHERE ledger = ? AND attribute = ?",
             [moment, a.type, plan.ledger, a.name],
         )
-    outdate_other_identifier(ledger, [a.name for a in found])
     return accepted, found
