@@ -73,6 +73,17 @@ class MailReceiver:
     mails: list[EmailMessage] = field(default_factory=list)
     receivers: list[list[str]] = field(default_factory=list)
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that have notifications sent here."""
+        return {
+            "BRAZE_PIPELINE_SMTP_HOST": "127.0.0.1",
+            "BRAZE_PIPELINE_SMTP_PORT": str(self.port),
+            "BRAZE_PIPELINE_SMTP_SECURITY": "none",
+            "BRAZE_PIPELINE_SMTP_FROM": "pipeline@example.com",
+            "BRAZE_PIPELINE_SMTP_TO": "oncall@example.com, crm@example.com",
+        }
+
 
 @contextmanager
 def mail_receiver() -> Iterator[MailReceiver]:

@@ -52,10 +52,7 @@ def test_each_channel_gets_the_numbers_of_a_run_and_a_link_to_it(
     environ = {
         "BRAZE_PIPELINE_SLACK_WEBHOOK": f"{http.url}/slack",
         "BRAZE_PIPELINE_WEBHOOK": f"{http.url}/hook",
-        "BRAZE_PIPELINE_SMTP_HOST": "127.0.0.1",
-        "BRAZE_PIPELINE_SMTP_PORT": str(smtp.port),
-        "BRAZE_PIPELINE_SMTP_SECURITY": "none",
-        "BRAZE_PIPELINE_SMTP_TO": "crm@example.com",
+        **smtp.environ,
         "BRAZE_PIPELINE_UI_URL": "http://127.0.0.1:3000",
     }
     world = make("daily", environ=environ, refused=7)
