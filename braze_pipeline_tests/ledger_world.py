@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from braze_pipeline.ledger.apply import ApplySummary, apply_acknowledgements
-from braze_pipeline.operations.transfer import Restored, import_ledger
+from braze_pipeline.operations.transfer import Restored, export_ledger, import_ledger
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.stored_plans import PlanSummary
@@ -329,6 +329,13 @@ class World:
 
     def ledger(self, name: str = "braze") -> list[tuple[Any, ...]]:
         return self.con.execute(f'SELECT * FROM ledger."{name}_users" ORDER BY user_id').fetchall()
+
+
+def exported(w: World, folder: Path) -> Path:
+    """Export the world's ledger."""
+    file = folder / "ledger.parquet"
+    export_ledger(w.con, w.warehouse, w.t, file)
+    return file
 
 
 def restored(w: World, file: Path) -> Restored:

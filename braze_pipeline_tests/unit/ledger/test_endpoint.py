@@ -14,11 +14,11 @@ from braze_pipeline.ledger import endpoint, known_users
 from braze_pipeline.ledger.ledger import ledger_names, ledger_of
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.bootstrap import import_export
-from braze_pipeline.operations.transfer import export_ledger, import_ledger
+from braze_pipeline.operations.transfer import import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import TemplateSettings, replace
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import World, attribute, day, exported, template
 
 Make = Callable[..., World]
 
@@ -162,8 +162,7 @@ def test_a_bootstrap_from_another_endpoint_is_stopped(sent: World, tmp_path: Pat
 
 
 def test_the_endpoint_travels_with_an_export(sent: World, tmp_path: Path) -> None:
-    file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, sent.warehouse, sent.t, file)
+    file = exported(sent, tmp_path)
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
         with pytest.raises(EndpointMismatch, match=HERE):
@@ -179,8 +178,7 @@ def test_an_export_of_an_older_version_is_accepted_and_must_be_adopted(
     sent: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent.con.execute("DELETE FROM ledger.endpoints")
-    file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, sent.warehouse, sent.t, file)
+    file = exported(sent, tmp_path)
     there = Warehouse(tmp_path / "there.duckdb")
     with there.connect() as con:
         import_ledger(con, there, [at(HERE)], file)
@@ -195,8 +193,7 @@ def test_an_export_of_an_older_version_is_accepted_and_must_be_adopted(
 def test_a_file_of_a_destination_that_is_not_configured_is_refused(
     sent: World, tmp_path: Path
 ) -> None:
-    file = tmp_path / "ledger.parquet"
-    export_ledger(sent.con, sent.warehouse, sent.t, file)
+    file = exported(sent, tmp_path)
     t = at(HERE)
     other = replace(t, destination=replace(t.destination, name="kiosk"))
     there = Warehouse(tmp_path / "there.duckdb")

@@ -12,13 +12,14 @@ from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.operations.forget import forget_user
-from braze_pipeline.operations.transfer import Restored, export_ledger
+from braze_pipeline.operations.transfer import Restored
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline.storage import migrations
 from braze_pipeline_tests.ledger_world import (
     World,
     attribute,
     day,
+    exported,
     restored,
     smaller_requests,
     template,
@@ -34,8 +35,7 @@ def test_a_value_that_changed_after_the_export_and_changed_back_is_sent_again(
     w = world(t, "a b c")
     w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     for number in range(2, 8):  # more plans than snapshots are kept
         rows = {"a": {"S": str(number)}, "b": {"S": "1"}, "c": {"S": str(number)}}
         w.profiles(day(number), rows)
@@ -59,8 +59,7 @@ def test_what_was_sent_after_the_export_is_sent_again_also_if_the_ledger_moved_o
     w = world(t, "a b")
     w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "2", "N": "n"}, "b": {"S": "1"}})
     w.run(day(2))
     moved = replace(t, destination=replace(t.destination, endpoint="http://127.0.0.1:2"))
@@ -86,8 +85,7 @@ def test_an_attribute_that_is_newer_than_the_export_is_not_forgotten(
     w = world(template(attribute("S")), "a b c")
     w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.t = template(attribute("S"), attribute("Points", ValueType.INTEGER))
     w.profiles(day(2), {user: {"S": "1", "Points": 7} for user in "abc"})
     w.run(day(2))
@@ -109,8 +107,7 @@ def test_an_older_day_of_a_template_that_is_newer_than_the_export_overwrites_not
     w = world(template(attribute("S")), "a b")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     other = template(attribute("Tier"), name="other")
     w.profiles(day(5), {"a": {"Tier": "gold"}, "b": {"Tier": "gold"}}, t=other)
     w.run(day(5), t=other)
@@ -125,8 +122,7 @@ def test_what_was_in_doubt_before_an_import_is_in_doubt_after_it(
     w = world(template(attribute("S")), "a")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "2"}})
     w.send(w.plan(day(2)), stop_after=0, lose_ack=True)
     assert restored(w, file).in_doubt == 1
@@ -142,14 +138,20 @@ def lose_database(w: World) -> None:
     migrations.upgrade(w.con, w.warehouse.path)
 
 
+def lose_database_and_snapshots(w: World) -> None:
+    """Only the journal is there: the snapshots are older than those that are kept."""
+    for snapshot in w.warehouse.snapshots.iterdir():
+        snapshot.unlink()
+    lose_database(w)
+
+
 def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     world: Make, tmp_path: Path
 ) -> None:
     w = world(template(attribute("S")), "a b")
     w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "2"}, "b": {"S": "1"}})
     w.run(day(2))
     lose_database(w)
@@ -158,8 +160,7 @@ def test_sends_that_only_the_journal_knows_have_everything_sent_again(
     assert set(w.sent(w.run(day(3)))) == {"a", "b"}
     assert w.braze.profiles["a"] == {"S": "1"}
     assert w.plan(day(3)).planned_users == 0
-    export_ledger(w.con, w.warehouse, w.t, file)
-    assert not restored(w, file).resent
+    assert not restored(w, exported(w, tmp_path)).resent
 
 
 def test_what_was_sent_after_the_export_and_is_null_now_is_cleared_although_no_ledger_has_it(
@@ -168,15 +169,12 @@ def test_what_was_sent_after_the_export_and_is_null_now_is_cleared_although_no_l
     w = world(template(attribute("S"), attribute("N")), "a b c d")
     w.profiles(day(1), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.t = template(attribute("S"), attribute("N"), attribute("New"))
     full = {"S": "1", "N": "n", "New": "x"}
     w.profiles(day(2), {"a": full, "b": full, "c": full})
     w.run(day(2))
-    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
-        snapshot.unlink()
-    lose_database(w)
+    lose_database_and_snapshots(w)
     assert restored(w, file).resent
     w.profiles(day(3), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}, "c": {}})
     assert w.plan(day(3)).unchanged_users == 0
@@ -197,13 +195,10 @@ def test_what_is_null_now_is_cleared_later_for_a_user_whose_object_could_not_be_
     w = world(smaller_requests(t, 75, max_body_bytes=1000), "a b")
     w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(2))
-    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
-        snapshot.unlink()
-    lose_database(w)
+    lose_database_and_snapshots(w)
     assert restored(w, file).resent
     w.profiles(day(3), {"a": {"S": value}, "b": {"S": "1"}})
     w.run(day(3), refuse=["a"])
@@ -222,13 +217,10 @@ def test_what_is_null_now_is_cleared_later_for_a_user_whose_value_or_row_was_rej
     w = world(t, "a b")
     w.profiles(day(1), {"a": {"S": "1"}, "b": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "1", "N": "n"}, "b": {"S": "1"}})
     w.run(day(2))
-    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
-        snapshot.unlink()
-    lose_database(w)
+    lose_database_and_snapshots(w)
     assert restored(w, file).resent
     rows = {"a": {"S": "1"}, "b": {"S": "1"}} if what == "value" else {"b": {"S": "1"}}
     w.profiles(day(3), rows, held={"a": ["N"]}, rejected={"a"} - set(rows))
@@ -252,13 +244,10 @@ def test_what_is_null_now_is_cleared_for_a_user_who_joins_after_everything_was_s
     w = world(template(attribute("S"), attribute("N")), "a b")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "1"}, "b": {"S": "1", "N": "n"}})
     w.run(day(2))
-    for snapshot in w.warehouse.snapshots.iterdir():  # older than those that are kept
-        snapshot.unlink()
-    lose_database(w)
+    lose_database_and_snapshots(w)
     assert restored(w, file).resent
     if outside == "audience":
         w.profiles(day(3), {"a": {"S": "1"}}, left_out=["b"])
@@ -277,13 +266,10 @@ def test_an_export_of_all_users_of_braze_ends_every_doubt(world: Make, tmp_path:
     w = world(template(attribute("S"), attribute("N")), "a b c")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file, braze = tmp_path / "ledger.parquet", tmp_path / "braze.json"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file, braze = exported(w, tmp_path), tmp_path / "braze.json"
     w.profiles(day(2), {"a": {"S": "1"}, "b": {"S": "1", "N": "n"}})
     w.run(day(2))
-    for snapshot in w.warehouse.snapshots.iterdir():
-        snapshot.unlink()
-    lose_database(w)
+    lose_database_and_snapshots(w)
     assert restored(w, file).resent
     braze.write_text('{"external_id": "b", "custom_attributes": {"S": "1", "N": "n"}}\n')
     import_export(w.con, w.warehouse, w.t, [braze], now=w.now, all_users=True)
@@ -301,8 +287,7 @@ def test_who_left_after_the_export_has_left_although_no_ledger_knows_of_the_send
     w = world(t, "a b c")
     w.profiles(day(1), {"a": {"S": "1"}, "c": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     w.profiles(day(2), {"a": {"S": "1", "VIP": "y"}, "b": {"VIP": "y"}, "c": {"S": "1"}})
     w.run(day(2))
     lose_database(w)
@@ -318,8 +303,7 @@ def test_what_was_reset_after_the_export_is_sent_again(world: Make, tmp_path: Pa
     w = world(template(attribute("S"), attribute("T")), "a")
     w.profiles(day(1), {"a": {"S": "1", "T": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     reset_attributes(ledger_of(w.con, w.t), w.t, ["S"])
     w.braze.profiles["a"] = {"S": "by hand", "T": "1"}
     restored(w, file)
@@ -334,8 +318,7 @@ def test_a_type_that_a_reset_allowed_after_the_export_is_not_blocked(
     w = world(template(attribute("S")), "a")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     number = template(attribute("S", ValueType.INTEGER))
     reset_attributes(ledger_of(w.con, number), number, ["S"])
     w.con.execute(f"DROP TABLE {number.table('profiles')}")  # built with the other type

@@ -19,7 +19,7 @@ from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.settings import ValueType, replace
 from braze_pipeline.storage.warehouse import Warehouse
-from braze_pipeline_tests.ledger_world import World, attribute, day, restored, template
+from braze_pipeline_tests.ledger_world import World, attribute, day, exported, restored, template
 
 Make = Callable[..., World]
 T = template(
@@ -48,14 +48,12 @@ def contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
     return [con.execute(f"DESCRIBE {wide}").fetchall(), *found]
 
 
-def exported(world: Make, folder: Path) -> tuple[World, Path]:
+def sent_and_exported(world: Make, folder: Path) -> tuple[World, Path]:
     """A ledger with three users, and its export."""
     w = world(T, "a b c")
     w.profiles(day(1), {"a": ROW, "b": {"S": "x"}, "c": {"integer": 1}})
     w.run(day(1))
-    file = folder / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
-    return w, file
+    return w, exported(w, folder)
 
 
 def test_export_and_import_restore_everything(world: Make, tmp_path: Path) -> None:
@@ -100,8 +98,7 @@ def test_a_ledger_that_has_users_is_replaced_only_on_demand(world: Make, tmp_pat
     w = world(T, "a")
     w.profiles(day(1), {"a": {"S": "1"}})
     w.run(day(1))
-    file = tmp_path / "ledger.parquet"
-    export_ledger(w.con, w.warehouse, w.t, file)
+    file = exported(w, tmp_path)
     for number in (2, 3, 4):
         w.profiles(day(number), {"a": {"S": str(number)}})
         w.run(day(number))
@@ -142,7 +139,7 @@ def damages(whole: bytes, folder: Path, *, step: int) -> Iterator[Path]:
 def test_a_damaged_file_is_refused_and_the_ledger_stays_as_it_was(
     world: Make, tmp_path: Path
 ) -> None:
-    w, file = exported(world, tmp_path)
+    w, file = sent_and_exported(world, tmp_path)
     before, whole = contents(w.con), file.read_bytes()
     for damaged in damages(whole, tmp_path / "damaged", step=41):
         if b'"digest"' not in damaged.read_bytes():
@@ -155,7 +152,7 @@ def test_a_damaged_file_is_refused_and_the_ledger_stays_as_it_was(
 def test_damage_that_is_noticed_in_a_file_of_before_digests_is_named(
     world: Make, tmp_path: Path
 ) -> None:
-    w, file = exported(world, tmp_path)
+    w, file = sent_and_exported(world, tmp_path)
     whole = file.read_bytes().replace(b'"digest"', b'"no_one"')
     for damaged in damages(whole, tmp_path / "damaged", step=499):
         with suppress(UsageError):
@@ -189,7 +186,7 @@ def test_an_export_never_replaces_the_database_itself(world: Make) -> None:
 
 
 def test_an_export_replaces_what_a_killed_one_left(world: Make, tmp_path: Path) -> None:
-    w, file = exported(world, tmp_path)
+    w, file = sent_and_exported(world, tmp_path)
     file.with_name(f"{file.name}.draft").write_bytes(b"PAR1 cut off")
     export_ledger(w.con, w.warehouse, w.t, file)
     assert not list(tmp_path.glob("*.draft"))
