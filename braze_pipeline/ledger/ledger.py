@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import literal, quote
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Ledger:
         return count(self.con, "SELECT version FROM ledger.ledgers WHERE ledger = ?", [self.name])
 
     def record_change(self, what: str, plan_id: str | None) -> None:
-        """Raise the version: earlier plans, other than ``plan_id``, are outdated from now on."""
+        """Raise the version: by it, earlier plans are outdated (``still_fits``)."""
         self.con.execute(
             "UPDATE ledger.ledgers SET version = version + 1 WHERE ledger = ?", [self.name]
         )
@@ -78,14 +79,9 @@ class Ledger:
             [self.name, self.version(), plan_id, what, utc_now()],
         )
 
-    def only_changed_by(self, plan_id: str, *, since: int) -> bool:
-        """Whether nothing but the plan's own send changed the ledger since a version."""
-        return not count(
-            self.con,
-            "SELECT count(*) FROM ledger.changes "
-            "WHERE ledger = ? AND version > ? AND plan_id IS DISTINCT FROM ?",
-            [self.name, since, plan_id],
-        )
+    def still_fits(self, plan_id: str, *, since: int) -> bool:
+        """Whether the ledger has only changed by sends that leave the plan as it is."""
+        return not count(self.con, read_sql("ledger", "outdating"), [plan_id, self.name, since])
 
     def templates(self) -> list[TemplateState]:
         """All templates that send to it."""

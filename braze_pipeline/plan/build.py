@@ -251,7 +251,7 @@ def _prune(ledger: Ledger, warehouse: Warehouse, plan: PlanSummary, *, keep: int
         "WHERE ledger = ? AND template = ? AND status = 'sending'",
         [plan.ledger, plan.template],
     ).fetchall():
-        resumable = ledger.only_changed_by(plan_id, since=version)
+        resumable = ledger.still_fits(plan_id, since=version)
         if not resumable and plan_id not in under_way:
             con.execute("UPDATE records.plans SET status = 'outdated' WHERE plan_id = ?", [plan_id])
             watermarks.drop_pending(con, [plan_id])

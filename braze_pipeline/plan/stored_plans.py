@@ -285,15 +285,15 @@ def check_sendable(
     Call it with the journal applied and before the first request, also when a send is resumed.
 
     Raises:
-        PlanOutdated: the ledger changed since, other than by this plan's own send; or an attribute
-            of the plan is no longer sent.
+        PlanOutdated: the ledger changed since, in a way that concerns the plan
+            (``Ledger.still_fits``); or an attribute of the plan is no longer sent.
         NotBuilt: the plan's snapshot is gone.
         GuardStopped: a guard stops it.
     """
     plan = load(con, plan_id)
     ledger = ledger_of(con, t)
     same = plan.ledger == ledger.name and plan.template == t.name
-    fresh = ledger.only_changed_by(plan_id, since=plan.ledger_version)
+    fresh = ledger.still_fits(plan_id, since=plan.ledger_version)
     removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
     if not same or not fresh or removed or plan.status in ("outdated", "forgotten"):
         names = ", ".join(map(repr, sorted(removed)))

@@ -20,11 +20,16 @@ from dagster._grpc.impl import core_execute_run
 from braze_pipeline.alerts import Incident
 from braze_pipeline.cli.main import cli
 from braze_pipeline.errors import CannotRetry, ConfigurationError, UsageError
-from braze_pipeline.sandbox import Sandbox
+from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.commands import command, store_of, tick
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
 
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+
+_VIP = """    - name: vip
+      audience: {high_value: {lifetime_value: 0}}
+      attributes: [{column: lifetime_orders, as: VIP Orders, type: integer}]
+"""
 
 
 @pytest.fixture
@@ -65,6 +70,32 @@ def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(
     closed = command(brand, "actions", "--all")
     assert "went through." in closed
     assert len(brand.users()) == CUSTOMERS
+
+
+def test_a_retry_resumes_although_the_other_template_of_the_destination_was_sent_meanwhile(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    brand.send_slowly()
+    with brand.config.open("a", encoding="utf-8") as file:
+        file.write(_VIP)
+    sandbox.script([None] * 7 + [FaultKind.UNAUTHORIZED] * 10)
+    run = ("run", "--as-of", brand.day(0))
+    assert command(brand, "--template", "vip", *run).startswith("3\n")
+    sandbox.faults.clear()
+    assert command(brand, "--template", "loyal", *run).startswith("0\n")
+    assert tick(brand) == "action 1 opened"
+    (action,) = store_of(brand).open_actions()
+    assert action.sent is not None
+    done = action.sent.accepted
+    assert done >= 7
+
+    before = len(sandbox.requests)
+    assert "action 1 is resolved" in command(brand, "actions", "resolve", "1")
+    tracked = [one for one in sandbox.requests[before:] if one.path == "/users/track"]
+    assert len(tracked) == CUSTOMERS - done
+    both = {"VIP Orders", "Lifetime Orders"}
+    assert all(both <= one.keys() for one in sandbox.profiles().values())
+    assert store_of(brand).open_actions() == []
 
 
 def test_a_retry_that_sends_nothing_because_of_a_pause_leaves_the_action_open(

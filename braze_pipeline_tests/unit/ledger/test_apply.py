@@ -185,6 +185,38 @@ def test_an_older_plan_is_outdated_by_a_newer_day_that_found_nothing_to_send(wor
         stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
 
 
+def test_a_plan_is_resumed_although_another_template_sent_its_own_attributes_meanwhile(
+    world: Make,
+) -> None:
+    t = smaller_requests(T, 1)
+    other = template(attribute('"Visits", $[*]'), name="other")
+    w = world(t, " ".join(MANY))
+    w.profiles(day(1), MANY, t=t)
+    plan = w.plan(day(1))
+    w.send(plan, stop_after=1)
+    w.profiles(day(2), {user: {'"Visits", $[*]': "3"} for user in MANY}, t=other)
+    w.run(day(2), t=other)
+    stored_plans.check_sendable(w.con, w.warehouse, t, plan.plan_id)
+    w.send(plan)
+    w.apply_acknowledgements()
+    assert {user: w.braze.profiles[user]["Tier"] for user in MANY} == {
+        user: values["Tier"] for user, values in MANY.items()
+    }
+    for one, of_day in ((t, 1), (other, 2)):
+        assert w.plan(day(of_day), t=one).planned_users == 0
+
+
+def test_a_plan_is_outdated_by_a_template_that_sent_one_of_its_attributes(world: Make) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    old = w.plan(day(1))
+    renamed = template(*T.attributes, name="renamed")
+    w.profiles(day(1), {"a": {"Tier": "new"}}, t=renamed)
+    w.run(day(1), t=renamed)
+    with pytest.raises(PlanOutdated):
+        stored_plans.check_sendable(w.con, w.warehouse, T, old.plan_id)
+
+
 def test_a_refusal_is_recorded_and_the_same_object_not_sent_again(world: Make) -> None:
     w = world(T, "a b")
     w.profiles(day(1), {"a": {"Tier": "bad"}, "b": {"Tier": "x"}})

@@ -328,7 +328,7 @@ def test_an_attribute_that_moved_to_the_other_identifier_outdates_no_plan_of_lat
         w.profiles(day(number), {"a": {"Plan": f"p{number}"}}, t=moved)
         plan, version = w.plan(day(number), t=rest), ledger.version()
         w.run(day(number), t=moved)
-        outdated.append(not ledger.only_changed_by(plan.plan_id, since=version))
+        outdated.append(not ledger.still_fits(plan.plan_id, since=version))
         w.send(plan)
         w.apply_acknowledgements()
     assert outdated == [True, False, False]
