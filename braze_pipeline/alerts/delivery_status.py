@@ -53,10 +53,10 @@ class DeliveryStatus:
 NOTHING_SENT = DeliveryStatus(planned=None, accepted=0, rejected=0)
 
 
-def plan_of_run(path: Path, run_id: str) -> str | None:
-    """The plan that a run last started to send; None if it started none, or that is unknown."""
+def plan_of_run(path: Path, run_id: str, destination: str, template: str) -> str | None:
+    """The template's plan that a run last started to send; None if there is none, or unknown."""
     with suppress(PipelineError):
-        return journal.plan_of_run(path, run_id)
+        return journal.plan_of_run(path, run_id, destination, template)
     return None
 
 

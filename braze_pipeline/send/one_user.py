@@ -204,5 +204,7 @@ def not_sent_is_discarded(warehouse: Warehouse, trial: Trial) -> Iterator[None]:
     try:
         yield
     finally:
-        if journal.plan_of_run(warehouse.journal_path, trial.plan.run_id) is None:
-            warehouse.snapshot(trial.plan.plan_id).unlink(missing_ok=True)
+        plan = trial.plan
+        key = (plan.run_id, plan.destination, plan.template)
+        if journal.plan_of_run(warehouse.journal_path, *key) is None:
+            warehouse.snapshot(plan.plan_id).unlink(missing_ok=True)

@@ -175,10 +175,10 @@ def mark_applied(path: Path, send: Send) -> None:
         con.execute("UPDATE sends SET folded_at = ? WHERE send_id = ?", (_now(), send.send_id))
 
 
-def plan_of_run(path: Path, run_id: str) -> str | None:
-    """The plan that a run last started to send; None if it started none."""
-    query = "SELECT plan_id FROM sends WHERE run_id = ? ORDER BY send_id DESC LIMIT 1"
-    rows = _read(path, query, run_id)
+def plan_of_run(path: Path, run_id: str, destination: str, template: str) -> str | None:
+    """The template's plan that a run last started to send; None if it started none."""
+    query = "SELECT plan_id FROM sends WHERE (run_id, destination, template) = (?, ?, ?)"
+    rows = _read(path, f"{query} ORDER BY send_id DESC LIMIT 1", run_id, destination, template)
     return rows[0][0] if rows else None
 
 

@@ -222,7 +222,8 @@ def _delivery_status(
     journal = warehouse.journal_path
     made = facts.materialized.get(key, {})
     # A send plans again where another run came first: what it began to send is the run's plan.
-    plan = plan_of_run(journal, facts.run.run_id) or text_of(made, metadata.PLAN)
+    started = plan_of_run(journal, facts.run.run_id, t.destination.name, t.name)
+    plan = started or text_of(made, metadata.PLAN)
     if plan is None:
         return NOTHING_SENT
     if text_of(made, metadata.PLAN) != plan:  # only the send was repeated: an earlier run's plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -17,9 +18,13 @@ from click.testing import CliRunner
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.impl import core_execute_run
 
-from braze_pipeline.alerts import Incident
+from braze_pipeline.alerts import DeliveryStatus, Incident
 from braze_pipeline.cli.main import cli
+from braze_pipeline.config.load import load_configs
+from braze_pipeline.config.resolve import resolve
 from braze_pipeline.errors import CannotRetry, ConfigurationError, UsageError
+from braze_pipeline.orchestration.destination import build_definitions
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.commands import command, store_of, tick
 from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
@@ -96,6 +101,38 @@ def test_a_retry_resumes_although_the_other_template_of_the_destination_was_sent
     both = {"VIP Orders", "Lifetime Orders"}
     assert all(both <= one.keys() for one in sandbox.profiles().values())
     assert store_of(brand).open_actions() == []
+
+
+def test_of_two_templates_in_one_run_each_action_counts_what_its_own_plan_sent(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    brand.send_slowly()
+    with brand.config.open("a", encoding="utf-8") as file:
+        file.write(_VIP)
+    ((config, place),) = load_configs(brand.config)
+    templates = resolve(config, folder=brand.folder, place=place, environ=os.environ)
+    definitions = build_definitions(
+        config=config, folder=brand.folder, place=place, environ=os.environ
+    )
+    sandbox.script([None] * 7 + [FaultKind.UNAUTHORIZED] * 20)
+    with dg.DagsterInstance.get() as instance:
+        definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            partition_key=brand.day(0),
+            asset_selection=[key for t in templates for key in TemplateKeys.of(t).all],
+            raise_on_error=False,
+        )
+    tick(brand)
+    reported = {one.template: one.sent for one in store_of(brand).open_actions()}
+    sent = {
+        "loyal": sum("Lifetime Orders" in one for one in sandbox.profiles().values()),
+        "vip": sum("VIP Orders" in one for one in sandbox.profiles().values()),
+    }
+    assert sum(sent.values()) == 7
+    assert reported == {
+        name: DeliveryStatus(planned=CUSTOMERS, accepted=accepted, rejected=0)
+        for name, accepted in sent.items()
+    }
 
 
 def test_a_retry_that_sends_nothing_because_of_a_pause_leaves_the_action_open(

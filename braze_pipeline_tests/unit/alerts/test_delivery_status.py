@@ -35,8 +35,9 @@ def test_the_status_of_a_plan_is_the_sum_of_its_sends(tmp_path: Path) -> None:
     assert delivery_status_of(path, "another", planned=5) == DeliveryStatus(
         planned=5, accepted=0, rejected=0
     )
-    assert plan_of_run(path, "run-2") == "plan"
-    assert plan_of_run(path, "run-3") is None
+    assert plan_of_run(path, "run-2", "braze", "loyal") == "plan"
+    assert plan_of_run(path, "run-2", "braze", "vip") is None
+    assert plan_of_run(path, "run-3", "braze", "loyal") is None
     assert ever_acknowledged(path, "braze")
     assert not ever_acknowledged(path, "second")
 
@@ -59,7 +60,7 @@ def test_without_a_readable_journal_nothing_is_known_and_nothing_fails(
     path = tmp_path / "journal.sqlite"
     if damage is not None:
         path.write_bytes(damage)
-    assert plan_of_run(path, "run") is None
+    assert plan_of_run(path, "run", "braze", "loyal") is None
     assert delivery_status_of(path, "plan", planned=None).sentence() == "Nothing was sent."
 
 
