@@ -68,6 +68,11 @@ _OUR_TYPES: Final[Mapping[ValueType, str]] = {
 }
 """Our types that Braze has under another name."""
 
+_SEND_AGAIN: Final = (
+    "If values were sent before, run `braze-pipeline ledger reset --attribute` after that: those "
+    "that Braze dropped are then sent again."
+)
+
 _BRAZE_TYPES: Final = meanings(Path(__file__).with_name("type_words.txt"))
 
 
@@ -113,8 +118,8 @@ def _present(
 ) -> tuple[AttributeState, str] | None:
     if "block" in str(listed.get("status") or "").lower():
         return AttributeState.BLOCKLISTED, (
-            f"{name} is on Braze's blocklist: Braze silently drops its values. Remove it from "
-            "the blocklist (Data Settings > Custom Attributes) or from the template."
+            f"{name} is on Braze's blocklist: Braze silently drops its values. Remove it from the "
+            f"template, or from the blocklist (Data Settings > Custom Attributes). {_SEND_AGAIN}"
         )
     stated = str(listed.get("data_type") or "")
     braze_type = _BRAZE_TYPES.get(re.sub(r"\(.*?\)|[^a-z]", "", stated.lower()))
@@ -127,8 +132,7 @@ def _present(
         return AttributeState.OTHER_TYPE, (
             f"{name}: the type is {braze_type} in Braze and {our_type} here: Braze drops values "
             "that it cannot convert. Set `type` to Braze's type, or change the type in Braze "
-            "(Data Settings > Custom Attributes) and run `braze-pipeline ledger reset "
-            "--attribute`, so that values that Braze dropped are sent again."
+            f"(Data Settings > Custom Attributes). {_SEND_AGAIN}"
         )
     length = listed.get("array_length")
     if our_type == "array" and isinstance(length, int) and length < MAX_ARRAY:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.plan import preflight, stored_plans
 from braze_pipeline.plan.bulk_access import bulk_permitted
 from braze_pipeline.plan.preflight import Preflight
@@ -187,3 +189,18 @@ def test_warned_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
     before = len(sandbox.requests)
     assert asked(brand(sandbox, preflight="off")).findings == ()
     assert len(sandbox.requests) == before
+
+
+def test_what_was_sent_while_blocklisted_is_sent_again_after_a_reset(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox)
+    world = World(tmp_path, t)
+    world.profiles(day(1), {"a": ROW})
+    world.run(day(1), preflight=asked(t, BARE))  # nobody may ask Braze, which drops the value
+    found = asked(t).blocked["Barred"]
+    assert "ledger reset --attribute" in found.text
+    sandbox.define_attribute("Barred", DataType.STRING, blocklisted=False)
+    reset_attributes(ledger_of(world.con, t), t, ["Barred"])
+    assert world.sent(world.run(day(1), preflight=asked(t))) == {"a": {"Barred": "x"}}
+    world.close()

@@ -79,6 +79,15 @@ def test_another_type_and_the_blocklist_are_different_states() -> None:
     assert state(ValueType.STRING, blocked) is AttributeState.BLOCKLISTED
 
 
+@pytest.mark.parametrize(
+    "there", [listed("Tier", "Number"), listed("Tier", "String", status="Blocklisted")]
+)
+def test_what_braze_dropped_is_sent_again_by_what_the_finding_says(there: dict[str, Any]) -> None:
+    found = one(ValueType.STRING, there)
+    assert found is not None
+    assert "If values were sent before, run `braze-pipeline ledger reset --attribute`" in found.text
+
+
 def test_an_unknown_type_name_is_reported_but_not_blocked() -> None:
     for said in (None, "", "Hologram"):
         found = one(ValueType.STRING, listed("Tier", said))
