@@ -136,7 +136,7 @@ def personal_columns(part: TemplateConfig) -> tuple[str, ...]:
 
 def _name(item: AttributeConfig) -> str:
     usual = item.column if item.custom else FIELD_OF_COLUMN.get(item.column, item.column)
-    return item.braze_name or usual
+    return usual if item.braze_name is None else item.braze_name
 
 
 def _check_identifier(column: str, personal: tuple[str, ...], problems: Problems) -> None:

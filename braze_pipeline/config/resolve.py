@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from braze_pipeline.attributes.lineage import Lineage, follow
 from braze_pipeline.braze import instances
+from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.config.attributes import (
     checked_condition,
     personal_columns,
@@ -318,15 +319,16 @@ def _check_audience(part: TemplateConfig, run_in: Connection | None, problems: P
 
 def _check_owners(templates: list[TemplateSettings], problems: Problems) -> None:
     """One attribute of a workspace has one owner: two templates would overwrite each other."""
-    owner: dict[str, str] = {}
+    owner: dict[str, tuple[str, str]] = {}
     for index, template in enumerate(templates):
         for attribute in template.attributes:
-            first = owner.setdefault(attribute.name.casefold(), template.name)
+            here = (template.name, attribute.name)
+            first, name = owner.setdefault(comparison_key(attribute.name), here)
             if first != template.name:
                 problems.at(index, "attributes").add(
-                    f"{attribute.name!r} is already sent by the template {first!r}. Only one "
-                    "template of a destination may send an attribute, or they would overwrite "
-                    "each other every night."
+                    f"{attribute.name!r} is already sent by the template {first!r} as {name!r}. "
+                    "Only one template of a destination may send an attribute: two would overwrite "
+                    "each other every night, or fill two attributes that differ only in spelling."
                 )
 
 

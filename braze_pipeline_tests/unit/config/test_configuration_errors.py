@@ -112,6 +112,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
             "only exported by Braze",
         ),
         (document(attributes="- {column: b, as: Tier}"), "as: Tier", "needs a type"),
+        (document(attributes="- {column: b, as: '', type: date}"), "as: ''", "must not be empty"),
         (
             document(attributes="- {column: country, type: integer}"),
             "type: integer",
@@ -362,19 +363,20 @@ def test_the_environment_fills_in_what_is_not_a_secret(
     assert template.destination.instance == "EU-02"
 
 
-def test_two_templates_of_a_destination_cannot_own_one_attribute(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Value Tier", "value tier", "value_tier", "Value-Tier"])
+def test_two_templates_of_a_destination_cannot_own_one_attribute(tmp_path: Path, name: str) -> None:
     text = document() + indent(
         dedent(
-            """\
+            f"""\
             - name: second
-              audience: {high_value: {lifetime_value: 0}}
+              audience: {{high_value: {{lifetime_value: 0}}}}
               attributes:
-                - {column: x, as: value tier, type: string}
+                - {{column: x, as: {name}, type: string}}
             """
         ),
         "    ",
     )
-    with pytest.raises(ConfigurationError, match="already sent by the template 'everyone'"):
+    with pytest.raises(ConfigurationError, match="by the template 'everyone' as 'Value Tier'"):
         load(tmp_path, text)
 
 
