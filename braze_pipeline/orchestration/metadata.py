@@ -6,6 +6,7 @@ plots over time and the sensors read them again: a renamed one starts a new plot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -325,7 +326,7 @@ def send(outcome: SendOutcome) -> Metadata:
 
 def table(header: Collection[str], rows: Iterable[Iterable[object]]) -> dg.MarkdownMetadataValue:
     """A small Markdown table, or "none" without rows; numbers have thousands separators."""
-    shown = [header, ["---"] * len(header), *(map(_cell, row) for row in rows)]
+    shown = [map(_cell, header), ["---"] * len(header), *(map(_cell, row) for row in rows)]
     lines = ["| " + " | ".join(line) + " |" for line in shown]
     return dg.MetadataValue.md("\n".join(lines) if lines[2:] else "none")
 
@@ -335,9 +336,10 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    if value is None:
-        return "–"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    if value is None or isinstance(value, dg.MarkdownMetadataValue):
+        return value.value if value and value.value else "–"
+    # Names and values may have what Markdown would take for markup; a link is meant as one.
+    return re.sub(r"[\\`*<|~]|\b_|_\b", r"\\\g<0>", str(value)).replace("\n", " ")
 
 
 def _counts(name: str, unit: str, counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:

@@ -119,7 +119,7 @@ def backtest(fit: Fit | None) -> metadata.Metadata:
         return {}
     rows = [
         (
-            f"**{one.name}**" if one.name == fit.published else one.name,
+            dg.MetadataValue.md(f"**{one.name}**") if one.name == fit.published else one.name,
             f"{one.mean_error:,.2f}",
             f"{one.rank_correlation:.3f}",
             f"{one.calibration:.3f}",
