@@ -11,6 +11,9 @@ from braze_pipeline.alerts import pauses
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
 
+# These jobs come before the runs that wait in the queue: they may have to stop a send.
+_FIRST = {"dagster/priority": "100"}
+
 
 def build_jobs(templates: Sequence[TemplateSettings]) -> list[dg.JobDefinition]:
     """``NAME_pause``, which asks for the reason in the launchpad, and ``NAME_resume``."""
@@ -44,6 +47,7 @@ def build_jobs(templates: Sequence[TemplateSettings]) -> list[dg.JobDefinition]:
     @dg.job(
         name=f"{name}_pause",
         description=f"Pauses {name}: runs plan, and send nothing, until it is resumed.",
+        tags=_FIRST,
     )
     def pause_job() -> None:
         pause()
@@ -51,6 +55,7 @@ def build_jobs(templates: Sequence[TemplateSettings]) -> list[dg.JobDefinition]:
     @dg.job(
         name=f"{name}_resume",
         description=f"Resumes {name}: the next run sends what has changed since.",
+        tags=_FIRST,
     )
     def resume_job() -> None:
         resume()

@@ -12,10 +12,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.test_utils import create_run_for_test
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
 
 from braze_pipeline.alerts import ActionStore, pauses
 from braze_pipeline.errors import UsageError
 from braze_pipeline.orchestration.checks import ACCOUNTING, NOT_PAUSED
+from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
@@ -156,6 +162,43 @@ def test_jobs_in_the_ui_pause_and_resume_and_the_send_asset_shows_it(
         job = definitions.resolve_job_def("braze_resume")
         assert job.execute_in_process(instance=instance).success
     assert pauses.paused(path, "braze") is None
+
+
+def test_the_jobs_start_at_once_however_many_runs_wait_for_a_send_or_in_the_queue(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    definitions, _ = built(brand, sandbox.endpoint)
+    location = GrpcServerCodeLocationOrigin("127.0.0.1", port=1)
+    origin = RemoteRepositoryOrigin(location, "__repository__").get_job_origin("any")
+    days = [brand.day(ago) for ago in range(9)]
+    with dg.DagsterInstance.get() as instance:
+
+        def queued(**tags: str) -> dg.DagsterRun:
+            status = dg.DagsterRunStatus.QUEUED
+            run: dg.DagsterRun = create_run_for_test(
+                instance, tags=tags, status=status, remote_job_origin=origin
+            )
+            return run
+
+        def next_runs() -> list[dg.DagsterRun]:
+            queue = QueuedRunCoordinatorDaemon(interval_seconds=5)
+            limits = instance.get_concurrency_config()
+            return queue._get_runs_to_dequeue(instance, limits, fixed_iteration_time=None)
+
+        for tag in (PARTITION_TAG, RANGE_START_TAG):
+            for day in days:
+                queued(**{tag: day})
+        # As many as may: they keep their places while they wait for the pool of the send.
+        while started := next_runs():
+            for run in started:
+                start = dg.DagsterEvent(
+                    event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name
+                )
+                instance.report_dagster_event(start, run_id=run.run_id)
+        for _ in days:
+            queued()  # without a day, so that no limit but the total applies
+        pause = queued(**definitions.resolve_job_def("braze_pause").tags)
+        assert [run.run_id for run in next_runs()] == [pause.run_id]
 
 
 def test_a_blank_reason_is_refused_and_nothing_is_paused(
