@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from braze_pipeline.alerts.pauses import paused
+from braze_pipeline.audience.build import require_members
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
@@ -29,6 +30,7 @@ from braze_pipeline.ledger.apply import open_ledger
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.overrides import Overrides
+from braze_pipeline.profiles import require_profiles
 from braze_pipeline.send import (
     SendJob,
     SendResult,
@@ -124,6 +126,7 @@ def send_days(
         GuardStopped: a guard stopped the plan.
         SendBusy: another send to the destination is running.
         InvalidCredentials: no API key is set, although there is something to send.
+        AudienceEmpty, ContractBroken: a plan had to be made again, and the day cannot be planned.
         AccountingError: the counts of a plan that was made again do not add up; those of the send
             are in ``account``, which says whether they do.
     """
@@ -256,19 +259,15 @@ def _plan_or_replan(
             if outdated is None or outdated.force_stale is not None:
                 raise
             passed = {g.name: g.let_through for g in outdated.guards if g.let_through}
+            # A run that failed since may have left a day without an audience or profiles.
+            require_members(con, t, max(days))
+            require_profiles(con, t, max(days))
+            reason = next(iter(passed.values()), None)
+            overrides = Overrides(let_through=tuple(passed), reason=reason)
             plan = build_plan(
-                con,
-                warehouse,
-                t,
-                days,
-                run_id=run_id,
-                now=datetime.now(UTC),
-                overrides=Overrides(
-                    let_through=tuple(passed), reason=next(iter(passed.values()), None)
-                ),
-                preflight=outdated.preflight,
-                bulk_permitted=outdated.bulk_permitted,
-            )
+                con, warehouse, t, days, run_id=run_id, now=datetime.now(UTC), overrides=overrides,
+                preflight=outdated.preflight, bulk_permitted=outdated.bulk_permitted,
+            )  # fmt: skip
         log(
             "The plan was out of date: planned again, with "
             f"{counted(plan.planned_users, 'user')} to send."

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from braze_pipeline.errors import AudienceEmpty
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.report import Report, report
 from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
@@ -86,3 +88,28 @@ def test_a_run_that_only_sends_carries_out_the_newest_plan_of_its_day(runs: Runs
         outcome = runs.send("rerun of a")
     assert outcome.plan.run_id == "a"
     assert figures(runs.report("a")) == (100, 0, 100, 0)
+
+
+def test_a_run_that_plans_again_sends_nothing_if_another_run_found_the_audience_empty(
+    runs: Runs,
+) -> None:
+    with Sandbox(users=list(USERS)) as sandbox:
+        destination = replace(runs.t.destination, endpoint=sandbox.endpoint)
+        leaves = attribute("Tier", on_leave="clear")
+        runs.t = replace(runs.t, destination=destination, attributes=(leaves,))
+        runs.plan("before")
+        runs.send("before")
+        runs.plan("a")
+        # Another run builds the day again, from broken sources, and fails; a command changes the
+        # ledger. So the plan is out of date, and the run plans again, from the tables of now.
+        world = World(runs.world.warehouse.path.parent, runs.t)
+        world.profiles(day(1), {}, left_out=USERS)
+        world.close()
+        with pytest.raises(AudienceEmpty):
+            runs.plan("b")
+        with runs.world.warehouse.connect() as con:
+            ledger_of(con, runs.t).record_change("any", None)
+
+        with pytest.raises(AudienceEmpty):
+            runs.send("a")
+        assert {user: sandbox.profile(user) for user in USERS} == USERS
