@@ -133,6 +133,8 @@ class PlanSummary:
     """Of the newest day's audience, the share without a profile; None as above."""
     force_stale: str | None = None
     """The reason given for overriding the stale guard."""
+    built_from: tuple[str, ...] = field(default=(), repr=False)
+    """The versions of the days' tables; empty in plans that did not keep them."""
     columns: tuple[PlanColumn, ...] = field(default=(), repr=False)
     """What the columns of the snapshot are."""
 
@@ -277,6 +279,19 @@ def snapshot_of(warehouse: Warehouse, plan_id: str) -> Path:
     return path
 
 
+def versions(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]
+) -> tuple[str, ...]:
+    """What ``PlanSummary.built_from`` is for a plan that is made now."""
+    tables = [t.table(name) for name in ("customer_attributes", "audience", "profiles")]
+    rows = con.execute(
+        "SELECT version::VARCHAR FROM records.days WHERE version IS NOT NULL AND "
+        "list_contains(?, table_name) AND list_contains(?::DATE[], as_of) ORDER BY ALL",
+        [tables, list(days)],
+    ).fetchall()
+    return tuple(version for (version,) in rows)
+
+
 def check_sendable(
     con: duckdb.DuckDBPyConnection, warehouse: Warehouse, t: TemplateSettings, plan_id: str
 ) -> None:
@@ -286,7 +301,8 @@ def check_sendable(
 
     Raises:
         PlanOutdated: the ledger changed since, in a way that concerns the plan
-            (``Ledger.still_fits``); or an attribute of the plan is no longer sent.
+            (``Ledger.still_fits``); an attribute of the plan is no longer sent; or its days were
+            built again.
         NotBuilt: the plan's snapshot is gone.
         GuardStopped: a guard stops it.
     """
@@ -295,11 +311,14 @@ def check_sendable(
     same = plan.ledger == ledger.name and plan.template == t.name
     fresh = ledger.still_fits(plan_id, since=plan.ledger_version)
     removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
-    if not same or not fresh or removed or plan.status in ("outdated", "forgotten"):
+    rebuilt = plan.built_from and {*versions(con, t, plan.days)} - {*plan.built_from}
+    if not same or not fresh or removed or rebuilt or plan.status in ("outdated", "forgotten"):
         names = ", ".join(map(repr, sorted(removed)))
         why = (
             f"removed from the template: {names}"
             if same and removed
+            else "its days were built again"
+            if same and fresh and rebuilt
             else f"another day was sent, or a command changed the ledger {plan.ledger}"
         )
         raise PlanOutdated(

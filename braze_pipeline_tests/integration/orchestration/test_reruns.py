@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -116,3 +117,22 @@ def test_a_read_back_waits_out_a_short_failure_and_never_fails_a_send(
     place.sandbox.faults.script(lapse, "/users/export/ids")
     assert output in place.run(*STEPS)["braze_has_what_was_sent"]
     assert sorted(place.sent()) == sorted(place.brand.users())
+
+
+def test_a_plan_from_before_its_day_was_built_again_is_not_sent(place: Place) -> None:
+    place.sandbox.stop()
+    assert not materialize(place.brand, lambda name: name in STEPS, strict=False).success
+    place.sandbox.start()
+    consents = place.brand.folder / "sources" / "consents.csv"
+    withdrawn = [f"c{n}" for n in range(10, 20)]
+    late = "".join(f"{user},email,false,{place.brand.day(0)} 20:00:00\n" for user in withdrawn)
+    consents.write_text(consents.read_text() + late)
+    # As the job that rebuilds without sending does.
+    place.run(*STEPS[:3])
+
+    # What a rerun from failure would send is what the day no longer says.
+    with pytest.raises(dg.Failure, match="After it was made: its days were built again"):
+        materialize(place.brand, lambda name: name == "braze_send")
+    assert place.sent() == []
+    assert place.run(*STEPS)["every_user_is_accounted_for"].startswith("30 customers = 20 in the")
+    assert set(place.sent()) == set(place.brand.users()) - set(withdrawn)
