@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +131,7 @@ def _write(
         to_staged = files.enter_context(
             snapshot_writer(staged, pa.schema(map(rows.schema.field, _STAGED)))
         )
-        for batch in rows:
+        for batch in _ahead(rows):
             to_staged.write_batch(batch.select(_STAGED))
             goes = batch["__goes"]
             if goes.true_count:
@@ -144,6 +145,15 @@ def _write(
         for place, rows_of_it in sent.end():
             to_draft.write_batch(pa.record_batch([*place, *rows_of_it.columns], schema=schema))
     return sent
+
+
+def _ahead(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches, each of which is computed while the one before is written."""
+    with ThreadPoolExecutor(1, "reading") as reader:
+        coming = reader.submit(next, rows, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, rows, None)
+            yield batch
 
 
 def snapshot_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
