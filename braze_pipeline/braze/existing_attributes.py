@@ -69,8 +69,8 @@ _OUR_TYPES: Final[Mapping[ValueType, str]] = {
 """Our types that Braze has under another name."""
 
 _SEND_AGAIN: Final = (
-    "If values were sent before, run `braze-pipeline ledger reset --attribute` after that: those "
-    "that Braze dropped are then sent again."
+    "If values were sent before, run `braze-pipeline ledger reset --attribute NAME` after that: "
+    "those that Braze dropped are then sent again."
 )
 
 _BRAZE_TYPES: Final = meanings(Path(__file__).with_name("type_words.txt"))

@@ -110,7 +110,7 @@ def adopt(session: Session, reason: str) -> None:
 @click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option(
     "--all-users", is_flag=True,
-    help="The files have every user of Braze: no value of anybody else is in doubt.",
+    help="The files have every user of Braze: what the template sends is in doubt for nobody else.",
 )  # fmt: skip
 @click.pass_obj
 def bootstrap(session: Session, files: tuple[Path, ...], all_users: bool) -> None:  # noqa: FBT001

@@ -26,7 +26,7 @@ day costs only the users who joined or left, and not a rewrite of everybody's da
 
 
 EVERYBODY = ""
-"""As the user of attributes in doubt: all of whom the ledger has no acknowledgement of them."""
+"""As the user of attributes in doubt: everybody who has no acknowledgement of them."""
 
 
 class TemplateState(NamedTuple):

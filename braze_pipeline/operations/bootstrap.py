@@ -32,6 +32,7 @@ from braze_pipeline.settings import ValueType
 from braze_pipeline.storage.sql_text import file_literal, literal
 from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import single_row
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -99,16 +100,20 @@ def import_export(
 ) -> BootstrapSummary:
     """Import the users and values of Braze export files (``.json``, ``.json.gz``, ``.zip``).
 
-    ``all_users``: the files have every user of Braze, so no value is in doubt for anybody else.
+    ``all_users``: the files have every user of Braze, so no value of the template's attributes is
+    in doubt for anybody else.
 
     Raises:
         EndpointMismatch: the ledger is about another Braze endpoint.
-        UsageError: a file is missing or cannot be unpacked, or no file has a user.
+        UsageError: a file is missing or cannot be unpacked, or no file has a user; or a line is
+            broken, with ``all_users``.
     """
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     layout = ensure_layout(endpoint.claim(con, warehouse, t), t)
     with _unpacked(files) as plain:
         unreadable = _read(con, t.destination.identifier, layout.columns, plain)
+        if all_users:
+            _require_whole(con, plain)
     users = count(con, f"SELECT count(*) FROM {RAW}")
     if not users:
         raise UsageError(
@@ -179,6 +184,20 @@ def _read(
         f"DELETE FROM {RAW} WHERE rowid NOT IN (SELECT max(rowid) FROM {RAW} GROUP BY user_id)"
     )
     return unreadable
+
+
+def _require_whole(con: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
+    names = ", ".join(file_literal(path) for path in files)
+    broken = count(
+        con,
+        f"SELECT count(*) FROM read_ndjson_objects([{names}], ignore_errors = true) "
+        "WHERE json IS NULL",
+    )
+    if broken:
+        raise UsageError(
+            f"{counted(broken, 'line')} of the files cannot be read as JSON: they may lack users.",
+            fix="Download the files again, or leave out --all-users.",
+        )
 
 
 def _pointer(c: Column) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from braze_pipeline.errors import LedgerError
+from braze_pipeline.errors import LedgerError, UsageError
 from braze_pipeline.ledger import watermarks
 from braze_pipeline.ledger.apply import open_all
 from braze_pipeline.ledger.ledger import count
@@ -62,9 +62,12 @@ def forget_user(
     Removing the user from Braze (``/users/delete``) is not part of this either.
 
     Raises:
+        UsageError: the user is empty.
         DatabaseLocked: a run reads an extract; nothing is removed.
         SourceError: the location of a Spark connection cannot be reached.
     """
+    if not user_id:
+        raise UsageError("No user was named.", fix="Give the user's id.")
     removed: Counter[str] = Counter()
     removed["extracts"] = forget_extracts(warehouse.extracts)
     places = [source.place for t in templates for source in t.sources]
@@ -131,7 +134,8 @@ def _same_person(
         return [user_id], [user_id]
 
     def distinct(column: str, where: str, value: object) -> set[str]:
-        query = f"SELECT DISTINCT {column} FROM ({pairs}) WHERE {column} IS NOT NULL AND {where}"
+        # An empty id is nobody's, and in the ledger it is everybody.
+        query = f"SELECT DISTINCT {column} FROM ({pairs}) WHERE {column} <> '' AND {where}"
         return {name for (name,) in con.execute(query, [value]).fetchall()}
 
     customers = distinct("customer", "user_id = ?", user_id)

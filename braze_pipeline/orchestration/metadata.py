@@ -339,7 +339,7 @@ def _cell(value: object) -> str:
     if value is None or isinstance(value, dg.MarkdownMetadataValue):
         return value.value if value and value.value else "–"
     # Names and values may have what Markdown would take for markup; a link is meant as one.
-    return re.sub(r"[\\`*<|~]|\b_|_\b", r"\\\g<0>", str(value)).replace("\n", " ")
+    return re.sub(r"[\\`*<&|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", str(value)).replace("\n", " ")
 
 
 def _counts(name: str, unit: str, counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:

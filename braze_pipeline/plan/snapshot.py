@@ -40,7 +40,8 @@ _STAGED = (
 _UNFINISHED = (".draft", ".staged", ".cut")
 """Endings of the files that become a snapshot, or are gone when it is there."""
 _ROWS = 20_480
-"""Rows in memory at a time, and in a row group of the file: about 25 MB with 20 attributes."""
+"""Rows of a batch, two of which are in memory, and of a row group of the file: about 25 MB with 20
+attributes."""
 
 
 def write(

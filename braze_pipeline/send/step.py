@@ -121,7 +121,7 @@ def send_days(
 
     Raises:
         NotBuilt: these days have no plan, or the plan's snapshot is gone.
-        PlanOutdated: the ledger changed after the plan was made.
+        PlanOutdated: the ledger changed after the plan was made, or its days were built again.
         EndpointMismatch: the ledger belongs to another Braze endpoint.
         GuardStopped: a guard stopped the plan.
         SendBusy: another send to the destination is running.

@@ -85,7 +85,10 @@ def test_another_type_and_the_blocklist_are_different_states() -> None:
 def test_what_braze_dropped_is_sent_again_by_what_the_finding_says(there: dict[str, Any]) -> None:
     found = one(ValueType.STRING, there)
     assert found is not None
-    assert "If values were sent before, run `braze-pipeline ledger reset --attribute`" in found.text
+    assert (
+        "If values were sent before, run `braze-pipeline ledger reset --attribute NAME`"
+        in found.text
+    )
 
 
 def test_an_unknown_type_name_is_reported_but_not_blocked() -> None:

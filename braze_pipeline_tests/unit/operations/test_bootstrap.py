@@ -205,3 +205,17 @@ def test_a_file_that_is_not_an_export_is_named_in_the_error(world: Make, tmp_pat
             import_export(w.con, w.warehouse, T, [tmp_path / name], now=w.now)
     with pytest.raises(UsageError, match="missing"):
         import_export(w.con, w.warehouse, T, [tmp_path / "none.json"], now=w.now)
+
+
+def test_files_with_a_broken_line_do_not_count_as_all_users(world: Make, tmp_path: Path) -> None:
+    """A download that was cut off may lack users whose values are in doubt."""
+    file = tmp_path / "export.json"
+    no_id = {"braze_id": "5e"}
+    file.write_text(lines(EXPORTED, no_id) + '{"external_id": "b", "cust', encoding="utf-8")
+    w = world(T, "a b")
+    with pytest.raises(UsageError, match=r"^1 line of the files cannot be read"):
+        import_export(w.con, w.warehouse, T, [file], now=w.now, all_users=True)
+    assert w.con.execute("SELECT count(*) FROM ledger.braze_users").fetchone() == (0,)
+    assert import_export(w.con, w.warehouse, T, [file], now=w.now).unreadable == 2
+    file.write_text(lines(EXPORTED, no_id), encoding="utf-8")
+    assert import_export(w.con, w.warehouse, T, [file], now=w.now, all_users=True).unreadable == 1

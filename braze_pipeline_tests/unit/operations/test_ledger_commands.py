@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from braze_pipeline.errors import LedgerError, PlanOutdated, UsageError
+from braze_pipeline.ledger import in_doubt
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations import ledger_commands
 from braze_pipeline.operations.forget import CUSTOMER_COLUMNS, USER_COLUMNS, forget_user
@@ -175,6 +176,22 @@ def test_a_person_is_forgotten_under_the_ids_of_all_destinations(world: Make) ->
     assert [row[0] for row in w.ledger()] == ["b"]
     assert [row[0] for row in w.ledger("braze_by_braze_id")] == ["braze-b"]
     assert not list(w.warehouse.snapshots.glob("*.parquet"))
+
+
+def test_forgetting_a_person_who_once_had_an_empty_id_ends_no_doubt_for_everybody(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Spend": 1.0}, "b": {"Spend": 1.0}})
+    w.run(day(1))
+    w.profiles(day(2), {"": {"Spend": 1.0}, "b": {"Spend": 1.0}})
+    w.con.execute(f"UPDATE {T.table('profiles')} SET __customer_id = 'a' WHERE __user_id = ''")
+    in_doubt.mark_for_everybody(ledger_of(w.con, T), "import", [1])
+    forget_user(w.con, w.warehouse, [T], "a")
+    assert ledger_of(w.con, T).in_doubt_for_everybody() == {1}
+    assert [row[0] for row in w.ledger()] == ["b"]
+    with pytest.raises(UsageError, match="No user"):
+        forget_user(w.con, w.warehouse, [T], "")
 
 
 def test_a_user_is_forgotten_in_templates_that_are_configured_elsewhere_too(world: Make) -> None:

@@ -17,6 +17,8 @@ from braze_pipeline.orchestration.metadata import table
         ("`{0}`", r"\`{0}\`"),
         ("~~old~~", r"\~\~old\~\~"),
         ("_tier_", r"\_tier\_"),
+        ("__VIP__", r"\_\_VIP\_\_"),
+        ("R&lt;D", r"R\&lt;D"),
         ("loyalty_tier", "loyalty_tier"),
     ],
 )
