@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -21,10 +20,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
+from braze_pipeline.braze.certificates import bundle_path, tls_context
 from braze_pipeline.braze.request import Body, write
 
 if TYPE_CHECKING:
@@ -64,32 +63,6 @@ class Answer:
     # What urllib3's pool reads of a response; it also notes where it came from.
     version_string: ClassVar[str] = "HTTP/1.1"
     length_remaining: ClassVar[int] = 0
-
-
-class Bundle(TypedDict, total=False):
-    """Where trusted certificates are, as arguments of ``ssl``: in a file, or in a folder."""
-
-    cafile: str
-    capath: str
-
-
-def bundle() -> Bundle:
-    """What REQUESTS_CA_BUNDLE names; empty if it is not set."""
-    place = os.environ.get("REQUESTS_CA_BUNDLE")
-    if not place:
-        return {}
-    return {"capath": place} if Path(place).is_dir() else {"cafile": place}
-
-
-def tls_context() -> ssl.SSLContext:
-    """Verifies; trusts what requests to Braze trust: REQUESTS_CA_BUNDLE, or what ``requests`` has.
-
-    Raises:
-        OSError: these certificates cannot be used.
-    """
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    return ssl.create_default_context(**(bundle() or {"cafile": DEFAULT_CA_BUNDLE_PATH}))
 
 
 class Connections:
@@ -170,9 +143,8 @@ class Connections:
         with suppress(OSError, ValueError):  # ValueError: an address that is none
             # HTTPS_PROXY and NO_PROXY, but no netrc.
             proxies = dict(requests.utils.get_environ_proxies(self._endpoint))
-            certificates = bundle()
-            verify = certificates.get("cafile") or certificates.get("capath") or True
-            if self._endpoint.startswith("https:"):
+            verify = bundle_path() or True
+            if self._endpoint.startswith("https:") and verify is not True:
                 tls_context()  # the library looks into the certificates at the first request only
             adapter = _adapter(self._size, _pools(*self._answer))
             base = requests.Request("POST", self._endpoint + "/").prepare()

@@ -111,9 +111,12 @@ def import_export(
     now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     layout = ensure_layout(endpoint.claim(con, warehouse, t), t)
     with _unpacked(files) as plain:
-        unreadable = _read(con, t.destination.identifier, layout.columns, plain)
-        if all_users:
-            _require_whole(con, plain)
+        unreadable, broken = _read(con, t.destination.identifier, layout.columns, plain)
+    if broken and all_users:
+        raise UsageError(
+            f"{counted(broken, 'line')} of the files cannot be read as JSON: they may lack users.",
+            fix="Download the files again, or leave out --all-users.",
+        )
     users = count(con, f"SELECT count(*) FROM {RAW}")
     if not users:
         raise UsageError(
@@ -171,33 +174,24 @@ def _unpack(path: Path, folder: Path, number: int) -> list[Path]:
 
 def _read(
     con: duckdb.DuckDBPyConnection, identifier: str, wanted: Sequence[Column], files: list[Path]
-) -> int:
-    """Read one row per user: id, and raw JSON by attribute. Returns the number of other lines."""
+) -> tuple[int, int]:
+    """Read one row per user: id, and raw JSON by attribute.
+
+    Returns the number of other lines, and of those among them that are no JSON.
+    """
     names = ", ".join(file_literal(path) for path in files)
     raw = "".join(f", json -> {literal(_pointer(c))} AS j{c.no}" for c in wanted)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json ->> {literal('/' + identifier)} "
-        f"AS user_id{raw} FROM read_ndjson_objects([{names}], ignore_errors = true)"
+        f"CREATE OR REPLACE TEMP TABLE {RAW} AS SELECT json IS NULL AS broken, "
+        f"json ->> {literal('/' + identifier)} AS user_id{raw} "
+        f"FROM read_ndjson_objects([{names}], ignore_errors = true)"
     )
+    broken = count(con, f"SELECT count(*) FROM {RAW} WHERE broken")
     unreadable = count(con, f"DELETE FROM {RAW} WHERE coalesce(user_id, '') = ''")
     con.execute(
         f"DELETE FROM {RAW} WHERE rowid NOT IN (SELECT max(rowid) FROM {RAW} GROUP BY user_id)"
     )
-    return unreadable
-
-
-def _require_whole(con: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
-    names = ", ".join(file_literal(path) for path in files)
-    broken = count(
-        con,
-        f"SELECT count(*) FROM read_ndjson_objects([{names}], ignore_errors = true) "
-        "WHERE json IS NULL",
-    )
-    if broken:
-        raise UsageError(
-            f"{counted(broken, 'line')} of the files cannot be read as JSON: they may lack users.",
-            fix="Download the files again, or leave out --all-users.",
-        )
+    return unreadable, broken
 
 
 def _pointer(c: Column) -> str:

@@ -170,7 +170,7 @@ def store(con: duckdb.DuckDBPyConnection, s: PlanSummary, *, template_no: int) -
     A partial plan outdates them once it changes the ledger.
     """
     if not s.partial:
-        # RETURNING stores these rows anew, at the end: that is before the plan, so rowid tells age.
+        # RETURNING stores these rows again, at the end: before the plan, so rowid tells age.
         outdated = con.execute(
             "UPDATE records.plans SET status = 'outdated' "
             "WHERE ledger = ? AND template = ? AND status IN ('ready', 'held') RETURNING plan_id",
@@ -312,15 +312,14 @@ def check_sendable(
     fresh = ledger.still_fits(plan_id, since=plan.ledger_version)
     removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
     rebuilt = plan.built_from and {*versions(con, t, plan.days)} - {*plan.built_from}
-    if not same or not fresh or removed or rebuilt or plan.status in ("outdated", "forgotten"):
-        names = ", ".join(map(repr, sorted(removed)))
-        why = (
-            f"removed from the template: {names}"
-            if same and removed
-            else "its days were built again"
-            if same and fresh and rebuilt
-            else f"another day was sent, or a command changed the ledger {plan.ledger}"
-        )
+    why = None
+    if same and removed:
+        why = f"removed from the template: {', '.join(map(repr, sorted(removed)))}"
+    elif same and fresh and rebuilt:
+        why = "its days were built again"
+    elif not same or not fresh or plan.status in ("outdated", "forgotten"):
+        why = f"another day was sent, or a command changed the ledger {plan.ledger}"
+    if why:
         raise PlanOutdated(
             f"Plan {plan_id} is out of date. After it was made: {why}.",
             fix="Materialize braze_plan again, and send that.",

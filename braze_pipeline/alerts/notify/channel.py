@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from braze_pipeline.alerts.notify.text import Notification
-from braze_pipeline.braze.bounded import bundle
+from braze_pipeline.braze.certificates import bundle
 
 TIMEOUT_SECONDS = 10.0
 

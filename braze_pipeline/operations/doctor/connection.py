@@ -10,7 +10,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from braze_pipeline.braze.bounded import proxy_variable, tls_context
+from braze_pipeline.braze.bounded import proxy_variable
+from braze_pipeline.braze.certificates import tls_context
 from braze_pipeline.braze.client import untrusted
 from braze_pipeline.braze.instances import other_host_warning
 from braze_pipeline.errors import BrazeUnavailable, ConfigurationError

@@ -272,15 +272,19 @@ def test_what_was_sent_under_the_other_identifier_is_not_taken_for_what_braze_ha
     assert w.plan(day(3)).planned_users == 0
 
 
+@pytest.mark.parametrize("all_users", [False, True])
 def test_an_export_of_braze_shows_which_values_the_other_identifier_did_not_send(
-    world: Make, tmp_path: Path
+    world: Make, tmp_path: Path, all_users: bool
 ) -> None:
-    """With it, a change of identifier costs nothing; without it, every value and null."""
+    """With it, a change of identifier costs nothing; without it, every value and null.
+
+    Nothing is known of `c`, who is not in the file, unless it has all users.
+    """
     t = template(attribute("Tier"), attribute("N", ValueType.INTEGER))
     by_braze_id = replace(t, destination=replace(t.destination, identifier="braze_id"))
-    w = world(t, "a b")
+    w = world(t, "a b c")
     rows = {"a": {"Tier": "gold"}, "b": {}}
-    w.profiles(day(1), rows)
+    w.profiles(day(1), {**rows, "c": {"N": 1}})
     w.run(day(1))
     w.braze.profiles["b"] = {"N": "one"}  # somebody else's, of another type
     file = tmp_path / "export.json"
@@ -288,10 +292,14 @@ def test_an_export_of_braze_shows_which_values_the_other_identifier_did_not_send
         '{"braze_id": "a", "custom_attributes": {"Tier": "gold"}}\n'
         '{"braze_id": "b", "custom_attributes": {"N": "one"}}\n'
     )
-    import_export(w.con, w.warehouse, by_braze_id, [file], now=w.now)
+    import_export(w.con, w.warehouse, by_braze_id, [file], now=w.now, all_users=all_users)
     w.profiles(day(2), rows)
     assert w.sent(w.run(day(2), t=by_braze_id)) == {"b": {"N": None}}
     assert w.plan(day(2), t=by_braze_id).planned_users == 0
+    w.profiles(day(3), {**rows, "c": {"Tier": "new"}})
+    assert w.sent(w.run(day(3), t=by_braze_id)) == {
+        "c": {"Tier": "new"} if all_users else {"Tier": "new", "N": None}
+    }
 
 
 def test_the_other_identifier_makes_nothing_go_again_that_it_does_not_send(world: Make) -> None:
