@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS refusals (send_id INTEGER, request_no INTEGER, object
 NO_GUARDS = Guards(
     min_audience_share=None, max_audience_share=None, max_changed_share=None,
     max_null_share_rise=None, max_rejected_share=None, max_new_attributes=None,
+    max_missing_share=None,
 )  # fmt: skip
 
 Profile = Mapping[str, Any]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ class AttributeState(StrEnum):
     """How one of our names compares with what Braze has."""
 
     NEW = "new"
+    MISSING = "missing_in_braze"
     BLOCKLISTED = "blocklisted"
     OTHER_TYPE = "type_differs_in_braze"
     OTHER_CASE = "differs_in_case_only"
@@ -41,6 +43,9 @@ LOST: Final = frozenset(
     {AttributeState.BLOCKLISTED, AttributeState.OTHER_TYPE, AttributeState.OTHER_CASE}
 )
 """States in which Braze would drop the values, or store them under a second name."""
+
+SHOWN_AFTER: Final = timedelta(days=1)
+"""Braze writes values after it has answered: this much later it surely lists the attribute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +106,20 @@ def compare(
             blocked = block and state in LOST
             findings.append(AttributeFinding(name=name, state=state, text=text, blocked=blocked))
     return tuple(findings)
+
+
+def missing(name: str, *, block: bool) -> AttributeFinding:
+    """Braze acknowledged values of it once, and does not have the attribute.
+
+    The next value would create it again, for those users alone whose value changes.
+    """
+    text = (
+        f"{name} is missing in Braze, which acknowledged values of it more than a day before. "
+        "Either it was deleted there, or the API key belongs to another workspace: check that "
+        "first. If it was deleted, remove it from the template; or run `braze-pipeline ledger "
+        "reset --attribute NAME`, and the next run sends it to everybody again."
+    )
+    return AttributeFinding(name=name, state=AttributeState.MISSING, text=text, blocked=block)
 
 
 def _absent(name: str, alike: Sequence[str]) -> tuple[AttributeState, str]:

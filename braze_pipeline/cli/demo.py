@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from braze_pipeline.braze.fields import sendable
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import DEFAULT_CONFIG, Session
 from braze_pipeline.cli.run import run_and_report
@@ -17,6 +18,7 @@ from braze_pipeline.config.project import DATABASE_VARIABLE, SOURCES_VARIABLE, p
 from braze_pipeline.config.resolve import ENDPOINT_VARIABLE
 from braze_pipeline.errors import UsageError
 from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.layout import kind
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.send import between_sends
 from braze_pipeline.sources import attach_sources
@@ -53,9 +55,10 @@ def demo(session: Session) -> None:
 def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
     """The session with its runs sent to a sandbox, and with a database that no real run uses.
 
-    Each sandbox starts at another address, so the ledger of the last one is adopted.
+    Each sandbox starts empty and at another address: the ledger of the last one is adopted, and its
+    attributes are created again.
     """
-    from braze_pipeline.sandbox import SANDBOX_API_KEY
+    from braze_pipeline.sandbox import SANDBOX_API_KEY, DataType
 
     environ = {
         **session.environ,
@@ -71,6 +74,9 @@ def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
                 if ledger_of(con, template).exists():
                     reason = "The sandbox was started."
                     endpoint.adopt(con, sandboxed.warehouse, template, reason=reason)
+                    for one in sendable(template):
+                        if not one.is_field:
+                            sandbox.define_attribute(one.name, DataType[kind(one.type).upper()])
     return sandboxed
 
 

@@ -9,7 +9,7 @@ as unconfirmed: they are sent in full again every few days, and as soon as the u
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
 from braze_pipeline.ledger import endpoint
-from braze_pipeline.ledger.layout import ensure_layout
+from braze_pipeline.ledger.columns import AttributeColumns
+from braze_pipeline.ledger.layout import ensure_layout, known_attributes
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.sources.places import csv_reader
 from braze_pipeline.storage.sql_files import read_sql
@@ -50,6 +51,25 @@ def acknowledgements_are_proof(t: TemplateSettings) -> bool:
     It does when users that Braze lacks are created, or when the brand assumes that all are known.
     """
     return not t.destination.update_only or t.destination.known_users.source == "assume"
+
+
+def attributes_held(
+    ledger: Ledger, names: Iterable[str], *, before: datetime, proof: bool
+) -> frozenset[str]:
+    """Those of the names of which Braze has had a value since before a time (UTC).
+
+    ``proof``: an acknowledgement proves that by itself, also for a user who is not known.
+    """
+    have = known_attributes(ledger)
+
+    def held(name: str) -> int:
+        here = AttributeColumns(no=have[name].no)
+        query = read_sql("ledger", "held", users=ledger.users_table, value=here.value, ack=here.ack)
+        reset = have[name].reset_ack or 0
+        values = {"ledger": ledger.name, "before": before, "proof": proof, "reset_ack": reset}
+        return count(ledger.con, query, values)
+
+    return frozenset(name for name in names if name in have and held(name))
 
 
 def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, now: datetime) -> int:

@@ -142,7 +142,7 @@ def ensure_layout(
     with transaction(ledger.con):
         _ensure_ledger(ledger, t)
         template_no, earlier = _ensure_template(ledger, t)
-    known = _known(ledger)
+    known = known_attributes(ledger)
     stored = dict(warehouse.columns(ledger.con, ledger.users_table))
     columns: list[Column] = []
     blocked: list[BlockedAttribute] = []
@@ -203,7 +203,7 @@ def add_template(ledger: Ledger, name: str) -> int:
     return new.template_no
 
 
-class _Known(NamedTuple):
+class KnownAttribute(NamedTuple):
     """An attribute as ``ledger.attributes`` has it."""
 
     no: int
@@ -212,19 +212,20 @@ class _Known(NamedTuple):
     reset_ack: int | None
 
 
-def _known(ledger: Ledger) -> dict[str, _Known]:
+def known_attributes(ledger: Ledger) -> dict[str, KnownAttribute]:
+    """What ``ledger.attributes`` has of each name."""
     rows = ledger.con.execute(
         "SELECT attribute, column_no, type, first_sent_at, reset_ack FROM ledger.attributes "
         "WHERE ledger = ?",
         [ledger.name],
     ).fetchall()
-    return {name: _Known(*rest) for name, *rest in rows}
+    return {name: KnownAttribute(*rest) for name, *rest in rows}
 
 
 def _ensure_attribute(
     ledger: Ledger,
     attribute: AttributeSettings,
-    known: _Known | None,
+    known: KnownAttribute | None,
     stored_types: Mapping[str, str],
 ) -> Column | BlockedAttribute:
     if known is None:

@@ -67,6 +67,10 @@ _GUARDS = {
     guards.NULL_SHARE: ("No attribute suddenly lost its values.", "max_null_share_rise"),
     guards.REJECTED_SHARE: ("Most of the audience passed the contract.", "max_rejected_share"),
     guards.NEW_ATTRIBUTES: ("There are not too many new attribute names.", "max_new_attributes"),
+    guards.MISSING_ATTRIBUTES: (
+        "Braze still has most of the attributes that it acknowledged.",
+        "max_missing_share",
+    ),
     guards.DATA_POINTS: ("The forecast of data points is within the limit.", "max_data_points"),
     guards.REQUESTS: ("The forecast of requests is within the limit.", "max_requests"),
 }

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from braze_pipeline.storage.warehouse import Warehouse
 
 _BRIEF = {
+    AttributeState.MISSING: "missing in Braze",
     AttributeState.BLOCKLISTED: "on Braze's blocklist",
     AttributeState.OTHER_TYPE: "has another type in Braze",
     AttributeState.OTHER_CASE: "spelled differently in Braze",

@@ -22,6 +22,7 @@ CHANGED_SHARE: Final = "changed_share"
 NULL_SHARE: Final = "null_share"
 REJECTED_SHARE: Final = "rejected_share"
 NEW_ATTRIBUTES: Final = "new_attributes"
+MISSING_ATTRIBUTES: Final = "missing_attributes"
 DATA_POINTS: Final = "data_points"
 REQUESTS: Final = "requests"
 NAMES: Final = (
@@ -30,6 +31,7 @@ NAMES: Final = (
     NULL_SHARE,
     REJECTED_SHARE,
     NEW_ATTRIBUTES,
+    MISSING_ATTRIBUTES,
     DATA_POINTS,
     REQUESTS,
 )
@@ -70,6 +72,8 @@ class Evidence:
         last_nulls: Its share of nulls by attribute.
         in_ledger: Profiles whose users were sent before.
         changed: Of these, how many would change in an attribute that is not new.
+        in_braze: Custom attributes of the template that Braze has or, by the ledger, had.
+        missing: Of these, how many it does not have any more.
         first_send: The ledger was empty.
     """
 
@@ -80,6 +84,8 @@ class Evidence:
     in_ledger: int
     changed: int
     new_attributes: Sequence[str]
+    missing: int
+    in_braze: int
     first_send: bool
     forecast: Forecast
 
@@ -101,11 +107,8 @@ class Evidence:
 
 def evaluate(g: Guards, e: Evidence) -> tuple[GuardResult, ...]:
     """All guards that are switched on, in the README's order."""
-    return tuple(
-        result
-        for results in (_audience(g, e), _changed(g, e), _nulls(g, e), _rejected(g, e), _cost(g, e))
-        for result in results
-    )
+    each = (_audience, _changed, _nulls, _rejected, _missing, _cost)
+    return tuple(result for guard in each for result in guard(g, e))
 
 
 def let_pass(
@@ -176,10 +179,16 @@ def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     yield from _share(REJECTED_SHARE, e.rejected, e.audience, what, limit, g.min_users)
 
 
+def _missing(g: Guards, e: Evidence) -> Iterator[GuardResult]:
+    what = ("missing attributes", "custom attributes are missing in Braze, which had them")
+    limit = g.max_missing_share
+    yield from _share(MISSING_ATTRIBUTES, e.missing, e.in_braze, what, limit, at_least=2)
+
+
 def _share(
-    name: str, part: int, whole: int, what: tuple[str, str], limit: float | None, min_users: int
+    name: str, part: int, whole: int, what: tuple[str, str], limit: float | None, at_least: int
 ) -> Iterator[GuardResult]:
-    """A guard on a share; it passes where there are too few users to evaluate one.
+    """A guard on a share; it passes where there are too few of the whole to evaluate one.
 
     ``what`` is the name of the part among the figures, and what is said of the whole.
     """
@@ -187,14 +196,14 @@ def _share(
         return
     figure, said = what
     share = _part(part, whole)
-    few = whole < min_users
+    few = whole < at_least
     yield GuardResult(
         name=name,
         passed=few or share <= limit,
         saw=f"{part:,} of the {whole:,} {said} ({share:.0%})"
         + (": too few to evaluate" if few else ""),
         allowed=f"at most {limit:.0%}",
-        figures={figure: part, f"{name.removesuffix('_share')} share": share},
+        figures={figure: part, f"{figure.partition(' ')[0]} share": share},
     )
 
 

@@ -13,12 +13,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from braze_pipeline.braze.client import BrazeClient
-from braze_pipeline.braze.existing_attributes import AttributeFinding, AttributeState, compare
+from braze_pipeline.braze.existing_attributes import (
+    SHOWN_AFTER,
+    AttributeFinding,
+    AttributeState,
+    compare,
+    missing,
+)
 from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.errors import BrazeError, MissingPermission
+from braze_pipeline.ledger.known_users import acknowledgements_are_proof, attributes_held
 
 if TYPE_CHECKING:
+    from braze_pipeline.ledger.ledger import Ledger
     from braze_pipeline.settings import TemplateSettings
 
 
@@ -71,8 +79,19 @@ class Preflight:
 
     @property
     def new(self) -> frozenset[str]:
-        """Names that Braze does not have."""
-        return frozenset(f.name for f in self.findings if f.state is AttributeState.NEW)
+        """Names that Braze does not have, and creates."""
+        absent = (AttributeState.NEW, AttributeState.MISSING)
+        return frozenset(f.name for f in self.findings if f.state in absent and not f.blocked)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Names that Braze does not have any more."""
+        return frozenset(f.name for f in self.findings if f.state is AttributeState.MISSING)
+
+    @property
+    def present(self) -> int:
+        """How many of the template's names Braze has."""
+        return sum(map(self.listed.has, self.listed.names)) if self.listed else 0
 
     def sentence(self) -> str:
         """The comparison in one line."""
@@ -120,6 +139,27 @@ def ask(
     finally:
         client.close()
     return _compare(t, _listed(t, listed, now))
+
+
+def find_missing(compared: Preflight, ledger: Ledger, t: TemplateSettings) -> Preflight:
+    """Of the names that Braze does not have, tell those that it once had from the new ones.
+
+    It had an attribute if it acknowledged a value for a user that it has, long enough before it
+    was asked, and if the attribute was not reset since.
+    """
+    if compared.compared_at is None or not compared.new or not ledger.exists():
+        return compared
+    held = attributes_held(
+        ledger,
+        compared.new,
+        before=compared.compared_at - SHOWN_AFTER,
+        proof=acknowledgements_are_proof(t),
+    )
+    block = t.destination.preflight == "stop"
+    findings = tuple(
+        missing(f.name, block=block) if f.name in held else f for f in compared.findings
+    )
+    return replace(compared, findings=findings)
 
 
 def _listed(t: TemplateSettings, listed: Sequence[Mapping[str, Any]], now: datetime) -> Listed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.audience.build import require_members
 from braze_pipeline.ledger import endpoint
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan import preflight, stored_plans
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.bulk_access import bulk_permitted
@@ -19,6 +20,7 @@ from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.profiles import require_profiles
 
 if TYPE_CHECKING:
+    from braze_pipeline.plan.preflight import Preflight
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
@@ -37,8 +39,6 @@ def plan_days(
 ) -> PlanSummary:
     """Plan the days, after the questions to Braze that the destination's settings ask for.
 
-    If Braze cannot be asked now, names and types are compared with those of the last comparison.
-
     Raises:
         NotBuilt, AudienceEmpty: the newest day has no audience, or an empty one.
         MissingRequiredField, ContractBroken: all rows of the newest day were rejected.
@@ -49,10 +49,7 @@ def plan_days(
         require_members(con, t, max(days))
         require_profiles(con, t, max(days))
         endpoint.claim(con, warehouse, t)
-        last = stored_plans.latest(con, t)
-    compared = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
-    for line in compared.lines():
-        log(line)
+    compared = compare_with_braze(warehouse, t, environ=environ, now=now, log=log)
     in_bulk = bulk_permitted(t.destination, environ=environ, log=log)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, log=log)
@@ -71,3 +68,25 @@ def plan_days(
     if plan.predicted is not None:
         log(f"{plan.predicted.sentence()}.")
     return plan
+
+
+def compare_with_braze(
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    *,
+    environ: Mapping[str, str],
+    now: datetime,
+    log: Callable[[str], None],
+) -> Preflight:
+    """Compare names and types with Braze's, and with what Braze must have by the ledger.
+
+    If Braze cannot be asked now, what it had when it was last asked counts.
+    """
+    with warehouse.connect() as con:
+        last = stored_plans.latest(con, t)
+    asked = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
+    with warehouse.connect() as con:
+        compared = preflight.find_missing(asked, ledger_of(con, t), t)
+    for line in compared.lines():
+        log(line)
+    return compared

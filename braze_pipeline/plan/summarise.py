@@ -131,6 +131,8 @@ def guard_evidence(
         in_ledger=max(0, plan.forecast.full_users - plan.reasons.get("new user", 0)),
         changed=changed,
         new_attributes=plan.new_attributes,
+        missing=len(plan.preflight.missing),
+        in_braze=len(plan.preflight.missing) + plan.preflight.present,
         first_send=plan.first_send,
         forecast=plan.forecast,
     )

@@ -21,9 +21,10 @@ from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.apply import open_ledger
-from braze_pipeline.plan import preflight, stored_plans
+from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import plan_user
 from braze_pipeline.plan.lookup import look_up_users
+from braze_pipeline.plan.step import compare_with_braze
 from braze_pipeline.profiles import require_profiles
 from braze_pipeline.send import outcome_records, send_plan, sending
 from braze_pipeline.send.batches import batches
@@ -84,10 +85,7 @@ def try_user(
     with warehouse.connect() as con:
         require_members(con, t, day)
         require_profiles(con, t, day)
-        last = stored_plans.latest(con, t)
-    compared = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
-    for line in compared.lines():
-        log(line)
+    compared = compare_with_braze(warehouse, t, environ=environ, now=now, log=log)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, [day], now=now, environ=environ, log=log, user=user)
     with warehouse.connect() as con:

@@ -152,6 +152,9 @@ class Guards(Section):
     """Largest share of the audience that may be rejected."""
     max_new_attributes: Count | None = 20
     """Most attribute names that may be created in Braze at once, after the first send."""
+    max_missing_share: Share | None = 0.5
+    """Largest share of the custom attributes that Braze had before and does not have now. More
+    means that the API key probably belongs to another workspace."""
     max_data_points: Count | None = None
     """Largest forecast of billable data points."""
     max_requests: Count | None = None

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
@@ -110,8 +111,12 @@ def test_the_demo_sends_and_a_second_demo_plans_no_users_and_explains_why(tmp_pa
         assert part in first.stdout
     readme = (sample.DATA.parent / "README.md").read_text(encoding="utf-8")
     assert figures(first.stdout) == figures(readme.partition("As of 2011-12-09")[2])
+    (database,) = tmp_path.glob("*sandbox*.duckdb")
+    with duckdb.connect(str(database)) as con:  # as if the first was two days ago
+        con.execute("UPDATE ledger.acks SET acknowledged_at = acknowledged_at - INTERVAL 2 DAY")
     second = call(tmp_path, "demo", **everything)
     assert second.returncode == 0, output_of(second)
+    assert "blocked attribute" not in output_of(second)
     assert re.search(r"planned users +0 ", second.stdout)
     assert "according to the ledger, Braze has acknowledged every value" in second.stdout
 

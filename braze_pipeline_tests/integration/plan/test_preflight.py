@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from braze_pipeline.ledger.known_users import record_look_up
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.plan import preflight, stored_plans
@@ -16,12 +17,13 @@ from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.sandbox import DataType, FaultKind, Sandbox
 from braze_pipeline.settings import (
     DestinationSettings,
+    KnownUsers,
     RateLimit,
     TemplateSettings,
     ValueType,
     replace,
 )
-from braze_pipeline_tests.ledger_world import World, attribute, day, template
+from braze_pipeline_tests.ledger_world import NO_GUARDS, World, attribute, day, template
 
 FULL, BARE = "a-key-that-may-list-8801", "a-key-that-may-track-8802"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,8 +61,10 @@ ROW = {
 }  # fmt: skip
 
 
-def asked(t: TemplateSettings, key: str = FULL, last: Preflight | None = None) -> Preflight:
-    return preflight.ask(t, environ={"BRAZE_API_KEY": key}, now=NOW, last=last)
+def asked(
+    t: TemplateSettings, key: str = FULL, last: Preflight | None = None, now: datetime = NOW
+) -> Preflight:
+    return preflight.ask(t, environ={"BRAZE_API_KEY": key}, now=now, last=last)
 
 
 def test_what_braze_would_lose_is_blocked_and_the_rest_is_sent(
@@ -203,4 +207,91 @@ def test_what_was_sent_while_blocklisted_is_sent_again_after_a_reset(
     sandbox.define_attribute("Barred", DataType.STRING, blocklisted=False)
     reset_attributes(ledger_of(world.con, t), t, ["Barred"])
     assert world.sent(world.run(day(1), preflight=asked(t))) == {"a": {"Barred": "x"}}
+    world.close()
+
+
+def without_fresh(sandbox: Sandbox, world: World, t: TemplateSettings, *, hours: int) -> Preflight:
+    """Its value is acknowledged, it is deleted in Braze, and Braze is asked hours later."""
+    world.profiles(day(1), {"a": ROW, "b": ROW})
+    world.run(day(1), preflight=asked(t))
+    with sandbox.workspace.lock:
+        sandbox.workspace.attributes.pop("Fresh", None)
+    world.now += timedelta(hours=hours)
+    world.profiles(day(2), {"a": {**ROW, "Fresh": "z", "Visits": 4}, "b": ROW})
+    return preflight.find_missing(asked(t, now=world.now), ledger_of(world.con, t), t)
+
+
+def test_an_attribute_that_was_deleted_in_braze_is_blocked_and_not_created_for_a_few_users(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox, known_users=KnownUsers(source="assume"))
+    world = World(tmp_path, t)
+    found = without_fresh(sandbox, world, t, hours=25)
+    assert "1 new" not in found.sentence()
+    plan = world.run(day(2), preflight=found)
+    assert plan.stopped_attributes[-1] == "Fresh (missing in Braze)"
+    assert world.sent(plan) == {"a": {"Visits": 4}}
+    reset_attributes(ledger_of(world.con, t), t, ["Fresh"])
+    again = preflight.find_missing(asked(t, now=world.now), ledger_of(world.con, t), t)
+    after = world.run(day(2), preflight=again)
+    assert world.sent(after) == {"a": {"Fresh": "z"}, "b": {"Fresh": "y"}}
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "hours"),
+    [
+        ({"known_users": KnownUsers(source="assume")}, 23),  # Braze may not list it yet
+        ({"known_users": KnownUsers(source="lookup")}, 25),  # it may not have the users
+    ],
+)
+def test_an_attribute_that_braze_may_not_have_had_yet_is_new(
+    sandbox: Sandbox, tmp_path: Path, settings: dict[str, object], hours: int
+) -> None:
+    t = brand(sandbox, **settings)
+    world = World(tmp_path, t)
+    found = without_fresh(sandbox, world, t, hours=hours)
+    assert found.new == {"Fresh"}
+    world.close()
+
+
+def test_an_attribute_missing_in_braze_is_known_by_the_users_that_braze_has(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox, known_users=KnownUsers(source="lookup"), preflight="warn")
+    world = World(tmp_path, t)
+    without_fresh(sandbox, world, t, hours=25)
+    record_look_up(ledger_of(world.con, t), ["a"], {"a"}, now=world.now)
+    found = preflight.find_missing(asked(t, now=world.now), ledger_of(world.con, t), t)
+    assert "Fresh is missing in Braze" in found.lines()[-1]
+    assert found.blocked == {}
+    assert found.new == {"Fresh"}  # with a warning only, Braze creates it
+    cleared = {"a": {**ROW, "Fresh": None}, "b": {**ROW, "Fresh": None}}
+    world.profiles(day(3), cleared)
+    world.run(day(3))
+    later = preflight.find_missing(asked(t, now=world.now), ledger_of(world.con, t), t)
+    assert later.lines() == found.lines()[:-1]  # nobody is left who would have it
+    world.close()
+
+
+def test_a_key_of_another_workspace_is_stopped_before_it_sends_what_the_first_one_lacks(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Two workspaces share an endpoint: by the attributes that it had, Braze tells them apart."""
+    t = brand(sandbox, known_users=KnownUsers(source="assume"))
+    t = replace(t, guards=replace(NO_GUARDS, max_missing_share=0.5))
+    world = World(tmp_path, t)
+    compared = without_fresh(sandbox, world, t, hours=25)
+    one = world.plan(day(2), preflight=compared)
+    assert (one.status, one.guards[0].saw) == (
+        "ready",
+        "1 of the 4 custom attributes are missing in Braze, which had them (25%)",
+    )
+    with Sandbox(api_key=FULL, users=["a", "b"]) as other:
+        swapped = replace(t, destination=replace(t.destination, endpoint=other.endpoint))
+        asked_there = asked(swapped, now=world.now)
+    compared = preflight.find_missing(asked_there, ledger_of(world.con, t), t)
+    plan = world.plan(day(2), preflight=compared)
+    assert plan.status == "held"
+    assert [guard.name for guard in plan.stopped_by] == ["missing_attributes"]
     world.close()
