@@ -60,7 +60,7 @@ class World:
     """One destination watched over one instance.
 
     Attributes:
-        raises: By asset name, the exception that its step raises.
+        raises: By asset name, of any template or of one, the exception that its step raises.
         guard: The description of a guard that stops the plan; None if it passes.
         stale: The warning of the source check; None if it passes.
         rejected_rows, refused: What the profiles and the send report, out of 1,000 users.
@@ -154,12 +154,15 @@ class World:
         )
         def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it
             with typed_failures(context):
-                error = self.raises.get(key.path[-1])
+                error = self._error(key)
                 if error is not None and key.path[-1] != "braze_send":
                     raise error
                 return body(context)
 
         return step
+
+    def _error(self, key: dg.AssetKey) -> BaseException | None:
+        return self.raises.get(key.path[-1]) or self.raises.get(key.to_user_string())
 
     def _attributes(self, context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         return dg.MaterializeResult(
@@ -188,7 +191,7 @@ class World:
 
     def _send(self, t: TemplateSettings) -> Body:
         def send(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-            error = self.raises.get("braze_send")
+            error = self._error(TemplateKeys.of(t).send)
             if error is not None:
                 if self.before_failing:
                     self.acknowledge(t, context.run.run_id, count=self.before_failing)
@@ -245,6 +248,16 @@ class World:
             raise_on_error=False,
             asset_selection=[k for k in keys.all if only is None or k.path[-1] in only],
             tags=dict(tags or {}),
+        )
+
+    def run_with(self, *others: "World") -> dg.ExecuteInProcessResult:
+        """Run every asset of this world and of others in one run, as "Materialize all" does."""
+        worlds = (self, *others)
+        return dg.materialize(
+            [asset for one in worlds for t in one.templates for asset in one._assets(t)],
+            instance=self.instance,
+            partition_key=DAY,
+            raise_on_error=False,
         )
 
     def tick(self, name: str = "workflow_actions") -> str:

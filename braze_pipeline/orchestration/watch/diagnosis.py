@@ -128,10 +128,10 @@ def missing_field(t: TemplateSettings) -> str:
 
 
 def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
-    """Why a run failed or was terminated; None where only another template's step failed."""
+    """Why a run failed or was terminated; None where that is about other templates only."""
     ours = set(TemplateKeys.of(t).all)
     steps = [step for step in facts.failed if step.asset in ours]
-    if not steps and any(step.asset is not None for step in facts.failed):
+    if not steps and _is_about_others(facts, t):
         return None
     if facts.run.status is dg.DagsterRunStatus.CANCELED:
         return _terminated(facts)
@@ -152,6 +152,17 @@ def cause_of(facts: RunFacts, t: TemplateSettings) -> Cause | None:
     for step in facts.failed:
         return Cause(action=UNKNOWN, what=f"The step {step.step} failed.")
     return _outside_of_steps(facts)
+
+
+def _is_about_others(facts: RunFacts, t: TemplateSettings) -> bool:
+    """Whether no more than other templates' parts of a run failed, or were left undone."""
+    if any(step.asset is not None for step in facts.failed):
+        return True
+    # Steps of another destination are known by their names.
+    names = {key.path[-1] for key in TemplateKeys.of(t).all}
+    elsewhere = all(step.step.rpartition("__")[2] in names for step in facts.failed)
+    left = facts.failed or facts.planned - facts.materialized.keys()
+    return facts.goal(t) in facts.materialized and elsewhere and bool(left)
 
 
 def _terminated(facts: RunFacts) -> Cause:

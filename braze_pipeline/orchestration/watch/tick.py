@@ -16,8 +16,8 @@ from braze_pipeline.alerts import ActionStore, Incident, RecordResult
 from braze_pipeline.alerts.action_classes import UNKNOWN
 from braze_pipeline.errors import PipelineError
 from braze_pipeline.orchestration.dead_runs import fail_dead_runs
-from braze_pipeline.orchestration.watch.changes import Change, Cursor, changes_since
-from braze_pipeline.orchestration.watch.diagnosis import diagnose
+from braze_pipeline.orchestration.watch.changes import Cursor, changes_since
+from braze_pipeline.orchestration.watch.diagnosis import cause_of, diagnose
 from braze_pipeline.orchestration.watch.outcomes import (
     report,
     success_of,
@@ -83,20 +83,16 @@ class Watch:
             collect(run_id, self.failed_run(run_id, now=now))
         cursor = cursor.begun(now)
         for change in changes_since(self.instance, cursor):
-            collect(change.run_id, self._ended(change, now=now))
+            run = self.instance.get_run_by_id(change.run_id)
+            if run is not None:  # not deleted meanwhile
+                at = datetime.fromtimestamp(change.at, UTC)
+                done += self.record_success(run, at=at)
+                if change.kind == "canceled":
+                    done += newly_recorded(self.record_failure(run, at=at), run.run_id)
+            if change.kind == "failure":
+                collect(change.run_id, self.failed_run(change.run_id, now=now))
             cursor = cursor.after(change)
         return replace(cursor, waiting=tuple(waiting)), done
-
-    def _ended(self, change: Change, *, now: datetime) -> list[TickEvent] | None:
-        if change.kind == "failure":
-            return self.failed_run(change.run_id, now=now)
-        run = self.instance.get_run_by_id(change.run_id)
-        if run is None:
-            return []  # deleted meanwhile
-        at = datetime.fromtimestamp(change.at, UTC)
-        if change.kind == "canceled":
-            return newly_recorded(self.record_failure(run, at=at), run.run_id)
-        return self.record_success(run, at=at)
 
     def failed_run(self, run_id: str, *, now: datetime) -> list[TickEvent] | None:
         """Process a failed run.
@@ -123,7 +119,9 @@ class Watch:
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
     def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[TickEvent]:
-        """Close what a successful run resolved, record what it warns of, or that all went well.
+        """Close what a run resolved, record what it warns of, or that all went well.
+
+        Of a run that did not succeed, for the templates that its failure is not about.
 
         Raises:
             sqlite3.Error: the store cannot be written.
@@ -133,8 +131,14 @@ class Watch:
             # A warning of the attempt that failed is still true of what this one sent.
             whole = with_earlier_attempts(self.instance, facts, self.templates)
             ours = whole.touched(self.templates)
+            if not run.is_success:
+                ours = [t for t in ours if cause_of(facts, t) is None]
             found = [(t, warnings_of(whole, t, at=at), success_of(whole, t)) for t in ours]
-        except PipelineError as error:
+        except Exception as error:
+            if not run.is_success:
+                return []  # it is reported as a failure, whatever its events are
+            if not isinstance(error, PipelineError):
+                raise
             return newly_recorded([self.store.record(self._unreadable(run, error, at))], run.run_id)
         # First all actions: a message counts those that are still open after the run.
         updated = [
@@ -144,7 +148,7 @@ class Watch:
         ]
         reported = [
             done
-            for t, warnings, success in found
+            for t, warnings, success in (found if run.is_success else ())
             for done in report(self.store, t, None if warnings else success, at=at)
         ]
         return updated + reported

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,7 @@ import pytest
 from braze_pipeline import errors
 from braze_pipeline.orchestration import metadata
 from braze_pipeline.orchestration.attempts import PARENT_TAG, RESUMED_TAG
-from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World
+from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, World, template
 
 BUILT = ["customer_attributes", "braze_audience", "braze_profiles"]
 UNAVAILABLE = errors.BrazeUnavailable("Braze failed for 300 s.", fix="Wait, then run again.")
@@ -201,3 +202,18 @@ def test_late_sources_are_reported_although_the_run_succeeds_until_a_run_finds_t
     world.run(day=NEXT_DAY)
     world.tick()
     assert world.open_actions() == []
+
+
+def test_a_run_that_fails_for_one_template_closes_the_action_of_another_that_it_sent(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(templates=(template("loyal"), template("vip", prefix=("vip",))))
+    world.raises["braze_send"] = UNAVAILABLE
+    world.run_with()
+    world.tick()
+    assert [one.template for one in world.open_actions()] == ["loyal", "vip"]
+
+    world.raises = {"vip/braze_send": UNAVAILABLE}
+    world.run_with()
+    world.tick()
+    assert (world.one().template, world.one().count) == ("vip", 2)

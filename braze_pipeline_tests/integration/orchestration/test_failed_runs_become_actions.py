@@ -9,11 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.events import JobFailureData, RunFailureReason, StepMaterializationData
 
 from braze_pipeline import errors
 from braze_pipeline.alerts import resolutions
 from braze_pipeline.orchestration.failures import typed_failures
+from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.watch.changes import Cursor
 from braze_pipeline.plan.guards import AUDIENCE_SIZE
 from braze_pipeline_tests.watched_world import DAY, NEXT_DAY, PARTITIONS, World, template
@@ -257,6 +258,45 @@ def test_with_two_templates_in_one_run_only_the_failing_one_gets_an_action(
     world.run(t=second)
     world.tick()
     assert world.one().template == "vip"
+
+
+def test_what_fails_for_one_destination_opens_no_action_of_another_that_the_same_run_sent(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    vip = template("vip", destination="second", prefix=("second",))
+    ours, theirs = make_world(), make_world(folder=tmp_path / "theirs", templates=(vip,))
+    theirs.guard = "Saw 3 customers after 1,000."
+    theirs.run_with(ours)
+    theirs.guard = None
+    theirs.raises["braze_send"] = UNAVAILABLE
+    theirs.run_with(ours)
+
+    ours.tick()
+    theirs.tick()
+    assert ours.open_actions() == []
+    assert [one.action for one in theirs.open_actions()] == ["guard_stopped", "braze_unavailable"]
+
+
+def test_a_run_that_died_opens_no_action_of_a_template_that_it_had_sent(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(templates=(template("loyal"), template("vip", prefix=("vip",))))
+    loyal, vip = (TemplateKeys.of(t).all for t in world.templates)
+    run = world.instance.create_run_for_job(
+        world.definitions.resolve_implicit_global_asset_job_def(),
+        tags={"dagster/partition": DAY},
+        asset_selection=frozenset((*loyal, *vip)),
+    )
+    for key in loyal:
+        made = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=run.job_name,
+            event_specific_data=StepMaterializationData(dg.AssetMaterialization(key)),
+        )
+        world.instance.report_dagster_event(made, run.run_id)
+    world.instance.report_run_failed(run)
+    world.tick()
+    assert (world.one().template, world.one().action) == ("vip", "process_died")
 
 
 def test_a_failure_before_the_first_tick_is_reported(world: World) -> None:
