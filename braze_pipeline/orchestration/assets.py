@@ -29,7 +29,7 @@ from braze_pipeline.orchestration import (
     progress,
     run_tags,
 )
-from braze_pipeline.orchestration.attempts import first_attempt
+from braze_pipeline.orchestration.attempts import attempts, first_attempt
 from braze_pipeline.orchestration.days import days_of, span
 from braze_pipeline.orchestration.failures import typed_failures
 from braze_pipeline.orchestration.keys import TemplateKeys
@@ -285,6 +285,7 @@ def _sent(
         t,
         days,
         run_id=context.run.run_id,
+        resumes=[run.run_id for run in attempts(context.instance, context.run)],
         environ=os.environ,
         log=progress.logger(context.log.info),
         **progress.progress_options(),

@@ -7,7 +7,7 @@ nothing else. The database is closed while requests go to Braze.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ from braze_pipeline.storage.warehouse import columns
 from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
+    import duckdb
+
     from braze_pipeline.alerts.pauses import Pause
     from braze_pipeline.plan.stored_plans import PlanSummary
     from braze_pipeline.send import SendProgress
@@ -102,6 +104,7 @@ def send_days(
     days: Sequence[date],
     *,
     run_id: str,
+    resumes: Collection[str] = (),
     environ: Mapping[str, str],
     log: Log,
     stop: threading.Event | None = None,
@@ -111,6 +114,7 @@ def send_days(
     """Send the plan of the days, and apply what Braze acknowledged to the ledger.
 
     The plan is the run's own. A run that made none, such as a rerun from failure, sends the newest.
+    If that is out of date and one of the runs that it ``resumes`` made it, it is made again.
 
     ``on_progress`` is called about every ``every`` seconds; without it, progress is logged.
 
@@ -132,7 +136,7 @@ def send_days(
     """
     destination = t.destination
     with sending(warehouse.lock_path(destination.name), destination.name):
-        plan = _plan_or_replan(warehouse, t, days, run_id=run_id, log=log)
+        plan = _plan_or_replan(warehouse, t, days, run_id=run_id, resumes=resumes, log=log)
         result, pause = _carry_out(
             warehouse,
             t,
@@ -244,19 +248,27 @@ def all_refused(plan: PlanSummary, result: SendResult) -> PipelineError | None:
 
 
 def _plan_or_replan(
-    warehouse: Warehouse, t: TemplateSettings, days: Sequence[date], *, run_id: str, log: Log
+    warehouse: Warehouse,
+    t: TemplateSettings,
+    days: Sequence[date],
+    *,
+    run_id: str,
+    resumes: Collection[str],
+    log: Log,
 ) -> PlanSummary:
     """The run's own plan; made again if another run changed the ledger in the meantime.
 
     This run holds the destination's lock by now, so that cannot happen twice. Guards judge the new
-    plan too. A plan of an earlier run is never replaced: somebody may have approved it.
+    plan too. A plan that is not of this run or its attempts is never replaced: somebody may have
+    approved it.
     """
     try:
         return _plan_to_send(warehouse, t, days, run_id=run_id)
     except (NotBuilt, PlanOutdated):
         with warehouse.connect() as con:
-            outdated = stored_plans.latest(con, t, days, run_id=run_id)
-            if outdated is None or outdated.force_stale is not None:
+            outdated = _latest(con, t, days, run_id=run_id)
+            ours = outdated is not None and outdated.run_id in {run_id, *resumes}
+            if outdated is None or not ours or outdated.force_stale is not None:
                 raise
             passed = {g.name: g.let_through for g in outdated.guards if g.let_through}
             # A run that failed since may have left a day without an audience or profiles.
@@ -281,7 +293,7 @@ def _plan_to_send(
     """The plan that this run made, or the newest plan of the days if this run only sends."""
     with warehouse.connect() as con:
         endpoint.claim(con, warehouse, t)
-        plan = stored_plans.latest(con, t, days, run_id=run_id) or stored_plans.latest(con, t, days)
+        plan = _latest(con, t, days, run_id=run_id)
         if plan is None:
             until = f" to {days[-1]}" if days[1:] else ""
             raise NotBuilt(
@@ -290,6 +302,12 @@ def _plan_to_send(
             )
         stored_plans.check_sendable(con, warehouse, t, plan.plan_id)
         return plan
+
+
+def _latest(
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date], *, run_id: str
+) -> PlanSummary | None:
+    return stored_plans.latest(con, t, days, run_id=run_id) or stored_plans.latest(con, t, days)
 
 
 def compare_sample(

@@ -11,7 +11,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+from braze_pipeline.orchestration.rerun import rerun_here
 from braze_pipeline.sandbox import Fault, FaultKind, Sandbox
+from braze_pipeline_tests.integration.orchestration.test_definitions import built
 from braze_pipeline_tests.small_brand import SmallBrand, materialize, small_brand
 
 STEPS = ("customer_attributes", "braze_audience", "braze_profiles", "braze_plan", "braze_send")
@@ -136,3 +138,27 @@ def test_a_plan_from_before_its_day_was_built_again_is_not_sent(place: Place) ->
     assert place.sent() == []
     assert place.run(*STEPS)["every_user_is_accounted_for"].startswith("30 customers = 20 in the")
     assert set(place.sent()) == set(place.brand.users()) - set(withdrawn)
+
+
+def test_a_resumed_run_of_an_older_day_plans_again_and_ends_well_once_a_newer_day_was_sent(
+    place: Place,
+) -> None:
+    place.sandbox.workspace.refusals.clear()
+    place.brand.send_slowly()
+    place.sandbox.script([None] * 7 + [FaultKind.UNAUTHORIZED] * 10)
+    older = place.brand.day(1)
+    failed = materialize(place.brand, lambda _: True, day=older, strict=False)
+    assert not failed.success
+    place.sandbox.faults.clear()
+    place.run(*STEPS)
+    sent, ledger = place.sent(), place.ledger()
+
+    definitions, t = built(place.brand, place.sandbox.endpoint)
+    with dg.DagsterInstance.get() as instance:
+        again = rerun_here(definitions, t, failed.dagster_run, instance=instance)
+    assert again.is_success
+    assert (again.tags["braze/planned_users"], again.tags["braze/not_attempted_users"]) == (
+        "0",
+        "0",
+    )
+    assert (place.sent(), place.ledger()) == (sent, ledger)
