@@ -107,7 +107,6 @@ def send_days(
     resumes: Collection[str] = (),
     environ: Mapping[str, str],
     log: Log,
-    stop: threading.Event | None = None,
     on_progress: Callable[[SendProgress], None] | None = None,
     every: float = 5.0,
 ) -> SendOutcome:
@@ -144,7 +143,6 @@ def send_days(
             run_id=run_id,
             environ=environ,
             log=log,
-            stop=stop or threading.Event(),
             on_progress=on_progress or (lambda progress: log(progress.sentence())),
             every=every,
         )
@@ -178,7 +176,6 @@ def _carry_out(
     run_id: str,
     environ: Mapping[str, str],
     log: Log,
-    stop: threading.Event,
     on_progress: Callable[[SendProgress], None],
     every: float,
 ) -> tuple[SendResult, Pause | None]:
@@ -191,22 +188,28 @@ def _carry_out(
         done = journal.progress(warehouse.journal_path, plan.plan_id)
         return sent_so_far(done, plan.planned_users), found
 
+    stop = threading.Event()
+
     def report(progress: SendProgress) -> None:
         on_progress(progress)
         if pause() is not None:
             stop.set()
 
     key = t.destination.api_key_env
-    result = send_plan(
-        job_of(warehouse, t, plan, run_id=run_id, environ=environ),
-        secret=read_api_key(environ, key) if plan.planned_users else None,
-        journal=Journal(warehouse.journal_path),
-        stop=stop,
-        on_progress=report,
-        log=log,
-        every=every,
-    )
-    found = pause() if isinstance(result.stopped_by, SendInterrupted) else None
+    held = True
+    while held and found is None:  # again, if the destination was resumed before the send stopped
+        stop.clear()
+        result = send_plan(
+            job_of(warehouse, t, plan, run_id=run_id, environ=environ),
+            secret=read_api_key(environ, key) if plan.planned_users else None,
+            journal=Journal(warehouse.journal_path),
+            stop=stop,
+            on_progress=report,
+            log=log,
+            every=every,
+        )
+        held = stop.is_set() and isinstance(result.stopped_by, SendInterrupted)
+        found = pause() if held else None
     error = None if found else result.stopped_by or all_refused(plan, result)
     return replace(result, stopped_by=error), found
 

@@ -24,6 +24,7 @@ from braze_pipeline.orchestration.checks import ACCOUNTING, NOT_PAUSED
 from braze_pipeline.orchestration.days import PARTITION_TAG, RANGE_START_TAG
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import Sandbox
+from braze_pipeline.send import SendProgress
 from braze_pipeline.send.step import SendOutcome, send_days
 from braze_pipeline.storage.migrations.runner import sql
 from braze_pipeline.storage.warehouse import Warehouse
@@ -141,6 +142,33 @@ def test_a_send_under_way_stops_when_its_destination_is_paused_and_nobody_is_sen
         assert outcome.account.accepted == len(sandbox.profiles())
         command(brand, "resume", "braze")
         assert run(brand)["status"] == "sent"
+        assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
+
+
+def test_a_send_goes_on_if_its_destination_is_resumed_before_it_has_stopped(
+    brand: SmallBrand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brand.send_slowly()
+    path, done = brand.folder / "warehouse.actions.sqlite", list[int]()
+    with Sandbox(assume_all=True, latency=0.2) as sandbox:
+        brand.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
+        command(brand, "run", "--as-of", brand.day(0), "--dry-run")
+        _, t = built(brand, sandbox.endpoint)
+
+        def progress(found: SendProgress) -> None:
+            done.append(found.done)
+            if len(done) == 1:
+                pauses.pause(path, "braze", reason=REASON, at=datetime.now(UTC))
+            else:
+                pauses.resume(path, "braze")
+
+        outcome = send_days(
+            Warehouse(brand.folder / "warehouse.duckdb"), t, [brand.last], run_id="r",
+            environ={"BRAZE_API_KEY": sandbox.api_key}, log=print, on_progress=progress, every=0.3,
+        )  # fmt: skip
+        assert done[1] < CUSTOMERS, "it had stopped"
+        assert (outcome.paused, outcome.error) == (None, None)
+        assert (outcome.account.accepted, outcome.account.holds) == (CUSTOMERS, True)
         assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
 
 
