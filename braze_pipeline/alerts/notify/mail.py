@@ -64,6 +64,12 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
     if security == "starttls":
         try:
             server.starttls(context=tls_context())
+        except smtplib.SMTPNotSupportedError:
+            server.close()
+            raise ChannelProblem(
+                f"The mail server offers no STARTTLS on port {port}. Set {_PREFIX}SECURITY to tls, "
+                "or, if it takes mail without encryption and password, to none; or correct _PORT."
+            ) from None
         except BaseException:
             server.close()
             raise

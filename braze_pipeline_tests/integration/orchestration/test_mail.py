@@ -73,13 +73,16 @@ def test_each_attempt_to_deliver_a_mail_has_the_same_message_id_and_each_message
         ({"BRAZE_PIPELINE_SMTP_SECURITY": "ssl"}, "must be starttls, tls or none"),
         ({"BRAZE_PIPELINE_SMTP_PORT": "smtp"}, "not a number"),
         ({"BRAZE_PIPELINE_SMTP_TO": " , "}, "names no recipient"),
-        ({"BRAZE_PIPELINE_SMTP_SECURITY": "starttls"}, "could not be sent"),
+        (
+            {"BRAZE_PIPELINE_SMTP_SECURITY": "starttls"},
+            "offers no STARTTLS on port {port}. Set BRAZE_PIPELINE_SMTP_SECURITY to tls, or,",
+        ),
     ],
 )
-def test_wrong_settings_of_the_mail_server_are_reported(
+def test_wrong_settings_of_the_mail_server_are_reported_with_what_to_set(
     make_world: MakeWorld, smtp: MailReceiver, more: dict[str, str], problem: str
 ) -> None:
     world = make_world(environ={**smtp.environ, **more})
     fail(world)
-    assert problem in world.tick()
+    assert problem.format(port=smtp.port) in world.tick()
     assert world.one().count == 1
