@@ -261,13 +261,15 @@ def test_an_instance_that_braze_does_not_have_is_refused(tmp_path: Path) -> None
     assert make(tmp_path, GERMAN, "--instance", "EU-02").destination.instance == "EU-02"
 
 
-def test_the_dagster_settings_are_those_of_this_repository(tmp_path: Path) -> None:
+def test_the_dagster_settings_are_those_of_this_repository_and_of_its_example(
+    tmp_path: Path,
+) -> None:
     make(tmp_path, None)
-    own, ours = (
+    own, ours, example = (
         yaml.safe_load((folder / ".dagster_home/dagster.yaml").read_text(encoding="utf-8"))
-        for folder in (tmp_path / "acme_shop", ROOT)
+        for folder in (tmp_path / "acme_shop", ROOT, ROOT / "examples/dbt")
     )
-    assert own == ours
+    assert own == ours == example
 
 
 def test_dg_scaffold_writes_what_init_writes(tmp_path: Path) -> None:
