@@ -4,13 +4,16 @@
 -- It runs inside the database, over its tables customers, orders, consents and predictions: put
 -- your own schema and column names in the first four CTEs. $as_of is a DATE. Rows dated after it
 -- must not be used. Text is compared as bytes (COLLATE "C"), as DuckDB does, whatever the
--- database's own order is. Why the attributes are what they are is said in customer_attributes.sql.
+-- database's own order is. Spaces are those of Unicode, as in DuckDB: an id of spaces alone is none,
+-- and spaces around other ids are a part of them. Why the attributes are what they are is said in
+-- customer_attributes.sql.
 
 WITH
 
 people AS (
     SELECT
-        nullif(trim(customer_id::TEXT), '') AS customer_id,
+        CASE WHEN customer_id::TEXT ~ '[^ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]' THEN customer_id::TEXT END
+            AS customer_id,
         NULL::TEXT AS braze_id,
         given_name,
         surname,
@@ -28,22 +31,24 @@ people AS (
 
 lines AS (
     SELECT
-        nullif(trim(customer_id::TEXT), '') AS customer_id,
-        nullif(trim(order_id::TEXT), '') AS order_id,
+        customer_id::TEXT AS customer_id,
+        CASE WHEN order_id::TEXT ~ '[^ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]' THEN order_id::TEXT END AS order_id,
         ordered_at,
-        btrim(product_name, ' ' || chr(160)) AS product_name,  -- also non-breaking spaces
+        btrim(product_name, E' \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000')
+            AS product_name,
         quantity,
         (quantity::DECIMAL(18, 4) * unit_price::DECIMAL(18, 4))::DECIMAL(18, 2) AS amount,
         left(product_id::TEXT, 1) COLLATE "C" BETWEEN '0' AND '9' AS is_product
     FROM orders
-    WHERE nullif(trim(customer_id::TEXT), '') IS NOT NULL
+    WHERE customer_id::TEXT ~ '[^ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]'
       AND ordered_at < $as_of + INTERVAL '1 day'
 ),
 
 consent_changes AS (
     SELECT
-        nullif(trim(customer_id::TEXT), '') AS customer_id,
-        lower(trim(channel)) AS channel,
+        customer_id::TEXT AS customer_id,
+        lower(btrim(channel, E' \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000'))
+            AS channel,
         opted_in,
         changed_at
     FROM consents
@@ -53,12 +58,12 @@ consent_changes AS (
 
 -- The newest prediction up to the day; of two from the same day, the higher.
 prediction AS (
-    SELECT DISTINCT ON (nullif(trim(customer_id::TEXT), ''))
-        nullif(trim(customer_id::TEXT), '') AS customer_id,
+    SELECT DISTINCT ON (customer_id::TEXT)
+        customer_id::TEXT AS customer_id,
         predicted_clv::DOUBLE PRECISION AS predicted_clv
     FROM predictions
     WHERE predicted_on <= $as_of AND predicted_clv IS NOT NULL
-    ORDER BY nullif(trim(customer_id::TEXT), ''), predicted_on DESC, predicted_clv DESC
+    ORDER BY customer_id::TEXT, predicted_on DESC, predicted_clv DESC
 ),
 
 -- One row per invoice, dated by its first line.

@@ -5,14 +5,16 @@
 -- names of tables and columns in the first four CTEs; parquet.`/path` can stand for a table. $as_of
 -- is a DATE. Rows dated after it must not be used. Three habits keep the values equal to DuckDB's:
 -- decimals become DOUBLE before they are divided (Spark keeps six digits of the quotient), borders
--- are counted exactly (percentile_approx is not exact), and ties are always broken. Why the
--- attributes are what they are is said in customer_attributes.sql.
+-- are counted exactly (percentile_approx is not exact), and ties are always broken. Spaces are those
+-- of Unicode, as in DuckDB: an id of spaces alone is none, and spaces around other ids are a part of
+-- them. Why the attributes are what they are is said in customer_attributes.sql.
 
 WITH
 
 people AS (
     SELECT
-        nullif(trim(CAST(customer_id AS STRING)), '') AS customer_id,
+        CASE WHEN CAST(customer_id AS STRING) RLIKE '[^\\p{Zs}]' THEN CAST(customer_id AS STRING) END
+            AS customer_id,
         CAST(NULL AS STRING) AS braze_id,
         given_name,
         surname,
@@ -30,16 +32,17 @@ people AS (
 
 lines AS (
     SELECT
-        nullif(trim(CAST(customer_id AS STRING)), '') AS customer_id,
-        nullif(trim(CAST(order_id AS STRING)), '') AS order_id,
+        CAST(customer_id AS STRING) AS customer_id,
+        CASE WHEN CAST(order_id AS STRING) RLIKE '[^\\p{Zs}]' THEN CAST(order_id AS STRING) END
+            AS order_id,
         ordered_at,
-        btrim(product_name, '\u0020\u00a0') AS product_name,  -- also non-breaking spaces
+        regexp_replace(product_name, '^\\p{Zs}+|\\p{Zs}+\\z', '') AS product_name,
         quantity,
         CAST(CAST(quantity AS DECIMAL(18, 4)) * CAST(unit_price AS DECIMAL(18, 4)) AS DECIMAL(18, 2))
             AS amount,
         left(CAST(product_id AS STRING), 1) BETWEEN '0' AND '9' AS is_product
     FROM orders
-    WHERE nullif(trim(CAST(customer_id AS STRING)), '') IS NOT NULL
+    WHERE CAST(customer_id AS STRING) RLIKE '[^\\p{Zs}]'
       AND ordered_at < $as_of + INTERVAL '1' DAY
 ),
 
@@ -55,8 +58,8 @@ consent AS (
             AS sms_opted_in
     FROM (
         SELECT
-            nullif(trim(CAST(customer_id AS STRING)), '') AS customer_id,
-            lower(trim(channel)) AS channel,
+            CAST(customer_id AS STRING) AS customer_id,
+            lower(regexp_replace(channel, '^\\p{Zs}+|\\p{Zs}+\\z', '')) AS channel,
             coalesce(opted_in, false) AS opted_in,
             changed_at
         FROM consents
@@ -69,7 +72,7 @@ consent AS (
 -- The newest prediction up to the day; of two from the same day, the higher.
 prediction AS (
     SELECT
-        nullif(trim(CAST(customer_id AS STRING)), '') AS customer_id,
+        CAST(customer_id AS STRING) AS customer_id,
         max_by(CAST(predicted_clv AS DOUBLE), struct(predicted_on, predicted_clv)) AS predicted_clv
     FROM predictions
     WHERE predicted_on <= $as_of AND predicted_clv IS NOT NULL

@@ -84,7 +84,7 @@ def test_the_samples_sql_for_spark_gives_the_same_rows_as_duckdb(
     assert_equal_in_both(tmp_path, here(sample), there(lake, sql), DAYS, 1500)
 
 
-def test_ties_decimals_and_time_zones_give_the_same_rows_as_duckdb(
+def test_ties_decimals_spaces_and_time_zones_give_the_same_rows_as_duckdb(
     tmp_path: Path, lake: Cluster
 ) -> None:
     folder = lake.folder / "ties"

@@ -22,7 +22,7 @@ from braze_pipeline_tests.postgres import Postgres
 CUSTOMERS = 300
 
 
-def test_ties_decimals_time_zones_and_undated_consents_give_the_same_rows_as_duckdb(
+def test_ties_decimals_spaces_time_zones_and_undated_consents_give_the_same_rows_as_duckdb(
     tmp_path: Path, database: Postgres
 ) -> None:
     folder = tmp_path / "ties"
