@@ -168,7 +168,21 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def _answer(name: str, place: Files) -> Iterator[Any]:
     import requests
 
-    with requests.get(place.url, stream=True, timeout=_TIMEOUT) as answer:
+    class Public(requests.Session):
+        """Without the passwords that `~/.netrc` has for other programs, also where it sends on."""
+
+        def rebuild_auth(self, prepared_request: object, response: object) -> None:
+            """Nothing."""
+
+    with Public() as session:
+        del session.adapters["http://"]
+        try:
+            answer = session.get(
+                place.url, stream=True, timeout=_TIMEOUT, auth=lambda request: request
+            )
+        except requests.exceptions.InvalidSchema:
+            raise _unavailable(name, place, "it sends on to an address without https") from None
+    with answer:
         if answer.status_code in {401, 403}:
             raise SourceDenied(
                 f"The source table {name} cannot be read: {place.url} answered with status "

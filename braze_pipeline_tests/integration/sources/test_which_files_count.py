@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import SourceChanged, SourceMissing
+from braze_pipeline.errors import SourceChanged, SourceMissing, SourceUnavailable
 from braze_pipeline.settings.places import Files
 from braze_pipeline_tests.certificates import certificate
 from braze_pipeline_tests.fake_http import FakeHttp, reply
@@ -77,3 +77,28 @@ def test_a_place_without_files_that_count_says_how_many_were_ignored(
         tmp_path, SourceMissing, "s3://brand/lake has no Parquet or CSV file that counts: 2"
     ):
         attached(tmp_path, Files(url="s3://brand/lake"))
+def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, context = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password Planted-Pa55word\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with (
+        FakeHttp(lambda _: reply(200, TEXT)) as plain,
+        FakeHttp(lambda _: reply(200, TEXT), tls=context) as second,
+    ):
+        for other, target in ((second, "a.csv"), (plain, "b.csv")):
+            to = {"Location": f"{other.endpoint}/{target}"}
+            with FakeHttp(lambda _, to=to: reply(302, b"", to), tls=context) as first:
+                place = Files(url=f"{first.endpoint}/{target}")
+                if other is second:
+                    assert attached(tmp_path, place) == [("1", "a")]
+                else:
+                    with fails(tmp_path, SourceUnavailable, "to an address without https"):
+                        attached(tmp_path, place)
+            assert ["authorization" in one.headers for one in first.requests] == [False]
+    assert ["authorization" in one.headers for one in second.requests] == [False]
+    assert plain.requests == []
+
+
