@@ -115,7 +115,7 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
 
 
 def _file(path: Path) -> str:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return f"read_parquet({file_literal(path)})"
     return f"read_csv({file_literal(path)}, header = true, all_varchar = true)"
 

@@ -51,17 +51,27 @@ def relation(name: str, files: Sequence[Path]) -> str:
             f"{', '.join(repeated)}.",
             fix="Name each column once in the header line.",
         )
-    listed_files = ", ".join(file_literal(one) for one in files)
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    return (
-        f"read_csv([{listed_files}], columns = {{{listed}}}, delim = {literal(delimiter)}, "
-        "quote = '\"', escape = '\"', header = true, auto_detect = false, null_padding = false, "
-        "ignore_errors = false)"
+    # DuckDB would look for `.gz` in the name: in small letters, and not behind a question mark.
+    some = {"none": [one for one in files if not _is_packed(one)]}
+    some["gzip"] = [one for one in files if _is_packed(one)]
+    return "({})".format(
+        " UNION ALL ".join(
+            f"FROM read_csv([{', '.join(map(file_literal, of_kind))}], compression = '{kind}', "
+            f"columns = {{{listed}}}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
+            "header = true, auto_detect = false, null_padding = false, ignore_errors = false)"
+            for kind, of_kind in some.items()
+            if of_kind
+        )
     )
 
 
+def _is_packed(file: Path) -> bool:
+    return file.suffix.lower() == ".gz"
+
+
 def _header(name: str, file: Path) -> tuple[list[str], str]:
-    packed = file.suffix.lower() == ".gz"
+    packed = _is_packed(file)
     if packed and not is_whole_gzip(file):
         raise SourceChanged(
             f"The source table {name} cannot be read: {file} {NOT_WHOLE}.", fix=COPY_AGAIN

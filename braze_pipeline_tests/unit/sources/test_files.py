@@ -46,6 +46,17 @@ def test_any_usual_delimiter_and_a_byte_order_mark_and_gzip_are_read(
     assert load(con, "predictions", file) == [("1", date(2011, 1, 1), 12.5)]
 
 
+@pytest.mark.parametrize("name", ["A.CSV.GZ", "a.csv.GZ", "a?.csv.gz", "a#1[2].csv.gz"])
+def test_a_compressed_csv_is_read_whatever_signs_and_capitals_its_name_has(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, name: str
+) -> None:
+    text = CSV["predictions"]
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    assert load(con, "predictions", tmp_path / name) == [("1", date(2011, 1, 1), 12.5)]
+    (tmp_path / "B.CSV").write_text(text.replace("12.5", "13"), encoding="utf-8")
+    assert [row[2] for row in load(con, "predictions", tmp_path)] == [13.0, 12.5]
+
+
 @pytest.mark.parametrize("damage", ["beginning", "middle", "row", "check sum", "length", "bit"])
 def test_a_compressed_csv_that_was_cut_off_or_damaged_is_refused(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, damage: str
