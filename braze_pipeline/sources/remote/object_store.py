@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from braze_pipeline.errors import (
     PipelineError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 4
 _CHUNK: Final = 1 << 22
 _TIMEOUT: Final = (10.0, 60.0)
+_OF_ADDRESS: Final = "/:@%!$&'()+,;=[]"
 _WILDCARDS: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _REFUSED: Final = re.compile(
     r"\b(ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|PERMISSION_DENIED"
@@ -94,7 +95,9 @@ def _listed(name: str, place: Files) -> tuple[Any, str, list[_Remote]]:
 
     url, _, query = place.url.partition("?") if "?endpoint" in place.url else (place.url, "", "")
     base = _without_glob(url)
-    store, root = fs.FileSystem.from_uri(f"{base}?{query}" if query else base)
+    # What follows a # would be left out. A % with two digits is one of an address already.
+    address = quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", base), safe=_OF_ADDRESS)
+    store, root = fs.FileSystem.from_uri(f"{address}?{query}" if query else address)
     pattern = url[len(base) :].strip("/")
     found = _found(store, root, pattern)
     if [one.path for one in found] == [root]:

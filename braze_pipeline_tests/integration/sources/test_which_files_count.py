@@ -45,6 +45,27 @@ def test_a_compressed_file_of_an_object_store_is_read(
     assert row == ["1", "a"]
 
 
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("a#1.csv", "a#1.csv"),
+        ("a#1/b c.csv", "a#1"),
+        ("für 100%.csv", "für 100%.csv"),
+        ("a b.csv", "a%20b.csv"),
+        ("a?.csv", "a%3F.csv"),
+        ("a*.csv", "a%2A.csv"),
+    ],
+)
+def test_a_key_of_an_object_store_may_have_any_signs_and_no_other_file_is_read(
+    tmp_path: Path, bucket: Bucket, key: str, path: str
+) -> None:
+    for other in ("a", "a/b.csv", "ab.csv"):
+        bucket.put(other, TEXT.replace(b"1,", b"2,"))
+    bucket.put(key, TEXT)
+    ((*row,),) = attached(tmp_path, Files(url=f"s3://brand/{path}"))
+    assert row == ["1", "a"]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
 def test_a_compressed_file_of_a_web_server_is_read_whatever_it_calls_the_compression(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
@@ -58,25 +79,6 @@ def test_a_compressed_file_of_a_web_server_is_read_whatever_it_calls_the_compres
     assert row == ["1", "a"]
 
 
-@pytest.mark.parametrize("path", ["lake", "lake/*"])
-def test_a_file_that_may_be_a_part_of_the_table_is_never_left_out_silently(
-    tmp_path: Path, bucket: Bucket, path: str
-) -> None:
-    bucket.put("lake/a.csv", TEXT)
-    bucket.put("lake/b.csv.bz2", TEXT)
-    with fails(tmp_path, SourceChanged, "s3://brand/lake/b.csv.bz2 may be a part of it"):
-        attached(tmp_path, Files(url=f"s3://brand/{path}"))
-
-
-def test_a_place_without_files_that_count_says_how_many_were_ignored(
-    tmp_path: Path, bucket: Bucket
-) -> None:
-    for one in ("lake/_a.csv", "lake/b.csv.bak"):
-        bucket.put(one, TEXT)
-    with fails(
-        tmp_path, SourceMissing, "s3://brand/lake has no Parquet or CSV file that counts: 2"
-    ):
-        attached(tmp_path, Files(url="s3://brand/lake"))
 def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,3 +104,22 @@ def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
     assert plain.requests == []
 
 
+@pytest.mark.parametrize("path", ["lake", "lake/*"])
+def test_a_file_that_may_be_a_part_of_the_table_is_never_left_out_silently(
+    tmp_path: Path, bucket: Bucket, path: str
+) -> None:
+    bucket.put("lake/a.csv", TEXT)
+    bucket.put("lake/b.csv.bz2", TEXT)
+    with fails(tmp_path, SourceChanged, "s3://brand/lake/b.csv.bz2 may be a part of it"):
+        attached(tmp_path, Files(url=f"s3://brand/{path}"))
+
+
+def test_a_place_without_files_that_count_says_how_many_were_ignored(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    for one in ("lake/_a.csv", "lake/b.csv.bak"):
+        bucket.put(one, TEXT)
+    with fails(
+        tmp_path, SourceMissing, "s3://brand/lake has no Parquet or CSV file that counts: 2"
+    ):
+        attached(tmp_path, Files(url="s3://brand/lake"))
