@@ -97,7 +97,7 @@ def build_plan(
     plan = replace(
         plan,
         bulk_permitted=bulk_permitted,
-        built_from=stored_plans.versions(con, t, q.days),
+        built_from=stored_plans.built_from(con, t, q.days),
         force_stale=overrides.force_stale,
         guards=guards.let_pass(results, overrides.let_through, overrides.reason),
         changed_share=evidence.changed_share,

@@ -134,7 +134,7 @@ class PlanSummary:
     force_stale: str | None = None
     """The reason given for overriding the stale guard."""
     built_from: tuple[str, ...] = field(default=(), repr=False)
-    """The versions of the days' tables; empty in plans that did not keep them."""
+    """When the days' tables were written; empty in plans that did not keep it."""
     columns: tuple[PlanColumn, ...] = field(default=(), repr=False)
     """What the columns of the snapshot are."""
 
@@ -279,17 +279,20 @@ def snapshot_of(warehouse: Warehouse, plan_id: str) -> Path:
     return path
 
 
-def versions(
+def built_from(
     con: duckdb.DuckDBPyConnection, t: TemplateSettings, days: Sequence[date]
 ) -> tuple[str, ...]:
-    """What ``PlanSummary.built_from`` is for a plan that is made now."""
+    """What ``PlanSummary.built_from`` is for a plan that is made now.
+
+    Not the versions: a change of the columns takes those of all other days away.
+    """
     tables = [t.table(name) for name in ("customer_attributes", "audience", "profiles")]
     rows = con.execute(
-        "SELECT version::VARCHAR FROM records.days WHERE version IS NOT NULL AND "
+        "SELECT written_at::VARCHAR FROM records.days WHERE "
         "list_contains(?, table_name) AND list_contains(?::DATE[], as_of) ORDER BY ALL",
         [tables, list(days)],
     ).fetchall()
-    return tuple(version for (version,) in rows)
+    return tuple(written_at for (written_at,) in rows)
 
 
 def check_sendable(
@@ -311,7 +314,7 @@ def check_sendable(
     same = plan.ledger == ledger.name and plan.template == t.name
     fresh = ledger.still_fits(plan_id, since=plan.ledger_version)
     removed = {c.name for c in plan.columns} - {attribute.name for attribute in sendable(t)}
-    rebuilt = plan.built_from and {*versions(con, t, plan.days)} - {*plan.built_from}
+    rebuilt = plan.built_from and {*built_from(con, t, plan.days)} - {*plan.built_from}
     why = None
     if same and removed:
         why = f"removed from the template: {', '.join(map(repr, sorted(removed)))}"

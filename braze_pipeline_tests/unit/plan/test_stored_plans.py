@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import NewerVersion
+from braze_pipeline.errors import NewerVersion, PlanOutdated
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.rows import plan_preview
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import TemplateSettings, ValueType
+from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -128,3 +129,21 @@ def test_a_clock_that_is_set_back_removes_no_snapshot_that_is_about_to_be_sent(w
     w.now -= timedelta(days=1)
     late = w.plan(day(2))
     assert w.warehouse.snapshot(late.plan_id).exists()
+
+
+def test_a_plan_is_outdated_by_a_rebuild_of_its_day_even_if_another_day_changes_the_columns(
+    w: World,
+) -> None:
+    def build(number: int, column: str) -> None:
+        query = f"SELECT 'a' AS customer_id, 'raw of a' AS note, 1 AS {column}"
+        replace_partition(w.con, T, "customer_attributes", day(number), query)
+
+    build(2, "x")
+    plan = w.plan(day(2))
+    build(3, "y")
+    stored_plans.check_sendable(w.con, w.warehouse, T, plan.plan_id)  # day 2 is as it was
+
+    build(2, "y")
+    build(3, "z")
+    with pytest.raises(PlanOutdated, match="its days were built again"):
+        stored_plans.check_sendable(w.con, w.warehouse, T, plan.plan_id)
