@@ -50,7 +50,17 @@ _MESSAGES = {
     "model_type": "Keys are expected here, each as `key: value`.",
     "list_type": "A list is expected here.",
     "tuple_type": "A list is expected here.",
-    "too_short": "At least one entry is needed here.",
+    "too_short": "Too few entries: at least {min_length} needed.",
+    "bool_type": "Expected true or false.",
+    "bool_parsing": "Expected true or false.",
+    "string_type": "Expected text. Put a number in quotes.",
+    "int_parsing": "Expected a whole number.",
+    "int_from_float": "Expected a whole number.",
+    "float_parsing": "Expected a number.",
+    "greater_than": "Expected more than {gt}.",
+    "greater_than_equal": "Expected at least {ge}.",
+    "less_than": "Expected less than {lt}.",
+    "less_than_equal": "Expected at most {le}.",
 }
 """Plainer messages for some of pydantic's types of error."""
 
@@ -229,8 +239,9 @@ def _problem(item: Any) -> Problem:  # noqa: ANN401 - pydantic's ErrorDetails
     key: Key = tuple(step for step in item["loc"] if not _is_branch(step))
     if item["type"] == AT_KEY:
         key += item["ctx"]["key"]
-    text = _MESSAGES.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
-    return Problem(key, text)
+    if plain := _MESSAGES.get(item["type"]):
+        return Problem(key, plain.format_map(item.get("ctx", {})))
+    return Problem(key, str(item["msg"]).removeprefix("Value error, "))
 
 
 def _is_branch(step: str | int) -> bool:

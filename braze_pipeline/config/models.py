@@ -16,7 +16,7 @@ from braze_pipeline.config.environment import fill
 from braze_pipeline.settings.destination import Identifier, SendOptions, SendsTo, WorkspaceOptions
 from braze_pipeline.settings.places import ConnectionConfig
 from braze_pipeline.settings.project import ProjectSettings
-from braze_pipeline.settings.section import CHOICE, Expected, Section, Slug, at_key
+from braze_pipeline.settings.section import CHOICE, Choice, Expected, Section, Slug, at_key
 from braze_pipeline.settings.sources import SourceConfig
 from braze_pipeline.settings.template import AttributeOptions, RecipientGroup, TemplateOptions
 from braze_pipeline.settings.values import ValueType
@@ -52,7 +52,7 @@ class DestinationConfig(SendOptions, WorkspaceOptions):
     """Allow sending the API key to a host that is neither a known Braze instance's nor this
     machine: a newer instance, your own proxy or a test server."""
     user_identifier: Identifier | None = None
-    """`external_id` (recommended) or `braze_id`."""
+    """`external_id` (recommended) or `braze_id`. Needed here, or in each template."""
     endpoint: SendsTo = "track"
     """`track` (`/users/track`), `bulk` (`/users/track/bulk`, 1,000 users a request, permission
     users.track.bulk) or `auto`: bulk where the key may and a large plan takes less time."""
@@ -86,7 +86,7 @@ class AttributeConfig(AttributeOptions):
     """Personal data: masked wherever shown. By default, an attribute is personal if it is a profile
     field, if its column feeds one or is named like one, or if the SQL makes it from such a
     column."""
-    on_leave: Annotated[Literal["keep", "clear"], CHOICE] | OnLeave = "keep"
+    on_leave: Annotated[Literal["keep", "clear"], Choice(("{set: VALUE}",))] | OnLeave = "keep"
     """When the user leaves the audience: `keep`, `clear`, or `{set: VALUE}`."""
 
 

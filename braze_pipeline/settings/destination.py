@@ -124,7 +124,7 @@ class WorkspaceOptions(Section):
     description: str = ""
     """Shown in the UI, with the daily jobs and the sends."""
     instance: str | None = None
-    """The Braze instance, such as `US-01` or `EU-02`."""
+    """The Braze instance, such as `US-01` or `EU-02`. This or `rest_endpoint` is needed."""
     contract: Contract | None = None
     """What your contract with Braze limits and bills: `data_points` (older contracts: 3,000
     requests in 3 seconds), `mau` (monthly active users: `rate_limit` needs `requests`, `seconds`

@@ -33,6 +33,11 @@ _Remote = Annotated[
     Expected("Expected the address of a Spark Connect server, such as sc://host:15002."),
     BeforeValidator(_no_secret),
 ]
+_Variable = Annotated[
+    str,
+    Field(pattern=r"^[A-Z][A-Z0-9_]*$"),
+    Expected("Expected the name of a variable, such as WAREHOUSE_URI, never the address itself."),
+]
 _Shared = Annotated[
     str,
     Field(pattern=r"^(/|(s3a?|gs|abfss?)://)"),
@@ -45,7 +50,7 @@ class ConnectionConfig(Section):
 
     type: Annotated[DatabaseType, CHOICE]
     """`postgres`, `redshift`, `snowflake`, `bigquery`, `databricks` or `spark`."""
-    uri_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    uri_env: _Variable | None = None
     """The environment variable with its address and credential."""
     remote: _Remote | None = None
     """Spark: the address of a Spark Connect server (`sc://host:port`), if it needs no credential;

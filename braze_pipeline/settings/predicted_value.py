@@ -58,8 +58,8 @@ class Bands(Section):
             raise at_key("Each band needs a name of its own.", "names")
         if len(self.borders) != len(self.names) - 1:
             raise at_key(
-                f"{len(self.names)} bands have {len(self.names) - 1} borders between them, and "
-                f"there are {len(self.borders)} numbers here.",
+                "Give one number fewer than there are names: "
+                f"{len(self.names) - 1}, not {len(self.borders)}.",
                 "from",
             )
         if any(lower >= upper for lower, upper in pairwise(self.borders)):

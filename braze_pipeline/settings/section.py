@@ -35,8 +35,15 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class _Choice:
-    """Marks a ``Literal`` or an enumeration: another text is refused with the nearest choice."""
+@dataclass(frozen=True)
+class Choice:
+    """Marks a ``Literal`` or an enumeration: another text is refused with the nearest choice.
+
+    Attributes:
+        also: What else the key takes, for the message.
+    """
+
+    also: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -50,7 +57,7 @@ class _Choice:
             if isinstance(value, str) and value in allowed:
                 return value
             raise ValueError(
-                f"{value!r} is not allowed here. Allowed: {', '.join(allowed)}."
+                f"{value!r} is not allowed here. Allowed: {', '.join((*allowed, *self.also))}."
                 f"{did_you_mean(str(value), allowed)}"
             )
 
@@ -66,7 +73,7 @@ class _Choice:
         return found
 
 
-CHOICE = _Choice()
+CHOICE = Choice()
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,9 @@ class Expected:
 
 
 Share = Annotated[float, Field(ge=0, le=1), Expected("Expected a share from 0 to 1: 10 % is 0.1.")]
-Ratio = Annotated[float, Field(ge=0)]
+Ratio = Annotated[
+    float, Field(ge=0, lt=50), Expected("Expected a number below 50: 200 % is 2, not 200.")
+]
 Slug = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"),

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from braze_pipeline.settings.destination import DestinationSettings
 from braze_pipeline.settings.places import Connection
 from braze_pipeline.settings.project import ProjectSettings, ScheduleSettings
-from braze_pipeline.settings.section import CHOICE, Count, Ratio, Section, Share, Slug
+from braze_pipeline.settings.section import CHOICE, Count, Expected, Ratio, Section, Share, Slug
 from braze_pipeline.settings.sources import SourceSettings
 from braze_pipeline.settings.values import CUSTOMER, Json, ValueType
 
@@ -43,6 +43,11 @@ class Contactable(Section):
     """At least one of these channels."""
 
 
+_Where = Annotated[
+    str,
+    Field(min_length=1),
+    Expected("Expected a SQL condition in quotes. For no condition, remove this key."),
+]
 RULES: Final = ("high_value", "active", "contactable")
 """The rules that the package knows, in the order in which they are applied."""
 Rule = Annotated[Literal["high_value", "active", "contactable"], CHOICE]
@@ -59,7 +64,7 @@ class AudienceRules(Section):
     """What makes a customer active."""
     contactable: Contactable = Contactable()
     """What makes a customer contactable."""
-    where: str | None = None
+    where: _Where | None = None
     """A rule of your own: a SQL condition over the customer attributes table."""
 
     @classmethod
@@ -74,6 +79,8 @@ class AudienceRules(Section):
     @model_validator(mode="before")
     @classmethod
     def _everybody(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML contains
+        if isinstance(data, str) and data != "all":
+            raise ValueError("Expected `all`, or the keys `rules` and `where`.")
         return {"rules": ()} if data == "all" else data
 
     @property
@@ -140,7 +147,7 @@ class RecipientGroup(Section):
 class Guards(Section):
     """When a plan is stopped before anything is sent. `null` switches a guard off."""
 
-    min_audience_share: Ratio | None = 0.5
+    min_audience_share: Share | None = 0.5
     """Smallest audience, as a share of the last good run's."""
     max_audience_share: Ratio | None = 2.0
     """Largest audience, as a share of the last good run's."""

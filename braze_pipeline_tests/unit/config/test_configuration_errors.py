@@ -172,7 +172,40 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         (document(template="default_region: AN"), "default_region", "not the code of"),
         (document(template='default_region: ""'), "default_region", "not the code of"),
         (document(template="kind: campagn"), "kind", "Did you mean 'campaign'?"),
-        (document(template="restricted_pii:"), "restricted_pii", "valid boolean"),
+        (document(template="restricted_pii:"), "restricted_pii", "Expected true or false."),
+        (document(more="history_days: 0"), "history_days", "Expected at least 1."),
+        (document(more="keep_plans: 1.5"), "keep_plans", "Expected a whole number."),
+        (
+            document(destination=DESTINATION + "max_in_flight: 5000"),
+            "max_in_flight",
+            "Expected at most 1000.",
+        ),
+        (
+            document(more="connections: {shop: {type: postgres, uri_env: 'postgresql://u:p@h/d'}}"),
+            "connections",
+            "such as WAREHOUSE_URI, never the address itself",
+        ),
+        (
+            document(attributes="- {column: a, as: Tier, type: string, on_leave: delete}"),
+            "on_leave",
+            "Allowed: keep, clear, {set: VALUE}.",
+        ),
+        (
+            document().replace("{high_value: {lifetime_value: 0}}", "everyone"),
+            "audience: everyone",
+            "Expected `all`, or the keys `rules` and `where`.",
+        ),
+        (
+            document().replace("{high_value: {lifetime_value: 0}}", "{rules: [], where: ''}"),
+            "where: ''",
+            "For no condition, remove this key.",
+        ),
+        (
+            document(template="guards: {max_audience_share: 200}"),
+            "guards",
+            "200 % is 2, not 200.",
+        ),
+        (document(template="guards: {min_audience_share: 50}"), "guards", "a share from 0 to 1"),
         (document(template="attributes_sql: other.sql"), "attributes_sql", "No such file"),
         (
             document(template="recipient_groups: [{name: g, where: 'true', attributes: [email]}]"),

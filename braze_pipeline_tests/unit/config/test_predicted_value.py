@@ -34,10 +34,14 @@ def load(
         ("{refit: {every: weekly, day: 9}}", "A week has the days 1 (Monday) to 7 (Sunday)."),
         ("{refit: {every: monthly, day: 31}}", "28"),
         ("{band: {}}", "Unknown key 'band'"),
-        ("{bands: {names: [a, b], from: [1, 2]}}", "2 bands have 1 borders between them"),
+        (
+            "{bands: {names: [a, b], from: [1, 2]}}",
+            "one number fewer than there are names",
+        ),
         ("{bands: {names: [a, b, c], from: [2, 2]}}", "above the one before it"),
         ("{bands: {names: [a, a], from: [2]}}", "a name of its own"),
-        ("{bands: {names: [a, b], from: [0]}}", "greater than 0"),
+        ("{bands: {names: [a], from: [2]}}", "Too few entries: at least 2 needed."),
+        ("{bands: {names: [a, b], from: [0]}}", "more than 0"),
         ("{bands: {names: [a, b], from: [9], hold: 1}}", "less than 1"),
     ],
 )
