@@ -153,7 +153,8 @@ def _nulls(g: Guards, e: Evidence) -> Iterator[GuardResult]:
     if g.max_null_share_rise is None:
         return
     rises = {
-        cost.name: 1 - cost.full_users / e.forecast.full_users - e.last_nulls[cost.name]
+        # Rounded: a rise from 0 to 30 % would be 0.30000000000000004.
+        cost.name: round(1 - cost.full_users / e.forecast.full_users - e.last_nulls[cost.name], 9)
         for cost in e.forecast.by_attribute
         if cost.name in e.last_nulls and e.forecast.full_users >= max(1, g.min_users)
     }

@@ -139,6 +139,36 @@ def test_each_guard_stops_a_plan_and_gives_the_reason(
         stored_plans.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
 
 
+def test_what_is_exactly_at_a_limit_passes(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(20))
+    w.run(day(1))
+    half = crowd(20) | crowd(10, "other")
+    for limits, rows, rejected in (
+        ({}, crowd(10) | crowd(1, "y"), 0),
+        ({}, crowd(40), 0),
+        ({"max_changed_share": 0.5}, half, 0),
+        ({}, crowd(20) | crowd(6, None), 0),  # 30 points more nulls
+        ({}, crowd(18) | crowd(1, "y"), 2),
+        ({"max_data_points": 10, "max_requests": 1}, half, 0),
+    ):
+        w.t = guarded(**limits)  # type: ignore[arg-type]
+        w.profiles(day(2), rows, rejected=[f"r{n}" for n in range(rejected)])
+        plan = w.plan(day(2))
+        assert plan.planned_users
+        assert stopped(w) == set()
+
+
+def test_shares_are_evaluated_from_the_smallest_number_of_users_on(world: Make) -> None:
+    w = world(guarded())
+    w.profiles(day(1), crowd(10))
+    w.run(day(1))
+    for rows, guard in ((crowd(4), "audience_size"), (crowd(10, "y"), "changed_share")):
+        w.profiles(day(2), rows)
+        w.plan(day(2))
+        assert stopped(w) == {guard}
+
+
 def test_too_many_new_attributes_at_once_are_stopped(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(20))
