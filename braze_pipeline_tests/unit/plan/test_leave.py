@@ -10,7 +10,7 @@ from braze_pipeline.ledger.ledger import Ledger, ledger_of
 from braze_pipeline.ledger.reset import reset_attributes
 from braze_pipeline.send.result import SendResult
 from braze_pipeline.send.step import all_refused
-from braze_pipeline.settings import ValueType
+from braze_pipeline.settings import ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
 Make = Callable[..., World]
@@ -78,6 +78,20 @@ def test_a_deleted_customer_has_left(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), {"b": FULL})
     assert set(w.sent(w.run(day(2)))) == {"a"}
+
+
+def test_a_user_whose_identifier_changed_has_left_under_the_old_one(world: Make) -> None:
+    t = replace(T, identifier_column="note")
+    w = world(t, "a b")
+    w.profiles(day(1), {"a": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"b": FULL})
+    # The customer, who is still in the audience, had the identifier a, and now has b.
+    w.con.execute(f"UPDATE {t.table('audience')} SET customer_id = 'c'")
+    w.con.execute(
+        f"UPDATE {t.table('customer_attributes')} SET note = customer_id, customer_id = 'c'"
+    )
+    assert set(w.sent(w.run(day(2)))) == {"a", "b"}
 
 
 def test_who_comes_back_gets_everything_that_differs(world: Make) -> None:
@@ -156,6 +170,19 @@ def test_in_a_range_who_left_by_its_end_gets_both_the_last_values_and_the_leave(
     assert plan.profiles + plan.leaving_users == (
         plan.planned_users + plan.unchanged_users + plan.superseded_users + plan.held_back_users
     )
+
+
+def test_who_left_by_the_end_of_a_range_stays_cleared_when_a_day_within_it_is_built_later(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": FULL, "b": FULL})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {**FULL, "Spend": 2.0}, "b": FULL})
+    w.profiles(day(4), {"b": FULL}, left_out=["a"])
+    w.run(day(2), day(4))
+    w.profiles(day(3), {"a": FULL, "b": FULL})
+    assert w.run(day(3)).planned_users == 0
 
 
 @pytest.mark.parametrize("known", ["assume", "lookup"])

@@ -80,6 +80,17 @@ def test_in_a_range_only_the_newest_state_of_each_user_is_sent(world: Make) -> N
     assert w.sent(plan) == {"b": {"Tier": "2b"}}
 
 
+def test_who_is_in_an_earlier_day_of_a_range_only_is_guarded_by_that_day(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "1"}, "b": {"Tier": "1"}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Tier": "1"}, "b": {"Tier": "1"}})
+    w.profiles(day(4), {"b": {"Tier": "1"}})
+    assert w.run(day(2), day(4)).planned_users == 0
+    w.profiles(day(3), {"a": {"Tier": "3"}, "b": {"Tier": "3"}})
+    assert w.sent(w.run(day(3))) == {"a": {"Tier": "3"}}
+
+
 def test_a_backfilled_range_that_ends_before_the_newest_day_sends_what_is_still_news(
     world: Make,
 ) -> None:
