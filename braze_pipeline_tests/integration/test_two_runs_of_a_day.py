@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import AudienceEmpty
+from braze_pipeline.errors import AudienceEmpty, NotBuilt
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.report import Report, report
 from braze_pipeline.plan.overrides import Overrides
 from braze_pipeline.plan.step import plan_days
 from braze_pipeline.plan.stored_plans import PlanSummary
-from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
+from braze_pipeline.sandbox import SANDBOX_API_KEY, DataType, Sandbox
 from braze_pipeline.send.step import SendOutcome, send_days
-from braze_pipeline.settings import TemplateSettings, replace
+from braze_pipeline.settings import RateLimit, TemplateSettings, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
 DAYS = [day(1)]
@@ -90,6 +90,54 @@ def test_a_run_that_only_sends_carries_out_the_newest_plan_of_its_day(runs: Runs
     assert figures(runs.report("a")) == (100, 0, 100, 0)
 
 
+def outdate(runs: Runs) -> None:
+    """A command changes the ledger: a run that has planned must plan again."""
+    with runs.world.warehouse.connect() as con:
+        ledger_of(con, runs.t).record_change("any", None)
+
+
+def test_a_run_that_plans_again_sends_nothing_that_braze_would_lose(runs: Runs) -> None:
+    users = list(USERS)
+    with Sandbox(users=users) as sandbox:
+        sandbox.define_attribute("Barred", DataType.STRING, blocklisted=True)
+        destination = replace(runs.t.destination, endpoint=sandbox.endpoint)
+        runs.t = template(attribute("Tier"), attribute("Barred"), destination=destination)
+        world = World(runs.world.warehouse.path.parent, runs.t)
+        world.profiles(day(1), {user: {"Tier": "gold", "Barred": "x"} for user in users})
+        world.close()
+        runs.plan("a")
+        outdate(runs)
+        assert runs.send("a").plan.stopped_attributes == ("Barred (on Braze's blocklist)",)
+        assert sandbox.profile(users[0]) == USERS[users[0]]
+
+
+def test_a_run_that_plans_again_fails_if_another_run_left_its_day_without_profiles(
+    runs: Runs,
+) -> None:
+    runs.plan("a")
+    outdate(runs)
+    with runs.world.warehouse.connect() as con:
+        con.execute(f"DELETE FROM {runs.t.table('profiles')}")
+    with pytest.raises(NotBuilt, match="There are no profiles"):
+        runs.send("a")
+
+
+def test_a_send_counts_its_requests_where_all_senders_of_the_company_count(
+    runs: Runs, tmp_path: Path
+) -> None:
+    limits = tmp_path / "company.sqlite"
+    with Sandbox(users=list(USERS)) as sandbox:
+        limit = RateLimit(requests=3000, seconds=3.0, requests_per_hour=50_000)
+        destination = replace(runs.t.destination, endpoint=sandbox.endpoint, rate_limit=limit)
+        runs.t = replace(runs.t, destination=destination)
+        runs.plan("a")
+        send_days(
+            runs.world.warehouse, runs.t, DAYS, run_id="a", log=runs.logged.append,
+            environ=KEY | {"BRAZE_PIPELINE_LIMITS": str(limits)},
+        )  # fmt: skip
+    assert limits.exists()
+
+
 def test_a_run_that_plans_again_sends_nothing_if_another_run_found_the_audience_empty(
     runs: Runs,
 ) -> None:
@@ -107,8 +155,7 @@ def test_a_run_that_plans_again_sends_nothing_if_another_run_found_the_audience_
         world.close()
         with pytest.raises(AudienceEmpty):
             runs.plan("b")
-        with runs.world.warehouse.connect() as con:
-            ledger_of(con, runs.t).record_change("any", None)
+        outdate(runs)
 
         with pytest.raises(AudienceEmpty):
             runs.send("a")
