@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
@@ -18,7 +19,8 @@ def begin(w: World, plan: PlanSummary) -> int:
 
 
 def answer(w: World, send_id: int, index: int, *, refused: bool = False) -> None:
-    """Journal the answer for one object of the first request."""
+    """A second later, journal the answer for one object of the first request."""
+    w.now += timedelta(seconds=1)
     with closing(w.journal()) as journal, journal:
         journal.execute(
             "INSERT INTO acknowledgements VALUES (?, 0, ?, 1, ?)",

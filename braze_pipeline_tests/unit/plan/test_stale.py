@@ -128,6 +128,21 @@ def test_a_refused_user_is_not_taken_for_evaluated(world: Make) -> None:
     assert w.sent(w.run(day(11))) == {"a": {"Tier": "11"}}
 
 
+def test_a_refused_user_who_was_away_is_guarded_by_the_last_day_that_found_them(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Tier": "1"}, "b": {"Tier": "1"}})
+    w.run(day(1))
+    for number in (3, 5):
+        w.profiles(day(number), {"b": {"Tier": "1"}})
+        w.run(day(number))
+    w.profiles(day(7), {"a": {"Tier": "bad"}, "b": {"Tier": "1"}})
+    w.run(day(7), refuse=["a"])
+    w.profiles(day(4), {"a": {"Tier": "4"}})
+    assert w.sent(w.run(day(4))) == {"a": {"Tier": "4"}}
+
+
 def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> None:
     shared, own = attribute("Tier"), attribute("Own")
     one, two = template(shared, name="one"), template(shared, own, name="two")

@@ -188,6 +188,20 @@ def test_a_new_attribute_is_suppressed_for_days_built_without_it(world: World) -
     assert world.profiles(t, later)["a"]["__held"] == []
 
 
+def test_an_attribute_that_has_another_type_now_is_suppressed_for_earlier_days(
+    world: World,
+) -> None:
+    t = template(custom("Score", ValueType.STRING))
+    world.give(t, "SELECT 'a' AS customer_id, 'high' AS Score")
+    world.build(t)
+    later = date(2011, 11, 2)
+    number = template(custom("Score", ValueType.INTEGER))
+    world.give(number, "SELECT 'a' AS customer_id, 7 AS Score", later)
+    world.build(number, later)
+    assert world.profiles(t)["a"]["__held"] == ["Score"]
+    assert world.profiles(number, later)["a"]["__held"] == []
+
+
 def test_profiles_are_planned_only_by_the_settings_that_they_were_built_with(world: World) -> None:
     amount = custom("Amount", ValueType.FLOAT)
     t = template(amount, custom("Tier", ValueType.STRING))
