@@ -136,17 +136,19 @@ def test_everyone_is_in_the_audience_or_excluded_by_the_first_rule_they_fail(
         assert count == list(wanted.values()).count(rule)
 
 
+@pytest.mark.parametrize(
+    ("bought", "best"),
+    [([10.0, 20.0, 30.0, 30.0], ["22", "23"]), ([10.0, 20.0, 30.0, 40.0], ["23"])],
+)
 def test_the_best_percent_are_of_those_who_bought_and_equals_are_together(
-    con: duckdb.DuckDBPyConnection,
+    con: duckdb.DuckDBPyConnection, bought: list[float], best: list[str]
 ) -> None:
     t = template(audience=AudienceRules(high_value=HighValue(top_percent=25)))
-    values = [0.0] * 20 + [10.0, 20.0, 30.0, 30.0]
+    values = [0.0] * 20 + bought
     put(con, t, [Row(str(n), value) for n, value in enumerate(values)])
     build_audience(con, t, DAY)
-    assert [customer for customer, rule in rule_by_customer(con).items() if rule is None] == [
-        "22",
-        "23",
-    ]
+    members = [customer for customer, rule in rule_by_customer(con).items() if rule is None]
+    assert members == best
 
 
 def test_nobody_who_never_bought_is_among_the_best_even_when_nobody_bought(
@@ -207,10 +209,13 @@ def campaign(*wheres: str, **more: Any) -> TemplateSettings:
 
 def test_a_campaign_is_for_members_of_its_groups(con: duckdb.DuckDBPyConnection) -> None:
     t = campaign("lifetime_value >= 100 -- the best", "email LIKE '%@example.com'")
-    put(con, t, [Row("1", 100.0), Row("2", 5.0), Row("3", 5.0, email="x@example.org")])
+    best = Row("1", 100.0)
+    inactive = best._replace(customer_id="4", l12m_recency=400)
+    put(con, t, [best, Row("2", 5.0), Row("3", 5.0, email="x@example.org"), inactive])
     funnel = build_audience(con, t, DAY)
     members = con.execute("SELECT customer_id, groups FROM braze.audience ORDER BY 1").fetchall()
-    assert members == [("1", ["group 0", "group 1"]), ("2", ["group 1"]), ("3", [])]
+    both = ["group 0", "group 1"]
+    assert members == [("1", both), ("2", ["group 1"]), ("3", []), ("4", both)]
     assert funnel.groups == {"group 0": 1, "group 1": 2}
     assert funnel.excluded["recipient_group"] == 1
     assert funnel.audience == 2

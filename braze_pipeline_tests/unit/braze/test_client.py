@@ -102,7 +102,14 @@ def test_users_are_read_by_external_id_with_the_fields_asked_for(
     server.answer = lambda _: reply(
         201, {"message": "success", "users": [{"external_id": "u1"}], "invalid_user_ids": ["u2"]}
     )
-    assert client.export_ids(["u1", "u2"], ["first_name"]) == [{"external_id": "u1"}]
+    waited: list[int] = []
+    found = client.export_ids(
+        ["u1", "u2"],
+        ["first_name"],
+        before_request=lambda: waited.append(len(server.requests)),
+    )
+    assert found == [{"external_id": "u1"}]
+    assert waited == [0]  # for the rate limit
     request = server.requests[0]
     assert request.line == "POST /users/export/ids HTTP/1.1"
     assert request.body == b'{"external_ids": ["u1", "u2"], "fields_to_export": ["first_name"]}'

@@ -49,11 +49,11 @@ def test_each_answer_is_applied_once_also_while_the_send_runs(world: Make) -> No
     plan = w.plan(day(1))
     send_id = begin(w, plan)
     applied = []
-    for index in range(3):
+    for index in (1, 0, 2):
         answer(w, send_id, index, refused=index == 1)
         found = w.apply_acknowledgements()
         applied.append((found.accepted, found.refused))
-    assert applied == [(1, 0), (0, 1), (1, 0)]
+    assert applied == [(0, 1), (1, 0), (1, 0)]
     assert w.con.execute(
         "SELECT status, accepted_users, refused_users FROM records.plans"
     ).fetchall() == [("sent", 2, 1)]

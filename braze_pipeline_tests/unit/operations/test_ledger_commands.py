@@ -73,6 +73,16 @@ def test_a_reset_attribute_is_sent_again_and_its_nulls_too(world: Make) -> None:
     assert w.plan(day(2)).planned_users == 0
 
 
+def test_a_reset_attribute_is_sent_again_while_another_user_is_in_doubt(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Spend": 1.0}, "b": {"Spend": 1.0}})
+    w.run(day(1))
+    w.profiles(day(2), {"a": {"Spend": 2.0}, "b": {"Spend": 1.0}})
+    w.send(w.plan(day(2)), stop_after=0, lose_ack=True)
+    ledger_commands.reset(w.con, w.warehouse, T, ["Spend"])
+    assert w.sent(w.run(day(2))) == {"a": {"Spend": 2.0}, "b": {"Spend": 1.0}}
+
+
 def test_a_reset_outdates_plans_and_knows_its_names(world: Make) -> None:
     w = world(T, "a")
     w.profiles(day(1), {"a": {"Spend": 1.0}})

@@ -198,8 +198,9 @@ def test_small_numbers_are_not_evaluated(world: Make) -> None:
     w = world(guarded())
     w.profiles(day(1), crowd(9))
     w.run(day(1))
-    w.profiles(day(2), crowd(1, "y"))
-    assert w.plan(day(2)).status == "ready"
+    for rows in (crowd(1, "y"), crowd(9, None)):
+        w.profiles(day(2), rows)
+        assert w.plan(day(2)).status == "ready"
 
 
 def test_a_stopped_plan_can_be_let_through_once_on_record(world: Make) -> None:
@@ -208,7 +209,7 @@ def test_a_stopped_plan_can_be_let_through_once_on_record(world: Make) -> None:
     w.run(day(1))
     w.profiles(day(2), crowd(4, "y"))
     assert w.plan(day(2)).status == "held"
-    plan = w.plan(day(2), let_through=["audience_size"], reason="sale ended")
+    plan = w.plan(day(2), let_through=["audience_size", "null_share"], reason="sale ended")
     assert plan.status == "ready"
     stored_plans.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
     assert w.con.execute(

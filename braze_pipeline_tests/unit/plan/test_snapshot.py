@@ -161,6 +161,20 @@ def test_the_snapshot_of_a_broken_send_is_kept_until_something_else_went_out(wor
     assert not w.warehouse.snapshot(broken.plan_id).exists()
 
 
+def test_the_snapshot_of_a_send_under_way_is_kept_although_others_planned_before_it_began(
+    world: Make,
+) -> None:
+    w = world(smaller_requests(T, 1))
+    w.profiles(day(0), {"a": {"Tier": "0"}, "b": {"Tier": "0"}})
+    plan = w.plan(day(0))
+    w.plan(day(0))
+    w.send(plan, stop_after=1, leave_running=True)
+    for _ in range(4):
+        w.plan(day(0))
+    w.send(plan)
+    assert w.apply_acknowledgements().accepted == 1
+
+
 def test_a_plan_is_the_same_with_little_memory(world: Make) -> None:
     w = world(replace(T, destination=replace(T.destination, objects_per_request=75)))
     w.profiles(day(1), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.settings import ValueType
 from braze_pipeline_tests.ledger_world import World, attribute, day, smaller_requests, template
 
@@ -196,6 +197,21 @@ def test_a_send_killed_after_its_last_answer_guards_those_who_needed_nothing_too
     older = w.run(day(1))
     assert (older.planned_users, older.superseded_users) == (0, 1)
     assert "b" not in w.braze.profiles
+
+
+def test_a_send_under_way_guards_those_who_needed_nothing_although_others_plan(
+    world: Make,
+) -> None:
+    w = world(T, "a b")
+    w.profiles(day(2), {"a": {"Tier": "new"}, "b": {}})
+    plan = w.plan(day(2))
+    w.send(plan, stop_after=0, leave_running=True)
+    w.apply_acknowledgements()
+    ledger_of(w.con, T).record_change("any", None)
+    w.plan(day(2))
+    w.send(plan)
+    w.profiles(day(1), {"b": {"Tier": "old"}})
+    assert w.run(day(1)).superseded_users == 1
 
 
 def test_a_plan_that_is_sent_again_when_it_is_carried_out_does_not_count_twice(
