@@ -17,17 +17,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError
-from braze_pipeline.storage.sql_text import literal
+from braze_pipeline.storage.sql_text import day_sql, literal
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
     from braze_pipeline.settings.places import Connection
 
-_SPACES: Final = "".join(
-    map(chr, (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000))
-)
-"""Unicode's category Zs."""
+ZS: Final = "".join(map(chr, (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)))
+"""Unicode's category Zs: what DuckDB's ``trim`` removes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ class Dialect:
 
     name: str
     text: str = "VARCHAR"
-    filled: str = f"translate({{}}, '{_SPACES}', '') <> ''"
+    filled: str = f"translate({{}}, '{ZS}', '') <> ''"
     zone: str | None = "SET TIME ZONE {}"
     md5: str = "md5({})"
     repeats: bool = False
@@ -90,7 +88,7 @@ def query_for(file: Path, sql: str, dialect: Dialect, day: date) -> tuple[str, b
     end = next((t.start for t in tokens if t.text == ";" and _is(t, "SEMICOLON")), len(sql))
     parts, at = [], 0
     for start, stop in _as_of(tokens):
-        parts += [sql[at:start], f"DATE '{day.isoformat()}'"]
+        parts += [sql[at:start], day_sql(day)]
         at = stop
     return "".join([*parts, sql[at:end]]), at > 0
 
@@ -190,12 +188,17 @@ def condition_in(dialect: Dialect, where: str) -> str:
     """
     # With and without parentheses: `a) OR (b` is an expression only in the former.
     if not all(_one_expression(dialect, text) for text in (where, f"({where}\n)")):
-        raise ConfigurationError(
-            f"`{where.strip()}` is not one SQL condition in the dialect of {dialect.name}.",
-            fix="Write one condition over the columns of the customer attributes table, such as "
-            "`lifetime_value >= 100 AND country = 'GB'`: no second statement and no subquery.",
-        )
+        raise not_a_condition(where, f" in the dialect of {dialect.name}")
     return f"({where}\n)"
+
+
+def not_a_condition(where: str, more: str) -> ConfigurationError:
+    """The error for a condition of the configuration that is something else."""
+    return ConfigurationError(
+        f"`{where.strip()}` is not one SQL condition{more}.",
+        fix="Write one condition over the columns of the customer attributes table, such as "
+        "`lifetime_value >= 100 AND country = 'GB'`: no second statement and no subquery.",
+    )
 
 
 def _one_expression(dialect: Dialect, text: str) -> bool:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from braze_pipeline.errors import ConfigurationError
+from braze_pipeline.sources.dialects import not_a_condition
 from braze_pipeline.storage.sql_text import name_key
 
 if TYPE_CHECKING:
@@ -81,12 +81,7 @@ def condition(where: str) -> str:
             except ValueError as error:
                 whole, why = False, f" ({error})"
             if not whole:
-                raise ConfigurationError(
-                    f"`{where.strip()}` is not one SQL condition{why}.",
-                    fix="Write one condition over the columns of the customer attributes table, "
-                    "such as `lifetime_value >= 100 AND country = 'GB'`: no second statement and "
-                    "no subquery.",
-                )
+                raise not_a_condition(where, why)
     return f"({where}\n)"
 
 

@@ -53,7 +53,7 @@ class _Driver:
 
     module: str
     extra: str
-    connect: Callable[[Any, str], Any]
+    connect: Callable[[Any, str], Any] = lambda module, uri: module.connect(uri)
     begin: str | None = None
 
 
@@ -88,25 +88,16 @@ def _bigquery(module: Any, uri: str) -> Any:  # noqa: ANN401 - a connection of a
 _POSTGRES: Final = _Driver(
     module="adbc_driver_postgresql.dbapi",
     extra="postgres",
-    connect=lambda module, uri: module.connect(uri),
     begin="SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 )
 DRIVERS: Final[Mapping[DatabaseType, _Driver]] = MappingProxyType(
     {
         "postgres": _POSTGRES,
         # Redshift speaks the protocol of Postgres; each of its transactions is serializable.
-        "redshift": _Driver(
-            module=_POSTGRES.module, extra=_POSTGRES.extra, connect=_POSTGRES.connect
-        ),
-        "snowflake": _Driver(
-            module="adbc_driver_snowflake.dbapi",
-            extra="snowflake",
-            connect=lambda module, uri: module.connect(uri),
-        ),
+        "redshift": _Driver(module=_POSTGRES.module, extra=_POSTGRES.extra),
+        "snowflake": _Driver(module="adbc_driver_snowflake.dbapi", extra="snowflake"),
         "bigquery": _Driver(
-            module="adbc_driver_bigquery.dbapi",
-            extra="bigquery",
-            connect=_bigquery,
+            module="adbc_driver_bigquery.dbapi", extra="bigquery", connect=_bigquery
         ),
         "databricks": _Driver(module="databricks.sql", extra="databricks", connect=_databricks),
     }
@@ -137,10 +128,7 @@ class Snapshot:
         """
         with reported(name, place, alive=self._alive):
             cursor = self.handle.cursor()
-            if place.setup:
-                cursor.execute(place.setup)
-            cursor.execute(place.sql)
-            rows = _reader(cursor)
+            rows = _reader(cursor, place)
         try:
             yield guarded(rows, reported(name, place, alive=self._alive))
         finally:
@@ -163,10 +151,7 @@ class Snapshot:
         # LIMIT 0, for which BigQuery reads the table.
         place = replace(place, query=f"SELECT * FROM ({place.sql}) AS checked WHERE 1 = 0")
         with reported(name, place), self.handle.cursor() as cursor:
-            if place.setup:
-                cursor.execute(place.setup)
-            cursor.execute(place.sql)
-            return _reader(cursor).schema
+            return _reader(cursor, place).schema
 
 
 @contextmanager
@@ -181,13 +166,7 @@ def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Sna
     """
     driver = DRIVERS[connection.type]
     module = _imported(connection, driver)
-    uri = environ.get(connection.uri_env or "", "").strip()
-    if not uri:
-        raise ConfigurationError(
-            f"The environment variable {connection.uri_env}, which holds the address of the "
-            f"connection {connection.name}, is not set.",
-            fix=f"Set {connection.uri_env} to the URI of the database; see docs/sources.md.",
-        )
+    uri = address(connection, environ, "the URI of the database; see docs/sources.md")
     try:
         handle = driver.connect(module, uri)
         if driver.begin is not None:
@@ -200,6 +179,22 @@ def snapshot(connection: Connection, environ: Mapping[str, str]) -> Iterator[Sna
     finally:
         with suppress(Exception):
             handle.close()
+
+
+def address(connection: Connection, environ: Mapping[str, str], what: str) -> str:
+    """The address that a connection's variable holds.
+
+    Raises:
+        ConfigurationError: it is not set.
+    """
+    found = environ.get(connection.uri_env or "", "").strip()
+    if not found:
+        raise ConfigurationError(
+            f"The environment variable {connection.uri_env}, which holds the address of the "
+            f"connection {connection.name}, is not set.",
+            fix=f"Set {connection.uri_env} to {what}.",
+        )
+    return found
 
 
 @contextmanager
@@ -235,9 +230,15 @@ def _imported(connection: Connection, driver: _Driver) -> Any:  # noqa: ANN401 -
         ) from error
 
 
-def _reader(cursor: Any) -> pa.RecordBatchReader:  # noqa: ANN401 - a cursor of an optional driver
+def _reader(
+    cursor: Any,  # noqa: ANN401 - a cursor of an optional driver
+    place: Database,
+) -> pa.RecordBatchReader:
     import pyarrow as pa
 
+    if place.setup:
+        cursor.execute(place.setup)
+    cursor.execute(place.sql)
     if hasattr(cursor, "fetch_record_batch"):
         reader: pa.RecordBatchReader = cursor.fetch_record_batch()
         return reader

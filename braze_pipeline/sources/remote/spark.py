@@ -32,7 +32,7 @@ from braze_pipeline.errors import (
     SourceUnavailable,
 )
 from braze_pipeline.sources.remote import spark_location, spark_server
-from braze_pipeline.sources.remote.databases import Snapshot, reported
+from braze_pipeline.sources.remote.databases import Snapshot, address, reported
 from braze_pipeline.sources.remote.parquet import guarded
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Of each session; a connection's ``conf`` can change them."""
+_SERVER: Final = (
+    "the address of a Spark Connect server, such as sc://HOST:443/;use_ssl=true;token=TOKEN"
+)
 _VIEW: Final = "__attributes"
 _RETRIES: Final = 6
 """A lost connection ends the query after three to four minutes: the client waits a minute for each
@@ -228,17 +231,10 @@ def session(connection: Connection, environ: Mapping[str, str]) -> Iterator[Spar
     _require_library(connection)
     with ExitStack() as stack:
         if connection.master is not None:
-            address = stack.enter_context(spark_server.running(connection, environ))
+            server = stack.enter_context(spark_server.running(connection, environ))
         else:
-            address = connection.remote or environ.get(connection.uri_env or "", "").strip()
-        if not address:
-            raise ConfigurationError(
-                f"The environment variable {connection.uri_env}, which holds the address of the "
-                f"connection {connection.name}, is not set.",
-                fix=f"Set {connection.uri_env} to the address of a Spark Connect server, such as "
-                "sc://HOST:443/;use_ssl=true;token=TOKEN.",
-            )
-        handle = _opened(connection, address)
+            server = connection.remote or address(connection, environ, _SERVER)
+        handle = _opened(connection, server)
         stack.callback(_closed, handle)
         spark_location.remove_left_over(connection, older_than=_LEFT_OVER)
         yield SparkSnapshot(connection, handle)

@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from braze_pipeline.sources.dialects import ZS
 from braze_pipeline.storage.sql_text import family
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_ZS: Final = (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
-
-SPACES: Final = "'" + "".join(f"\\u{one:04x}" for one in _ZS) + "'"
+SPACES: Final = "'" + "".join(f"\\u{ord(one):04x}" for one in ZS) + "'"
 """What DuckDB's ``trim`` removes, as text in Spark."""
 
 DIGITS: Final = 38

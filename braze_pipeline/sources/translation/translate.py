@@ -210,20 +210,18 @@ class _Writer:
 
         alias = node.args.get("alias")
         shown = f" AS {self._name(alias.this)}" if alias is not None else ""
-        if (alias is not None and alias.columns) or any(
+        plain = not (alias is not None and alias.columns) and not any(
             value and name not in {"this", "alias"} for name, value in node.args.items()
-        ):
-            self.refuse(node, f"reading `{_excerpt(node)}`", _HAND)
-        elif isinstance(node, exp.Subquery):
+        )
+        if plain and isinstance(node, exp.Subquery):
             text, key = self._query(node.this)
             columns = scopes.empty_table(self.con, "__subquery", _for_duckdb(node.this))
             return f"(\n{_indented(text)}\n){shown}", Relation(
                 name=node.alias, columns=columns, key=key
             )
-        elif isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+        if plain and isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
             return f"{self._name(node.this)}{shown}", self._table(node)
-        else:
-            self.refuse(node, f"reading `{_excerpt(node)}`", _HAND)
+        self.refuse(node, f"reading `{_excerpt(node)}`", _HAND)
         return "", Relation(name="", columns={})
 
     def _table(self, node: exp.Table) -> Relation:
