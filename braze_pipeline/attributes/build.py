@@ -20,7 +20,7 @@ from braze_pipeline.attributes.result import (
     require_ids,
     require_names,
 )
-from braze_pipeline.attributes.run_in import build_in_warehouse
+from braze_pipeline.attributes.run_in import TABLE, build_in_warehouse
 from braze_pipeline.audience.build import check_columns
 from braze_pipeline.audience.build import columns_read as audience_columns
 from braze_pipeline.audience.elsewhere import replace_counts
@@ -31,20 +31,18 @@ from braze_pipeline.predicted_value.stored_fits import computed, drop_unused
 from braze_pipeline.profiles import identifier
 from braze_pipeline.profiles.staging import columns_read
 from braze_pipeline.settings import CUSTOMER
-from braze_pipeline.sources import BUILT, result_file, sealed, user_sql
+from braze_pipeline.sources import BUILT, attach_built, sealed, user_sql
 from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.storage import machine
 from braze_pipeline.storage.partitions import replace_partition
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.sql_text import literal, name_key, quote
+from braze_pipeline.storage.sql_text import name_key, quote
 from braze_pipeline.storage.warehouse import Warehouse, columns, named_rows, single_row
 
 if TYPE_CHECKING:
     import duckdb
 
     from braze_pipeline.settings import SourceSettings, TemplateSettings
-
-TABLE = "customer_attributes"
 
 
 def build_attributes(
@@ -100,7 +98,7 @@ def build_attributes(
                     show_predictions(con, scratch, fit_days[day])
                 summaries.append(compute(con, t, day, result_of(day), now=now))
         with warehouse.connect() as con:
-            con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
+            attach_built(con, scratch)
             for day in days:
                 store(con, t, day, result_of(day), now=now)
             drop_unused(con, t)

@@ -18,7 +18,7 @@ from braze_pipeline.attributes.run_in import place_of, query_of
 from braze_pipeline.errors import ConfigurationError
 from braze_pipeline.settings import CUSTOMER, SourceSettings, replace
 from braze_pipeline.settings.places import Database
-from braze_pipeline.sources import BUILT, result_file, sealed
+from braze_pipeline.sources import attach_built, sealed
 from braze_pipeline.sources.dialects import dialect_of, qualified_tables
 from braze_pipeline.sources.remote.databases import Snapshot
 from braze_pipeline.sources.remote.extract import extracted
@@ -135,7 +135,7 @@ def compare(
         with sealed(local[:-1], time_zone=t.time_zone, scratch=scratch) as (con, _):
             compute(con, here, day, result_of(day))
         with warehouse.connect() as con:
-            con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
+            attach_built(con, scratch)
             there_ = f"read_parquet({file_literal(folder / done[_THERE].file)})"
             return _compared(con, t, result_of(day), there_)
 

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
 
 
-def newest_day(t: TemplateSettings, now: datetime) -> date:
-    """The day that rows of now stand for: the last one that is over, less the schedule's lag.
+def last_ended(t: TemplateSettings, now: datetime) -> date:
+    """The last day that is over in the template's time zone, less the schedule's lag.
 
-    Args:
-        t: The template; a table that lasts until ``end_date`` stands for that day.
-        now: The current time; in UTC if it has no time zone.
+    ``now`` is in UTC if it has no time zone.
     """
     local = (now if now.tzinfo else now.replace(tzinfo=UTC)).astimezone(ZoneInfo(t.time_zone))
     lag = t.schedule.lag_days if t.schedule else 0
-    day = local.date() - timedelta(days=1 + lag)
+    return local.date() - timedelta(days=1 + lag)
+
+
+def newest_day(t: TemplateSettings, now: datetime) -> date:
+    """The day that rows of now stand for: ``last_ended``, or ``end_date`` if that is earlier."""
+    day = last_ended(t, now)
     return min(day, t.end_date) if t.end_date else day
 
 

@@ -34,6 +34,7 @@ from braze_pipeline.audience.rules import (
     EXCLUDED_BY,
     conditions_of,
     group_column,
+    groups_of_row,
     judged,
     rule_names,
 )
@@ -256,13 +257,7 @@ def _take_over(
 
 def _groups(t: TemplateSettings) -> str:
     """A campaign's groups of a row, as the audience needs them."""
-    if t.kind != "campaign":
-        return ""
-    listed = ", ".join(
-        f"CASE WHEN {group_column(k)} THEN {literal(group.name)} END"
-        for k, group in enumerate(t.groups)
-    )
-    return f", list_filter([{listed}]::VARCHAR[], lambda name: name IS NOT NULL) AS {GROUPS}"
+    return f", {groups_of_row(t)} AS {GROUPS}" if t.kind == "campaign" else ""
 
 
 def _declared_sources(

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from braze_pipeline.audience.elsewhere import (
+    ATTRIBUTES,
     GROUPS,
     CountedElsewhere,
     counted_elsewhere,
@@ -27,7 +28,7 @@ from braze_pipeline.audience.rules import (
     PREDICTED,
     RECENCY,
     VALUE,
-    group_column,
+    groups_of_row,
     judged,
     rule_names,
 )
@@ -37,7 +38,7 @@ from braze_pipeline.sources.dialects import DUCKDB
 from braze_pipeline.sources.reach import condition
 from braze_pipeline.sources.user_sql import reason, require_columns
 from braze_pipeline.storage.partitions import columns_of, replace_partition
-from braze_pipeline.storage.sql_text import family, literal, name_key, quote
+from braze_pipeline.storage.sql_text import day_sql, family, name_key, quote
 from braze_pipeline.storage.warehouse import columns, single_row
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import AudienceRules, TemplateSettings
 
 TABLE = "audience"
-ATTRIBUTES = "customer_attributes"
 EMPTY_AUDIENCE_FIX: Final = (
     "Look at the funnel of braze_audience: the first rule that excludes everybody shows which "
     "threshold or source table is wrong; fix it and run the day again in full."
@@ -168,7 +168,7 @@ def build_audience(
     counted = counted_elsewhere(con, t, as_of)
     if counted is not None or t.run_in is not None:
         return _take_over(con, t, as_of, counted, now=now)
-    source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = DATE '{as_of.isoformat()}'"
+    source = f"SELECT * FROM {t.table(ATTRIBUTES)} WHERE __as_of = {day_sql(as_of)}"
     customers = 0
     if columns_of(con, t, ATTRIBUTES):
         (customers,) = single_row(con, f"SELECT count(*) FROM ({source})")
@@ -181,14 +181,9 @@ def build_audience(
         )
     check_columns(con, t, source)
     everyone = judged(t, f"({source})", DUCKDB, partial(_tried, con, source))
-    groups = [
-        f"CASE WHEN {group_column(k)} THEN {literal(group.name)} END"
-        for k, group in enumerate(t.groups)
-    ]
     query = (
         f"SELECT {CUSTOMER}::VARCHAR AS customer_id, {EXCLUDED_BY} AS left_out_by, "
-        f"list_filter([{', '.join(groups)}]::VARCHAR[], lambda name: name IS NOT NULL) AS groups "
-        f"FROM ({everyone})"
+        f"{groups_of_row(t)} AS groups FROM ({everyone})"
     )
     replace_partition(con, t, TABLE, as_of, query, now=now)
     return _funnel(con, t, as_of, customers)
@@ -245,7 +240,7 @@ def _take_over(
     query = (
         f"SELECT {CUSTOMER}::VARCHAR AS customer_id, NULL::VARCHAR AS left_out_by, "
         f"{groups}::VARCHAR[] AS groups FROM {t.table(ATTRIBUTES)} "
-        f"WHERE __as_of = DATE '{as_of.isoformat()}'"
+        f"WHERE __as_of = {day_sql(as_of)}"
     )
     replace_partition(con, t, TABLE, as_of, query, now=now)
     return _funnel(con, t, as_of, counted.customers, counted.excluded)
@@ -278,7 +273,7 @@ def _funnel(
     customers: int,
     elsewhere: Mapping[str, int] = MappingProxyType({}),
 ) -> Funnel:
-    of_day = f"FROM {t.table(TABLE)} WHERE __as_of = DATE '{as_of.isoformat()}'"
+    of_day = f"FROM {t.table(TABLE)} WHERE __as_of = {day_sql(as_of)}"
     counts: dict[str | None, int] = dict(
         con.execute(f"SELECT left_out_by, count(*) {of_day} GROUP BY ALL").fetchall()
     )

@@ -43,6 +43,15 @@ def group_column(number: int) -> str:
     return f"__group_{number}"
 
 
+def groups_of_row(t: TemplateSettings) -> str:
+    """The recipient groups of a customer, in DuckDB's SQL, over a row of ``judged``."""
+    named = ", ".join(
+        f"CASE WHEN {group_column(k)} THEN {literal(group.name)} END"
+        for k, group in enumerate(t.groups)
+    )
+    return f"list_filter([{named}]::VARCHAR[], lambda name: name IS NOT NULL)"
+
+
 def conditions_of(t: TemplateSettings) -> dict[str, str]:
     """The conditions that the configuration contains, by what they belong to, for messages."""
     own = {"audience": t.audience.where} if t.audience.where else {}

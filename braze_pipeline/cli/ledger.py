@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -18,6 +17,7 @@ from braze_pipeline.operations.forget import forget_user
 from braze_pipeline.operations.ledger_commands import show_user
 from braze_pipeline.operations.transfer import export_ledger, import_ledger
 from braze_pipeline.send import between_sends
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.wording import counted
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -115,10 +115,9 @@ def adopt(session: Session, reason: str) -> None:
 @click.pass_obj
 def bootstrap(session: Session, files: tuple[Path, ...], all_users: bool) -> None:  # noqa: FBT001
     """Fill the ledger from Braze export files, so that the first run sends only differences."""
-    now = datetime.now(UTC)
     with between_sends(session.warehouse, [session.template.destination.name]) as con:
         found = import_export(
-            con, session.warehouse, session.template, files, now=now, all_users=all_users
+            con, session.warehouse, session.template, files, now=utc_now(), all_users=all_users
         )
     console.show(
         f"Imported {counted(found.users, 'user')} and {counted(found.values, 'value')}. The ledger "

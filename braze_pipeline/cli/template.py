@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from braze_pipeline.attributes.freshness import evaluate_sources, not_known
 from braze_pipeline.attributes.lineage import lineage_of
 from braze_pipeline.attributes.personal import decide_personal
 from braze_pipeline.audience.build import build_audience, require_members
+from braze_pipeline.braze.data_points import billable
 from braze_pipeline.braze.fields import FIELDS
 from braze_pipeline.cli import console
 from braze_pipeline.cli.arguments import Day
@@ -28,6 +29,7 @@ from braze_pipeline.profiles.identifier import require_configured
 from braze_pipeline.settings import TemplateSettings
 from braze_pipeline.sources.translation.tables import tables_of
 from braze_pipeline.sources.translation.translate import translate as spark_sql
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.warehouse import Warehouse
 from braze_pipeline.user_input import read_text
 from braze_pipeline.wording import counted
@@ -54,14 +56,13 @@ def describe(session: Session) -> None:
             FIELDS[identifier].rule,
         )  # fmt: skip
         for a in t.attributes:
-            billable = FIELDS[a.name].billable if a.is_field else True
             table.add_row(
                 a.column,
                 a.name,
                 "profile field" if a.is_field else "custom attribute",
                 a.type.value,
                 "yes" if a.pii else "no",
-                "yes" if billable else "no",
+                "yes" if billable(a.name, is_field=a.is_field) else "no",
                 rule_for(a),
             )
         console.show_table(table)
@@ -173,7 +174,7 @@ def _compare_places(
 
 
 def _compare_with_braze(t: TemplateSettings, environ: Mapping[str, str]) -> None:
-    found = ask(t, environ=environ, now=datetime.now(UTC).replace(tzinfo=None), last=None)
+    found = ask(t, environ=environ, now=utc_now(), last=None)
     for line in found.lines():
         console.show(f"{t.name}: {line}")
     if found.new:
@@ -187,7 +188,6 @@ def _compare_with_braze(t: TemplateSettings, environ: Mapping[str, str]) -> None
 
 def _check_data(t: TemplateSettings, day: date) -> None:
     """Build everything up to the profiles in a temporary database."""
-    now = datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Warehouse(Path(folder) / "template-check.duckdb")
         if t.predicts:
@@ -196,7 +196,7 @@ def _check_data(t: TemplateSettings, day: date) -> None:
         built = build_attributes(warehouse, t, [day], log=console.show)
         with warehouse.connect() as con:
             funnel = build_audience(con, t, day)
-            profiles = build_profiles(con, t, day, run_id="template check", now=now)
+            profiles = build_profiles(con, t, day, run_id="template check", now=utc_now())
             console.show(
                 f"{t.name} as of {day}: {counted(funnel.customers, 'customer')}, "
                 f"{funnel.audience:,} in the audience, {counted(profiles.profiles, 'profile')}; "

@@ -19,10 +19,10 @@ from braze_pipeline.ledger.ledger import (
     destinations,
     ledger_names,
     ledger_of,
-    utc_now,
 )
 from braze_pipeline.ledger.plan_ref import PlanRef, find_plan, unless_damaged
 from braze_pipeline.storage import journal
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.transaction import transaction
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.instances import normalise_endpoint
 from braze_pipeline.errors import EndpointMismatch, NotBuilt
 from braze_pipeline.ledger.apply import open_ledger
-from braze_pipeline.ledger.ledger import Ledger, count, ledger_of, utc_now
+from braze_pipeline.ledger.ledger import Ledger, count, ledger_of
 from braze_pipeline.ledger.moved import mark_sent_by_other_identifier
 from braze_pipeline.storage import journal
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:

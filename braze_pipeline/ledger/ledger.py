@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import literal, quote
 
@@ -210,8 +211,3 @@ def count(
     """The one number that a query gives (NULL counts as 0)."""
     row = con.execute(query, parameters).fetchone()
     return int(row[0] or 0) if row else 0
-
-
-def utc_now() -> datetime:
-    """The present, as the tables have it: UTC without a zone."""
-    return datetime.now(UTC).replace(tzinfo=None)

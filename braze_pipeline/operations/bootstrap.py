@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,15 +100,14 @@ def import_export(
 ) -> BootstrapSummary:
     """Import the users and values of Braze export files (``.json``, ``.json.gz``, ``.zip``).
 
-    ``all_users``: the files have every user of Braze, so no value of the template's attributes is
-    in doubt for anybody else.
+    ``now`` is in UTC, without a zone. ``all_users``: the files have every user of Braze, so no
+    value of the template's attributes is in doubt for anybody else.
 
     Raises:
         EndpointMismatch: the ledger is about another Braze endpoint.
         UsageError: a file is missing or cannot be unpacked, or no file has a user; or a line is
             broken, with ``all_users``.
     """
-    now = now.astimezone(UTC).replace(tzinfo=None) if now.tzinfo else now
     layout = ensure_layout(endpoint.claim(con, warehouse, t), t)
     with _unpacked(files) as plain:
         unreadable, broken = _read(con, t.destination.identifier, layout.columns, plain)

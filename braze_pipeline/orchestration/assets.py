@@ -8,7 +8,6 @@ returns. What does not: what the UI shows (``metadata``, ``checks``), and any de
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 import dagster as dg
@@ -38,6 +37,7 @@ from braze_pipeline.orchestration.resources import WarehouseResource
 from braze_pipeline.orchestration.schedule import freshness
 from braze_pipeline.profiles import build_profiles, preview, require_profiles
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.warehouse import Warehouse
 
 WRITERS = "duckdb"
@@ -199,7 +199,8 @@ def build_assets(
         ):
             days = days_of(context)
             summaries = [
-                build_profiles(con, t, day, run_id=context.run.run_id, now=_now()) for day in days
+                build_profiles(con, t, day, run_id=context.run.run_id, now=utc_now())
+                for day in days
             ]
             _warn(context, metadata.dropped_warning(t, summaries))
             decided = decide_personal(t, last_lineage(con, t))
@@ -236,7 +237,7 @@ def build_assets(
                 t,
                 days_of(context),
                 run_id=context.run.run_id,
-                now=_now(),
+                now=utc_now(),
                 environ=os.environ,
                 overrides=overrides_of(context.run.tags),
                 log=progress.logger(context.log.info),
@@ -325,8 +326,3 @@ def _shown_if_it_fails(
 def _warn(context: dg.AssetExecutionContext, warning: str | None) -> None:
     if warning:
         context.log.warning(warning)
-
-
-def _now() -> datetime:
-    """The current time in UTC, without a time zone, as the tables store it."""
-    return datetime.now(UTC).replace(tzinfo=None)

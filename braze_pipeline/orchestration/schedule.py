@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import dagster as dg
 
+from braze_pipeline.attributes.current_state import last_ended
 from braze_pipeline.orchestration.automation import done_for
 from braze_pipeline.orchestration.keys import TemplateKeys
-from braze_pipeline.settings import ScheduleSettings, TemplateSettings
+from braze_pipeline.settings import TemplateSettings
 
 
 def build_schedule(
@@ -60,7 +60,7 @@ def build_schedule(
                 f"{variable} is not set, so there is no API key to send with. Set it where the "
                 "code server runs; the next tick then starts a run."
             )
-        day = day_for(context.scheduled_execution_time, settings, t.time_zone)
+        day = last_ended(t, context.scheduled_execution_time)
         if day < t.start_date:
             return dg.SkipReason(f"{day} is before the first day, {t.start_date} (start_date).")
         if ended(t, context.scheduled_execution_time):
@@ -75,19 +75,9 @@ def build_schedule(
     return braze_schedule
 
 
-def day_for(tick: datetime, settings: ScheduleSettings, time_zone: str) -> date:
-    """The as-of date of a tick: the last day that has ended in the time zone, minus the lag."""
-    local = tick.astimezone(ZoneInfo(time_zone))
-    return local.date() - timedelta(days=1 + settings.lag_days)
-
-
 def ended(t: TemplateSettings, now: datetime) -> bool:
     """Whether the template's last day is over, so that its schedule has nothing more to send."""
-    return (
-        t.schedule is not None
-        and t.end_date is not None
-        and day_for(now, t.schedule, t.time_zone) > t.end_date
-    )
+    return t.schedule is not None and t.end_date is not None and last_ended(t, now) > t.end_date
 
 
 def freshness(t: TemplateSettings) -> dg.FreshnessPolicy | None:

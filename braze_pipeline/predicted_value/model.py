@@ -30,8 +30,6 @@ by less than a thousandth. So a fit takes a second or two for any number of cust
 CHUNK = 200_000
 """Groups that are computed at a time."""
 
-MODEL = ("r", "alpha", "a", "b", "p", "q", "v")
-
 
 def fit_model(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, float], int]:
     """The parameters by name, and the number of groups, from the statistics of all customers.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +34,10 @@ from braze_pipeline.predicted_value.stored_fits import (
     store_predictions,
 )
 from braze_pipeline.settings import PREDICTIONS, replace
-from braze_pipeline.sources import BUILT, result_file, sealed
+from braze_pipeline.sources import BUILT, attach_built, sealed
 from braze_pipeline.sources.remote.extract import extracted
-from braze_pipeline.storage.sql_text import day_sql, file_literal, literal, quote
+from braze_pipeline.storage.clock import utc_now
+from braze_pipeline.storage.sql_text import day_sql, file_literal, quote
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
@@ -129,7 +130,6 @@ def predict(
     environ: Mapping[str, str] = os.environ,
     log: Callable[[str], None] = lambda _: None,
     again: bool = False,
-    now: datetime | None = None,
 ) -> Predicted:
     """Make the fits and predictions that the days need and that are missing.
 
@@ -146,7 +146,6 @@ def predict(
         log: Called with lines about the progress.
         again: Make the newest day's fit again, although it is there: its orders were wrong. One
             that is refused leaves a published one in force.
-        now: The current time in UTC without a zone; for tests.
 
     Raises:
         ConfigurationError: scipy is not installed.
@@ -156,7 +155,7 @@ def predict(
         found = Predicted(own=own)
         log(found.sentence())
         return found
-    now = now or datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     refit_days = sorted({newest_refit(settings_of(t).refit, day) for day in days})
     with warehouse.connect() as con:
         stored = fits_of(con, t)
@@ -172,7 +171,7 @@ def predict(
             ):
                 fits, scored = _fit(con, t, refit_days, stored, log, now)
             with warehouse.connect() as con:
-                con.execute(f"ATTACH {literal(str(result_file(scratch)))} AS {BUILT} (READ_ONLY)")
+                attach_built(con, scratch)
                 with transaction(con):
                     there = fits_of(con, t)
                     if replaced is not None and _may_replace(replaced, fits[refit_days[-1]]):

@@ -21,7 +21,7 @@ from braze_pipeline.sources.places.files import find_source
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.partitions import MIN_RETENTION
 from braze_pipeline.storage.sql_files import read_sql
-from braze_pipeline.storage.sql_text import literal
+from braze_pipeline.storage.sql_text import days_sql, literal
 from braze_pipeline.storage.transaction import transaction
 
 if TYPE_CHECKING:
@@ -215,10 +215,9 @@ def copy_predictions(
 ) -> None:
     """Write the predictions of some refit days as a Parquet file, in the form of a source table."""
     columns = ", ".join(column.name for column in TABLES[PREDICTIONS].columns)
-    listed = ", ".join(f"DATE '{day}'" for day in sorted(days)) or "NULL"
     con.execute(
         f"COPY (SELECT {columns} FROM {TABLE} WHERE destination = {literal(t.destination.name)} "
-        f"AND horizon_days = {settings_of(t).horizon_days} AND predicted_on IN ({listed})) "
+        f"AND horizon_days = {settings_of(t).horizon_days} AND predicted_on IN ({days_sql(days)})) "
         f"TO {literal(str(file))} (FORMAT parquet)"
     )
 

@@ -15,11 +15,11 @@ as they are. A part that no day needs is deleted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.profiles.staging import DIFFERENT
 from braze_pipeline.storage import rejections
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.partitions import (
     OWN,
     SchemaChange,
@@ -33,7 +33,7 @@ from braze_pipeline.storage.transaction import transaction
 from braze_pipeline.storage.warehouse import single_row
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     import duckdb
 
@@ -96,7 +96,6 @@ def replace_day(
         as_of: The day.
         built: What was made for it.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
     rows, name = t.table(ROWS), _name(t)
     with transaction(con):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
@@ -138,7 +137,7 @@ def replace_day(
         )
         _keep_what_is_there(con, rows, own, change)
         dropped = record_day(
-            con, t, TABLE, as_of, changed=change != SchemaChange(), now=now,
+            con, t, TABLE, as_of, changed=change != SchemaChange(), now=utc_now(),
             made_from=built.made_from,
         )  # fmt: skip
         _delete(con, t, dropped, _DAYS, _REPLACED)

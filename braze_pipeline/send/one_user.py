@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.alerts.pauses import paused
@@ -31,6 +31,7 @@ from braze_pipeline.send.batches import batches
 from braze_pipeline.send.step import compare_sample, job_of
 from braze_pipeline.settings import CUSTOMER
 from braze_pipeline.storage import journal, rejections
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.sql_files import read_sql
@@ -81,7 +82,7 @@ def try_user(
         NotBuilt, AudienceEmpty: the day has no audience, or an empty one.
         PipelineError: see ``plan.step.plan_days``.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     with warehouse.connect() as con:
         require_members(con, t, day)
         require_profiles(con, t, day)

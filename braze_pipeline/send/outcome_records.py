@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from braze_pipeline.storage.clock import utc_now
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +32,7 @@ def record(
         "destination": t.destination.name,
         "template": t.name,
         "newest_day": plan.days[-1],
-        "ended_at": datetime.now(UTC).replace(tzinfo=None),
+        "ended_at": utc_now(),
         "status": result.stopped_by.action if result.stopped_by else "sent",
         "planned_users": plan.planned_users,
         **result.figures(),

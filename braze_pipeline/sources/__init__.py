@@ -17,7 +17,7 @@ silently becomes NULL.
 
 from braze_pipeline.sources.attach import SourceInfo, attach_sources
 from braze_pipeline.sources.places.files import find_source
-from braze_pipeline.sources.seal import BUILT, result_file, sealed
+from braze_pipeline.sources.seal import BUILT, attach_built, sealed
 from braze_pipeline.sources.typed_tables import TABLES, SourceColumn, SourceTable
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
     "SourceColumn",
     "SourceInfo",
     "SourceTable",
+    "attach_built",
     "attach_sources",
     "find_source",
-    "result_file",
     "sealed",
 ]

@@ -36,7 +36,7 @@ def sealed(
     Args:
         sources: See ``attach_sources``, also for the errors.
         time_zone: Likewise.
-        scratch: An empty private folder, for ``result_file`` and for what does not fit in memory.
+        scratch: An empty private folder, for the results and for what does not fit in memory.
 
     Raises:
         SourceChanged: a view of a source's database reads files of its own.
@@ -49,16 +49,20 @@ def sealed(
         prepare(con)
         con.execute(f"SET temp_directory = {literal(str(scratch / 'spilt'))}")
         # Only this DuckDB reads the file, and the newest format is written in a quarter less time.
-        file = literal(str(result_file(scratch)))
-        con.execute(f"ATTACH {file} AS {BUILT} (STORAGE_VERSION 'latest')")
+        con.execute(f"ATTACH {_file(scratch)} AS {BUILT} (STORAGE_VERSION 'latest')")
         infos = attach_sources(con, sources, time_zone=time_zone)
         _seal(con, infos)
         yield con, infos
 
 
-def result_file(scratch: Path) -> Path:
-    """The file of the database ``BUILT``."""
-    return scratch / f"{BUILT}.duckdb"
+def attach_built(con: duckdb.DuckDBPyConnection, scratch: Path) -> None:
+    """Attach the results to another connection, once the sealed one is closed."""
+    con.execute(f"ATTACH {_file(scratch)} AS {BUILT} (READ_ONLY)")
+
+
+def _file(scratch: Path) -> str:
+    """The file of the database ``BUILT``, as a SQL literal."""
+    return literal(str(scratch / f"{BUILT}.duckdb"))
 
 
 def _seal(con: duckdb.DuckDBPyConnection, sources: Sequence[SourceInfo]) -> None:

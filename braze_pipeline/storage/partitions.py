@@ -8,10 +8,11 @@ attribute for everyone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.storage import warehouse
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.sql_text import name_key, quote
 from braze_pipeline.storage.transaction import transaction
 
@@ -53,7 +54,6 @@ def replace_partition(
     query: str,
     *,
     now: datetime | None = None,
-    made_from: str | None = None,
     then: Callable[[SchemaChange], None] | None = None,
 ) -> SchemaChange:
     """Replace a day's rows with those of a query, in one transaction, and drop days beyond history.
@@ -65,13 +65,11 @@ def replace_partition(
         as_of: The day.
         query: Returns the rows, without ``__as_of``.
         now: The current time in UTC without a zone; for tests.
-        made_from: Whatever tells what the rows were made from, for whoever makes them.
         then: Called in the same transaction.
 
     Each writing of a day has a version of its own in ``records.days``. It stands for the rows as
     they were written, so days that a change of the columns changed lose it.
     """
-    written_at = now or datetime.now(UTC).replace(tzinfo=None)
     name = t.table(table)
     with transaction(con):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(t.db_schema)}")
@@ -82,8 +80,8 @@ def replace_partition(
             [as_of],
         )
         dropped = record_day(
-            con, t, table, as_of, changed=change != SchemaChange(), now=written_at,
-            made_from=made_from,
+            con, t, table, as_of, changed=change != SchemaChange(), now=now or utc_now(),
+            made_from=None,
         )  # fmt: skip
         if dropped:
             con.execute(
@@ -113,7 +111,7 @@ def record_day(
         as_of: The day.
         changed: Whether the table's columns were changed for it, and so the rows of all days.
         now: The current time in UTC without a zone.
-        made_from: See `replace_partition`.
+        made_from: Whatever tells what the rows were made from, for whoever makes them.
     """
     name = t.table(table)
     con.execute("DELETE FROM records.days WHERE table_name = ? AND as_of = ?", [name, as_of])
