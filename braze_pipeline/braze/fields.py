@@ -25,6 +25,9 @@ OBJECT_PAGE: Final = "/api/objects_filters/user_attributes_object"
 TRACK_PAGE: Final = "/api/endpoints/user_data/post_user_track"
 EXPORT_PAGE: Final = "/api/objects_filters/user_export_object"
 
+E164: Final = r"\+[1-9][0-9]{5,14}"
+"""A phone number as Braze takes it."""
+
 Access = Literal["settable", "excluded", "read_only", "export_only", "refused"]
 
 
@@ -172,7 +175,7 @@ _SETTABLE = (
     ProfileField(
         name="phone",
         rule="E.164: + and at most 15 digits; national numbers get the customer's country",
-        pattern=r"\+[1-9][0-9]{5,14}",
+        pattern=E164,
     ),
     ProfileField(
         name="dob",

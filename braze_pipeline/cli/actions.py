@@ -11,7 +11,7 @@ import click
 
 from braze_pipeline.alerts import Action, ActionStore
 from braze_pipeline.alerts.action_classes import error_of
-from braze_pipeline.alerts.notify.text import UI_VARIABLE, as_data, days_text, run_link
+from braze_pipeline.alerts.notify.text import as_data, days_text, run_link, ui_address
 from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
@@ -190,8 +190,7 @@ def _why_open(session: Session, action: Action) -> tuple[str, str]:
 
 
 def _ui(session: Session) -> str | None:
-    """The address of the running UI."""
-    return session.environ.get(UI_VARIABLE, "").strip() or None
+    return ui_address(session.environ)
 
 
 def _steps(session: Session, action: Action) -> tuple[str, ...]:

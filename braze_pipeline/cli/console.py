@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from braze_pipeline.errors import PipelineError, UsageError
-from braze_pipeline.storage.masking import describe_unknown
+from braze_pipeline.storage.masking import unexpected
 from braze_pipeline.storage.warehouse import disk_full
 
 USAGE = 2
@@ -103,10 +103,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
         if str(error) == "Query interrupted":  # DuckDB's error when a signal ends its query
             fail("Interrupted", "The command was stopped.", "", code=4)
-        known = _refused(error) or PipelineError(
-            describe_unknown(error),
-            fix="This is a bug or an unexpected state. Please report it with the text above.",
-        )
+        known = _refused(error) or unexpected(error)
         fail(known.title, known.what, known.fix, code=known.exit_code)
     sys.exit(0)
 

@@ -62,7 +62,7 @@ def try_command(
     if trial.body is None:
         console.show(f"Nothing to send. {trial.why_nothing}")
         return
-    for line in _lines(trial, trial.address, real=show_values):
+    for line in _lines(trial, real=show_values):
         console.show(line)
     with not_sent_is_discarded(warehouse, trial):
         if yes or _confirmed():
@@ -99,13 +99,17 @@ def _build(session: Session, day: date) -> None:
         console.fail(failed.title, failed.what, failed.fix, code=failed.exit_code)
 
 
-def _lines(trial: Trial, address: str, *, real: bool) -> list[str]:
+def _lines(trial: Trial, *, real: bool) -> list[str]:
     plan = trial.plan
     body = (trial.body or b"").decode() if real else masked_body(trial)
     (reason,) = plan.reasons
     attributes = counted(plan.planned_attributes, "attribute")
     points = counted(plan.data_points, "data point")
-    lines = [f"POST {address}", body, f"Reason: {reason}. Cost: 1 request, {attributes}, {points}."]
+    lines = [
+        f"POST {trial.address}",
+        body,
+        f"Reason: {reason}. Cost: 1 request, {attributes}, {points}.",
+    ]
     lines += [f"Blocked attribute: {name}" for name in plan.stopped_attributes]
     if not real:
         lines.append("Identifier and personal data are shown as their shape: see --show-values.")

@@ -100,4 +100,4 @@ def _run(action: Action, ui: str | None) -> str:
     """A link to the run; without the UI's address, from the page it is shown on."""
     if action.run_id is None:
         return "none"
-    return f"[{action.run_id[:8]}]({(ui or '').rstrip('/')}/runs/{action.run_id})"
+    return f"[{action.run_id[:8]}]({ui or ''}/runs/{action.run_id})"

@@ -105,7 +105,7 @@ def guard_specs(t: TemplateSettings, asset: dg.AssetKey) -> list[dg.AssetCheckSp
 
 
 def _result(
-    name: str, *, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
+    name: str, *, passed: bool, description: str, metadata: Mapping[str, Any]
 ) -> dg.AssetCheckResult:
     """The result of a check: where it does not pass, an error if it blocks, else a warning."""
     blocks = name in _BLOCKING or guard_of(name) is not None
@@ -114,7 +114,7 @@ def _result(
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
         description=description,
-        metadata=metadata or {},
+        metadata=metadata,
     )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from braze_pipeline.errors import PipelineError
-from braze_pipeline.storage.masking import describe_unknown
+from braze_pipeline.storage.masking import unexpected
 
 ACTION = "braze_pipeline/action"
 WHAT = "braze_pipeline/what"
@@ -37,7 +37,7 @@ def typed_failures(context: dg.AssetExecutionContext) -> Iterator[None]:
     except dg.DagsterError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
-        known = error if isinstance(error, PipelineError) else _masked(error)
+        known = error if isinstance(error, PipelineError) else unexpected(error)
         retry = str(known.transient).lower()
         context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: retry})
         raise dg.Failure(
@@ -45,11 +45,3 @@ def typed_failures(context: dg.AssetExecutionContext) -> Iterator[None]:
             metadata={ACTION: known.action, WHAT: known.what, FIX: known.fix},
             allow_retries=False,
         ) from None
-
-
-def _masked(error: Exception) -> PipelineError:
-    """An exception of any other type: its type, where it arose, and its text with values masked."""
-    return PipelineError(
-        describe_unknown(error),
-        fix="This is a defect or an unforeseen state. Report it with the text above.",
-    )

@@ -110,7 +110,7 @@ def rerun_through(
     """Have a running UI submit the retry, so that it queues like any other run; wait for its end.
 
     Args:
-        ui: The address of Dagster's UI.
+        ui: The address of Dagster's UI, as ``ui_address`` gives it.
         run: The run to retry.
         instance: The instance that both the UI and this process work on.
         whole: Repeat all steps; if the run was itself a retry, those of the first run.
@@ -139,7 +139,7 @@ def _submit(ui: str, run_id: str, *, whole: bool) -> str:
     variables = {"run": run_id, "strategy": "ALL_STEPS" if whole else "FROM_FAILURE"}
     try:
         answer = requests.post(
-            f"{ui.rstrip('/')}/graphql",
+            f"{ui}/graphql",
             json={"query": _REEXECUTE, "variables": variables},
             timeout=TIMEOUT_SECONDS,
             allow_redirects=False,

@@ -16,7 +16,7 @@ from dagster._core.definitions.run_request import DagsterRunReaction
 
 from braze_pipeline.alerts import Message, Outbox
 from braze_pipeline.alerts.notify import Notification, channels_from, compose, deliver
-from braze_pipeline.alerts.notify.text import UI_VARIABLE
+from braze_pipeline.alerts.notify.text import ui_address
 from braze_pipeline.orchestration.actions_asset import fingerprint, report_actions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.resources import WarehouseResource
@@ -150,14 +150,9 @@ def _show_open(
     actions = watch.store.open_actions(destination=templates[0].destination.name)
     now = fingerprint(actions)
     if now != cursor.shown:
-        facts = {t.name: _facts_for(t.name, templates) for t in templates}
-        report_actions(context.instance, templates, actions, facts=facts, ui=_ui(environ))
+        facts, ui = _facts(templates), ui_address(environ)
+        report_actions(context.instance, templates, actions, facts=facts, ui=ui)
     return replace(cursor, shown=now)
-
-
-def _ui(environ: Mapping[str, str]) -> str | None:
-    """The address of the UI, if it is known."""
-    return environ.get(UI_VARIABLE, "").strip() or None
 
 
 def _notify(
@@ -165,34 +160,32 @@ def _notify(
 ) -> list[TickEvent]:
     """Deliver what is in the outbox; a channel that fails is a warning, never a failed tick."""
     outbox = Outbox(watch.store, watch.templates[0].destination.name)
-    ui, page = _ui(environ), "/".join(TemplateKeys.of(watch.templates[0]).actions.path)
+    ui, page = ui_address(environ), "/".join(TemplateKeys.of(watch.templates[0]).actions.path)
+    facts = _facts(watch.templates)
 
     def composed(message: Message) -> Notification:
-        facts = _facts_for(message.about.template, watch.templates)
-        return compose(message, facts=facts, ui=ui, page=f"assets/{page}")
+        about = facts.get(message.about.template, {})
+        return compose(message, facts=about, ui=ui, page=f"assets/{page}")
 
     delivery = deliver(outbox, channels_from(environ), compose=composed, now=clock)
     for problem in delivery.problems:
         context.log.warning("A notification waits for its next attempt. %s", problem)
     return [
-        TickEvent(
-            text=f"notified: {message.words()} ({channel})",
-            run_id=message.about.run_id,
-        )
+        TickEvent(text=f"notified: {message.words()} ({channel})", run_id=message.about.run_id)
         for message, channel in delivery.delivered
     ] + [TickEvent(text=f"notification waits ({one})", run_id=None) for one in delivery.problems]
 
 
-def _facts_for(template: str, templates: Sequence[TemplateSettings]) -> dict[str, str]:
-    """The files and variables of a template, which an action's steps mention."""
-    for t in templates:
-        if t.name == template:
-            return {
-                "config": "defs.yaml",
-                "sql": t.attributes_sql.name,
-                "api_key_env": t.destination.api_key_env,
-            }
-    return {}
+def _facts(templates: Sequence[TemplateSettings]) -> dict[str, dict[str, str]]:
+    """By template, the files and variables that an action's steps mention."""
+    return {
+        t.name: {
+            "config": "defs.yaml",
+            "sql": t.attributes_sql.name,
+            "api_key_env": t.destination.api_key_env,
+        }
+        for t in templates
+    }
 
 
 def _lateness_sensor(

@@ -104,9 +104,12 @@ def build_profiles(
 
 def built_with(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> bool:
     """Whether the day has profiles, and they are what the template of now would plan from."""
-    there = bool(columns_of(con, t, TABLE))
+    return _has_profiles(con, t, as_of) and not _outdated(con, t, as_of)
+
+
+def _has_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date) -> bool:
     query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
-    return there and bool(single_row(con, query, [as_of])[0]) and not _outdated(con, t, as_of)
+    return bool(columns_of(con, t, TABLE)) and single_row(con, query, [as_of])[0] > 0
 
 
 def require_built_with(
@@ -155,9 +158,7 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
         ContractBroken: they were rejected for other reasons.
         NotBuilt: the profiles of the day were not built.
     """
-    table_exists = bool(columns_of(con, t, TABLE))
-    query = f"SELECT count(*) FROM {t.table(TABLE)} WHERE __as_of = ?"
-    if table_exists and single_row(con, query, [as_of])[0]:
+    if _has_profiles(con, t, as_of):
         return
     audience = _audience(con, t, as_of)
     reasons = dict(
@@ -168,7 +169,7 @@ def require_profiles(con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of:
             [t.destination.name, t.name, as_of, STAGE],
         ).fetchall()
     )
-    if not table_exists or not reasons:
+    if not reasons or not columns_of(con, t, TABLE):
         raise NotBuilt(
             f"There are no profiles of {as_of} for template {t.name!r}.",
             fix=f"Run {as_of} in full, from customer_attributes on.",

@@ -50,8 +50,6 @@ def find_failures(
     t: TemplateSettings,
     columns: tuple[StagedColumn, ...],
     as_of: date,
-    *,
-    page: int = PAGE,
 ) -> None:
     """Make ``FAILURES``: for each refused value the code of the first rule that it breaks.
 
@@ -73,7 +71,7 @@ def find_failures(
                 f"FROM ({query}) AS unread(rid, code, raw)"
             )
     con.execute(f"DROP TABLE {BASE}")
-    _add_schema_failures(con, t, columns, as_of, page=page)
+    _add_schema_failures(con, t, columns, as_of)
     _add_repeated_identifiers(con, columns)
     only_own_groups = ""
     if t.groups:
@@ -110,8 +108,6 @@ def _add_schema_failures(
     t: TemplateSettings,
     columns: tuple[StagedColumn, ...],
     as_of: date,
-    *,
-    page: int,
 ) -> None:
     from braze_pipeline.profiles.schema import build_schema, frame_of, refusals
 
@@ -131,10 +127,10 @@ def _add_schema_failures(
     # One thread: whether pandera may validate in several at once is not documented.
     with ThreadPoolExecutor(1, "validation") as validation:
         before: Future[pa.Table | None] | None = None
-        for start in range(0, total, page):
+        for start in range(0, total, PAGE):
             rows = arrow(
                 con,
-                f"SELECT {names} FROM {MAPPED} WHERE __rid >= {start} AND __rid < {start + page} "
+                f"SELECT {names} FROM {MAPPED} WHERE __rid >= {start} AND __rid < {start + PAGE} "
                 "ORDER BY __rid",
             )
             if before is not None:

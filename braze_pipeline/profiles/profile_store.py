@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = "__profiles_rows"
 """Rows with failures: the attributes that are suppressed, and whether the row is rejected."""
+_SHOWN: Final = 5
+"""Rows of a preview."""
 
 
 def write(
@@ -110,7 +112,7 @@ def _rejections_query(con: duckdb.DuckDBPyConnection, t: TemplateSettings) -> st
 
 
 def preview(
-    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date, rows: int = 5
+    con: duckdb.DuckDBPyConnection, t: TemplateSettings, as_of: date
 ) -> list[dict[str, str | None]]:
     """Some profiles as a person may see them: identifiers and personal data as masks."""
     shown = [f"{mask_sql('__user_id')} AS {quote(t.destination.identifier)}"]
@@ -122,6 +124,6 @@ def preview(
     return named_rows(
         con,
         f"SELECT {', '.join(shown)} FROM (SELECT * FROM {t.table(TABLE)} WHERE __as_of = ? "
-        f"ORDER BY hash(__user_id) LIMIT {rows})",
+        f"ORDER BY hash(__user_id) LIMIT {_SHOWN})",
         [as_of],
     )

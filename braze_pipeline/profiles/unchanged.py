@@ -134,20 +134,22 @@ def _compare(
         for one in columns
         for code in codes_by_day(one.attribute)
     ]
-    tables = {"attributes": t.table("customer_attributes"), "audience": t.table("audience")}
-    customer, repeated = {"customer": CUSTOMER}, ""
+    parts = {
+        "attributes": t.table("customer_attributes"),
+        "audience": t.table("audience"),
+        "customer": CUSTOMER,
+    }
+    repeated = ""
     # The customer attributes have one row for each customer.
     if name_key(t.identifier_column) != CUSTOMER:
         identifier = quote(t.identifier_column)
-        repeated = read_sql(
-            "profiles", "repeated_today", identifier=identifier, **tables, **customer
-        )
-        repeated = f"UNION FROM ({repeated})"
+        query = read_sql("profiles", "repeated_today", identifier=identifier, **parts)
+        repeated = f"UNION FROM ({query})"
     query = read_sql(
         "profiles", "different", different=DIFFERENT, rejections=rejections.TABLE,
         columns=", ".join(map(quote, names)), same=" AND ".join(same),
         again=" OR ".join([f"reason = {literal(DUPLICATE)}", *by_day]), repeated=repeated,
-        **tables, **customer,
+        **parts,
     )  # fmt: skip
     con.execute(query, {"day": day} | _of_template(t, since))
 

@@ -74,13 +74,6 @@ class Window:
         """A request passed."""
         self._passed.append(now)
 
-    def check(self, now: float) -> bool:
-        """Whether a request passes now; it counts if it does."""
-        passes = not self.wait(now)
-        if passes:
-            self.count(now)
-        return passes
-
     def headers(self, now: float) -> tuple[int, int, float]:
         """Limit, remaining requests, and seconds until the window is reset."""
         left = HOUR - now % HOUR if self.clock_hour else self.seconds

@@ -46,18 +46,18 @@ def sending(path: Path, destination: str, *, wait: float = WAIT_SECONDS) -> Iter
 
 @contextmanager
 def between_sends(
-    warehouse: Warehouse, destinations: Iterable[str], *, wait: float = WAIT_SECONDS
+    warehouse: Warehouse, destinations: Iterable[str]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database while nothing is sent to the destinations.
 
     The locks are taken first, because a send needs the database before it can end.
 
     Raises:
-        SendBusy: a send is still running after ``wait`` seconds.
+        SendBusy: a send is still running after a minute.
     """
     with ExitStack() as stack:
         for name in sorted(set(destinations)):
-            stack.enter_context(sending(warehouse.lock_path(name), name, wait=wait))
+            stack.enter_context(sending(warehouse.lock_path(name), name))
         yield stack.enter_context(warehouse.connect())
 
 

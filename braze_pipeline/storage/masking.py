@@ -12,6 +12,8 @@ import traceback
 import unicodedata
 from pathlib import Path
 
+from braze_pipeline.errors import PipelineError
+
 MASK_LENGTH = 40
 
 _QUOTED = re.compile(r"""(["'`])(.*?)\1(?!\w)""", re.DOTALL)
@@ -59,8 +61,11 @@ def mask_text(text: str) -> str:
     return masked[:_MAX_TEXT]
 
 
-def describe_unknown(error: BaseException) -> str:
-    """An unexpected exception: its type, where it was raised, and its text with values masked."""
+def unexpected(error: BaseException) -> PipelineError:
+    """An exception of any other type: its type, where it arose, and its text with values masked."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-    return f"{type(error).__name__} at {place}: {mask_text(str(error))}"
+    return PipelineError(
+        f"{type(error).__name__} at {place}: {mask_text(str(error))}",
+        fix="This is a defect or an unexpected state. Please report it with the text above.",
+    )

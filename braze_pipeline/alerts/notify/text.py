@@ -34,11 +34,16 @@ class Notification:
     data: dict[str, object]
 
 
+def ui_address(environ: Mapping[str, str]) -> str | None:
+    """The address of Dagster's UI, without a slash at its end; None if it is not known."""
+    return environ.get(UI_VARIABLE, "").strip().rstrip("/") or None
+
+
 def run_link(run_id: str | None, ui: str | None) -> str | None:
     """The address of a run in the UI; its short id if the UI's address is not known."""
     if run_id is None:
         return None
-    return f"{ui.rstrip('/')}/runs/{run_id}" if ui else f"run {run_id[:8]}"
+    return f"{ui}/runs/{run_id}" if ui else f"run {run_id[:8]}"
 
 
 def _url(run_id: str | None, ui: str | None) -> str | None:
@@ -64,7 +69,7 @@ def compose(
         page: The path of its page with the open actions.
     """
     about = message.about
-    open_actions = f"{ui.rstrip('/')}/{page}" if ui and page else None
+    open_actions = f"{ui}/{page}" if ui and page else None
     if isinstance(about, Success):
         kind, headline, lines = "run", _succeeded(about), _success_lines(about)
         data: dict[str, object] = {**asdict(about), "run_url": _url(about.run_id, ui)}

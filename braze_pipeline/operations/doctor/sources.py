@@ -16,6 +16,7 @@ from braze_pipeline.operations.doctor.finding import Finding, State, failure, ok
 from braze_pipeline.settings.places import Connection, Database, Files
 from braze_pipeline.sources.remote import lakehouse, object_store, snapshots
 from braze_pipeline.sources.remote.parquet import empty
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
@@ -69,7 +70,7 @@ def _place(source: str, place: Place, environ: Mapping[str, str]) -> Finding:
 
 def _seen(source: str, place: Place, environ: Mapping[str, str]) -> str:
     if isinstance(place, Files):
-        return _count(object_store.probe(source, place), "file")
+        return counted(object_store.probe(source, place), "file")
     if isinstance(place, Database):
         # One that fails spoils the transaction for the next.
         with snapshots.snapshot(place.connection, environ) as snapshot:
@@ -77,8 +78,4 @@ def _seen(source: str, place: Place, environ: Mapping[str, str]) -> str:
     else:
         with lakehouse.stream(source, place) as rows:
             schema = rows.schema
-    return _count(empty(source, place, schema).num_columns, "column")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return counted(empty(source, place, schema).num_columns, "column")

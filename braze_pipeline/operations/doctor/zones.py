@@ -18,11 +18,11 @@ _WEEKS = 53
 _LOCAL = "SELECT timezone($zone::VARCHAR, make_timestamptz($moment::BIGINT))"
 
 
-def zones(names: Iterable[str], *, now: datetime | None = None) -> list[Finding]:
+def zones(names: Iterable[str]) -> list[Finding]:
     """Compare each zone once, week by week over the coming year."""
     import duckdb
 
-    start = (now or datetime.now(UTC)).replace(microsecond=0)
+    start = datetime.now(UTC).replace(microsecond=0)
     with duckdb.connect() as con:
         prepare(con)
         return [_zone(con, name, start) for name in dict.fromkeys(names)]

@@ -159,19 +159,14 @@ def _identifier(column: TableColumn, table: Table) -> Proposal:
 def _proposal(column: TableColumn, used: set[str]) -> Proposal:
     known = field_for(column.name)
     plain = FIELDS.get(known or "")
-    expression = column.sql
+    unsent = Proposal(column=column, kind="not sent", alias=column.alias, expression=column.sql)
     if (plain and plain.consent) or _is_consent(column):
-        return Proposal(column=column, kind="consent", alias=column.alias, expression=expression)
+        return replace(unsent, kind="consent")
     if contains(column.name, "secret"):
         why = "by its name a password or a payment card, so the SQL leaves it out"
-        return Proposal(
-            column=column, kind="secret", alias=column.alias, expression=expression, notes=(why,)
-        )
-    why = _unsendable(column, known)
-    if why:
-        return Proposal(
-            column=column, kind="not sent", alias=column.alias, expression=expression, notes=(why,)
-        )
+        return replace(unsent, kind="secret", notes=(why,))
+    if why := _unsendable(column, known):
+        return replace(unsent, notes=(why,))
     if plain and plain.sendable and known and _fits(column, plain.type):
         if comparison_key(known) not in used:
             return _profile_field(column, known)

@@ -6,8 +6,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -25,7 +24,7 @@ from braze_pipeline.sources.remote.extract import extracted
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import family, literal, name_key, quote
-from braze_pipeline.storage.warehouse import named_rows
+from braze_pipeline.storage.warehouse import named_rows, single_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,14 +127,14 @@ def look_at(given: str, folder: Path, *, project: Path, environ: Mapping[str, st
         UsageError: it is none of these.
         SourceError: it is not there, or cannot be read.
     """
+    import duckdb
+
     name, place, connections, source = _place(given, folder.resolve(), project.resolve())
-    with tempfile.TemporaryDirectory() as scratch, _opened() as con:
+    with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as con:
         with extracted([source], Path(scratch) / "extract", environ=environ) as (sources, _):
             located = locate(con, sources[0])
             if located is None or not located.columns:
                 raise SourceChanged(f"{given} has no columns.", fix="Give a table with a header.")
-            import duckdb
-
             listed = ", ".join(map(quote, located.columns))
             query = f"SELECT {listed} FROM {located.relation} LIMIT {LOOKED_AT}"
             try:
@@ -144,7 +143,7 @@ def look_at(given: str, folder: Path, *, project: Path, environ: Mapping[str, st
                 raise damaged_file(name, located.location, error) from error
         shapes = _shapes(con)
         aliases = _aliases(con, list(located.columns))
-        rows = con.execute("SELECT count(*) FROM looked_at").fetchall()[0][0]
+        (rows,) = single_row(con, "SELECT count(*) FROM looked_at")
         columns = tuple(
             TableColumn(
                 name=column,
@@ -201,14 +200,6 @@ def _database(
         {"warehouse": {"type": type, "uri_env": uri_env}},
         SourceSettings(name=name, place=Database(connection=connection, query=query)),
     )
-
-
-@contextmanager
-def _opened() -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb
-
-    with duckdb.connect() as con:
-        yield con
 
 
 def _shapes(con: duckdb.DuckDBPyConnection) -> dict[str, Shape]:

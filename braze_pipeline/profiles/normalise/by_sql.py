@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from braze_pipeline.braze.fields import E164
 from braze_pipeline.profiles.normalise.contact import (
     FAST_EMAIL,
     INTERNATIONAL,
@@ -41,7 +42,6 @@ _LONGEST: Final = 40
 """Longer phone numbers are left to the reader, which has a limit of its own."""
 
 _DIGITS: Final = r"(\+[1-9]|\(?[0-9])[0-9 ().-]*[0-9]"
-_E164: Final = r"\+[1-9][0-9]{5,14}"
 
 _PARTS: Final = (
     "mobile", "fixed_line", "premium_rate", "toll_free", "shared_cost", "voip", "personal_number",
@@ -176,7 +176,7 @@ def _assigned(plan: Any, code: str, national: str) -> list[str]:  # noqa: ANN401
         f"length({national}) IN ({lengths})",
         _in_part(plan.general_desc, national),
         f"({_in_any_part(plan, national)})",
-        f"regexp_full_match('+{code}' || {national}, {literal(_E164)})",
+        f"regexp_full_match('+{code}' || {national}, {literal(E164)})",
     ]
 
 

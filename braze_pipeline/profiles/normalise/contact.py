@@ -10,6 +10,7 @@ import warnings
 from functools import cache
 from typing import Final
 
+from braze_pipeline.braze.fields import E164
 from braze_pipeline.braze.values import EMAIL_PATTERN
 from braze_pipeline.profiles.normalise.outcome import Outcome, bad, good
 
@@ -97,7 +98,7 @@ def phone(raw: str, region: str) -> Outcome:
         return bad("phone_not_assigned")
     shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     # Leading zeros of some plans push a number past what E.164 allows.
-    return good(shown) if re.fullmatch(r"\+[1-9][0-9]{5,14}", shown) else bad("phone_wrong_length")
+    return good(shown) if re.fullmatch(E164, shown) else bad("phone_wrong_length")
 
 
 def _is_one_number(text: str, region: str) -> bool:
