@@ -15,12 +15,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from braze_pipeline.braze.limits import EXPORT_IDS
-from braze_pipeline.errors import ConfigurationError, RateLimitExhausted
+from braze_pipeline.errors import ConfigurationError, RateLimitExhausted, SourceChanged
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.columns import AttributeColumns
 from braze_pipeline.ledger.layout import ensure_layout, known_attributes
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.sources.places import csv_reader
+from braze_pipeline.sources.places.files import PARQUET
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import days_sql, file_literal, has_fraction, rows_of
 from braze_pipeline.storage.warehouse import columns, registered
@@ -87,18 +88,16 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             f"The list of known users {path} does not exist (known_users has source 'list').",
             fix="Set known_users.file to a CSV or Parquet file with a column user_id.",
         )
-    ids = f"(SELECT user_id FROM {_file(path)})"
     try:
-        if path.suffix.lower() == ".gz" and not csv_reader.is_whole_gzip(path):
-            raise ConfigurationError(
-                f"The list of known users {path} {csv_reader.NOT_WHOLE}.", fix=csv_reader.COPY_AGAIN
-            )
+        ids = f"(SELECT user_id FROM {_file(path)})"
         ((_, type_),) = columns(ledger.con, ids)
         ledger.con.execute(
             "CREATE OR REPLACE TEMP TABLE __listed AS SELECT DISTINCT user_id::VARCHAR AS user_id "
             f"FROM {ids} WHERE user_id::VARCHAR IN (SELECT __user_id FROM {t.table('profiles')} "
             f"WHERE __as_of IN ({days_sql(days)}))"
         )
+    except SourceChanged as error:
+        raise ConfigurationError(error.what, fix=error.fix) from error
     except (duckdb.Error, OSError) as error:
         raise ConfigurationError(
             f"The list of known users {path} cannot be read.",
@@ -115,9 +114,9 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
 
 
 def _file(path: Path) -> str:
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() in PARQUET:
         return f"read_parquet({file_literal(path)})"
-    return f"read_csv({file_literal(path)}, header = true, all_varchar = true)"
+    return csv_reader.relation("The list of known users", [path])
 
 
 def _mark(ledger: Ledger, found: str, how: str, *, when: str, now: datetime) -> int:

@@ -20,12 +20,15 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK: Final = 1 << 20
-NOT_WHOLE: Final = "is not a whole gzip file: it was cut off, or it is damaged or not compressed"
-COPY_AGAIN: Final = "Copy it again, or export it again. Nothing of it was used."
+_NOT_WHOLE: Final = "is not a whole gzip file: it was cut off, or it is damaged or not compressed"
+_NOT_UTF8: Final = "Export it again as UTF-8, or as Parquet."
+_COPY_AGAIN: Final = "Copy it again, or export it again. Nothing of it was used."
 
 
-def relation(name: str, files: Sequence[Path]) -> str:
+def relation(what: str, files: Sequence[Path]) -> str:
     """The call of ``read_csv`` that reads all columns as text.
+
+    ``what`` is the table, as a message names it.
 
     Types guessed from the first rows would fail at a later row, or change its values.
 
@@ -34,12 +37,12 @@ def relation(name: str, files: Sequence[Path]) -> str:
             files have different headers.
     """
     file, *others = files
-    header, delimiter = _header(name, file)
+    header, delimiter = _header(what, file)
     for other in others:
-        if _header(name, other) != (header, delimiter):
-            raise SourceChanged(
-                f"The source table {name} cannot be read: the header of {other} is not that of "
-                f"{file}.",
+        if _header(what, other) != (header, delimiter):
+            raise _unreadable(
+                what,
+                f"the header of {other} is not that of {file}",
                 fix="Write all files of a table with the same columns, in the same order.",
             )
     columns = [column.strip() or f"column{n}" for n, column in enumerate(header)]
@@ -47,8 +50,7 @@ def relation(name: str, files: Sequence[Path]) -> str:
     repeated = sorted({c for c in columns if keys.count(name_key(c)) > 1})
     if repeated:
         raise SourceChanged(
-            f"The source table {name} ({file}) has several columns with the same name: "
-            f"{', '.join(repeated)}.",
+            f"{what} ({file}) has several columns with the same name: {', '.join(repeated)}.",
             fix="Name each column once in the header line.",
         )
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
@@ -70,30 +72,28 @@ def _is_packed(file: Path) -> bool:
     return file.suffix.lower() == ".gz"
 
 
-def _header(name: str, file: Path) -> tuple[list[str], str]:
+def _header(what: str, file: Path) -> tuple[list[str], str]:
     packed = _is_packed(file)
-    if packed and not is_whole_gzip(file):
-        raise SourceChanged(
-            f"The source table {name} cannot be read: {file} {NOT_WHOLE}.", fix=COPY_AGAIN
-        )
+    if packed and not _is_whole_gzip(file):
+        raise _unreadable(what, f"{file} {_NOT_WHOLE}", fix=_COPY_AGAIN)
     opener = gzip.open if packed else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as opened:
             line = opened.readline()
     except UnicodeDecodeError as error:
-        raise _not_utf8(name, file) from error
+        raise _unreadable(what, f"{file} is not UTF-8", fix=_NOT_UTF8) from error
     if "\0" in line:  # UTF-16 without a mark at its beginning
-        raise _not_utf8(name, file)
+        raise _unreadable(what, f"{file} is not UTF-8", fix=_NOT_UTF8)
     if not line.strip():
-        raise SourceChanged(
-            f"The source table {name} cannot be read: {file} "
-            f"{'begins with an empty line' if line else 'is empty'}.",
+        raise _unreadable(
+            what,
+            f"{file} {'begins with an empty line' if line else 'is empty'}",
             fix="A CSV file begins with its header line, even when it has no rows.",
         )
     if line.lower().startswith("sep=") and len(line.strip()) <= len("sep=;"):
-        raise SourceChanged(
-            f"The source table {name} cannot be read: {file} begins with the line "
-            f"{line.strip()!r}, which is for Excel.",
+        raise _unreadable(
+            what,
+            f"{file} begins with the line {line.strip()!r}, which is for Excel",
             fix="Remove this line: the header line comes first, and shows what separates columns.",
         )
     read = [(next(csv.reader([line.rstrip("\r\n")], delimiter=d)), d) for d in _DELIMITERS]
@@ -101,15 +101,16 @@ def _header(name: str, file: Path) -> tuple[list[str], str]:
     try:
         next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise SourceChanged(
-            f"The source table {name} cannot be read: the header line of {file} has a quotation "
-            "mark that is not closed in it, or text after a closing one.",
+        raise _unreadable(
+            what,
+            f"the header line of {file} has a quotation mark that is not closed in it, or text "
+            "after a closing one",
             fix="Rename the column: a name in the header has no line break.",
         ) from error
     return names, delimiter
 
 
-def is_whole_gzip(file: Path) -> bool:
+def _is_whole_gzip(file: Path) -> bool:
     """Whether a compressed file can be read to its end.
 
     DuckDB takes one that was cut off for a shorter table.
@@ -123,8 +124,5 @@ def is_whole_gzip(file: Path) -> bool:
     return True
 
 
-def _not_utf8(name: str, file: Path) -> SourceChanged:
-    return SourceChanged(
-        f"The source table {name} cannot be read: {file} is not UTF-8.",
-        fix="Export it again as UTF-8, or as Parquet.",
-    )
+def _unreadable(what: str, why: str, *, fix: str) -> SourceChanged:
+    return SourceChanged(f"{what} cannot be read: {why}.", fix=fix)

@@ -77,7 +77,9 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
             raise damage from error
         return found if source.location is None else of_extract(con, found, files[0])
     if kinds == {"csv"}:
-        return describe(con, name, csv_reader.relation(name, files), location, text=True)
+        return describe(
+            con, name, csv_reader.relation(f"The source table {name}", files), location, text=True
+        )
     raise SourceChanged(
         f"The source table {name} cannot be read: by their names, the files of {location} are "
         f"{'both Parquet and CSV' if kinds == {'csv', 'parquet'} else 'neither Parquet nor CSV'}.",

@@ -173,6 +173,17 @@ def test_of_a_compressed_list_that_was_cut_off_nothing_is_used(
         w.plan(day(1))
 
 
+def test_the_header_of_a_list_decides_how_it_is_read(world: Make, tmp_path: Path) -> None:
+    file = tmp_path / "known.csv"
+    file.write_text("user_id,orders\n1,2\n#7,3\n4,5\n", encoding="utf-8")
+    w = world(knowing("list", file=file), "#7 4")
+    w.profiles(day(1), {"#7": PAIR["a"], "4": PAIR["ghost"]})
+    assert w.plan(day(1)).known_users == 2
+    file.write_text("user_id,orders\n1,2\n#7\n4,5\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"known\.csv cannot be read"):
+        w.plan(day(1))
+
+
 def test_a_list_of_whole_numbers_names_users_and_one_with_fractions_is_refused(
     world: Make, tmp_path: Path
 ) -> None:
