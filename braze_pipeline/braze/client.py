@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +25,7 @@ from braze_pipeline.braze.answers import (
 from braze_pipeline.braze.bounded import Answer
 from braze_pipeline.braze.instances import is_unencrypted
 from braze_pipeline.braze.limits import EXPORT_IDS, MAX_ANSWER_BYTES, MAX_TRACK_ANSWER_BYTES
-from braze_pipeline.braze.redaction import Redactor, Secret, safe_text
+from braze_pipeline.braze.redaction import Redactor, Secret, read_api_key, safe_text
 from braze_pipeline.braze.request import Body
 from braze_pipeline.errors import (
     BrazeError,
@@ -316,6 +316,18 @@ class BrazeClient:
             # context, and that holds the request with its headers.
             raise NoAnswer(cause)
         return answer
+
+
+@contextmanager
+def one_client(d: DestinationSettings, environ: Mapping[str, str]) -> Iterator[BrazeClient]:
+    """A client with the key of the environment, for one request at a time.
+
+    Raises:
+        InvalidCredentials: the key is not set, or cannot be one.
+        ConfigurationError: the endpoint is an http address of another machine.
+    """
+    with closing(BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)) as client:
+        yield client
 
 
 def untrusted(server: str, why: str) -> WrongInstance:

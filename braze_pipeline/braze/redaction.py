@@ -58,6 +58,11 @@ class Secret:
         raise TypeError("A secret cannot be pickled.")
 
 
+def has_api_key(environ: Mapping[str, str], name: str) -> bool:
+    """Whether an environment variable is set, to whatever."""
+    return bool(environ.get(name, "").strip())
+
+
 def read_api_key(environ: Mapping[str, str], name: str) -> Secret:
     """The API key in an environment variable.
 
@@ -65,13 +70,13 @@ def read_api_key(environ: Mapping[str, str], name: str) -> Secret:
         CredentialsMissing: the variable is not set, or empty.
         InvalidCredentials: its value cannot be a key.
     """
-    value = environ.get(name, "").strip()
-    if not value:
+    if not has_api_key(environ, name):
         raise CredentialsMissing(
             f"The environment variable {name} is not set, or is empty.",
             fix=f"Set {name} to a REST API key with the `users.track` permission "
             "(Braze: Settings > APIs and Identifiers).",
         )
+    value = environ[name].strip()
     if not value.isascii() or not value.isprintable() or " " in value:
         raise InvalidCredentials(
             f"The environment variable {name} contains characters that are not valid in an API "

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import click
 
 from braze_pipeline.attributes.current_state import newest_day
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CredentialsMissing, UsageError
 from braze_pipeline.user_input import parse_date
@@ -56,7 +57,7 @@ def require_key(session: Session) -> None:
         CredentialsMissing: the variable that the destination names is not set.
     """
     name = session.template.destination.api_key_env
-    if not session.environ.get(name, "").strip():
+    if not has_api_key(session.environ, name):
         raise CredentialsMissing(
             f"The environment variable {name} is not set, or is empty.",
             fix=f"Set {name} to a REST API key with the `users.track` permission, "

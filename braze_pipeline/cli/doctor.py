@@ -10,6 +10,7 @@ from itertools import groupby
 
 import click
 
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import PipelineError
@@ -102,7 +103,7 @@ def _destination(session: Session, templates: Sequence[TemplateSettings]) -> Ite
     yield contract(destination)
     reached = reach(destination)
     yield from reached
-    has_key = bool(session.environ.get(destination.api_key_env, "").strip())
+    has_key = has_api_key(session.environ, destination.api_key_env)
     # Without a key no request is made, and the missing key gets a finding of its own.
     if has_key and any(finding.state is State.FAIL for finding in reached):
         return

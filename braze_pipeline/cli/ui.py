@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 
 from braze_pipeline import private
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.cli import console
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.demo import in_sandbox, stand_in
@@ -43,7 +44,7 @@ def ui(session: Session, port: int) -> None:
     environ = session.environ
     keys = sorted({template.destination.api_key_env for template in session.templates})
     with ExitStack() as stack:
-        if not any(environ.get(key, "").strip() for key in keys):
+        if not any(has_api_key(environ, key) for key in keys):
             sandbox = stack.enter_context(stand_in(session))
             sandboxed = in_sandbox(session, sandbox)
             environ = sandboxed.environ

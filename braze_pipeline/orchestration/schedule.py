@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from braze_pipeline.attributes.current_state import last_ended
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.orchestration.automation import done_for
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.settings import TemplateSettings
@@ -55,7 +56,7 @@ def build_schedule(
         ),
     )
     def braze_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not environ.get(variable, "").strip():
+        if not has_api_key(environ, variable):
             return dg.SkipReason(
                 f"{variable} is not set, so there is no API key to send with. Set it where the "
                 "code server runs; the next tick then starts a run."

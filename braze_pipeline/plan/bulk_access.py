@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from braze_pipeline.braze.client import BULK, BrazeClient, NoAnswer
-from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.client import BULK, NoAnswer, one_client
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.braze.track_endpoints import bulk_gains
+from braze_pipeline.errors import InvalidCredentials
 
 if TYPE_CHECKING:
     from braze_pipeline.settings import DestinationSettings
@@ -25,15 +26,16 @@ def bulk_permitted(
     d: DestinationSettings, *, environ: Mapping[str, str], log: Callable[[str], None]
 ) -> bool:
     """Ask Braze, where ``endpoint: auto`` would gain by it. This never fails a plan."""
-    if d.sends_to != "auto" or not bulk_gains(d) or not environ.get(d.api_key_env, "").strip():
+    if d.sends_to != "auto" or not bulk_gains(d) or not has_api_key(environ, d.api_key_env):
         return False
-    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
+    status: int | str
     try:
-        status: int | str = client.ask("POST", BULK, {}).status
+        with one_client(d, environ) as client:
+            status = client.ask("POST", BULK, {}).status
     except NoAnswer as error:
         status = error.cause
-    finally:
-        client.close()
+    except InvalidCredentials as error:
+        status = error.what
     if status == _BAD_REQUEST:
         return True
     why = f"status {status}" if isinstance(status, int) else status

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.client import one_client
 from braze_pipeline.braze.existing_attributes import (
     SHOWN_AFTER,
     AttributeFinding,
@@ -21,7 +21,7 @@ from braze_pipeline.braze.existing_attributes import (
     missing,
 )
 from braze_pipeline.braze.names import comparison_key
-from braze_pipeline.braze.redaction import read_api_key
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.errors import BrazeError, MissingPermission
 from braze_pipeline.ledger.known_users import acknowledgements_are_proof, attributes_held
 
@@ -127,17 +127,15 @@ def ask(
     d = t.destination
     if d.preflight == "off":
         return Preflight(note="`preflight: off`.", listed=last.listed if last else None)
-    if not environ.get(d.api_key_env, "").strip():
+    if not has_api_key(environ, d.api_key_env):
         return _last_comparison(t, last, f"{d.api_key_env} is not set.")
-    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     try:
-        listed = list(client.custom_attributes())
+        with one_client(d, environ) as client:
+            listed = list(client.custom_attributes())
     except MissingPermission:
         return _last_comparison(t, last, "the API key lacks the permission custom_attributes.get.")
     except BrazeError as error:
         return _last_comparison(t, last, f"{error.title}: {error}")
-    finally:
-        client.close()
     return _compare(t, _listed(t, listed, now))
 
 

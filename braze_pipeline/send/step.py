@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from braze_pipeline.alerts.pauses import paused
 from braze_pipeline.audience.build import require_members
-from braze_pipeline.braze.client import BrazeClient
+from braze_pipeline.braze.client import one_client
 from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import (
@@ -327,25 +327,23 @@ def compare_sample(
     destination = t.destination
     if not users or not result.accepted_users or result.stopped_by:
         return None
-    client = BrazeClient(destination, read_api_key(environ, destination.api_key_env), pool=1)
     with_retries = RetryPolicy(
         throttled=min(destination.max_throttle_seconds, READ_RETRY_SECONDS),
         failing=min(destination.retry_budget_seconds, READ_RETRY_SECONDS),
         log=log,
     )
     try:
-        return with_retries(
-            lambda: read_back(
-                client,
-                warehouse.journal_path,
-                snapshot=warehouse.snapshot(plan.plan_id),
-                plan_id=plan.plan_id,
-                identifier=destination.identifier,
-                users=users,
+        with one_client(destination, environ) as client:
+            return with_retries(
+                lambda: read_back(
+                    client,
+                    warehouse.journal_path,
+                    snapshot=warehouse.snapshot(plan.plan_id),
+                    plan_id=plan.plan_id,
+                    identifier=destination.identifier,
+                    users=users,
+                )
             )
-        )
     except BrazeError as error:
         log(f"The read-back was skipped: {error}")
         return None
-    finally:
-        client.close()

@@ -12,6 +12,7 @@ import dagster as dg
 from braze_pipeline.alerts import Incident
 from braze_pipeline.alerts.action_classes import SEND_OVERDUE, SLOW_RUN
 from braze_pipeline.alerts.pauses import paused
+from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.schedule import ended
 from braze_pipeline.orchestration.watch.runs import TickEvent, days_of_run, facts_of
@@ -108,7 +109,7 @@ def record_overdue_sends(
     """
     done = []
     for t in watch.templates:
-        has_key = environ.get(t.destination.api_key_env, "").strip()
+        has_key = has_api_key(environ, t.destination.api_key_env)
         if t.schedule is None or ended(t, now) or not has_key:
             continue
         send = TemplateKeys.of(t).send

@@ -118,7 +118,7 @@ def test_without_the_permission_a_plan_is_made_and_reports_it(
     world.close()
 
 
-@pytest.mark.parametrize("key", [BARE, "", "a-key-of-nobody-8803"])
+@pytest.mark.parametrize("key", [BARE, "", "a-key-of-nobody-8803", "not a key"])
 def test_what_was_blocked_stays_blocked_while_braze_cannot_be_asked(
     sandbox: Sandbox, key: str
 ) -> None:
@@ -185,6 +185,17 @@ def test_certificates_that_cannot_be_used_are_no_reason_either(
     )
     assert not bulk_permitted(d, environ={"BRAZE_API_KEY": FULL}, log=said.append)
     assert "REQUESTS_CA_BUNDLE cannot be used" in said[0]
+
+
+def test_a_key_that_cannot_be_one_is_no_reason_either() -> None:
+    t = template()
+    found = asked(t, "not a key")
+    assert found.compared_at is None
+    assert "not valid in an API key" in found.sentence()
+    said: list[str] = []
+    d = replace(t.destination, sends_to="auto", rate_limit=RateLimit(requests=10, seconds=1.0))
+    assert not bulk_permitted(d, environ={"BRAZE_API_KEY": "not a key"}, log=said.append)
+    assert "not valid in an API key" in said[0]
 
 
 def test_warned_only_or_not_asked_at_all(sandbox: Sandbox) -> None:
