@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from braze_pipeline.settings import (
     TemplateSettings,
 )
 from braze_pipeline.sources import attach_sources
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent
@@ -112,18 +113,14 @@ def attach(folder: Path) -> dict[str, Any]:
 def attributes(folder: Path, day: date) -> dict[str, Any]:
     t = template(folder)
     warehouse = Warehouse(folder / "warehouse.duckdb")
-    (built,) = build_attributes(warehouse, t, [day], now=_now()).summaries
+    (built,) = build_attributes(warehouse, t, [day], now=utc_now()).summaries
     return {"rows": built.rows}
 
 
 def audience(folder: Path, day: date) -> dict[str, Any]:
     t = template(folder)
     with Warehouse(folder / "warehouse.duckdb").connect() as con:
-        return {"audience": build_audience(con, t, day, now=_now()).audience}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+        return {"audience": build_audience(con, t, day, now=utc_now()).audience}
 
 
 def main() -> None:

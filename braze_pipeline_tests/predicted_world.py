@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from braze_pipeline.profiles import build_profiles
 from braze_pipeline.sandbox import SANDBOX_API_KEY, Sandbox
 from braze_pipeline.send.step import send_days
 from braze_pipeline.settings import TemplateSettings
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.warehouse import Warehouse
 
 FIRST = date(2025, 1, 1)
@@ -126,14 +127,14 @@ class PredictedWorld:
             cached_lineage(con, t, built.sources)
             for day in days:
                 build_audience(con, t, day)
-                build_profiles(con, t, day, run_id="run", now=_now())
+                build_profiles(con, t, day, run_id="run", now=utc_now())
 
     def run(self, *days: date) -> PlanSummary:
         """A run from the sources to Braze; its plan."""
         self.build(*days)
         t = self.t
         plan = plan_days(
-            self.warehouse, t, days, run_id=str(days), now=_now(), environ=self.environ,
+            self.warehouse, t, days, run_id=str(days), now=utc_now(), environ=self.environ,
             overrides=Overrides(), log=lambda text: None,
         )  # fmt: skip
         if plan.planned_users:
@@ -168,10 +169,6 @@ def with_braze(world: PredictedWorld) -> Iterator[PredictedWorld]:
     with Sandbox(assume_all=True) as sandbox:
         world.endpoint = sandbox.endpoint
         yield world
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _write_sources(folder: Path) -> None:

@@ -82,6 +82,11 @@ class Session:
         """The template chosen with ``--template``; all of them if none was."""
         return self.templates if self.template_name is None else (self.template,)
 
+    @property
+    def destinations(self) -> list[str]:
+        """The names of all destinations of the file."""
+        return sorted({template.destination.name for template in self.templates})
+
     def definitions(self, template: TemplateSettings) -> dg.Definitions:
         """What Dagster runs for a template's destination, up to the template's last day."""
         from braze_pipeline.orchestration.destination import build_definitions

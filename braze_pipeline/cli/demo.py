@@ -68,8 +68,7 @@ def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
     }
     sandboxed = replace(session, environ=environ)
     if sandboxed.warehouse.path.exists():
-        names = {template.destination.name for template in sandboxed.templates}
-        with between_sends(sandboxed.warehouse, names) as con:
+        with between_sends(sandboxed.warehouse, sandboxed.destinations) as con:
             for template in sandboxed.templates:
                 if ledger_of(con, template).exists():
                     reason = "The sandbox was started."

@@ -77,8 +77,7 @@ def export(session: Session, file: Path) -> None:
 @click.pass_obj
 def import_(session: Session, file: Path, replace: bool) -> None:  # noqa: FBT001
     """Restore a ledger from a file that `export` wrote."""
-    names = {t.destination.name for t in session.templates}
-    with between_sends(session.warehouse, names) as con:
+    with between_sends(session.warehouse, session.destinations) as con:
         found = import_ledger(con, session.warehouse, session.templates, file, replace=replace)
     console.show(f"The ledger {found.ledger} is restored.")
     if found.endpoint is None:

@@ -35,7 +35,7 @@ _SHOW_VALUES = click.option(
 
 @click.command("try")
 @click.argument("user")
-@click.option("--as-of", "as_of", required=True, type=Day(), help="The as-of date.")
+@click.option("--as-of", required=True, type=Day(), help="The as-of date.")
 @_SHOW_VALUES
 @click.option("--yes", is_flag=True, help="Send without asking.")
 @click.option("--rebuild", is_flag=True, help="Build the day again, although it was built.")

@@ -38,7 +38,7 @@ def resume(session: Session, name: str) -> None:
 
 
 def _require(session: Session, name: str) -> None:
-    names = sorted({template.destination.name for template in session.templates})
+    names = session.destinations
     if name not in names:
         raise UsageError(
             f"{session.config_file} has no destination {name!r}.",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--as-of", "as_of", type=Day(), help="The plan of this day.")
+@click.option("--as-of", type=Day(), help="The plan of this day.")
 @click.option("--limit", default=20, show_default=True, help="Number of rows to show.")
 @click.option(
     "--out",

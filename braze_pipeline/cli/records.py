@@ -22,7 +22,7 @@ _OUTCOMES = ("planned", "accepted", "rejected", "not attempted")
 
 
 @click.command()
-@click.option("--as-of", "as_of", type=Day(), help="One day only.")
+@click.option("--as-of", type=Day(), help="One day only.")
 @click.option("--rows", is_flag=True, help="Show each rejection with its customer id.")
 @click.option("--limit", default=50, show_default=True, help="Number of lines to show.")
 @click.pass_obj

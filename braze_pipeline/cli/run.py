@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--as-of",
-    "as_of",
     default="newest",
     show_default="newest, the last day that has ended",
     type=Day(),

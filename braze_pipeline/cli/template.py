@@ -77,7 +77,7 @@ def describe(session: Session) -> None:
 
 
 @template.command()
-@click.option("--as-of", "as_of", type=Day(), help="Also check the data of this day.")
+@click.option("--as-of", type=Day(), help="Also check the data of this day.")
 @click.option(
     "--compare",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

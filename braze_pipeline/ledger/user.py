@@ -40,7 +40,6 @@ class LedgerUser:
     ledger: str
     user_id: str
     known: bool | None
-    known_how: str | None
     unconfirmed: bool
     evaluated: dict[str, date] = field(default_factory=dict)
     entries: tuple[LedgerEntry, ...] = ()
@@ -56,7 +55,7 @@ def find_user(
     the operator's terminal only.
     """
     row = ledger.con.execute(
-        f"SELECT known, known_how FROM {ledger.users_table} WHERE user_id = ?", [user_id]
+        f"SELECT known FROM {ledger.users_table} WHERE user_id = ?", [user_id]
     ).fetchone()
     if row is None:
         return None
@@ -69,7 +68,6 @@ def find_user(
         ledger=ledger.name,
         user_id=user_id,
         known=row[0],
-        known_how=row[1],
         unconfirmed=unconfirmed,
         evaluated=evaluated,
         entries=_entries(ledger, user_id, value_sql),

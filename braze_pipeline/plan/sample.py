@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.plan.rows import attributes_sql, source_of
-from braze_pipeline.storage.masking import MASK_LENGTH, mask
+from braze_pipeline.storage.masking import mask, shortened
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.warehouse import prepare
 
@@ -71,8 +71,8 @@ def plan_sample(warehouse: Warehouse, plan: PlanSummary) -> list[SampleRow]:
             user=mask(user) or "",
             attribute=name,
             change=change,
-            old=mask(old) if name in personal else _short(old),
-            new=mask(new) if name in personal else _short(new),
+            old=mask(old) if name in personal else shortened(old),
+            new=mask(new) if name in personal else shortened(new),
         )
         for user, name, change, old, new in found
     ]
@@ -101,9 +101,3 @@ def _kinds(c: PlanColumn) -> tuple[str, ...]:
         f"({c.changed} AND {c.old} <> {c.new})",
         f"({c.changed} AND {c.old} IS NOT DISTINCT FROM {c.new})",
     )
-
-
-def _short(value: str | None) -> str | None:
-    if value is None or len(value) <= MASK_LENGTH:
-        return value
-    return value[: MASK_LENGTH - 1] + "…"

@@ -262,7 +262,6 @@ class _Run:
                 users_per_second=pace,
                 seconds_left=(self.total - done) / pace if pace else None,
                 throttled=self.route.leg.limiter.paused,
-                in_flight=self._in_flight,
             )
         )
 

@@ -30,7 +30,6 @@ class SendProgress:
         users_per_second: Since the start.
         seconds_left: At that pace; None while the pace is unknown.
         throttled: Whether requests wait for the rate limit right now.
-        in_flight: Requests in flight.
     """
 
     done: int
@@ -38,7 +37,6 @@ class SendProgress:
     users_per_second: float
     seconds_left: float | None
     throttled: bool
-    in_flight: int
 
     def sentence(self) -> str:
         """The progress in one line."""

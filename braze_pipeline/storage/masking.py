@@ -36,10 +36,14 @@ _SHAPES = _Shapes()
 
 def mask(value: object) -> str | None:
     """The shape of a value, at most 40 characters long; None stays None."""
-    if value is None:
-        return None
-    shape = str(value).translate(_SHAPES)
-    return shape if len(shape) <= MASK_LENGTH else shape[: MASK_LENGTH - 1] + "…"
+    return shortened(None if value is None else str(value).translate(_SHAPES))
+
+
+def shortened(text: str | None) -> str | None:
+    """At most 40 characters of a text; None stays None."""
+    if text is None or len(text) <= MASK_LENGTH:
+        return text
+    return text[: MASK_LENGTH - 1] + "…"
 
 
 def mask_sql(expression: str) -> str:

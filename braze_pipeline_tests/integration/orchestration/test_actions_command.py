@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from logging import ERROR
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -27,7 +25,9 @@ from braze_pipeline.orchestration.destination import build_definitions
 from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.sandbox import FaultKind, Sandbox
 from braze_pipeline_tests.commands import command, store_of, tick
-from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import CUSTOMERS, SmallBrand
+
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 
@@ -35,19 +35,6 @@ _VIP = """    - name: vip
       audience: {high_value: {lifetime_value: 0}}
       attributes: [{column: lifetime_orders, as: VIP Orders, type: integer}]
 """
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(assume_all=True) as found:
-        yield found
-
-
-@pytest.fixture
-def brand(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> SmallBrand:
-    made = small_brand(tmp_path / "brand")
-    made.enter(monkeypatch, sandbox.endpoint, sandbox.api_key)
-    return made
 
 
 def test_a_failed_run_is_retried_from_where_it_stopped_until_it_goes_through(

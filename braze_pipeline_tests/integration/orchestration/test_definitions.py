@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -22,7 +21,7 @@ from braze_pipeline.orchestration.keys import TemplateKeys
 from braze_pipeline.orchestration.runner import run_days
 from braze_pipeline.sandbox import Sandbox
 from braze_pipeline.settings import TemplateSettings
-from braze_pipeline_tests.small_brand import PROJECT, SmallBrand, small_brand
+from braze_pipeline_tests.small_brand import PROJECT, SmallBrand
 
 HEAVY = ("babel", "duckdb", "numpy", "pandas", "pandera", "phonenumbers", "pyarrow", "requests")
 
@@ -32,11 +31,6 @@ from braze_pipeline.definitions import defs
 assert list(defs().resolve_all_job_defs())
 print(*(name for name in {HEAVY!r} if name in sys.modules))
 """
-
-
-@pytest.fixture
-def brand(tmp_path: Path) -> SmallBrand:
-    return small_brand(tmp_path / "brand")
 
 
 def built(

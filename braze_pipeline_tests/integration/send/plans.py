@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from braze_pipeline.braze.redaction import Secret
 from braze_pipeline.sandbox import SANDBOX_API_KEY
-from braze_pipeline.send import SendJob
+from braze_pipeline.send import SendJob, SendResult
 from braze_pipeline.settings import DestinationSettings, RateLimit
 
 SECRET = Secret(SANDBOX_API_KEY)
@@ -51,6 +51,11 @@ def destination(endpoint: str, **changes: object) -> DestinationSettings:
         **changes,
     }
     return DestinationSettings(**settings)  # type: ignore[arg-type]
+
+
+def outcome(result: SendResult) -> tuple[int, int, int]:
+    """Users accepted, rejected and not attempted."""
+    return result.accepted_users, result.rejected_users, result.not_attempted_users
 
 
 def job(snapshot: Path, to: DestinationSettings, **more: Any) -> SendJob:

@@ -34,6 +34,7 @@ from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
     job,
+    outcome,
     users,
     write_snapshot,
 )
@@ -58,10 +59,6 @@ def send(
         journal=Journal(folder / "journal.sqlite"),
         stop=stop,
     )
-
-
-def outcome(result: SendResult) -> tuple[int, int, int]:
-    return result.accepted_users, result.rejected_users, result.not_attempted_users
 
 
 def test_every_user_of_a_plan_is_accepted_once(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
     job,
+    outcome,
     users,
     write_snapshot,
 )
@@ -47,10 +48,6 @@ def send(
             secret=SECRET,
             journal=journal(folder / "journal.sqlite"),
         )
-
-
-def outcome(result: SendResult) -> tuple[int, int, int]:
-    return result.accepted_users, result.rejected_users, result.not_attempted_users
 
 
 def refusing(user: str, text: bytes) -> Callable[[Request], Reply]:
