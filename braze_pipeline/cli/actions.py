@@ -153,8 +153,8 @@ def _template(session: Session, action: Action) -> TemplateSettings:
     raise UsageError(
         f"Action {action.number} is about {action.destination} / {action.template}, which is not "
         f"in {session.config_file}.",
-        fix="Use --config to name the defs.yaml that it is in. If it was removed, close the action: "
-        f'`braze-pipeline actions close {action.number} --reason "..."`.',
+        fix="Use --config to name the defs.yaml that it is in. If it was removed, close the "
+        f'action: `braze-pipeline actions close {action.number} --reason "..."`.',
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,10 @@ def test_a_compressed_file_of_a_web_server_is_read_whatever_it_calls_the_compres
     assert row == ["1", "a"]
 
 
+def sends_on(address: str, context: ssl.SSLContext) -> FakeHttp:
+    return FakeHttp(lambda _: reply(302, b"", {"Location": address}), tls=context)
+
+
 def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,8 +96,7 @@ def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
         FakeHttp(lambda _: reply(200, TEXT), tls=context) as second,
     ):
         for other, target in ((second, "a.csv"), (plain, "b.csv")):
-            to = {"Location": f"{other.endpoint}/{target}"}
-            with FakeHttp(lambda _, to=to: reply(302, b"", to), tls=context) as first:
+            with sends_on(f"{other.endpoint}/{target}", context) as first:
                 place = Files(url=f"{first.endpoint}/{target}")
                 if other is second:
                     assert attached(tmp_path, place) == [("1", "a")]

@@ -152,7 +152,7 @@ def test_what_is_exactly_at_a_limit_passes(world: Make) -> None:
         ({}, crowd(18) | crowd(1, "y"), 2),
         ({"max_data_points": 10, "max_requests": 1}, half, 0),
     ):
-        w.t = guarded(**limits)  # type: ignore[arg-type]
+        w.t = guarded(**limits)
         w.profiles(day(2), rows, rejected=[f"r{n}" for n in range(rejected)])
         plan = w.plan(day(2))
         assert plan.planned_users
