@@ -134,11 +134,25 @@ class Ledger:
             [self.name, EVERYBODY],
         )
 
+    def has_doubts(self, *, after: date) -> bool:
+        """Whether a plan of a later day than ``after`` left anything in doubt."""
+        return bool(
+            count(
+                self.con,
+                "SELECT count(*) FROM ledger.in_doubt AS i JOIN records.plans USING (plan_id) "
+                "WHERE i.ledger = ? AND list_max(days) > ?",
+                [self.name, after],
+            )
+        )
+
     def in_doubt(self) -> str:
-        """A query for the attributes in doubt: a ``user_id`` and the numbers in ``columns``."""
+        """A query for the attributes in doubt: a ``user_id``, the numbers in ``columns``, and the
+        ``newest`` day of the plans that left them so.
+        """
         return (
-            "SELECT user_id, flatten(list(columns)) AS columns FROM ledger.in_doubt "
-            f"WHERE ledger = {literal(self.name)} AND user_id <> {literal(EVERYBODY)} "
+            "SELECT user_id, flatten(list(columns)) AS columns, max(list_max(days)) AS newest "
+            "FROM ledger.in_doubt AS i LEFT JOIN records.plans USING (plan_id) "
+            f"WHERE i.ledger = {literal(self.name)} AND user_id <> {literal(EVERYBODY)} "
             "GROUP BY user_id"
         )
 

@@ -220,8 +220,8 @@ def _again(c: Column, past: LedgerState) -> str:
 def _newer(q: DiffRequest, past: LedgerState, c: Column, *, day: str) -> str:
     """Whether the ledger is newer than a day, for one attribute.
 
-    It is where a newer day was acknowledged, or where a newer day was carried out by a template
-    with the attribute and found the user up to date.
+    It is where a newer day was acknowledged or is in doubt, or where a newer day was carried out by
+    a template with the attribute and found the user up to date.
     """
     if not past.newer:
         return "false"
@@ -241,6 +241,8 @@ def _newer(q: DiffRequest, past: LedgerState, c: Column, *, day: str) -> str:
         for evaluated, as_of, name in past.removed
         if name == c.name
     ]
+    if past.in_doubt:
+        days.append(f"CASE WHEN list_contains(d.columns, {c.no}) THEN d.newest END")
     return _any(f"coalesce({found} > {day}, false)" for found in days)
 
 

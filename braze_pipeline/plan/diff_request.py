@@ -106,6 +106,7 @@ def ledger_state(q: DiffRequest) -> LedgerState:
     mine = own.as_of if own else None
     newer = (
         q.ledger.has_acknowledgements(after=oldest)
+        or q.ledger.has_doubts(after=oldest)
         or bool(further or removed)
         or (mine is not None and mine > oldest)
     )

@@ -62,7 +62,8 @@ class Ledger(RuleBasedStateMachine):
         self.value: dict[tuple[str, str], Any] = {}
         self.unconfirmed: set[str] = set()
         self.unproven: set[tuple[str, str]] = set()
-        self.in_doubt: dict[tuple[str, str], set[str]] = {}  # by the plans that had no answer
+        # by the plans that had no answer, with their newest day
+        self.in_doubt: dict[tuple[str, str], set[tuple[str, date]]] = {}
         self._list()
 
     def teardown(self) -> None:
@@ -188,6 +189,7 @@ class Ledger(RuleBasedStateMachine):
         answered = self._answered(plan)
         resumed, self.sent_before = plan.plan_id in self.sent_before, {plan.plan_id}
         refused = [row["__user_id"] for row in rows if '"bad"' in row["__object"]]
+        this = (plan.plan_id, plan.days[-1])
         w.send(plan, refuse=refused, stop_after=after, lose_ack=lost, leave_running=killed)
         now_answered = self._answered(plan)
         planned = {row["__user_id"] for row in rows}
@@ -197,9 +199,9 @@ class Ledger(RuleBasedStateMachine):
             for name in sent:
                 in_flight = new and user in refused and resumed  # perhaps, in the send before
                 if in_flight or row["__request"] not in now_answered:
-                    self.in_doubt.setdefault((user, name), set()).add(plan.plan_id)
+                    self.in_doubt.setdefault((user, name), set()).add(this)
                 elif new or user not in refused:
-                    self.in_doubt.get((user, name), set()).discard(plan.plan_id)
+                    self.in_doubt.get((user, name), set()).discard(this)
             if new and user not in refused:
                 self._evaluated({user}, sent=set(sent))
         if len(now_answered) == len(rows):
@@ -242,6 +244,8 @@ class Ledger(RuleBasedStateMachine):
                 self.unconfirmed.discard(user)
                 self.unproven -= {(user, name) for name in NAMES}
             for name in NAMES:
+                if any(newest > d for _, newest in self.in_doubt.get((user, name), ())):
+                    continue  # what a newer day may have brought stays
                 if name in self.last_held[d].get(user, []):
                     if whole and sent is not None:
                         self.value.pop((user, name), None)

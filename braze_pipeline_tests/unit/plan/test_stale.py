@@ -158,18 +158,16 @@ def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> No
     assert w.braze.profiles["a"] == {"Tier": "X", "Own": "o"}
 
 
-def test_a_crash_in_the_middle_leaves_each_user_guarded_as_far_as_it_got(world: Make) -> None:
+def test_a_crash_in_the_middle_guards_each_user_who_was_or_may_have_been_sent(world: Make) -> None:
     w = world(smaller_requests(T, 1), "a b")
     w.profiles(day(10), {"a": {"Tier": "10"}, "b": {"Tier": "10"}})
     w.run(day(10))
     w.profiles(day(12), {"a": {"Tier": "12"}, "b": {"Tier": "12"}})
-    plan = w.plan(day(12))
-    first = w.rows(plan)[0]["__user_id"]
-    w.send(plan, stop_after=1)
-    w.profiles(day(11), {"a": {"Tier": "11"}, "b": {"Tier": "11"}})
+    w.send(w.plan(day(12)), stop_after=1)
+    w.profiles(day(11), {"a": {"Tier": "11"}, "b": {"Tier": "11"}, "c": {"Tier": "11"}})
     backfill = w.run(day(11))
-    assert set(w.sent(backfill)) == {"a", "b"} - {first}
-    assert backfill.superseded_users == 1
+    assert set(w.sent(backfill)) == {"c"}
+    assert backfill.superseded_users == 2
 
 
 def test_a_crash_in_the_middle_guards_what_was_found_right_too(world: Make) -> None:
@@ -229,3 +227,19 @@ def test_a_plan_that_is_sent_again_when_it_is_carried_out_does_not_count_twice(
     w.profiles(day(2), {"a": {"Tier": "z"}, "b": {"Tier": "z"}})
     w.run(day(2))
     assert [w.braze.profiles[user]["Tier"] for user in "ab"] == ["y", "z"]
+
+
+def test_an_older_day_never_overwrites_what_a_request_of_a_newer_one_may_have_brought(
+    world: Make,
+) -> None:
+    w = world(T, "a")
+    w.profiles(day(9), {"a": {"Tier": "old", "Spend": 1.0}})
+    w.run(day(9))
+    w.profiles(day(10), {"a": {"Tier": "new", "Spend": 1.0}})
+    w.send(w.plan(day(10)), stop_after=0, lose_ack=True)
+    w.profiles(day(9), {"a": {"Tier": "late", "Spend": 2.0}})
+    assert w.sent(w.run(day(9))) == {"a": {"Spend": 2.0}}
+    assert w.run(day(9)).superseded_users == 1
+    assert w.braze.profiles["a"] == {"Tier": "new", "Spend": 2.0}
+    assert w.sent(w.run(day(10))) == {"a": {"Tier": "new", "Spend": 1.0}}
+    assert w.run(day(10)).planned_users == 0
