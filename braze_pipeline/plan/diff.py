@@ -98,7 +98,11 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
     in_doubt = (
         f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
     )
-    doubtful = f"list_has_any(d.columns, {[c.no for c in columns]})"
+    # Who is known from an export alone was in the audience if a plan had the user.
+    doubtful = (
+        f"list_has_any(d.columns, {[c.no for c in columns]}) "
+        f"AND (l.{layout.full_at} IS NULL OR d.newest IS NOT NULL)"
+    )
     users = q.ledger.users_and_doubts() if past.in_doubt and leaving else q.ledger.users_table
     return read_sql(
         "plan",
@@ -115,7 +119,7 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
         advances=advances,
         found=_comma(*(_found(q, past, c) for c in columns)),
         in_doubt=in_doubt if past.in_doubt else "",
-        doubtful=doubtful if past.in_doubt else "false",
+        doubtful=f"({doubtful})" if past.in_doubt else "false",
         wanted=_any([advances, *_wanted(q, past, full=full, leaving=leaving)]),
         targets=_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in columns)),
         left=_left(q) if leaving else "false",
@@ -269,7 +273,7 @@ def _left(q: DiffRequest) -> str:
 
     Who never was acknowledged has left as well, if a request of the template got no answer.
     """
-    was_there = "CASE WHEN j.__new THEN j.__in_doubt ELSE j.__evaluated IS NOT NULL END"
+    was_there = "(j.__in_doubt OR (NOT j.__new AND j.__evaluated IS NOT NULL))"
     return (
         f"((NOT j.__present AND {was_there}) "
         f"OR (j.__present AND j.__as_of < {day_sql(q.newest)})) AND s.user_id IS NULL"
@@ -291,9 +295,7 @@ def _decision(c: Column, past: LedgerState) -> str:
         f"AND ({of_profile} OR (__full AND {c.new} IS NOT NULL)))"
     )
     if c.settings.on_leave != "keep":
-        # Of who was never acknowledged, only what is in doubt may be in Braze.
-        maybe_there = f"({c.again} OR __present OR NOT __new) AND " if past.in_doubt else ""
-        wanted = f"CASE WHEN __left THEN {maybe_there}{differs} ELSE {wanted} END"
+        wanted = f"CASE WHEN __left THEN {differs} ELSE {wanted} END"
     if not past.newer:
         return f"{wanted} AS {c.changed}"
     newer = c.newer

@@ -153,6 +153,21 @@ def test_values_of_another_type_do_not_make_a_user_leave_who_never_was_there(
     assert set(w.sent(w.plan(day(1)))) == {"b"}
 
 
+def test_a_user_of_the_export_leaves_though_the_first_request_had_no_answer(
+    world: Make, tmp_path: Path
+) -> None:
+    t = template(attribute("Tier", on_leave="clear"))
+    w = world(t, "a b")
+    file = tmp_path / "export.json"
+    file.write_text(lines({"external_id": "a", "custom_attributes": {}}))
+    import_export(w.con, w.warehouse, t, [file], now=w.now)
+    w.profiles(day(1), {"a": {"Tier": "x"}})
+    w.send(w.plan(day(1)), stop_after=0, lose_ack=True)
+    w.profiles(day(2), {"b": {"Tier": "x"}}, left_out=["a"])
+    w.run(day(2))
+    assert w.braze.profiles == {"a": {}, "b": {"Tier": "x"}}
+
+
 @pytest.mark.parametrize(
     ("exported", "same"),
     [

@@ -196,10 +196,19 @@ def test_who_left_while_the_first_request_had_no_answer_has_left(world: Make, kn
     (stays,) = {"a", "b"} - {lost}
     w.profiles(day(2), {stays: {"Tier": "gold"}}, left_out=[lost])
     plan = w.run(day(2))
-    # What was never sent is not in Braze.
-    assert w.sent(plan) == {lost: {"Tier": None}}
+    assert w.sent(plan) == {lost: {"Tier": None, "VIP": False, "Likes": ["none"]}}
     assert (plan.leaving_users, plan.reasons) == (1, {"left audience": 1})
-    assert w.braze.profiles[lost] == {}
+    assert w.braze.profiles[lost] == {"VIP": False, "Likes": ["none"]}
+    assert w.run(day(2)).planned_users == 0
+
+
+def test_what_leaving_sets_is_set_though_no_other_attribute_had_an_answer(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(1), {"a": {"Spend": 1.0}})
+    w.send(w.plan(day(1)), stop_after=0, lose_ack=True)
+    w.profiles(day(2), {"b": {"Spend": 1.0}}, left_out=["a"])
+    w.run(day(2))
+    assert w.braze.profiles["a"] == {"Spend": 1.0, "VIP": False, "Likes": ["none"]}
 
 
 def test_a_request_without_an_answer_takes_nobody_out_who_is_still_there(world: Make) -> None:
