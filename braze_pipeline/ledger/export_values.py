@@ -95,9 +95,9 @@ def merge_export(layout: Layout, export: str, *, now: datetime, all_users: bool 
     )
     for c in layout.columns:
         con.execute(
-            "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?) "
+            "UPDATE ledger.attributes SET first_sent_at = coalesce(first_sent_at, ?), type = ? "
             f"WHERE ledger = ? AND column_no = ? AND EXISTS (FROM {export} WHERE {c.new} NOT NULL)",
-            [now, ledger.name, c.no],
+            [now, c.settings.type.value, ledger.name, c.no],
         )
     if all_users:
         in_doubt.end_for_everybody(ledger, [c.no for c in layout.columns])

@@ -279,14 +279,19 @@ def add_attribute(ledger: Ledger, name: str, type_: str | None, stored: str) -> 
 
 
 def _retype(ledger: Ledger, column: Column, stored: str) -> str:
-    """A column of another type, with no values; the acknowledgements show who has an old value."""
+    """A column of another type, with no values; the acknowledgements show who has an old value.
+
+    After a reset the attribute has no type until Braze has acknowledged a value: until then the
+    type may change once more.
+    """
     con, table, wanted = ledger.con, ledger.users_table, column.settings.type
     with transaction(con):
         if stored != wanted.duckdb:
             con.execute(f"ALTER TABLE {table} DROP COLUMN {column.value}")
             con.execute(f"ALTER TABLE {table} ADD COLUMN {column.value} {wanted.duckdb}")
         con.execute(
-            "UPDATE ledger.attributes SET type = ? WHERE ledger = ? AND column_no = ?",
+            "UPDATE ledger.attributes SET type = ? "
+            "WHERE ledger = ? AND column_no = ? AND type IS NOT NULL",
             [wanted.value, ledger.name, column.no],
         )
     return wanted.duckdb

@@ -114,6 +114,24 @@ def test_a_changed_type_stops_the_attribute_until_it_is_reset(world: Make) -> No
     assert w.con.execute("SELECT count(*) FROM records.rejections").fetchone() == (0,)
 
 
+def test_a_type_that_was_only_planned_after_a_reset_can_be_changed_back(world: Make) -> None:
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"Spend": 1.0}})
+    w.run(day(1))
+    ledger_commands.reset(w.con, w.warehouse, T, ["Spend"])
+    w.con.execute(f"DROP TABLE {T.table('profiles')}")
+    changed = replace(T, attributes=(T.attributes[0], attribute("Spend", ValueType.STRING)))
+    w.profiles(day(1), {"a": {"Spend": "much"}}, t=changed)
+    assert w.plan(day(1), t=changed).planned_users == 1
+    w.con.execute(f"DROP TABLE {T.table('profiles')}")
+    w.profiles(day(1), {"a": {"Spend": 1.0}})
+    plan = w.run(day(1))
+    assert (w.sent(plan), plan.stopped_attributes) == ({"a": {"Spend": 1.0}}, ())
+    w.con.execute(f"DROP TABLE {T.table('profiles')}")
+    w.profiles(day(2), {"a": {"Spend": "much"}}, t=changed)
+    assert w.plan(day(2), t=changed).stopped_attributes == ("Spend (float to string)",)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "value", "same", "other"),
     [
