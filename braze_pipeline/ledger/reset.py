@@ -19,8 +19,9 @@ def reset_attributes(
     """The next plan sends these attributes (or all of the template) again for everybody.
 
     The values stay, so that older days still cannot overwrite newer ones, and so that what became
-    null is cleared. An attribute that was blocked because its type changed is released. Returns
-    the names that were reset.
+    null is cleared. An attribute that was blocked because its type changed is released, and so are
+    objects that Braze rejected; whichever template sends an attribute. Returns the names that were
+    reset.
 
     Raises:
         UsageError: a name that the ledger does not have.
@@ -42,6 +43,8 @@ def reset_attributes(
             "WHERE ledger = ? AND list_contains(?::VARCHAR[], attribute)",
             [ledger.last_ack_no(), ledger.name, wanted],
         )
-        ledger.release_refused(t.name)
+        senders = [t.name] if attributes is None else [one.template for one in ledger.templates()]
+        for name in senders:
+            ledger.release_refused(name)
         ledger.record_change("reset", None)
     return tuple(name for name in wanted if name in have)

@@ -132,6 +132,18 @@ def test_a_type_that_was_only_planned_after_a_reset_can_be_changed_back(world: M
     assert w.plan(day(2), t=changed).stopped_attributes == ("Spend (float to string)",)
 
 
+def test_a_reset_attribute_is_sent_again_to_users_rejected_in_another_template(world: Make) -> None:
+    other = template(attribute("Tier"), name="other", known="none")
+    w = world(T, "a")
+    w.profiles(day(1), {"a": {"Spend": 1.0}})
+    w.run(day(1))
+    w.profiles(day(1), {"a": {"Tier": "x"}}, t=other)
+    w.run(day(1), t=other, refuse=["a"])
+    assert w.plan(day(1), t=other).held_back_users == 1
+    ledger_commands.reset(w.con, w.warehouse, T, ["Tier"])
+    assert w.sent(w.plan(day(1), t=other)) == {"a": {"Tier": "x"}}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "value", "same", "other"),
     [
