@@ -111,6 +111,11 @@ def _lines(trial: Trial, *, real: bool) -> list[str]:
         f"Reason: {reason}. Cost: 1 request, {attributes}, {points}.",
     ]
     lines += [f"Blocked attribute: {name}" for name in plan.stopped_attributes]
+    lines += [
+        "Once this is sent, the next run under the destination's other identifier sends these "
+        f"attributes to its whole audience again (ledger {name})."
+        for name in trial.outdates
+    ]
     if not real:
         lines.append("Identifier and personal data are shown as their shape: see --show-values.")
     return lines

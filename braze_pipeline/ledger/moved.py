@@ -92,23 +92,7 @@ def outdate_other_identifier(ledger: Ledger, names: Sequence[str]) -> None:
     What it will send again anyway is left alone: its plans would be outdated every day.
     """
     for other in _other_identifiers(ledger):
-        in_doubt_already = other.in_doubt_for_everybody()
-        rows = ledger.con.execute(
-            "SELECT column_no, coalesce(reset_ack, 0) FROM ledger.attributes "
-            "WHERE ledger = ? AND list_contains(?::VARCHAR[], attribute)",
-            [other.name, list(names)],
-        ).fetchall()
-        outdated = [
-            no
-            for no, reset_ack in rows
-            if no not in in_doubt_already
-            or count(
-                ledger.con,
-                f"SELECT count(*) FROM {other.users_table} "
-                f"WHERE {AttributeColumns(no=no).ack} > {reset_ack}",
-            )
-        ]
-        if outdated:
+        if outdated := _outdated(other, names):
             ledger.con.execute(
                 "UPDATE ledger.attributes SET reset_ack = ? "
                 "WHERE ledger = ? AND list_contains(?::INTEGER[], column_no)",
@@ -116,6 +100,30 @@ def outdate_other_identifier(ledger: Ledger, names: Sequence[str]) -> None:
             )
             in_doubt.mark_for_everybody(other, OTHER_IDENTIFIER, outdated)
             other.record_change(OTHER_IDENTIFIER, None)
+
+
+def would_outdate(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """The destination's other ledgers that send attributes again once one of these is sent."""
+    return [other.name for other in _other_identifiers(ledger) if _outdated(other, names)]
+
+
+def _outdated(other: Ledger, names: Sequence[str]) -> list[int]:
+    in_doubt_already = other.in_doubt_for_everybody()
+    rows = other.con.execute(
+        "SELECT column_no, coalesce(reset_ack, 0) FROM ledger.attributes "
+        "WHERE ledger = ? AND list_contains(?::VARCHAR[], attribute)",
+        [other.name, list(names)],
+    ).fetchall()
+    return [
+        no
+        for no, reset_ack in rows
+        if no not in in_doubt_already
+        or count(
+            other.con,
+            f"SELECT count(*) FROM {other.users_table} "
+            f"WHERE {AttributeColumns(no=no).ack} > {reset_ack}",
+        )
+    ]
 
 
 def _other_identifiers(ledger: Ledger) -> list[Ledger]:

@@ -21,6 +21,8 @@ from braze_pipeline.braze.track_endpoints import track_endpoint
 from braze_pipeline.errors import PlanOutdated
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.apply import open_ledger
+from braze_pipeline.ledger.ledger import ledger_of
+from braze_pipeline.ledger.moved import would_outdate
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import plan_user
 from braze_pipeline.plan.lookup import look_up_users
@@ -59,12 +61,15 @@ class Trial:
         address: Where the request goes.
         body: The request's body as it would go out; None if there is nothing to send.
         why_nothing: Then the reason.
+        outdates: Ledgers of the destination's other identifier whose next run, once this is sent,
+            sends these attributes to its whole audience again.
     """
 
     plan: PlanSummary
     address: str
     body: bytes | None
     why_nothing: str = ""
+    outdates: tuple[str, ...] = ()
 
 
 def try_user(
@@ -96,7 +101,9 @@ def try_user(
         address = t.destination.endpoint + track_endpoint(t.destination, plan.endpoint).path
         if plan.planned_users:
             (request,) = batches(snapshot, {})
-            return Trial(plan=plan, address=address, body=bytes(request.body))
+            sent = [cost.name for cost in plan.by_attribute if cost.users]
+            outdates = tuple(would_outdate(ledger_of(con, t), sent))
+            return Trial(plan=plan, address=address, body=bytes(request.body), outdates=outdates)
         snapshot.unlink()
         why = _why_nothing(con, t, plan, user)
         return Trial(plan=plan, address=address, body=None, why_nothing=why)

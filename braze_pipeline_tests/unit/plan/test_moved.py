@@ -18,6 +18,7 @@ from braze_pipeline.ledger.layout import ensure_layout
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.bootstrap import import_export
 from braze_pipeline.plan.preflight import Preflight
+from braze_pipeline.send.one_user import try_user
 from braze_pipeline.settings import KnownUsers, TemplateSettings, ValueType, replace
 from braze_pipeline_tests.ledger_world import World, attribute, day, template
 
@@ -270,6 +271,25 @@ def test_what_was_sent_under_the_other_identifier_is_not_taken_for_what_braze_ha
     w.run(day(3))
     assert w.braze.profiles == was
     assert w.plan(day(3)).planned_users == 0
+
+
+def test_a_try_under_the_other_identifier_says_which_ledger_sends_everything_again(
+    world: Make,
+) -> None:
+    t = template(attribute("Tier"))
+    t = replace(t, destination=replace(t.destination, preflight="off"))
+    by_braze_id = replace(t, destination=replace(t.destination, identifier="braze_id"))
+    w = world(t, "a")
+    w.profiles(day(1), {"a": {"Tier": "gold"}})
+
+    def outdates(t: TemplateSettings) -> tuple[str, ...]:
+        return try_user(w.warehouse, t, day(1), "a", environ={}, log=lambda _: None).outdates
+
+    assert outdates(by_braze_id) == ()
+    w.run(day(1))
+    assert outdates(by_braze_id) == ("braze",)
+    w.run(day(1), t=by_braze_id)
+    assert outdates(t) == ("braze_by_braze_id",)
 
 
 @pytest.mark.parametrize("all_users", [False, True])
