@@ -240,11 +240,13 @@ class World:
         leave_running: bool = False,
         status: int = 201,
         attempt: int = 1,
+        begun: int | None = None,
     ) -> int:
         """Send the requests of a plan that have no answer yet, and write the journal.
 
         The send ends after ``stop_after`` requests. With ``lose_ack`` one more request reaches
-        Braze without an entry in the journal, as when the process is killed.
+        Braze without an entry in the journal, as when the process is killed. A send that is not
+        killed records the last request that it has ``begun``.
         """
         with closing(self.journal()) as journal, journal:
             done = set(
@@ -285,8 +287,8 @@ class World:
             ended = "stopped" if stopped else "done"
             if not leave_running:
                 journal.execute(
-                    "UPDATE sends SET status = ?, ended_at = ? WHERE send_id = ?",
-                    (ended, self.now.isoformat(), send_id),
+                    "UPDATE sends SET status = ?, ended_at = ?, summary = ? WHERE send_id = ?",
+                    (ended, self.now.isoformat(), json.dumps({"begun": begun}), send_id),
                 )
         return int(send_id or 0)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED
+from braze_pipeline.ledger.journal_tables import ANSWERED, ANSWERED_REFUSED, BEGUN
 from braze_pipeline.ledger.ledger import EVERYBODY, Ledger, count
 from braze_pipeline.storage.sql_files import read_sql
 from braze_pipeline.storage.sql_text import literal
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
-    """Put exactly the plan's objects in doubt that have no answer, or may have been sent before
-    they were refused.
+    """Put exactly the plan's objects in doubt that were begun and have no answer, or may have been
+    sent before they were refused.
 
     Returns whether there are any. Call it only when a send has brought something new: what a later
     plan has resolved must not come back.
@@ -42,8 +42,9 @@ def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
     if done and not count(ledger.con, f"SELECT count(*) FROM {lost}"):
         return False  # without reading the snapshot
     query = read_sql(
-        "ledger", "in_doubt", sent=_sent(plan, "s"), rows=plan.rows, answered=ANSWERED, lost=lost
-    )
+        "ledger", "in_doubt", sent=_sent(plan, "s"), rows=plan.rows, answered=ANSWERED, lost=lost,
+        begun=BEGUN,
+    )  # fmt: skip
     rows = count(ledger.con, query, {"ledger": plan.ledger, "plan": plan.plan_id})
     return rows > 0
 

@@ -18,6 +18,7 @@ RANGES = "__journal_ranges"
 REFUSED = "__journal_refused"
 ANSWERED = "__journal_answered"
 ANSWERED_REFUSED = "__journal_answered_refused"
+BEGUN = "__journal_begun"
 
 _RANGE = ("request_no", "first_index", "count")
 
@@ -37,8 +38,10 @@ def load_answered(con: duckdb.DuckDBPyConnection, path: Path, plan_id: str) -> N
     """What all sends of a plan together brought.
 
     ``ANSWERED``: ranges that have their answer; ``ANSWERED_REFUSED``: objects of them refused, with
-    the attempt (see ``journal.Acknowledgement``) and the start of the send.
+    the attempt (see ``journal.Acknowledgement``) and the start of the send. ``BEGUN``: the last
+    request that each send began, NULL if that is not known, and its start.
     """
+    _table(con, BEGUN, ("request_no",), journal.begun(path, plan_id), {"started_at": str})
     _table(con, ANSWERED, _RANGE, journal.answered(path, plan_id), {})
     refused = journal.refused(path, plan_id)
     _table(

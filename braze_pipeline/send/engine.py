@@ -109,7 +109,7 @@ def send_plan(
     )
     if route is None or client is None:
         so_far = sent_so_far(earlier, total)
-        journal.end(send_id, "stopped" if so_far.not_attempted_users else "done", {})
+        journal.end(send_id, "stopped" if so_far.not_attempted_users else "done", {"begun": -1})
         return so_far
     run = _Run(
         job.destination, client, route, Writer(journal, send_id), earlier,
@@ -123,7 +123,7 @@ def send_plan(
         summary = {**result.figures(), "stopped_by": error.action if error else None}
         status = "failed" if error else "done"
     finally:
-        journal.end(send_id, status, summary)
+        journal.end(send_id, status, summary | {"begun": run.begun})
     return result
 
 
@@ -174,6 +174,7 @@ class _Run:
         self._in_flight = 0
         self._bytes = 0  # of the bodies in flight
         self._wanted = 0
+        self.begun = -1  # the last request; they begin in order
         self._given_up = 0
         self._started = time.monotonic()
         self._reported = self._started
@@ -282,6 +283,7 @@ class _Run:
                 if batch is None:
                     break
                 with self._lock:
+                    self.begun = batch.request_no
                     self._in_flight += 1
                     self._bytes += len(batch.body)
                 return batch

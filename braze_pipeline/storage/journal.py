@@ -273,6 +273,15 @@ def refused(path: Path, plan_id: str) -> list[tuple[int, int, int, str]]:
     )
 
 
+def begun(path: Path, plan_id: str) -> list[tuple[int | None, str]]:
+    """Of each send of a plan, the last request that it began, and its start.
+
+    None if that is not known: the send was killed or is running, or is of an earlier version.
+    """
+    rows = _read(path, "SELECT summary, started_at FROM sends WHERE plan_id = ?", plan_id)
+    return [(json.loads(summary or "{}").get("begun"), at) for summary, at in rows]
+
+
 def progress(path: Path, plan_id: str) -> JournalProgress:
     """What all sends of a plan have achieved so far."""
     ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)

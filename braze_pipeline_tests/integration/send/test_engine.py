@@ -27,9 +27,10 @@ from braze_pipeline.errors import (
 from braze_pipeline.sandbox import Fault, FaultKind, FaultPlan, Limits, Sandbox
 from braze_pipeline.send import SendProgress, SendResult, send_plan, sending
 from braze_pipeline.settings import RateLimit
+from braze_pipeline.storage import journal
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline_tests.certificates import certificate
-from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, success
+from braze_pipeline_tests.fake_http import FakeHttp, Reply, Request, reply, success
 from braze_pipeline_tests.integration.send.plans import (
     SECRET,
     destination,
@@ -220,6 +221,18 @@ def test_an_outage_of_braze_ends_the_send_cleanly_and_a_rerun_resumes(tmp_path: 
         second = send(tmp_path, sandbox.endpoint, ids)
         assert outcome(second) == (3000, 0, 0)
         assert second.users_sent == first.not_attempted_users
+
+
+def test_a_send_that_ends_records_which_requests_it_never_began(tmp_path: Path) -> None:
+    def answer(request: Request) -> Reply:
+        if "u00150" in request.users:  # of the third request of forty
+            return reply(403, {"message": "no"})
+        return success(request)
+
+    with FakeHttp(answer=answer) as server:
+        first = send(tmp_path, server.endpoint, users(3000), max_in_flight=1)
+    assert outcome(first) == (150, 0, 2850)
+    assert [no for no, _ in journal.begun(tmp_path / "journal.sqlite", "plan")] == [2]
 
 
 def test_a_stop_drains_and_leaves_the_rest_for_a_rerun(tmp_path: Path) -> None:

@@ -375,6 +375,27 @@ def test_an_attribute_stays_in_doubt_until_it_is_acknowledged_itself(world: Make
     assert w.plan(day(4)).planned_users == 0
 
 
+def test_who_was_never_attempted_before_a_send_stopped_is_not_in_doubt(world: Make) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    plan = w.plan(day(1))
+    users = [row["__user_id"] for row in w.rows(plan) if row["__request"] == 1]
+
+    def in_doubt() -> list[str]:
+        w.apply_acknowledgements()
+        rows = w.con.execute("SELECT user_id FROM ledger.in_doubt ORDER BY ALL").fetchall()
+        return [user for (user,) in rows]
+
+    w.send(plan, stop_after=1, begun=1)
+    assert in_doubt() == sorted(users)
+    w.now += timedelta(minutes=1)
+    w.send(plan, stop_after=0, begun=-1)
+    assert in_doubt() == sorted(users)
+    w.now += timedelta(minutes=1)
+    w.send(plan, stop_after=0)  # killed
+    assert len(in_doubt()) == 5
+
+
 def test_a_resumed_send_leaves_nothing_in_doubt(world: Make) -> None:
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)
