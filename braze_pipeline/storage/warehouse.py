@@ -42,6 +42,9 @@ _SPILT = ".tmp"
 _BESIDE = (".wal", _SPILT)
 """Files that DuckDB creates beside its own, and leaves there when it is killed."""
 
+_UNNAMED_SECONDS = 60.0
+"""After so long, an empty folder that did not get its name will never get it."""
+
 SNAPSHOTS = ".snapshots"
 EXTRACTS = ".extracts"
 
@@ -151,6 +154,10 @@ class Warehouse:
             for left in self.path.parent.glob(f"{prefix}*"):
                 with suppress(BlockingIOError, FileNotFoundError), locked(left):
                     shutil.rmtree(left)
+            for left in self.path.parent.glob(f".{prefix}*"):
+                with suppress(OSError):
+                    if time.time() - left.stat().st_mtime > _UNNAMED_SECONDS:
+                        left.rmdir()
             folder = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=self.path.parent))
         with locked(folder):
             # It gets the name that other processes look for only once it is locked.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -380,6 +382,16 @@ def test_what_a_killed_run_left_is_removed_and_what_another_run_uses_is_not(bran
         assert theirs.is_dir()
         assert ours.is_dir()
         assert ours.stat().st_mode & 0o077 == 0
+
+
+def test_what_a_run_left_that_was_killed_before_it_began_is_removed(brand: Brand) -> None:
+    left, begins = (brand.folder / f".warehouse.scratch-{name}" for name in ("killed", "begins"))
+    left.mkdir()
+    begins.mkdir()
+    os.utime(left, (time.time() - 3600,) * 2)
+    with brand.warehouse.scratch():
+        assert not left.exists()
+        assert begins.is_dir()
 
 
 def test_the_first_step_says_once_what_duckdb_may_use(
