@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ from braze_pipeline.user_input import did_you_mean
 
 PLACES: Final = ("path", "delta", "iceberg", "database", "connection")
 """The keys of a source that say where it is; one of them is given."""
+
+_COMMENT: Final = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
+"""In any dialect. A text with two hyphens is no comment, and never the whole of a query."""
 
 
 def resolve_sources(
@@ -64,8 +68,8 @@ def _check(name: str, source: SourceConfig, problems: Problems) -> None:
         problems.add("`connection` needs either `relation` or `query`.")
     if source.relation and not (source.database or source.connection):
         problems.add("`relation` needs `database` or `connection`.")
-    if source.query and not source.query.strip("; \t\n"):
-        problems.at("query").add("The query is empty.")
+    if source.query and not _COMMENT.sub("", source.query).strip("; \t\n"):
+        problems.at("query").add("The query is empty, or has nothing but comments.")
     if source.query and not source.connection:
         problems.add("`query` needs `connection`.")
     if name not in TABLES and source.optional:

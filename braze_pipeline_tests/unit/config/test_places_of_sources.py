@@ -49,6 +49,12 @@ def test_a_path_is_shown_as_people_write_it_and_follows_links_as_the_system_does
         ("connection: shop, relation: crm", "connection: shopp, relation: crm", 3, "'shop'"),
         ("relation: crm.customers, ", "", 3, "needs either `relation` or `query`"),
         ('query: "SELECT * FROM orders"', 'query: " ;"', 4, "The query is empty"),
+        (
+            'query: "SELECT * FROM orders"',
+            'query: "/* of\\n all */ ; -- SELECT 1\\n--"',
+            4,
+            "sources.orders.query: The query is empty, or has nothing but comments",
+        ),
         ("delta: ", "path: data/, delta: ", 6, "Give one place, not several"),
         ("relation: customer_360", "optional: true", 8, "needs `relation`"),
         ("asset_key: [shop, orders]", "asset_key: []", 4, "asset_key"),
