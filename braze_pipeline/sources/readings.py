@@ -23,6 +23,10 @@ LAST_YEAR: Final = 2099
 everything else; no order, consent or living person is older than 1900, and a date in 2100 or later
 was mistyped or stands for "never"."""
 
+_LARGEST: Final = 10**14
+"""A number from here on was mistyped; as a DECIMAL with four digits behind the point, which money
+needs, it has no room."""
+
 TRUE_WORDS: Final = "'true', 't', 'yes', 'y', '1'"
 FALSE_WORDS: Final = "'false', 'f', 'no', 'n', '0'"
 """Words for true and false in lower case, as a list in SQL."""
@@ -106,14 +110,19 @@ def _invalid(column: str, type_: str, ours: ColumnType, value: str) -> str | Non
         return None
     if family(type_) == "text" or ours == "BOOLEAN":
         return f"trim({column}::VARCHAR) <> '' AND ({value}) IS NULL"
-    return None if ours == "DOUBLE" else f"NOT {_plausible(value, ours)}"
+    if ours == "DOUBLE":
+        # In this form the statistics of a Parquet file can show that there is none.
+        return (
+            f"NOT ({column} > -{_LARGEST} AND {column} < {_LARGEST}) AND isfinite({column}::DOUBLE)"
+        )
+    return f"NOT {_plausible(value, ours)}"
 
 
 def accepted_values(ours: ColumnType) -> str:
     """What the values of a column must be, for messages."""
     if ours in {"DATE", "TIMESTAMP"}:
         return f"a {ours} in the years {FIRST_YEAR} to {LAST_YEAR}"
-    return f"a {ours}"
+    return f"a {ours} below 10^14" if ours == "DOUBLE" else f"a {ours}"
 
 
 def _plausible(value: str, ours: ColumnType) -> str:
@@ -168,16 +177,14 @@ def _time(column: str, type_: str, ours: ColumnType, time_zone: str) -> str | No
 
 def _number(column: str, family_: str) -> str | None:
     match family_:
-        case "integer" | "decimal":
-            return f"{column}::DOUBLE"
+        case "integer" | "decimal" | "double":
+            number = f"{column}::DOUBLE"
         case "text":
-            column = f"TRY_CAST(trim({column}::VARCHAR) AS DOUBLE)"
-        case "double":
-            pass
+            number = f"TRY_CAST(trim({column}::VARCHAR) AS DOUBLE)"
         case _:
             return None
     # NaN is how pandas writes a missing number.
-    return f"CASE WHEN isfinite({column}) THEN {column}::DOUBLE END"
+    return f"CASE WHEN abs({number}) < {_LARGEST} THEN {number} END"
 
 
 def _boolean(column: str, family_: str) -> str | None:

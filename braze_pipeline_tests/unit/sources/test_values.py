@@ -161,6 +161,8 @@ def test_a_mapping_to_an_unknown_column_is_refused(
         ("orders", "quantity", ",1,3", ",two,3", 3),
         ("orders", "unit_price", ",1,3", ',1,"3,50"', 3),
         ("orders", "unit_price", ",1,3", ",1,nan", 3),
+        ("orders", "unit_price", ",1,3", ",1,100000000000000", 3),
+        ("orders", "quantity", ",1,3", ",-2e17,3", 3),
         ("orders", "ordered_at", "2011-01-03", "03.01.2011 ", 4),
         ("orders", "ordered_at", "2011-01-03", "infinity", 4),
         ("orders", "ordered_at", "2011-01-03", "2011-02-30", 4),
@@ -209,6 +211,22 @@ def test_a_typed_date_outside_the_plausible_years_is_reported_with_file_column_a
     assert f"({file}) has values in the column 'predicted_on'" in str(caught.value)
     assert "the years 1900 to 2099: 2 of them, the first in row 4" in str(caught.value)
     assert wrong not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["DOUBLE", "BIGINT", "HUGEINT", "DECIMAL(20, 2)"])
+def test_a_typed_number_that_is_too_large_is_reported_with_file_column_and_count(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    values = "[99999999999999, -1, NULL, 100000000000000, -100000000000000, 1]"
+    con.execute(
+        f"COPY (SELECT 1 AS customer_id, DATE '2011-01-01' AS predicted_on, unnest({values})"
+        f"::{kind} AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    with pytest.raises(SourceChanged) as caught:
+        load(con, "predictions", file)
+    assert f"({file}) has values in the column 'predicted_clv'" in str(caught.value)
+    assert "not a DOUBLE below 10^14: 2 of them, the first in row 4" in str(caught.value)
 
 
 @given(day=st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
