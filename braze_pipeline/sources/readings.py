@@ -138,6 +138,8 @@ def _text(column: str, type_: str, ours: SourceColumn) -> str | None:
             return None
         case "double":
             text = f"CASE WHEN isfinite({column}) THEN {number_text(column)} END"
+        case "decimal" if ours.identifier:
+            text = f"regexp_replace({text}, '\\.0+$', '')"
         case "timestamp":
             text = (
                 f"CASE WHEN {column} = date_trunc('day', {column}) THEN {column}::DATE::VARCHAR "

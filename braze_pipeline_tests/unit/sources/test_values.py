@@ -100,6 +100,20 @@ def test_ids_that_pandas_made_floats_are_ids_again_and_nan_is_missing(
     ]
 
 
+def test_ids_that_are_decimals_are_whole_numbers_where_they_can_be(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    ids = "[12346, 100, 0, 1.5, 12345678901234567890]::DECIMAL(38, 10)[]"
+    con.execute(
+        f"COPY (SELECT unnest({ids}) AS customer_id, DATE '2011-01-01' AS predicted_on, "
+        f"1.5 AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    assert [row[0] for row in load(con, "predictions", file)] == [
+        "12346", "100", "0", "1.5000000000", "12345678901234567890",
+    ]  # fmt: skip
+
+
 def test_a_birth_date_that_is_a_date_is_shown_as_one(
     con: duckdb.DuckDBPyConnection, folder: Path
 ) -> None:
