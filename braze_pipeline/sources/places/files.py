@@ -70,6 +70,7 @@ def locate(con: duckdb.DuckDBPyConnection, source: SourceSettings) -> LocatedSou
             found = describe(con, name, f"read_parquet({listed})", location, opens=tuple(opens))
             if len(files) > 1:
                 _check_same_columns(con, name, found, listed)
+            _check_decimals(con, found, listed)
         except (SourceChanged, duckdb.Error) as error:
             damage = _damaged(con, name, files)
             if damage is None:
@@ -260,6 +261,20 @@ def _damaged(
         except duckdb.Error as error:
             return damaged_file(name, str(file), error)
     return None
+
+
+def _check_decimals(con: duckdb.DuckDBPyConnection, found: LocatedSource, files: str) -> None:
+    """DuckDB 1.5 reads a wrong number where a decimal does not fill whole words of eight bytes."""
+    wide = con.execute(
+        f"SELECT name, precision FROM parquet_schema({files}) "
+        "WHERE precision > 38 AND type_length::INTEGER % 8 <> 0 LIMIT 1"
+    ).fetchone()
+    if wide:
+        raise SourceChanged(
+            f"{found.title} has the column '{wide[0]}' as a decimal of {wide[1]} digits, which "
+            "cannot be read.",
+            fix="Write it as a decimal of at most 38 digits, or as a DOUBLE.",
+        )
 
 
 def _check_same_columns(

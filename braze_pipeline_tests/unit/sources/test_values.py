@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ def test_ids_that_are_decimals_are_whole_numbers_where_they_can_be(
     assert [row[0] for row in load(con, "predictions", file)] == [
         "12346", "100", "0", "1.5000000000", "12345678901234567890",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", [38, 39, 50, 56, 75, 76])
+def test_a_decimal_in_parquet_is_read_exactly_or_refused(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, precision: int
+) -> None:
+    file = tmp_path / "amounts.parquet"
+    type_ = pa.decimal128(38, 2) if precision == 38 else pa.decimal256(precision, 2)
+    amounts = [Decimal("1.50"), Decimal("-12.25"), None]
+    pq.write_table(pa.table({"amount": pa.array(amounts, type_)}), file)
+    if precision in {38, 56, 75, 76}:  # 16, 24, 32 and 32 bytes
+        assert load(con, "amounts", file) == [(1.5,), (-12.25,), (None,)]
+    else:
+        with pytest.raises(SourceChanged, match=f"'amount' as a decimal of {precision} digits"):
+            load(con, "amounts", file)
 
 
 def test_a_birth_date_that_is_a_date_is_shown_as_one(
