@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.errors import ConfigurationError, SourceChanged
 from braze_pipeline.sources import reach
-from braze_pipeline.sources.places.located import left_out_error
+from braze_pipeline.sources.places.located import another_type, left_out_error
 from braze_pipeline.sources.typed_tables import TABLES
 from braze_pipeline.storage.masking import mask
 from braze_pipeline.storage.sql_text import name_key, quote
@@ -104,6 +104,8 @@ def create_table(
         for why in _left_out(con).values():
             if why in str(error):
                 raise left_out_error(why, f"{file} cannot be run. ") from error
+        if another := another_type(error):
+            raise another from error
         raise ConfigurationError(f"{file} cannot be run: {reason(error)}", fix=_FIX) from error
     return dated
 

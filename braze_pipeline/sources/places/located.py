@@ -33,6 +33,10 @@ _DAMAGE: Final = {
     "schema mismatch": "has files whose columns are of different types",
 }
 """What DuckDB's errors mean, by words in them; the first match counts."""
+_ANOTHER_TYPE: Final = re.compile(
+    r'reading file "(?P<file>.+?)": failed to cast column "(?P<column>.+?)" '
+    r"from type (?P<there>.+?) to (?P<first>.+?): "
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,20 @@ def left_out_error(why: str, before: str = "") -> SourceChanged:
     return SourceChanged(f"{before}{what}", fix=fix)
 
 
+def another_type(error: Exception) -> SourceChanged | None:
+    """If a value of a Parquet file does not fit the type that its column has in the first file."""
+    found = _ANOTHER_TYPE.search(str(error))
+    return found and SourceChanged(
+        f"A source table cannot be read: {found['file']} has the column '{found['column']}' as "
+        f"{found['there']}, and its values do not fit {found['first']}, which the first file has.",
+        fix="Write all files of a table with the same types.",
+    )
+
+
 def damaged_file(name: str, location: str, error: Exception) -> SourceChanged:
     """DuckDB's error about a file, without the line of data that it quotes."""
+    if another := another_type(error):
+        return another
     # Followed by the options of the reader, which contain such words, too.
     text = str(error).lower().partition("possible fixes:")[0]
     line = re.search(r"csv error on line: (\d+)", text)

@@ -282,6 +282,25 @@ def test_what_sql_needs_is_within_reach(brand: Brand) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "values", ["INT: (1::BIGINT << 40)", "DECIMAL(4, 1): 99999.5", "VARCHAR[]: 'ada@x'"]
+)
+def test_a_value_that_does_not_fit_the_type_of_the_first_file_names_file_column_and_types(
+    brand: Brand, values: str
+) -> None:
+    type_, value = values.split(": ")
+    (brand.folder / "parts").mkdir()
+    with duckdb.connect() as con:
+        first = f"SELECT '1' AS customer_id, NULL::{type_} AS v"
+        con.execute(f"COPY ({first}) TO '{brand.folder}/parts/a.parquet'")
+        other = f"SELECT '2' AS customer_id, {value} AS v"
+        con.execute(f"COPY ({other}) TO '{brand.folder}/parts/b.parquet'")
+    source = SourceSettings(name="parts", path=brand.folder / "parts")
+    with pytest.raises(SourceChanged, match=r"parts/b\.parquet has the column 'v' as") as raised:
+        brand.built(of_customers("v", "parts"), source)
+    assert "ada@" not in str(raised.value)
+
+
 def test_every_type_arrives_as_the_sql_gave_it(brand: Brand) -> None:
     columns = {
         "HUGEINT": "170141183460469231731687303715884105727::HUGEINT",
