@@ -198,8 +198,8 @@ def _literals(files: Sequence[Path]) -> str:
 
 
 def find_source(folder: Path, name: str) -> Path | None:
-    """``NAME.parquet``, ``NAME.csv`` or the folder ``NAME/`` in a folder; None for none."""
-    candidates = (folder / f"{name}.parquet", folder / f"{name}.csv", folder / name)
+    """``NAME.parquet``, ``NAME.csv``, the folder ``NAME/`` or a file of another ending."""
+    candidates = (folder / f"{name}{end}" for end in (".parquet", ".csv", "", *SUFFIXES))
     return next((candidate for candidate in candidates if candidate.exists()), None)
 
 

@@ -151,6 +151,9 @@ def test_our_views_come_before_tables_of_the_same_name(
 
 
 def test_parquet_comes_before_csv_and_csv_before_a_folder(tmp_path: Path) -> None:
+    for end in (".csv.gz", ".tsv", ".pq"):
+        (tmp_path / f"orders{end}").touch()
+        assert find_source(tmp_path, "orders") == tmp_path / f"orders{end}"
     (tmp_path / "orders").mkdir()
     assert find_source(tmp_path, "orders") == tmp_path / "orders"
     (tmp_path / "orders.csv").touch()
