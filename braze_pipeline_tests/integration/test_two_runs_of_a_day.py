@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from braze_pipeline.errors import AudienceEmpty, NotBuilt
+from braze_pipeline.alerts.pauses import Pause
+from braze_pipeline.errors import AudienceEmpty, InvalidCredentials, NotBuilt
 from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.operations.report import Report, report
 from braze_pipeline.plan.overrides import Overrides
@@ -136,6 +137,20 @@ def test_a_send_counts_its_requests_where_all_senders_of_the_company_count(
             environ=KEY | {"BRAZE_PIPELINE_LIMITS": str(limits)},
         )  # fmt: skip
     assert limits.exists()
+
+
+def test_what_ended_a_send_is_reported_although_somebody_paused_the_destination_meanwhile(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = iter([None])
+    late = Pause(destination="braze", reason="any", paused_at=datetime(2026, 6, 1))  # noqa: DTZ001
+    monkeypatch.setattr("braze_pipeline.send.step.paused", lambda *_: next(pauses, late))
+    with Sandbox(users=list(USERS), api_key="another-key-of-nobody") as sandbox:
+        runs.t = replace(runs.t, destination=replace(runs.t.destination, endpoint=sandbox.endpoint))
+        runs.plan("a")
+        outcome = runs.send("a")
+    assert type(outcome.error) is InvalidCredentials
+    assert outcome.paused is None
 
 
 def test_a_run_that_plans_again_sends_nothing_if_another_run_found_the_audience_empty(

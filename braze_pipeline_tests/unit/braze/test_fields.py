@@ -25,11 +25,15 @@ def test_the_table_has_every_standard_field_of_the_docs() -> None:
     }  # fmt: skip
 
 
-def test_subscription_states_and_identifiers_cost_no_data_points() -> None:
+def test_subscription_states_identifiers_and_some_keys_cost_no_data_points() -> None:
     free = {name for name, field in FIELDS.items() if field.settable and not field.billable}
     assert free == {
         "external_id", "email_subscribe", "push_subscribe", "subscription_groups", "push_tokens",
     }  # fmt: skip
+    assert {name: field.free_keys for name, field in FIELDS.items() if field.free_keys} == {
+        "facebook": ("likes",),
+        "twitter": ("followers_count", "friends_count", "statuses_count"),
+    }
 
 
 def test_consent_and_identifiers_are_never_attributes_that_leave() -> None:

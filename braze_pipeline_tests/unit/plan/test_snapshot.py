@@ -61,6 +61,15 @@ def test_no_request_is_over_its_limits_and_every_user_is_in_one_or_rejected(
         w.close()
 
 
+def test_an_object_that_fits_a_request_is_sent_and_one_that_is_a_byte_too_long_is_not(
+    world: Make,
+) -> None:
+    w = world(smaller_requests(T, 1, max_body_bytes=1000))
+    rest = len('{"attributes":[{"external_id":"a","_update_existing_only":true,"Tier":""}]}')
+    w.profiles(day(1), {"a": {"Tier": "x" * (999 - rest)}, "b": {"Tier": "x" * (1001 - rest)}})
+    assert set(w.sent(w.plan(day(1)))) == {"a"}
+
+
 @given(
     sizes=st.lists(st.integers(0, 50), min_size=1, max_size=40),
     cuts=st.sets(st.integers(1, 39)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +46,15 @@ def test_an_acceptance_ends_a_row_of_refusals_though_a_refusal_is_counted_at_tha
     delivery._count_refused({0: "no"}, refused)
     refused.other.join()
     assert delivery._refused_in_a_row == 0
+
+
+def test_an_answer_ends_the_time_in_which_braze_failed_or_throttled(delivery: Delivery) -> None:
+    delivery._failing_since = delivery._throttled_since = time.monotonic() - 1_000_000
+    delivery._healthy()
+    throttled = ResponseOutcome(ResponseAction.THROTTLED, wait=0.01)
+    delivery._throttled(throttled, 1, delivery._route.leg)
+    delivery._failing(ResponseOutcome(ResponseAction.RETRY, cause="503"), time.monotonic(), 1)
+    assert delivery.error is None
 
 
 def test_a_429_whose_wait_is_over_before_it_began_is_no_reason_to_ask_at_once(
