@@ -13,6 +13,8 @@ import pytest
 
 from braze_pipeline.errors import NewerVersion, PlanOutdated
 from braze_pipeline.plan import stored_plans
+from braze_pipeline.plan.build import plan_user
+from braze_pipeline.plan.preflight import Preflight
 from braze_pipeline.plan.rows import plan_preview
 from braze_pipeline.plan.stored_plans import PlanSummary
 from braze_pipeline.settings import TemplateSettings, ValueType
@@ -121,6 +123,21 @@ def test_after_the_clock_is_set_back_the_plan_made_last_is_the_newest(w: World) 
     last = stored_plans.last_sent(w.con, late.ledger, T.name)
     assert last is not None
     assert last.plan_id == late.plan_id
+
+
+def test_a_trial_of_one_user_is_not_the_newest_plan_nor_what_the_next_is_compared_with(
+    w: World,
+) -> None:
+    sent = stored_plans.latest(w.con, T)
+    ready = w.plan(day(2))
+    made = plan_user(
+        w.con, w.warehouse, T, day(2), "a", run_id="try", now=w.now, preflight=Preflight()
+    )
+    trial = replace(made, partial=True)
+    stored_plans.store(w.con, trial, template_no=1)
+    w.con.execute("UPDATE records.plans SET status = 'sent' WHERE plan_id = ?", [trial.plan_id])
+    assert stored_plans.latest(w.con, T) == ready
+    assert stored_plans.last_sent(w.con, ready.ledger, T.name) == sent
 
 
 def test_a_clock_that_is_set_back_removes_no_snapshot_that_is_about_to_be_sent(w: World) -> None:
