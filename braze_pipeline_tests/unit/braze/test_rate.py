@@ -67,6 +67,12 @@ def test_the_hourly_limit_holds_by_the_hour_of_the_clock() -> None:
     assert len(greedy(limiter, clock, 3599.0)) == 100
 
 
+def test_what_is_kept_for_other_systems_is_not_rounded_away() -> None:
+    clock = Clock()
+    limiter = limiter_of(clock, requests=9, seconds=1.0, requests_per_hour=3, use_at_most=0.5)
+    assert len(greedy(limiter, clock, 2000.0)) == 1
+
+
 @settings(max_examples=40)
 @given(hourly=st.integers(1, 50), start=st.floats(0.0, 3599.0))
 def test_no_clock_hour_ever_holds_more_than_its_limit(hourly: int, start: float) -> None:
