@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braze_pipeline.braze.rate_limiter import HOUR, OwnBudget, RateLimiter
+from braze_pipeline.braze.rate_limiter import HOUR, Budget, OwnBudget, RateLimiter
 from braze_pipeline.settings import RateLimit
 from braze_pipeline_tests.unit.braze.rate_world import Clock, greedy, most_in_window
 
@@ -235,6 +235,13 @@ def test_an_answer_about_the_hour_before_takes_nothing_from_the_new_hour() -> No
     assert limiter.try_acquire() == 0
     limiter.note(limit=1000, remaining=3)
     assert len(greedy(limiter, clock, 600.0)) == 999
+
+
+def test_an_answer_that_comes_late_gives_nothing_back() -> None:
+    budget = Budget()
+    for remaining in (40, 90):
+        budget.note(limit=100, remaining=remaining, unsent=0, wall=HOUR * 1000)
+    assert budget.hours[1000].others == 60
 
 
 def test_the_headers_of_a_burst_limit_are_not_taken_for_the_hours() -> None:

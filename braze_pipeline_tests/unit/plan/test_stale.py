@@ -145,7 +145,7 @@ def test_a_refused_user_who_was_away_is_guarded_by_the_last_day_that_found_them(
 
 
 def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> None:
-    shared, own = attribute("Tier"), attribute("Own")
+    shared, own = attribute("Tier"), attribute("Own", on_leave="clear")
     one, two = template(shared, name="one"), template(shared, own, name="two")
     w = world(one, "a")
     w.profiles(day(10), {"a": {"Tier": "X"}}, t=one)
@@ -156,6 +156,19 @@ def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> No
     plan = w.run(day(11), t=two)
     assert w.sent(plan) == {"a": {"Own": "o"}}
     assert w.braze.profiles["a"] == {"Tier": "X", "Own": "o"}
+    w.profiles(day(13), {}, left_out=["a"], t=two)
+    assert w.sent(w.run(day(13), t=two)) == {"a": {"Own": None}}
+
+
+def test_what_one_template_sent_another_never_sends_again(world: Make) -> None:
+    shared, own = attribute("Tier"), attribute("Own")
+    one, two = template(shared, name="one"), template(shared, own, name="two")
+    w = world(one, "a")
+    w.profiles(day(1), {"a": {"Tier": "X"}}, t=one)
+    w.run(day(1), t=one)
+    w.profiles(day(1), {"a": {"Tier": "X", "Own": "o"}}, t=two)
+    assert w.sent(w.run(day(1), t=two)) == {"a": {"Own": "o"}}
+    assert w.plan(day(1), t=two).planned_users == 0
 
 
 def test_a_crash_in_the_middle_guards_each_user_who_was_or_may_have_been_sent(world: Make) -> None:
