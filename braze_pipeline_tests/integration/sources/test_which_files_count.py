@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import ssl
 from pathlib import Path
 
 import pytest
@@ -80,32 +79,25 @@ def test_a_compressed_file_of_a_web_server_is_read_whatever_it_calls_the_compres
     assert row == ["1", "a"]
 
 
-def sends_on(address: str, context: ssl.SSLContext) -> FakeHttp:
-    return FakeHttp(lambda _: reply(302, b"", {"Location": address}), tls=context)
-
-
+@pytest.mark.parametrize("encrypted", [True, False])
 def test_a_web_server_gets_no_password_and_sends_on_to_https_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool
 ) -> None:
     trusted, context = certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password Planted-Pa55word\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with (
-        FakeHttp(lambda _: reply(200, TEXT)) as plain,
-        FakeHttp(lambda _: reply(200, TEXT), tls=context) as second,
-    ):
-        for other, target in ((second, "a.csv"), (plain, "b.csv")):
-            with sends_on(f"{other.endpoint}/{target}", context) as first:
-                place = Files(url=f"{first.endpoint}/{target}")
-                if other is second:
-                    assert attached(tmp_path, place) == [("1", "a")]
-                else:
-                    with fails(tmp_path, SourceUnavailable, "to an address without https"):
-                        attached(tmp_path, place)
-            assert ["authorization" in one.headers for one in first.requests] == [False]
-    assert ["authorization" in one.headers for one in second.requests] == [False]
-    assert plain.requests == []
+    with FakeHttp(lambda _: reply(200, TEXT), tls=context if encrypted else None) as second:
+        to = reply(302, b"", {"Location": f"{second.endpoint}/a.csv"})
+        with FakeHttp(lambda _: to, tls=context) as first:
+            place = Files(url=f"{first.endpoint}/a.csv")
+            if encrypted:
+                assert attached(tmp_path, place) == [("1", "a")]
+            else:
+                with fails(tmp_path, SourceUnavailable, "to an address without https"):
+                    attached(tmp_path, place)
+    assert ["authorization" in one.headers for one in first.requests] == [False]
+    assert ["authorization" in one.headers for one in second.requests] == [False] * encrypted
 
 
 @pytest.mark.parametrize("path", ["lake", "lake/*"])
