@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--as-of", type=Day(), help="The plan of this day.")
-@click.option("--limit", default=20, show_default=True, help="Number of rows to show.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Number of rows to show.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

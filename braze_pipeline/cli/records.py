@@ -24,7 +24,13 @@ _OUTCOMES = ("planned", "accepted", "rejected", "not attempted")
 @click.command()
 @click.option("--as-of", type=Day(), help="One day only.")
 @click.option("--rows", is_flag=True, help="Show each rejection with its customer id.")
-@click.option("--limit", default=50, show_default=True, help="Number of lines to show.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of lines to show.",
+)
 @click.pass_obj
 def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> None:  # noqa: FBT001
     """Show what was rejected, and why. Values are masked."""
@@ -58,7 +64,11 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
 
 @click.command()
 @click.option(
-    "--limit", default=20, show_default=True, help="Number of sends to show, newest first."
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of sends to show, newest first.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line, with all figures."

@@ -20,7 +20,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--all-users", is_flag=True, help="Treat every user as existing.")
 @click.option("--api-key", help="The only key it accepts (default: any).")
-@click.option("--latency", default=0.0, help="Seconds before each answer.")
+@click.option(
+    "--latency", default=0.0, type=click.FloatRange(min=0), help="Seconds before each answer."
+)
 def sandbox(
     port: int,
     record: Path | None,

@@ -33,7 +33,13 @@ _POLL_SECONDS = 0.1
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help=f"Port on {_HOST}.")
+@click.option(
+    "--port",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help=f"Port on {_HOST}.",
+)
 @click.pass_obj
 def ui(session: Session, port: int) -> None:
     """Start Dagster's UI with daemon, schedule and sensors, on 127.0.0.1.

@@ -135,6 +135,24 @@ def test_a_plan_that_sends_nothing_shows_a_sentence_instead_of_an_empty_table(
     assert f"nothing to send: {CUSTOMERS} users unchanged, 0 superseded" in command(brand, "plan")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (("plan", "--limit", "-1"), "-1 is not in the range x>=0"),
+        (("rejections", "--limit", "0"), "0 is not in the range x>=1"),
+        (("sends", "--limit", "0"), "0 is not in the range x>=1"),
+        (("ui", "--port", "65536"), "65536 is not in the range 1<=x<=65535"),
+        (("sandbox", "--port", "0", "--latency", "-1"), "-1.0 is not in the range x>=0"),
+    ],
+)
+def test_a_number_that_an_option_cannot_have_is_named_with_those_it_can(
+    brand: SmallBrand, arguments: tuple[str, ...], wrong: str
+) -> None:
+    shown = command(brand, *arguments)
+    assert shown.startswith("2\n")
+    assert wrong in shown
+
+
 def test_of_several_days_the_newest_rejections_come_first_up_to_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
