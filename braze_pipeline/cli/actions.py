@@ -45,11 +45,11 @@ def actions(
     for action in [*found, *(store.closed_actions(limit=_CLOSED_SHOWN) if show_closed else [])]:
         steps = _steps(session, action)
         if as_json:
-            document = as_data(action, steps=steps, ui=_ui(session))
+            document = as_data(action, steps=steps, ui=ui_address(session.environ))
             console.show(json.dumps(document, ensure_ascii=False))
         else:
             notified = store.notified(action.number)
-            console.show("\n".join(_lines(action, steps, notified, ui=_ui(session))))
+            console.show("\n".join(_lines(action, steps, notified, ui=ui_address(session.environ))))
     if not session.warehouse.path.exists():
         console.warn(f"There is no database yet: {session.warehouse.path}.")
     if not found and not as_json:
@@ -165,7 +165,7 @@ def _retry(
 
     run = failed_run(dagster, action.run_id)
     whole = action.resolution.whole
-    ui = _ui(session)
+    ui = ui_address(session.environ)
     if ui and run.remote_job_origin is not None:
         console.show(f"The retry of run {run.run_id[:8]} is queued at {ui} ...")
         return rerun_through(ui, run, instance=dagster, whole=whole)
@@ -187,10 +187,6 @@ def _why_open(session: Session, action: Action) -> tuple[str, str]:
         f"Its events do not show that it reached {action.goal or 'the send'} as of {day}.",
         f"`{again}`: its success closes it.",
     )
-
-
-def _ui(session: Session) -> str | None:
-    return ui_address(session.environ)
 
 
 def _steps(session: Session, action: Action) -> tuple[str, ...]:
