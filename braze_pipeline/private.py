@@ -55,7 +55,8 @@ def file(path: Path) -> Path:
 
 
 def folder(path: Path) -> Path:
-    """Create a folder if absent; make it private if it exists."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Create a folder and those above it if absent; make it private if it exists."""
+    with new_files():
+        path.mkdir(parents=True, exist_ok=True)
     tighten(path)
     return path

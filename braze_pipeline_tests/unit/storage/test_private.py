@@ -48,6 +48,11 @@ def test_the_database_its_wal_and_its_exports_are_private_while_they_are_written
         assert loose(tmp_path) == {}
 
 
+def test_the_folders_above_a_new_private_folder_are_private_too(tmp_path: Path) -> None:
+    private.folder(tmp_path / "warehouse.extracts" / "braze" / "run")
+    assert loose(tmp_path) == {}
+
+
 def test_journal_actions_lock_and_records_are_private(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "new" / "warehouse.duckdb")
     journal = Journal(warehouse.journal_path)
