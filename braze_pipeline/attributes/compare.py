@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from braze_pipeline.settings import TemplateSettings
     from braze_pipeline.storage.warehouse import Warehouse
 
-_THERE: Final = "__there"
+_THERE: Final = "to-compare"
 _ALL: Final = 100.0
 _HASHES: Final = 16**4
 """How many values the part of the hash has that decides."""

@@ -64,7 +64,7 @@ MEMBER: Final = "__member"
 """NULL in the row that has the counts where nobody is in the audience."""
 _COUNTS: Final = ("__customers", "__with_id", "__distinct", "__members")
 _UNKNOWN: Final = (0, None)
-_NEWEST: Final = "__newest"
+_NEWEST: Final = "newest-dates"
 """The extract with rows and newest date of each declared source."""
 
 

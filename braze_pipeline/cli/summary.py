@@ -79,8 +79,10 @@ def _forecast(plan: PlanSummary) -> list[str]:
         lines.append(f"  {'share of the hourly limit':<29} {forecast.hourly_share:>10.1%}")
     if recent.runs:
         lines.append(
-            f"  average of the last {counted(recent.runs, 'run')}: {recent.users:,.0f} users, "
-            f"{recent.requests:,.0f} requests, {recent.data_points:,.0f} data points"
+            f"  average of the last {counted(recent.runs, 'run')}: "
+            f"{counted(round(recent.users), 'user')}, "
+            f"{counted(round(recent.requests), 'request')}, "
+            f"{counted(round(recent.data_points), 'data point')}"
         )
     if plan.first_send:
         lines.append("  The ledger is empty, so every value counts as new to Braze.")

@@ -66,8 +66,7 @@ def describe(session: Session) -> None:
                 rule_for(a),
             )
         console.show_table(table)
-        for column in t.dropped:
-            console.show(f"{column}: consent belongs to Braze; never sent.")
+        _show_consent(t)
         for name in t.withheld:
             console.show(f"{name}: personal data; not sent (`restricted_pii`).")
         for a in t.attributes:
@@ -109,6 +108,7 @@ def check(session: Session, as_of: date | None, compare: Path | None, percent: f
             else:
                 _check_data(t, as_of)
     for t in session.chosen_templates:
+        _show_consent(t)
         _compare_with_braze(t, session.environ)
 
 
@@ -136,6 +136,11 @@ def translate(session: Session, file: Path, to: Path, replace: bool) -> None:  #
         "declare its tables under `sources:`, and compare the values of both:"
     )
     console.show(f"  braze-pipeline template check --as-of DAY --compare {file}")
+
+
+def _show_consent(t: TemplateSettings) -> None:
+    for column in t.dropped:
+        console.show(f"{column}: consent belongs to Braze; never sent.")
 
 
 def _compare_places(

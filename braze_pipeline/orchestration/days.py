@@ -49,7 +49,8 @@ def require_partition(partitions: dg.PartitionsDefinition[str], day: str) -> Non
         first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
         raise UsageError(
             f"There is no partition {day}. Partitions run from {first} to {last}.",
-            fix="Use a day within them, or change `start_date` or `end_date` in defs.yaml.",
+            fix="A day can be run once it has ended. Use one of these, or change `start_date` or "
+            "`end_date` in defs.yaml.",
         )
 
 

@@ -22,6 +22,7 @@ from braze_pipeline.settings import replace
 from braze_pipeline.settings.places import Database, Files
 from braze_pipeline.sources.remote import databases, lakehouse, object_store, parquet, snapshots
 from braze_pipeline.storage.warehouse import locked, resource_errors
+from braze_pipeline.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ class Extract:
 
     def sentence(self) -> str:
         """For the log and the UI."""
-        rows = "" if self.rows is None else f"{self.rows:,} rows, "
+        rows = "" if self.rows is None else f"{counted(self.rows, 'row')}, "
         return f"{rows}{self.bytes / 1e6:,.1f} MB read in {self.seconds:,.1f} s from {self.place}"
 
 
