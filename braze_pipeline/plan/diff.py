@@ -199,6 +199,8 @@ def _wanted(q: DiffRequest, past: LedgerState, *, full: str, leaving: bool) -> I
             f"(p.__user_id IS NULL AND l.{layout.evaluated} IS NOT NULL "
             f"AND l.{layout.full_at} IS NOT NULL AND {gone})"
         )
+        if q.days[1:]:
+            yield f"(p.__as_of < {day_sql(q.newest)} AND {gone})"
 
 
 def _may_differ(c: Column) -> str:

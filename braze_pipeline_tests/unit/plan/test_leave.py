@@ -132,6 +132,19 @@ def test_who_left_by_the_newest_day_of_a_range_is_cleared_though_its_first_were_
     assert w.braze.profiles == {"a": {"Points": "1"}, "b": rows["b"]}  # `keep` is of the row's day
 
 
+def test_who_left_by_the_newest_day_of_a_range_is_cleared_though_an_older_day_ran_after_it(
+    world: Make,
+) -> None:
+    t = template(attribute("Tier", on_leave="clear"))
+    w = world(t, "a b")
+    w.profiles(day(2), {"b": {"Tier": "gold"}}, left_out=["a"])
+    w.run(day(2))
+    w.profiles(day(1), {"a": {"Tier": "gold"}, "b": {"Tier": "gold"}})
+    assert w.sent(w.run(day(1))) == {"a": {"Tier": "gold"}}
+    assert w.sent(w.run(day(1), day(2))) == {"a": {"Tier": None}}
+    assert w.run(day(1), day(2)).planned_users == 0
+
+
 def test_a_user_never_sent_is_not_touched_on_leave(world: Make) -> None:
     w = world(T, "a b")
     w.profiles(day(1), {"a": {}, "b": FULL})
