@@ -282,8 +282,10 @@ def test_changed_rules_are_never_taken_for_those_that_the_warehouse_applied(
     here, there = given(tmp_path / "sql", database, customers(random.Random(1)), audience=EVERYBODY)
     warehouse, _ = build(tmp_path, there, database, environ=environ(database, "public"))
     other = replace(there, audience=AudienceRules(rules=("contactable",)))
-    with warehouse.connect() as con, pytest.raises(NotBuilt, match="not made with these rules"):
-        build_audience(con, other, DAY)
+    # Also without `run_in`: the customers who were excluded are not here.
+    for t in (other, replace(other, run_in=None)):
+        with warehouse.connect() as con, pytest.raises(NotBuilt, match="not made with these rules"):
+            build_audience(con, t, DAY)
     # Without `run_in`, the day is built again, and what the warehouse counted is forgotten.
     funnel, _ = judged(tmp_path, replace(here, audience=other.audience), database)
     assert funnel.customers == 400

@@ -78,6 +78,8 @@ def test_custom_values_at_the_edge_of_each_rule(
     ("name", "value", "code"),
     [
         ("dob", date(1900, 1, 1), "dob_implausible"),
+        ("email", "x" * 60 + "@" + "y" * 60 + "." + "z" * 132, None),
+        ("email", "x" * 60 + "@" + "y" * 60 + "." + "z" * 133, "text_too_long"),
         ("dob", date(1900, 1, 2), None),
         ("dob", date(2011, 11, 2), "dob_implausible"),
         ("gender", "M", None),

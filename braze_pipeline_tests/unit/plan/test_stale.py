@@ -147,16 +147,18 @@ def test_a_refused_user_who_was_away_is_guarded_by_the_last_day_that_found_them(
 def test_two_templates_of_a_destination_guard_what_they_share(world: Make) -> None:
     shared, own = attribute("Tier"), attribute("Own", on_leave="clear")
     one, two = template(shared, name="one"), template(shared, own, name="two")
-    w = world(one, "a")
+    w = world(one, "a b")
+    w.profiles(day(9), {"b": {"Tier": "X", "Own": "o"}}, t=two)
+    w.run(day(9), t=two)
     w.profiles(day(10), {"a": {"Tier": "X"}}, t=one)
     w.run(day(10), t=one)
     w.profiles(day(12), {"a": {"Tier": "X"}}, t=one)
     w.run(day(12), t=one)
-    w.profiles(day(11), {"a": {"Tier": "Y", "Own": "o"}}, t=two)
+    w.profiles(day(11), {"a": {"Tier": "Y", "Own": "o"}, "b": {"Tier": "X", "Own": "o"}}, t=two)
     plan = w.run(day(11), t=two)
     assert w.sent(plan) == {"a": {"Own": "o"}}
     assert w.braze.profiles["a"] == {"Tier": "X", "Own": "o"}
-    w.profiles(day(13), {}, left_out=["a"], t=two)
+    w.profiles(day(13), {"b": {"Tier": "X", "Own": "o"}}, left_out=["a"], t=two)
     assert w.sent(w.run(day(13), t=two)) == {"a": {"Own": None}}
 
 
