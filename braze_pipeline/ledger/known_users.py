@@ -110,7 +110,7 @@ def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, no
             fix="Write user_id as text or whole numbers.",
         )
     listed = "(SELECT user_id, true AS known FROM __listed)"
-    return _mark(ledger, listed, "list", when="l.known IS NOT TRUE", now=now)
+    return _mark(ledger, listed, "list", now=now)
 
 
 def _file(path: Path) -> str:
@@ -119,9 +119,9 @@ def _file(path: Path) -> str:
     return csv_reader.relation("The list of known users", [path])
 
 
-def _mark(ledger: Ledger, found: str, how: str, *, when: str, now: datetime) -> int:
+def _mark(ledger: Ledger, found: str, how: str, *, now: datetime) -> int:
     """Mark users by a table of ``user_id`` and ``known``; how many changed."""
-    query = read_sql("ledger", "known_users", users=ledger.users_table, found=found, when=when)
+    query = read_sql("ledger", "known_users", users=ledger.users_table, found=found)
     return count(ledger.con, query, {"how": how, "now": now})
 
 
@@ -208,7 +208,7 @@ def record_look_up(ledger: Ledger, asked: Sequence[str], known: set[str], *, now
 
     answers = pa.table({"user_id": list(asked), "known": [user in known for user in asked]})
     with registered(ledger.con, "__answers", answers):
-        _mark(ledger, "__answers", "lookup", when="true", now=now)
+        _mark(ledger, "__answers", "lookup", now=now)
 
 
 @dataclass(frozen=True, kw_only=True)

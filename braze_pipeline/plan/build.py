@@ -107,7 +107,7 @@ def build_plan(
     with transaction(con):
         stored_plans.store(con, plan, template_no=q.layout.template_no)
         stored_plans.record_let_through(con, plan, now=now)
-        watermarks.add_pending(con, plan.plan_id, _watermarks(q, past))
+        watermarks.add_pending(con, plan.plan_id, _watermarks())
         _record_rejections(q, plan, now=now)
     if not plan.planned_users and plan.status == "ready":
         plan = _carry_out_nothing(ledger, warehouse, plan)
@@ -198,10 +198,9 @@ def _blocked(preflight: Preflight) -> dict[str, BlockedAttribute]:
     }
 
 
-def _watermarks(q: DiffRequest, past: LedgerState) -> str:
+def _watermarks() -> str:
     """A query for the watermarks that need no acknowledgement."""
-    latest = "true" if past.latest(q.newest) else "false"
-    return read_sql("plan", "pending_watermarks", stage=STAGE, latest=latest, current=CURRENT)
+    return read_sql("plan", "pending_watermarks", stage=STAGE, current=CURRENT)
 
 
 def _record_rejections(q: DiffRequest, plan: PlanSummary, *, now: datetime) -> None:

@@ -115,6 +115,6 @@ def ledger_state(q: DiffRequest) -> LedgerState:
         newer=newer and not q.forced,
         empty=not q.ledger.count_users(),
         in_doubt=q.ledger.count_in_doubt() > 0,
-        other_templates=() if q.forced else further,
-        removed=() if q.forced else removed,
+        other_templates=further,
+        removed=removed,
     )

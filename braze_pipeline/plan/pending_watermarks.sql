@@ -4,4 +4,4 @@
 SELECT __user_id AS user_id, CASE WHEN __present AND __suppressed IS NULL THEN __as_of END AS as_of
 FROM {stage}
 WHERE (__advances AND __present AND NOT __send)
-    OR ({latest} AND __evaluated = {current} AND (__suppressed IS NOT NULL OR (NOT __present AND NOT __send)))
+    OR (__evaluated = {current} AND (__suppressed IS NOT NULL OR (NOT __present AND NOT __send)))

@@ -30,7 +30,7 @@ targeted AS (
     SELECT * EXCLUDE (__as_of),
         {targets}
         CASE WHEN __left THEN {newest} ELSE __as_of END AS __as_of,
-        __present AND NOT __left AND __as_of = {newest} AS __member
+        __present AND NOT __left AS __member
     FROM (
         SELECT j.*, {left} AS __left
         FROM joined j
