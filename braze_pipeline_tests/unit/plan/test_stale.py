@@ -34,6 +34,14 @@ def test_a_day_that_found_a_value_unchanged_guards_it_too(world: Make) -> None:
     assert w.braze.profiles["a"] == {"Tier": "X"}
 
 
+def test_a_backfill_takes_no_guard_away(world: Make) -> None:
+    w = world(T, "a")
+    for number, tier in ((10, "X"), (12, "X"), (9, "W"), (11, "Y")):
+        w.profiles(day(number), {"a": {"Tier": tier}})
+        w.run(day(number))
+    assert w.braze.profiles["a"] == {"Tier": "X"}
+
+
 def test_a_day_that_found_nothing_to_send_guards_a_user_without_values(world: Make) -> None:
     w = world(T, "a b")
     w.profiles(day(12), {"a": {}, "b": {"Tier": "x"}})
