@@ -104,7 +104,8 @@ def retry_rejected(session: Session, later: bool) -> None:  # noqa: FBT001
         count = ledger_of(con, session.template).release_refused(session.template.name)
         last = stored_plans.latest(con, session.template)
     if later or last is None or not count:
-        console.show(f"The next run plans {counted(count, 'rejected user')} again.")
+        found = f"The next run plans {counted(count, 'rejected user')} again."
+        console.show(found if count else "No user is rejected.")
         return
     console.show(f"{counted(count, 'rejected user is', 'rejected users are')} planned again.")
     run_and_report(session, last.days)

@@ -40,7 +40,7 @@ def test_a_rejected_user_waits_for_a_change_or_for_a_retry(tmp_path: Path) -> No
         assert "1 rejected user is planned again." in output
         assert re.search(r"accepted by Braze +1\n", output)
         assert sandbox.profile("c3")
-        assert "0 rejected users" in call(brand, sandbox, "retry-rejected", "--later")
+        assert "No user is rejected." in call(brand, sandbox, "retry-rejected", "--later")
         sends = [json.loads(line) for line in call(brand, sandbox, "sends", "--json").splitlines()]
         assert [
             (one["accepted_users"], one["rejected_users"]) for one in sends if one["planned_users"]

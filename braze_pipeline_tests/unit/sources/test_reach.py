@@ -56,4 +56,5 @@ def test_a_condition_may_be_any_expression_over_the_columns(where: str) -> None:
 def test_a_condition_that_is_anything_else_is_refused(where: str) -> None:
     with pytest.raises(ConfigurationError, match="not one SQL condition") as caught:
         condition(where)
+    assert "serialized to json" not in str(caught.value)
     assert "lifetime_value >= 100" in caught.value.fix
