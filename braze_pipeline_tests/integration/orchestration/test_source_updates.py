@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -316,6 +317,27 @@ def test_a_new_day_alone_starts_nothing(upstream: Upstream) -> None:
         assert upstream.tick() == {}
     upstream.run("orders")
     assert upstream.tick() == {"2026-03-12": CHAIN}
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Europe/London", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("Europe/London", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("Africa/Cairo", datetime(2026, 4, 23, 22, tzinfo=UTC)),  # at midnight
+        ("Africa/Cairo", datetime(2026, 10, 29, 21, tzinfo=UTC)),
+    ],
+)
+def test_around_a_change_of_the_clock_each_update_starts_the_day_that_has_ended_once(
+    instance: dg.DagsterInstance, zone: str, change: datetime
+) -> None:
+    upstream = Upstream(instance, automated(time_zone=zone), now=change - timedelta(hours=30))
+    for hours in (-2.2, -0.7, -0.2, 0.2, 0.7, 1.2, 2.2):
+        upstream.now = change + timedelta(hours=hours)
+        upstream.run("orders")
+        today = upstream.now.astimezone(ZoneInfo(zone)).date()
+        assert set(upstream.tick()) == {(today - timedelta(days=1)).isoformat()}
+        assert upstream.tick() == {}
 
 
 def test_a_run_that_writes_the_source_and_sends_is_enough(upstream: Upstream) -> None:
