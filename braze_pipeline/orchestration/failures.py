@@ -37,6 +37,9 @@ def typed_failures(context: dg.AssetExecutionContext) -> Iterator[None]:
     except dg.DagsterError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold customers' data
+        # DuckDB makes an error of what interrupts a query.
+        if (interrupt := error.__cause__) and not isinstance(interrupt, Exception):
+            raise interrupt from None
         known = error if isinstance(error, PipelineError) else unexpected(error)
         retry = str(known.transient).lower()
         context.instance.add_run_tags(context.run.run_id, {RETRY_TAG: retry})

@@ -206,8 +206,14 @@ def test_a_terminated_run_becomes_an_action(world: World) -> None:
     assert (action.run_id, action.goal) == (canceled.run_id, "braze_send")
 
 
-def test_a_run_interrupted_in_the_terminal_is_not_an_unexpected_failure(world: World) -> None:
-    world.raises["customer_attributes"] = DagsterExecutionInterruptedError()
+@pytest.mark.parametrize("in_a_query", [False, True])
+def test_a_run_interrupted_in_the_terminal_is_not_an_unexpected_failure(
+    world: World, in_a_query: bool
+) -> None:
+    error: BaseException = DagsterExecutionInterruptedError()
+    if in_a_query:  # as DuckDB raises it
+        error, error.__cause__ = RuntimeError("Query interrupted"), error
+    world.raises["customer_attributes"] = error
     world.run()
     world.tick()
     assert world.one().action == "send_interrupted"
