@@ -64,7 +64,7 @@ def own_table(t: TemplateSettings) -> Path | None:
     A table that ``sources:`` names is known earlier: ``t.predicts`` is then false.
     """
     folder = next((source.path for source in t.sources if source.name == PREDICTIONS), None)
-    return find_source(folder, PREDICTIONS) if folder is not None else None
+    return find_source(folder, PREDICTIONS, shared=True) if folder is not None else None
 
 
 def computed(t: TemplateSettings) -> bool:

@@ -45,7 +45,7 @@ class DataType(StrEnum):
     TIME = "Time"
     ARRAY = "Array"
     OBJECT = "Object"
-    OBJECTS = "Object Array"
+    ARRAY_OF_OBJECTS = "Object Array"
 
 
 @dataclass
@@ -79,7 +79,7 @@ def detect(value: Json) -> DataType:
         case str():
             return DataType.TIME if _is_time(value) else DataType.STRING
         case [dict(), *_]:
-            return DataType.OBJECTS
+            return DataType.ARRAY_OF_OBJECTS
         case list():
             return DataType.ARRAY
         case dict():
@@ -217,5 +217,5 @@ _COERCE: Final[Mapping[DataType, Callable[[Json], Json | Dropped]]] = {
     DataType.TIME: _time,
     DataType.ARRAY: _array,
     DataType.OBJECT: _object,
-    DataType.OBJECTS: _objects,
+    DataType.ARRAY_OF_OBJECTS: _objects,
 }

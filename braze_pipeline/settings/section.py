@@ -92,7 +92,7 @@ class Expected:
 
 Share = Annotated[float, Field(ge=0, le=1), Expected("Expected a share from 0 to 1: 10 % is 0.1.")]
 Ratio = Annotated[
-    float, Field(ge=0, lt=50), Expected("Expected a number below 50: 200 % is 2, not 200.")
+    float, Field(ge=0, lt=50), Expected("Expected a number from 0 to below 50: 200 % is 2.")
 ]
 Slug = Annotated[
     str,

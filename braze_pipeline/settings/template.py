@@ -150,7 +150,7 @@ class Guards(Section):
     min_audience_share: Share | None = 0.5
     """Smallest audience, as a share of the last good run's."""
     max_audience_share: Ratio | None = 2.0
-    """Largest audience, as a share of the last good run's."""
+    """Largest audience, as a share of the last good run's; below 50."""
     max_changed_share: Share | None = 0.8
     """Largest share of profiles in the ledger that may change at once."""
     max_null_share_rise: Share | None = 0.3

@@ -111,9 +111,11 @@ def _invalid(column: str, type_: str, ours: ColumnType, value: str) -> str | Non
     if family(type_) == "text" or ours == "BOOLEAN":
         return f"trim({column}::VARCHAR) <> '' AND ({value}) IS NULL"
     if ours == "DOUBLE":
-        # In this form the statistics of a Parquet file can show that there is none.
+        # In this form the statistics of a Parquet file can show that there is none. A DECIMAL may
+        # have no room for the limit.
+        number = f"{column}::DOUBLE" if family(type_) == "decimal" else column
         return (
-            f"NOT ({column} > -{_LARGEST} AND {column} < {_LARGEST}) AND isfinite({column}::DOUBLE)"
+            f"NOT ({number} > -{_LARGEST} AND {number} < {_LARGEST}) AND isfinite({column}::DOUBLE)"
         )
     return f"NOT {_plausible(value, ours)}"
 
@@ -122,7 +124,7 @@ def accepted_values(ours: ColumnType) -> str:
     """What the values of a column must be, for messages."""
     if ours in {"DATE", "TIMESTAMP"}:
         return f"a {ours} in the years {FIRST_YEAR} to {LAST_YEAR}"
-    return f"a {ours} below 10^14" if ours == "DOUBLE" else f"a {ours}"
+    return f"a {ours} between -10^14 and 10^14" if ours == "DOUBLE" else f"a {ours}"
 
 
 def _plausible(value: str, ours: ColumnType) -> str:

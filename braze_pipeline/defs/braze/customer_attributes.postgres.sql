@@ -6,7 +6,8 @@
 -- must not be used. Text is compared as bytes (COLLATE "C"), as DuckDB does, whatever the
 -- database's own order is. Spaces are those of Unicode, as in DuckDB: an id of spaces alone is none,
 -- and spaces around other ids are a part of them. Why the attributes are what they are is said in
--- customer_attributes.sql.
+-- customer_attributes.sql. A database in another encoding than UTF-8 lacks most of these spaces:
+-- leave out those that it refuses.
 
 WITH
 

@@ -54,18 +54,27 @@ def relation(what: str, files: Sequence[Path]) -> str:
             fix="Name each column once in the header line.",
         )
     listed = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    # DuckDB would look for `.gz` in the name: in small letters, and not behind a question mark.
-    some = {"none": [one for one in files if not _is_packed(one)]}
-    some["gzip"] = [one for one in files if _is_packed(one)]
-    return "({})".format(
-        " UNION ALL ".join(
-            f"FROM read_csv([{', '.join(map(file_literal, of_kind))}], compression = '{kind}', "
-            f"columns = {{{listed}}}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
-            "header = true, auto_detect = false, null_padding = false, ignore_errors = false)"
-            for kind, of_kind in some.items()
-            if of_kind
-        )
+    return (
+        f"read_csv([{', '.join(map(file_literal, files))}], "
+        f"compression = '{_compression(what, files)}', columns = {{{listed}}}, "
+        f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', header = true, "
+        "auto_detect = false, null_padding = false, ignore_errors = false)"
     )
+
+
+def _compression(what: str, files: Sequence[Path]) -> str:
+    """As ``read_csv`` takes it. DuckDB by itself looks for ``.gz``, not behind a question mark."""
+    packed = [file for file in files if _is_packed(file)]
+    if len(packed) in {0, len(files)}:
+        return "gzip" if packed else "none"
+    for file in packed:
+        if file.suffix != ".gz" or "?" in str(file):
+            raise _unreadable(
+                what,
+                f"beside files that are not compressed, {file} is not known to be",
+                fix="Let its name end in .gz, without a question mark in its path.",
+            )
+    return "auto"
 
 
 def _is_packed(file: Path) -> bool:

@@ -197,15 +197,22 @@ def _literals(files: Sequence[Path]) -> str:
     return f"[{', '.join(file_literal(file) for file in files)}]"
 
 
-def find_source(folder: Path, name: str) -> Path | None:
-    """``NAME.parquet``, ``NAME.csv``, the folder ``NAME/`` or a file of another ending."""
-    candidates = (folder / f"{name}{end}" for end in (".parquet", ".csv", "", *SUFFIXES))
+def find_source(folder: Path, name: str, *, shared: bool = False) -> Path | None:
+    """``NAME.parquet``, ``NAME.csv`` or the folder ``NAME/`` in a folder; None for none.
+
+    In the ``shared`` folder of the source tables other endings count, too. In the folder of one
+    table such a file is a part of it.
+    """
+    endings = (".parquet", ".csv", "", *(SUFFIXES if shared else ()))
+    candidates = (folder / f"{name}{end}" for end in endings)
     return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def _path_of(source: SourceSettings) -> Path:
     given = source.path
-    found = find_source(given, source.name) if given is not None and given.is_dir() else given
+    found = given
+    if given is not None and given.is_dir():
+        found = find_source(given, source.name, shared=source.shared)
     if found is None and given is not None and not source.shared and _is_one_table(given):
         found = given
     if found is not None and (found.exists() or _is_glob(found)):

@@ -183,7 +183,9 @@ def _answer(name: str, place: Files) -> Iterator[Any]:
             answer = session.get(
                 place.url, stream=True, timeout=_TIMEOUT, auth=lambda request: request
             )
-        except requests.exceptions.InvalidSchema:
+        except requests.exceptions.InvalidSchema as error:
+            if "connection adapters" not in str(error):
+                raise
             raise _unavailable(name, place, "it sends on to an address without https") from None
     with answer:
         if answer.status_code in {401, 403}:

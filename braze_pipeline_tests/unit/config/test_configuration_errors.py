@@ -203,7 +203,7 @@ def test_a_good_configuration_gives_settings_with_defaults(tmp_path: Path) -> No
         (
             document(template="guards: {max_audience_share: 200}"),
             "guards",
-            "200 % is 2, not 200.",
+            "200 % is 2.",
         ),
         (document(template="guards: {min_audience_share: 50}"), "guards", "a share from 0 to 1"),
         (document(template="attributes_sql: other.sql"), "attributes_sql", "No such file"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braze_pipeline.ledger.layout import kind
 from braze_pipeline.sandbox.coercion import DROPPED, CustomAttribute, DataType, detect
-from braze_pipeline.settings import Json
+from braze_pipeline.settings import Json, ValueType
 
 
 def coerced(kind: DataType, value: Json) -> object:
@@ -26,7 +27,7 @@ def coerced(kind: DataType, value: Json) -> object:
         (["a"], DataType.ARRAY),
         ([], DataType.ARRAY),
         ({"city": "Rome"}, DataType.OBJECT),
-        ([{"city": "Rome"}], DataType.OBJECTS),
+        ([{"city": "Rome"}], DataType.ARRAY_OF_OBJECTS),
     ],
 )
 def test_the_first_value_sets_the_type(value: Json, kind: DataType) -> None:
@@ -81,7 +82,7 @@ def test_anything_else_is_a_string(text: str) -> None:
         (DataType.ARRAY, "a", DROPPED),
         (DataType.ARRAY, ["a", None], DROPPED),
         (DataType.OBJECT, ["a"], DROPPED),
-        (DataType.OBJECTS, {"a": 1}, DROPPED),
+        (DataType.ARRAY_OF_OBJECTS, {"a": 1}, DROPPED),
     ],
 )
 def test_a_value_is_coerced_to_the_type_or_silently_dropped(
@@ -130,4 +131,10 @@ def test_an_array_beyond_its_length_loses_the_oldest() -> None:
 )
 def test_one_bad_part_drops_a_nested_value_as_a_whole(value: Json) -> None:
     assert coerced(DataType.OBJECT, value) is DROPPED
-    assert coerced(DataType.OBJECTS, [value]) is DROPPED
+    assert coerced(DataType.ARRAY_OF_OBJECTS, [value]) is DROPPED
+
+
+@pytest.mark.parametrize("ours", ValueType)
+def test_each_of_our_types_has_its_counterpart_by_name(ours: ValueType) -> None:
+    """A sandbox that is started again creates the ledger's attributes by these names."""
+    assert DataType[kind(ours).upper()]

@@ -53,8 +53,22 @@ def test_a_compressed_csv_is_read_whatever_signs_and_capitals_its_name_has(
     text = CSV["predictions"]
     (tmp_path / name).write_bytes(gzip.compress(text.encode()))
     assert load(con, "predictions", tmp_path / name) == [("1", date(2011, 1, 1), 12.5)]
+    (tmp_path / f"b{name}").write_bytes(gzip.compress(text.replace("12.5", "13").encode()))
+    assert sorted(row[2] for row in load(con, "predictions", tmp_path)) == [12.5, 13.0]
+
+
+def test_compressed_and_other_files_are_one_table_if_their_names_say_which_are_which(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    text = CSV["predictions"]
+    (tmp_path / "day=1").mkdir()
+    (tmp_path / "day=1" / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
     (tmp_path / "B.CSV").write_text(text.replace("12.5", "13"), encoding="utf-8")
-    assert [row[2] for row in load(con, "predictions", tmp_path)] == [13.0, 12.5]
+    assert sorted(row[2] for row in load(con, "predictions", tmp_path)) == [12.5, 13.0]
+    (tmp_path / "c.csv.GZ").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(SourceChanged, match=r"c\.csv\.GZ is not known to be") as caught:
+        load(con, "predictions", tmp_path)
+    assert "end in .gz" in caught.value.fix
 
 
 @pytest.mark.parametrize("damage", ["beginning", "middle", "row", "check sum", "length", "bit"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,24 @@ def test_our_views_come_before_tables_of_the_same_name(
 def test_parquet_comes_before_csv_and_csv_before_a_folder(tmp_path: Path) -> None:
     for end in (".csv.gz", ".tsv", ".pq"):
         (tmp_path / f"orders{end}").touch()
-        assert find_source(tmp_path, "orders") == tmp_path / f"orders{end}"
+        assert find_source(tmp_path, "orders", shared=True) == tmp_path / f"orders{end}"
+        assert find_source(tmp_path, "orders") is None
     (tmp_path / "orders").mkdir()
     assert find_source(tmp_path, "orders") == tmp_path / "orders"
     (tmp_path / "orders.csv").touch()
     assert find_source(tmp_path, "orders") == tmp_path / "orders.csv"
     (tmp_path / "orders.parquet").touch()
     assert find_source(tmp_path, "orders") == tmp_path / "orders.parquet"
-    assert find_source(tmp_path, "customers") is None
+    assert find_source(tmp_path, "customers", shared=True) is None
+
+
+def test_a_file_with_the_name_of_the_table_is_one_of_the_files_in_its_folder(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for name, row in (("orders.csv.gz", "1"), ("orders_2.csv.gz", "2")):
+        (tmp_path / name).write_bytes(gzip.compress(f"number\n{row}\n".encode()))
+    attach(con, SourceSettings(name="mine", path=tmp_path))
+    assert con.execute("SELECT number FROM mine ORDER BY 1").fetchall() == [("1",), ("2",)]
 
 
 def test_missing_predictions_are_an_empty_view_even_beside_parquet_files(

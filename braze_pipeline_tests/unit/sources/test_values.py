@@ -256,7 +256,21 @@ def test_a_typed_number_that_is_too_large_is_reported_with_file_column_and_count
     with pytest.raises(SourceChanged) as caught:
         load(con, "predictions", file)
     assert f"({file}) has values in the column 'predicted_clv'" in str(caught.value)
-    assert "not a DOUBLE below 10^14: 2 of them, the first in row 4" in str(caught.value)
+    assert "not a DOUBLE between -10^14 and 10^14: 2 of them, the first in row 4" in str(
+        caught.value
+    )
+
+
+def test_a_decimal_of_many_digits_behind_the_point_is_read(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    file = tmp_path / "predictions.parquet"
+    con.execute(
+        "COPY (SELECT 1 AS customer_id, DATE '2011-01-01' AS predicted_on, "
+        f"0.5::DECIMAL(38, 30) AS predicted_clv) TO '{file}' (FORMAT parquet)"
+    )
+    load(con, "predictions", file)
+    assert con.execute("SELECT predicted_clv FROM predictions").fetchall() == [(0.5,)]
 
 
 @given(day=st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
