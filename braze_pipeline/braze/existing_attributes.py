@@ -108,13 +108,19 @@ def compare(
     return tuple(findings)
 
 
+def new(name: str) -> AttributeFinding:
+    """Braze never had the attribute."""
+    text = f"{name} is new: Braze creates it when the first value arrives."
+    return AttributeFinding(name=name, state=AttributeState.NEW, text=text, blocked=False)
+
+
 def missing(name: str, *, block: bool) -> AttributeFinding:
     """Braze acknowledged values of it once, and does not have the attribute.
 
     The next value would create it again, for those users alone whose value changes.
     """
     text = (
-        f"{name} is missing in Braze, which acknowledged values of it more than a day before. "
+        f"{name} is missing in Braze, which acknowledged values of it more than a day ago. "
         "Either it was deleted there, or the API key belongs to another workspace: check that "
         "first. If it was deleted, remove it from the template; or run `braze-pipeline ledger "
         "reset --attribute NAME`, and the next run sends it to everybody again."
@@ -124,7 +130,7 @@ def missing(name: str, *, block: bool) -> AttributeFinding:
 
 def _absent(name: str, alike: Sequence[str]) -> tuple[AttributeState, str]:
     if not alike:
-        return AttributeState.NEW, f"{name} is new: Braze creates it when the first value arrives."
+        return AttributeState.NEW, new(name).text
     return AttributeState.OTHER_CASE, (
         f"{name}: Braze spells it {', '.join(sorted(alike))}; sending would create a second "
         "attribute. Use Braze's spelling in `as`. If you mean a second attribute, create it "

@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.1
     "--port",
     default=3000,
     show_default=True,
-    type=click.IntRange(1, 65535),
+    type=click.IntRange(0, 65535),
     help=f"Port on {_HOST}.",
 )
 @click.pass_obj

@@ -28,8 +28,8 @@ def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
     """Put exactly the plan's objects in doubt that were begun and have no answer, or may have been
     sent before they were refused.
 
-    Returns whether there are any. Call it only when a send has brought something new: what a later
-    plan has resolved must not come back.
+    Returns whether there are any. Call it only when a send has brought something new or has ended:
+    what a later plan has resolved must not come back.
     """
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
     # What was in flight when a send ended left no trace, so what a later one had refused may have

@@ -1,5 +1,5 @@
 -- The attributes of all objects of a plan that were begun and have no answer, or may have been sent
--- before they were refused. Of a send that was killed nobody knows how far it began.
+-- before they were refused. Of a send that was killed nobody knows how far it got.
 INSERT INTO ledger.in_doubt (ledger, plan_id, user_id, columns)
 SELECT $ledger, $plan, s.__user_id, {sent}
 FROM (

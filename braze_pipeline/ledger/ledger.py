@@ -147,10 +147,11 @@ class Ledger:
 
     def in_doubt(self) -> str:
         """A query for the attributes in doubt: a ``user_id``, the numbers in ``columns``, and the
-        ``newest`` day of the plans that left them so.
+        ``plans`` that left them so, with the numbers, the days and the template of each.
         """
         return (
-            "SELECT user_id, flatten(list(columns)) AS columns, max(list_max(days)) AS newest "
+            "SELECT user_id, flatten(list(columns)) AS columns, "
+            "list({'columns': columns, 'days': days, 'template': template}) AS plans "
             "FROM ledger.in_doubt AS i LEFT JOIN records.plans USING (plan_id) "
             f"WHERE i.ledger = {literal(self.name)} AND user_id <> {literal(EVERYBODY)} "
             "GROUP BY user_id"

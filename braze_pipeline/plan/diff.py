@@ -98,11 +98,6 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
     in_doubt = (
         f"LEFT JOIN ({q.ledger.in_doubt()}) d ON d.user_id = coalesce(p.__user_id, l.user_id)"
     )
-    # Who is known from an export alone was in the audience if a plan had the user.
-    doubtful = (
-        f"list_has_any(d.columns, {[c.no for c in columns]}) "
-        f"AND (l.{layout.full_at} IS NULL OR d.newest IS NOT NULL)"
-    )
     users = q.ledger.users_and_doubts() if past.in_doubt and leaving else q.ledger.users_table
     return read_sql(
         "plan",
@@ -119,7 +114,7 @@ def _stage_sql(q: DiffRequest, past: LedgerState, *, leaving: bool, usable_bytes
         advances=advances,
         found=_comma(*(_found(q, past, c) for c in columns)),
         in_doubt=in_doubt if past.in_doubt else "",
-        doubtful=f"({doubtful})" if past.in_doubt else "false",
+        doubtful=_maybe_sent(q) if past.in_doubt else "false",
         wanted=_any([advances, *_wanted(q, past, full=full, leaving=leaving)]),
         targets=_comma(*(f"{_target(c, leaving=leaving)} AS {c.new}" for c in columns)),
         left=_left(q) if leaving else "false",
@@ -248,8 +243,27 @@ def _newer(q: DiffRequest, past: LedgerState, c: Column, *, day: str) -> str:
         if name == c.name
     ]
     if past.in_doubt:
-        days.append(f"CASE WHEN list_contains(d.columns, {c.no}) THEN d.newest END")
+        own = f"[{days_sql(q.days)}]"
+        # What plans of just these days left in doubt is sent again, whichever day it was of.
+        doubts = f"list_contains(one.columns, {c.no}) AND NOT list_has_all({own}, one.days)"
+        days.append(f"list_max(flatten([one.days for one in d.plans if {doubts}]))")
     return _any(f"coalesce({found} > {day}, false)" for found in days)
+
+
+def _maybe_sent(q: DiffRequest) -> str:
+    """Whether a request without an answer may have brought the user's first values.
+
+    A request of the template for one of the days until now. After an import it is not known whose
+    request it was: then it counts for who is not in the ledger.
+    """
+    numbers = [c.no for c in q.layout.columns]
+    until_now = f"list_max(one.days) <= {day_sql(q.newest)}"
+    ours = (
+        f"list_has_any(one.columns, {numbers}) "
+        f"AND coalesce(one.template = {literal(q.t.name)}, true) "
+        f"AND coalesce({until_now}, l.{q.layout.full_at} IS NULL)"
+    )
+    return f"(len([one for one in d.plans if {ours}]) > 0)"
 
 
 def _advances(q: DiffRequest, past: LedgerState) -> str:

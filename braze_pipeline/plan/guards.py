@@ -181,7 +181,7 @@ def _rejected(g: Guards, e: Evidence) -> Iterator[GuardResult]:
 
 
 def _missing(g: Guards, e: Evidence) -> Iterator[GuardResult]:
-    what = ("missing attributes", "custom attributes are missing in Braze, which had them")
+    what = ("missing attributes", "custom attributes that Braze had were missing")
     limit = g.max_missing_share
     yield from _share(MISSING_ATTRIBUTES, e.missing, e.in_braze, what, limit, at_least=2)
 

@@ -12,7 +12,7 @@ from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.rate_limiter import RateLimiter
 from braze_pipeline.braze.redaction import has_api_key, read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
-from braze_pipeline.errors import MissingPermission
+from braze_pipeline.errors import InvalidCredentials, MissingPermission
 from braze_pipeline.ledger import known_users
 from braze_pipeline.settings import RateLimit
 from braze_pipeline.wording import counted
@@ -44,7 +44,11 @@ def look_up_users(
     if not has_api_key(environ, d.api_key_env):
         log(f"{d.api_key_env} is not set: users new to the ledger are not confirmed in Braze.")
         return
-    client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
+    try:
+        client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
+    except InvalidCredentials as error:
+        log(f"{error.what} Users new to the ledger are not confirmed in Braze.")
+        return
     rate_limiter = RateLimiter(RateLimit(requests=d.known_users.lookups_per_minute, seconds=60.0))
     never = threading.Event()
     with_retries = RetryPolicy(

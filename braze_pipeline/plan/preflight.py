@@ -19,6 +19,7 @@ from braze_pipeline.braze.existing_attributes import (
     AttributeState,
     compare,
     missing,
+    new,
 )
 from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.braze.redaction import has_api_key
@@ -145,19 +146,23 @@ def find_missing(compared: Preflight, ledger: Ledger, t: TemplateSettings) -> Pr
     It had an attribute if it acknowledged a value for a user that it has, long enough before it
     was asked, and if the attribute was not reset since.
     """
-    if compared.compared_at is None or not compared.new or not ledger.exists():
+    absent = compared.new | compared.missing
+    if compared.compared_at is None or not absent or not ledger.exists():
         return compared
     held = attributes_held(
         ledger,
-        compared.new,
+        absent,
         before=compared.compared_at - SHOWN_AFTER,
         proof=acknowledgements_are_proof(t),
     )
     block = t.destination.preflight == "stop"
-    findings = tuple(
-        missing(f.name, block=block) if f.name in held else f for f in compared.findings
-    )
-    return replace(compared, findings=findings)
+
+    def judged(found: AttributeFinding) -> AttributeFinding:
+        if found.name not in absent:
+            return found
+        return missing(found.name, block=block) if found.name in held else new(found.name)
+
+    return replace(compared, findings=tuple(map(judged, compared.findings)))
 
 
 def _listed(t: TemplateSettings, listed: Sequence[Mapping[str, Any]], now: datetime) -> Listed:

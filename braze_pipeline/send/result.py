@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from braze_pipeline.errors import PipelineError
@@ -82,6 +82,14 @@ class SendResult:
     refused: Mapping[str, int] = field(default_factory=dict)
     timeline: tuple[tuple[float, int], ...] = ()
     stopped_by: PipelineError | None = None
+
+    def after(self, earlier: SendResult) -> SendResult:
+        """The same with what an earlier part of the send measured; percentiles are of this part."""
+        sums = ("requests", "bytes", "users_sent", "seconds", "throttled_seconds")
+        added = {name: getattr(earlier, name) + getattr(self, name) for name in sums}
+        retries = Counter(earlier.retries) + Counter(self.retries)
+        refused = Counter(earlier.refused) + Counter(self.refused)
+        return replace(self, **added, retries=retries, refused=refused)
 
     def figures(self) -> dict[str, object]:
         """What is kept of a send, by name: in the journal and in ``records.send_outcomes``."""

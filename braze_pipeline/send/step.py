@@ -27,9 +27,11 @@ from braze_pipeline.errors import (
 )
 from braze_pipeline.ledger import endpoint
 from braze_pipeline.ledger.apply import open_ledger
+from braze_pipeline.ledger.ledger import ledger_of
 from braze_pipeline.plan import stored_plans
 from braze_pipeline.plan.build import build_plan
 from braze_pipeline.plan.overrides import Overrides
+from braze_pipeline.plan.preflight import find_missing
 from braze_pipeline.profiles import require_profiles
 from braze_pipeline.send import (
     SendJob,
@@ -197,6 +199,7 @@ def _carry_out(
 
     key = t.destination.api_key_env
     held = True
+    before: SendResult | None = None
     while held and found is None:  # again, if the destination was resumed before the send stopped
         stop.clear()
         result = send_plan(
@@ -208,6 +211,7 @@ def _carry_out(
             log=log,
             every=every,
         )
+        before = result = result.after(before) if before else result
         held = stop.is_set() and isinstance(result.stopped_by, SendInterrupted)
         found = pause() if held else None
     error = None if found else result.stopped_by or all_refused(plan, result)
@@ -281,7 +285,8 @@ def _plan_or_replan(
             overrides = Overrides(let_through=tuple(passed), reason=reason)
             plan = build_plan(
                 con, warehouse, t, days, run_id=run_id, now=datetime.now(UTC), overrides=overrides,
-                preflight=outdated.preflight, bulk_permitted=outdated.bulk_permitted,
+                preflight=find_missing(outdated.preflight, ledger_of(con, t), t),
+                bulk_permitted=outdated.bulk_permitted,
             )  # fmt: skip
         log(
             "The plan was out of date: planned again, with "

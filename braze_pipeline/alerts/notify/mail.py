@@ -68,7 +68,8 @@ def _connection(environ: Mapping[str, str], *, secret: bool) -> smtplib.SMTP:
             server.close()
             raise ChannelProblem(
                 f"The mail server offers no STARTTLS on port {port}. Set {_PREFIX}SECURITY to tls, "
-                "or, if it takes mail without encryption and password, to none; or correct _PORT."
+                "or, if it takes mail without encryption and password, to none; or correct "
+                f"{_PREFIX}PORT."
             ) from None
         except BaseException:
             server.close()

@@ -42,14 +42,15 @@ def update_actions(
     *,
     at: datetime,
 ) -> list[TickEvent]:
-    """Close the actions that a successful run resolved, and record what it warns of."""
+    """Close the actions that a run resolved, and record what it warns of."""
     run_id = facts.run.run_id
+    how = f"Run {run_id[:8]} went through{'' if facts.run.is_success else ' for this template'}."
     still_open = {warning.action for warning in warnings}
     closed = [
         TickEvent(text=f"action {action.number} resolved", run_id=run_id)
         for action in store.open_actions(destination=t.destination.name)
         if resolves(facts, t, action, still_open=still_open, at=at)
-        and store.close(action.number, how=f"Run {run_id[:8]} went through.", at=at)
+        and store.close(action.number, how=how, at=at)
     ]
     return closed + newly_recorded([store.record(warning) for warning in warnings], run_id)
 

@@ -170,6 +170,8 @@ def test_a_send_goes_on_if_its_destination_is_resumed_before_it_has_stopped(
         assert (outcome.paused, outcome.error) == (None, None)
         assert (outcome.account.accepted, outcome.account.holds) == (CUSTOMERS, True)
         assert {sandbox.objects_sent(user) for user in brand.users()} == {1}
+        tracked = [one for one in sandbox.requests if one.path == "/users/track"]
+        assert outcome.result.requests == len(tracked)
 
 
 def test_jobs_in_the_ui_pause_and_resume_and_the_send_asset_shows_it(

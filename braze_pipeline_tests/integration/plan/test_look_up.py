@@ -159,3 +159,17 @@ def test_a_long_wait_is_logged() -> None:
     assert patience(ask) == "answer"
     assert slept == [37.0, 37.0]
     assert logged == ["Rate limit exhausted: retrying in 37 s."] * 2
+
+
+def test_a_key_that_cannot_be_one_fails_no_plan(world: World) -> None:
+    logged: list[str] = []
+    lookup.look_up_users(
+        world.warehouse,
+        world.t,
+        [day(1)],
+        now=world.now.replace(tzinfo=None),
+        environ={world.t.destination.api_key_env: "two words"},
+        log=logged.append,
+    )
+    assert logged[0].endswith("Users new to the ledger are not confirmed in Braze.")
+    assert "two words" not in logged[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -394,6 +395,25 @@ def test_who_was_never_attempted_before_a_send_stopped_is_not_in_doubt(world: Ma
     w.now += timedelta(minutes=1)
     w.send(plan, stop_after=0)  # killed
     assert len(in_doubt()) == 5
+
+
+def test_how_far_a_send_got_is_known_once_it_has_ended_though_others_planned_before(
+    world: Make,
+) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    plan = w.plan(day(1))
+    send_id = w.send(plan, stop_after=1, leave_running=True)
+    w.apply_acknowledgements()  # as the plan of another template does
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (5,)
+    with closing(w.journal()) as con, con:
+        con.execute(
+            "UPDATE sends SET status = 'failed', ended_at = started_at, summary = ? "
+            "WHERE send_id = ?",
+            [json.dumps({"begun": 0}), send_id],
+        )
+    w.apply_acknowledgements()
+    assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
 def test_a_resumed_send_leaves_nothing_in_doubt(world: Make) -> None:

@@ -62,8 +62,8 @@ class Ledger(RuleBasedStateMachine):
         self.value: dict[tuple[str, str], Any] = {}
         self.unconfirmed: set[str] = set()
         self.unproven: set[tuple[str, str]] = set()
-        # by the plans that had no answer, with their newest day
-        self.in_doubt: dict[tuple[str, str], set[tuple[str, date]]] = {}
+        # by the plans that had no answer, with their days
+        self.in_doubt: dict[tuple[str, str], set[tuple[str, frozenset[date]]]] = {}
         self._list()
 
     def teardown(self) -> None:
@@ -189,7 +189,7 @@ class Ledger(RuleBasedStateMachine):
         answered = self._answered(plan)
         resumed, self.sent_before = plan.plan_id in self.sent_before, {plan.plan_id}
         refused = [row["__user_id"] for row in rows if '"bad"' in row["__object"]]
-        this = (plan.plan_id, plan.days[-1])
+        this = (plan.plan_id, frozenset(plan.days))
         w.send(plan, refuse=refused, stop_after=after, lose_ack=lost, leave_running=killed)
         now_answered = self._answered(plan)
         planned = {row["__user_id"] for row in rows}
@@ -244,7 +244,8 @@ class Ledger(RuleBasedStateMachine):
                 self.unconfirmed.discard(user)
                 self.unproven -= {(user, name) for name in NAMES}
             for name in NAMES:
-                if any(newest > d for _, newest in self.in_doubt.get((user, name), ())):
+                doubts = [days for _, days in self.in_doubt.get((user, name), ())]
+                if any(max(days) > d and not days <= self.last_rows.keys() for days in doubts):
                     continue  # what a newer day may have brought stays
                 if name in self.last_held[d].get(user, []):
                     if whole and sent is not None:

@@ -224,6 +224,26 @@ def test_what_leaving_sets_is_set_though_no_other_attribute_had_an_answer(world:
     assert w.braze.profiles["a"] == {"Spend": 1.0, "VIP": False, "Likes": ["none"]}
 
 
+def test_what_another_template_may_have_sent_makes_nobody_leave_this_one(world: Make) -> None:
+    shared = attribute("Tier")
+    own = attribute("Own", on_leave="set", leave_value="none")
+    one, two = template(shared, name="one"), template(shared, own, name="two")
+    w = world(one, "a b")
+    w.profiles(day(1), {"a": {"Tier": "x"}}, t=one)
+    w.send(w.plan(day(1), t=one), stop_after=0)
+    w.profiles(day(1), {"b": {"Tier": "x", "Own": "o"}}, t=two)
+    assert set(w.sent(w.run(day(1), t=two))) == {"b"}
+
+
+def test_who_joins_on_a_newer_day_has_not_left_an_older_one(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(9), {"b": FULL})
+    w.run(day(9))
+    w.profiles(day(10), {"a": {"Tier": "gold"}, "b": FULL})
+    w.send(w.plan(day(10)), stop_after=0)
+    assert w.run(day(9)).planned_users == 0
+
+
 def test_a_request_without_an_answer_takes_nobody_out_who_is_still_there(world: Make) -> None:
     other = template(attribute("Points", on_leave="clear"), name="other")
     w = world(T, "a")

@@ -266,3 +266,23 @@ def test_an_older_day_never_overwrites_what_a_request_of_a_newer_one_may_have_br
     assert w.braze.profiles["a"] == {"Tier": "new", "Spend": 2.0}
     assert w.sent(w.run(day(10))) == {"a": {"Tier": "new", "Spend": 1.0}}
     assert w.run(day(10)).planned_users == 0
+
+
+def test_a_range_that_was_killed_is_finished_by_running_it_again(world: Make) -> None:
+    w = world(T, "a b")
+    w.profiles(day(8), {"a": {"Tier": "8"}, "b": {"Tier": "8"}})
+    for number in (9, 10):
+        w.profiles(day(number), {"b": {"Tier": str(number)}})
+    w.send(w.plan(day(8), day(9), day(10)), stop_after=0)
+    assert w.plan(day(8)).superseded_users == 2  # day 10 may be there
+    assert w.sent(w.run(day(8), day(9), day(10))) == {"a": {"Tier": "8"}, "b": {"Tier": "10"}}
+
+
+def test_a_newer_request_without_an_answer_guards_its_own_attributes_alone(world: Make) -> None:
+    one, two = template(attribute("A"), name="one"), template(attribute("B"), name="two")
+    w = world(one, "a")
+    w.profiles(day(10), {"a": {"A": "10"}}, t=one)
+    w.send(w.plan(day(10), t=one), stop_after=0)
+    w.profiles(day(8), {"a": {"B": "8"}}, t=two)
+    w.send(w.plan(day(8), t=two), stop_after=0)
+    assert w.sent(w.run(day(8), t=two)) == {"a": {"B": "8"}}
