@@ -143,8 +143,8 @@ def _apply(ledger: Ledger, send: Send, plan: PlanRef) -> tuple[int, int]:
         whole = done and not plan.partial
         accepted, sent = merge.merge(ledger, send, plan, done=whole)
         moved.outdate_other_identifier(ledger, sent)
-        # How far a send got is known only once it has ended.
-        doubtful = (anything_new or send.ended) and in_doubt.mark(ledger, plan, done=done)
+        news = anything_new or in_doubt.told_how_far(con, send)
+        doubtful = news and in_doubt.mark(ledger, plan, done=done)
         advanced = whole and not _carried_out(con, plan) and watermarks.advance(ledger, plan)
         _record_applied(con, send)
         if accepted or refused or doubtful or advanced:

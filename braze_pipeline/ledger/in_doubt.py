@@ -21,15 +21,18 @@ from braze_pipeline.storage.sql_text import literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import duckdb
+
     from braze_pipeline.ledger.plan_ref import PlanRef
+    from braze_pipeline.storage.journal import Send
 
 
 def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
     """Put exactly the plan's objects in doubt that were begun and have no answer, or may have been
     sent before they were refused.
 
-    Returns whether there are any. Call it only when a send has brought something new or has ended:
-    what a later plan has resolved must not come back.
+    Returns whether there are any. Call it only when a send has brought something new, or
+    told how far it got: what a later plan has resolved must not come back.
     """
     ledger.con.execute("DELETE FROM ledger.in_doubt WHERE plan_id = ?", [plan.plan_id])
     # What was in flight when a send ended left no trace, so what a later one had refused may have
@@ -47,6 +50,12 @@ def mark(ledger: Ledger, plan: PlanRef, *, done: bool) -> bool:
     )  # fmt: skip
     rows = count(ledger.con, query, {"ledger": plan.ledger, "plan": plan.plan_id})
     return rows > 0
+
+
+def told_how_far(con: duckdb.DuckDBPyConnection, send: Send) -> bool:
+    """Whether a send has recorded the last request that it began, as it does when it ends."""
+    query = f"SELECT count(request_no) FROM {BEGUN} WHERE started_at = ?"
+    return count(con, query, [send.started_at]) > 0
 
 
 def resolve(ledger: Ledger, plan: PlanRef, accepted: str) -> None:

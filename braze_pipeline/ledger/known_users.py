@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from braze_pipeline.braze.limits import EXPORT_IDS
 from braze_pipeline.errors import ConfigurationError, RateLimitExhausted, SourceChanged
 from braze_pipeline.ledger import endpoint
-from braze_pipeline.ledger.columns import AttributeColumns
+from braze_pipeline.ledger.columns import AttributeColumns, TemplateColumns
 from braze_pipeline.ledger.layout import ensure_layout, known_attributes
 from braze_pipeline.ledger.ledger import CURRENT, Ledger, count, ledger_of
 from braze_pipeline.sources.places import csv_reader
@@ -62,10 +62,15 @@ def attributes_held(
     ``proof``: an acknowledgement proves that by itself, also for a user who is not known.
     """
     have = known_attributes(ledger)
+    marks = (TemplateColumns(template_no=one.template_no) for one in ledger.templates())
+    confirmed = " AND ".join(f"l.{mark.unconfirmed} IS NOT TRUE" for mark in marks) or "true"
 
     def held(name: str) -> int:
         here = AttributeColumns(no=have[name].no)
-        query = read_sql("ledger", "held", users=ledger.users_table, value=here.value, ack=here.ack)
+        query = read_sql(
+            "ledger", "held", users=ledger.users_table, value=here.value, ack=here.ack,
+            confirmed=confirmed,
+        )  # fmt: skip
         reset = have[name].reset_ack or 0
         values = {"ledger": ledger.name, "before": before, "proof": proof, "reset_ack": reset}
         return count(ledger.con, query, values)

@@ -243,10 +243,10 @@ def _newer(q: DiffRequest, past: LedgerState, c: Column, *, day: str) -> str:
         if name == c.name
     ]
     if past.in_doubt:
-        own = f"[{days_sql(q.days)}]"
-        # What plans of just these days left in doubt is sent again, whichever day it was of.
-        doubts = f"list_contains(one.columns, {c.no}) AND NOT list_has_all({own}, one.days)"
-        days.append(f"list_max(flatten([one.days for one in d.plans if {doubts}]))")
+        # But what may be of the row's own day, and of no day beyond the plan's, is sent again.
+        own = f"list_contains(__one.days, {day}) AND list_has_all([{days_sql(q.days)}], __one.days)"
+        doubts = f"list_contains(__one.columns, {c.no}) AND NOT ({own})"
+        days.append(f"list_max(flatten([__one.days for __one in d.plans if {doubts}]))")
     return _any(f"coalesce({found} > {day}, false)" for found in days)
 
 
@@ -257,13 +257,13 @@ def _maybe_sent(q: DiffRequest) -> str:
     request it was: then it counts for who is not in the ledger.
     """
     numbers = [c.no for c in q.layout.columns]
-    until_now = f"list_max(one.days) <= {day_sql(q.newest)}"
+    until_now = f"list_max(__one.days) <= {day_sql(q.newest)}"
     ours = (
-        f"list_has_any(one.columns, {numbers}) "
-        f"AND coalesce(one.template = {literal(q.t.name)}, true) "
+        f"list_has_any(__one.columns, {numbers}) "
+        f"AND coalesce(__one.template = {literal(q.t.name)}, true) "
         f"AND coalesce({until_now}, l.{q.layout.full_at} IS NULL)"
     )
-    return f"(len([one for one in d.plans if {ours}]) > 0)"
+    return f"(len([__one for __one in d.plans if {ours}]) > 0)"
 
 
 def _advances(q: DiffRequest, past: LedgerState) -> str:

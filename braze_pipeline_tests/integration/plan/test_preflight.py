@@ -291,6 +291,20 @@ def test_an_attribute_missing_in_braze_is_known_by_the_users_that_braze_had(
     world.close()
 
 
+def test_what_was_acknowledged_while_all_users_were_assumed_still_counts(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    t = brand(sandbox, known_users=KnownUsers(source="assume"))
+    world = World(tmp_path, t)
+    found = without_fresh(sandbox, world, t, hours=25)
+    looks_up = brand(sandbox, known_users=KnownUsers(source="lookup"))
+    ledger = ledger_of(world.con, t)
+    assert preflight.find_missing(found, ledger, looks_up).blocked.keys().isdisjoint({"Fresh"})
+    record_look_up(ledger, ["a"], {"a"}, now=world.now)
+    assert "Fresh" in preflight.find_missing(found, ledger, looks_up).blocked
+    world.close()
+
+
 def test_a_key_of_another_workspace_is_stopped_before_it_sends_what_the_first_one_lacks(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -416,6 +416,22 @@ def test_how_far_a_send_got_is_known_once_it_has_ended_though_others_planned_bef
     assert w.con.execute("SELECT count(*) FROM ledger.in_doubt").fetchone() == (0,)
 
 
+def test_a_killed_send_that_the_next_one_ends_outdates_no_plan(world: Make) -> None:
+    w = world(T, " ".join(MANY))
+    w.profiles(day(1), MANY)
+    w.send(w.plan(day(1)), stop_after=0, leave_running=True)
+    w.apply_acknowledgements()
+    w.profiles(day(2), MANY)
+    plan = w.plan(day(2))
+    w.now += timedelta(minutes=1)
+    w.send(plan, stop_after=1, begun=0)
+    w.apply_acknowledgements()
+    stored_plans.check_sendable(w.con, w.warehouse, w.t, plan.plan_id)
+    w.send(plan)
+    w.apply_acknowledgements()
+    assert w.plan(day(2)).planned_users == 0
+
+
 def test_a_resumed_send_leaves_nothing_in_doubt(world: Make) -> None:
     w = world(T, " ".join(MANY))
     w.profiles(day(1), MANY)

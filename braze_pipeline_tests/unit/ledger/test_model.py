@@ -245,7 +245,8 @@ class Ledger(RuleBasedStateMachine):
                 self.unproven -= {(user, name) for name in NAMES}
             for name in NAMES:
                 doubts = [days for _, days in self.in_doubt.get((user, name), ())]
-                if any(max(days) > d and not days <= self.last_rows.keys() for days in doubts):
+                own = [days for days in doubts if d in days and days <= self.last_rows.keys()]
+                if any(max(days) > d for days in doubts if days not in own):
                     continue  # what a newer day may have brought stays
                 if name in self.last_held[d].get(user, []):
                     if whole and sent is not None:

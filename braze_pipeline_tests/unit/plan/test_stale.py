@@ -286,3 +286,25 @@ def test_a_newer_request_without_an_answer_guards_its_own_attributes_alone(world
     w.profiles(day(8), {"a": {"B": "8"}}, t=two)
     w.send(w.plan(day(8), t=two), stop_after=0)
     assert w.sent(w.run(day(8), t=two)) == {"a": {"B": "8"}}
+
+
+def test_a_range_does_not_overwrite_what_a_request_of_its_newer_day_may_have_brought(
+    world: Make,
+) -> None:
+    w = world(T, "a")
+    w.profiles(day(2), {"a": {"Tier": "old"}})
+    w.profiles(day(3), {"a": {"Tier": "new"}})
+    w.send(w.plan(day(3)), stop_after=0, lose_ack=True)
+    w.profiles(day(3), {}, rejected=["a"])
+    assert w.run(day(2), day(3)).superseded_users == 1
+    assert w.braze.profiles["a"] == {"Tier": "new"}
+
+
+def test_an_attribute_may_have_any_name_while_something_is_in_doubt(world: Make) -> None:
+    names = ("One", "plans", "columns", "days")
+    w = world(template(*map(attribute, names)), "a")
+    w.profiles(day(2), {"a": dict.fromkeys(names, "x")})
+    w.send(w.plan(day(2)), stop_after=0)
+    w.profiles(day(1), {"a": dict.fromkeys(names, "w")})
+    assert w.run(day(1)).superseded_users == 1
+    assert w.sent(w.run(day(2))) == {"a": dict.fromkeys(names, "x")}
