@@ -141,7 +141,7 @@ def test_a_plan_that_sends_nothing_shows_a_sentence_instead_of_an_empty_table(
         (("plan", "--limit", "-1"), "-1 is not in the range x>=0"),
         (("rejections", "--limit", "0"), "0 is not in the range x>=1"),
         (("sends", "--limit", "0"), "0 is not in the range x>=1"),
-        (("ui", "--port", "65536"), "65536 is not in the range 1<=x<=65535"),
+        (("ui", "--port", "65536"), "65536 is not in the range 0<=x<=65535"),
         (("sandbox", "--port", "0", "--latency", "-1"), "-1.0 is not in the range x>=0"),
     ],
 )
