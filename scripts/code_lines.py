@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 # Lower it whenever the count has fallen; raise it only for a new capability.
-CEILING = 25_984
+CEILING = 25_977
 PACKAGE = Path(__file__).parents[1] / "braze_pipeline"
 DATA = {".sql", ".yaml", ".html", ".txt"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -83,7 +83,7 @@ def resolve(session: Session, number: int) -> None:
         now = datetime.now(UTC)
         # Recorded at once; the sensor, which sees the same run later, counts it only once.
         watch = Watch(instance=dagster, warehouse=session.warehouse, templates=session.templates)
-        watch.record_success(ended, at=now)
+        watch.record_outcome(ended, at=now)
         recorded = [] if ended.is_success else watch.record_failure(ended, at=now)
     latest = store.get(recorded[0].number if recorded else number) or action
     run, what, fix = f"Run {ended.run_id[:8]}", latest.what, latest.fix

@@ -1,8 +1,10 @@
-"""Arguments that several commands share: days, and the API key that sending needs."""
+"""Arguments that several commands share: days, limits, and the API key that sending needs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
 import click
 
@@ -11,6 +13,8 @@ from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.cli.context import Session
 from braze_pipeline.errors import CredentialsMissing, UsageError
 from braze_pipeline.user_input import parse_date
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 class Day(click.ParamType[date]):
@@ -37,6 +41,17 @@ class Day(click.ParamType[date]):
                 f"{option}{value!r} is not a valid date.",
                 fix="Write it as YYYY-MM-DD, such as 2011-12-09, or `newest`.",
             ) from error
+
+
+def limit_option(default: int, what: str, *, least: int = 1) -> Callable[[_Command], _Command]:
+    """The option `--limit`; ``what`` is counted."""
+    return click.option(
+        "--limit",
+        default=default,
+        show_default=True,
+        type=click.IntRange(min=least),
+        help=f"Number of {what} to show.",
+    )
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -67,15 +67,15 @@ def in_sandbox(session: Session, sandbox: Sandbox) -> Session:
         **{t.destination.api_key_env: SANDBOX_API_KEY for t in session.templates},
     }
     sandboxed = replace(session, environ=environ)
-    if sandboxed.warehouse.path.exists():
-        with between_sends(sandboxed.warehouse, sandboxed.destinations) as con:
-            for template in sandboxed.templates:
-                if ledger_of(con, template).exists():
-                    reason = "The sandbox was started."
-                    endpoint.adopt(con, sandboxed.warehouse, template, reason=reason)
-                    for one in sendable(template):
-                        if not one.is_field:
-                            sandbox.define_attribute(one.name, DataType[kind(one.type).upper()])
+    if not sandboxed.warehouse.path.exists():
+        return sandboxed
+    with between_sends(sandboxed.warehouse, sandboxed.destinations) as con:
+        known = [template for template in sandboxed.templates if ledger_of(con, template).exists()]
+        for template in known:
+            reason = "The sandbox was started."
+            endpoint.adopt(con, sandboxed.warehouse, template, reason=reason)
+    for one in (one for template in known for one in sendable(template) if not one.is_field):
+        sandbox.define_attribute(one.name, DataType[kind(one.type).upper()])
     return sandboxed
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from braze_pipeline.cli import console
-from braze_pipeline.cli.arguments import Day, require_key
+from braze_pipeline.cli.arguments import Day, limit_option, require_key
 from braze_pipeline.cli.context import Session
 from braze_pipeline.cli.run import run_and_report
 from braze_pipeline.errors import NotBuilt
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--as-of", type=Day(), help="The plan of this day.")
-@click.option(
-    "--limit",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Number of rows to show.",
-)
+@limit_option(20, "rows", least=0)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

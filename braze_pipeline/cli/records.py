@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from braze_pipeline.cli import console
-from braze_pipeline.cli.arguments import Day
+from braze_pipeline.cli.arguments import Day, limit_option
 from braze_pipeline.cli.context import Session
 from braze_pipeline.storage.rejections import days
 from braze_pipeline.storage.sql_files import read_sql
@@ -24,13 +24,7 @@ _OUTCOMES = ("planned", "accepted", "rejected", "not attempted")
 @click.command()
 @click.option("--as-of", type=Day(), help="One day only.")
 @click.option("--rows", is_flag=True, help="Show each rejection with its customer id.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Number of lines to show.",
-)
+@limit_option(50, "lines")
 @click.pass_obj
 def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> None:  # noqa: FBT001
     """Show what was rejected, and why. Values are masked."""
@@ -63,13 +57,7 @@ def rejections(session: Session, as_of: date | None, rows: bool, limit: int) -> 
 
 
 @click.command()
-@click.option(
-    "--limit",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Number of sends to show, newest first.",
-)
+@limit_option(20, "the newest sends")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line, with all figures."
 )

@@ -54,7 +54,7 @@ def acknowledgements_are_proof(t: TemplateSettings) -> bool:
     return not t.destination.update_only or t.destination.known_users.source == "assume"
 
 
-def attributes_held(
+def attributes_in_braze(
     ledger: Ledger, names: Iterable[str], *, before: datetime, proof: bool
 ) -> frozenset[str]:
     """Those of the names of which Braze has had a value since before a time (UTC).
@@ -65,17 +65,17 @@ def attributes_held(
     marks = (TemplateColumns(template_no=one.template_no) for one in ledger.templates())
     confirmed = " AND ".join(f"l.{mark.unconfirmed} IS NOT TRUE" for mark in marks) or "true"
 
-    def held(name: str) -> int:
+    def had(name: str) -> int:
         here = AttributeColumns(no=have[name].no)
         query = read_sql(
-            "ledger", "held", users=ledger.users_table, value=here.value, ack=here.ack,
-            confirmed=confirmed,
+            "ledger", "attribute_in_braze", users=ledger.users_table, value=here.value,
+            ack=here.ack, confirmed=confirmed,
         )  # fmt: skip
         reset = have[name].reset_ack or 0
         values = {"ledger": ledger.name, "before": before, "proof": proof, "reset_ack": reset}
         return count(ledger.con, query, values)
 
-    return frozenset(name for name in names if name in have and held(name))
+    return frozenset(name for name in names if name in have and had(name))
 
 
 def mark_listed(ledger: Ledger, t: TemplateSettings, days: Sequence[date], *, now: datetime) -> int:

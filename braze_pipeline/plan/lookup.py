@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from braze_pipeline.braze.client import BrazeClient
 from braze_pipeline.braze.rate_limiter import RateLimiter
-from braze_pipeline.braze.redaction import has_api_key, read_api_key
+from braze_pipeline.braze.redaction import read_api_key
 from braze_pipeline.braze.retry_policy import READ_RETRY_SECONDS, RetryPolicy
 from braze_pipeline.errors import InvalidCredentials, MissingPermission
 from braze_pipeline.ledger import known_users
@@ -41,9 +41,6 @@ def look_up_users(
         BrazeError: Braze refuses or cannot be reached; what was found until then is kept.
     """
     d = t.destination
-    if not has_api_key(environ, d.api_key_env):
-        log(f"{d.api_key_env} is not set: users new to the ledger are not confirmed in Braze.")
-        return
     try:
         client = BrazeClient(d, read_api_key(environ, d.api_key_env), pool=1)
     except InvalidCredentials as error:

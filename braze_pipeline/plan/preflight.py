@@ -24,7 +24,7 @@ from braze_pipeline.braze.existing_attributes import (
 from braze_pipeline.braze.names import comparison_key
 from braze_pipeline.braze.redaction import has_api_key
 from braze_pipeline.errors import BrazeError, MissingPermission
-from braze_pipeline.ledger.known_users import acknowledgements_are_proof, attributes_held
+from braze_pipeline.ledger.known_users import acknowledgements_are_proof, attributes_in_braze
 
 if TYPE_CHECKING:
     from braze_pipeline.ledger.ledger import Ledger
@@ -79,10 +79,15 @@ class Preflight:
         return {finding.name: finding for finding in self.findings if finding.blocked}
 
     @property
+    def absent(self) -> frozenset[str]:
+        """Names that Braze does not have, new or missing."""
+        states = (AttributeState.NEW, AttributeState.MISSING)
+        return frozenset(f.name for f in self.findings if f.state in states)
+
+    @property
     def new(self) -> frozenset[str]:
         """Names that Braze does not have, and creates."""
-        absent = (AttributeState.NEW, AttributeState.MISSING)
-        return frozenset(f.name for f in self.findings if f.state in absent and not f.blocked)
+        return self.absent.difference(self.blocked)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -146,10 +151,10 @@ def find_missing(compared: Preflight, ledger: Ledger, t: TemplateSettings) -> Pr
     It had an attribute if it acknowledged a value for a user that it has, long enough before it
     was asked, and if the attribute was not reset since.
     """
-    absent = compared.new | compared.missing
+    absent = compared.absent
     if compared.compared_at is None or not absent or not ledger.exists():
         return compared
-    held = attributes_held(
+    had = attributes_in_braze(
         ledger,
         absent,
         before=compared.compared_at - SHOWN_AFTER,
@@ -160,7 +165,7 @@ def find_missing(compared: Preflight, ledger: Ledger, t: TemplateSettings) -> Pr
     def judged(found: AttributeFinding) -> AttributeFinding:
         if found.name not in absent:
             return found
-        return missing(found.name, block=block) if found.name in held else new(found.name)
+        return missing(found.name, block=block) if found.name in had else new(found.name)
 
     return replace(compared, findings=tuple(map(judged, compared.findings)))
 

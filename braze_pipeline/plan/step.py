@@ -49,7 +49,8 @@ def plan_days(
         require_members(con, t, max(days))
         require_profiles(con, t, max(days))
         endpoint.claim(con, warehouse, t)
-    compared = compare_with_braze(warehouse, t, environ=environ, now=now, log=log)
+        last = stored_plans.latest(con, t)
+    compared = compare_with_braze(warehouse, t, last, environ=environ, now=now, log=log)
     in_bulk = bulk_permitted(t.destination, environ=environ, log=log)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, days, now=now, environ=environ, log=log)
@@ -73,6 +74,7 @@ def plan_days(
 def compare_with_braze(
     warehouse: Warehouse,
     t: TemplateSettings,
+    last: PlanSummary | None,
     *,
     environ: Mapping[str, str],
     now: datetime,
@@ -80,13 +82,12 @@ def compare_with_braze(
 ) -> Preflight:
     """Compare names and types with Braze's, and with what Braze must have by the ledger.
 
-    If Braze cannot be asked now, what it had when it was last asked counts.
+    If Braze cannot be asked now, what it had at the time of the ``last`` plan counts.
     """
-    with warehouse.connect() as con:
-        last = stored_plans.latest(con, t)
-    asked = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
-    with warehouse.connect() as con:
-        compared = preflight.find_missing(asked, ledger_of(con, t), t)
+    compared = preflight.ask(t, environ=environ, now=now, last=last.preflight if last else None)
+    if compared.absent:
+        with warehouse.connect() as con:
+            compared = preflight.find_missing(compared, ledger_of(con, t), t)
     for line in compared.lines():
         log(line)
     return compared

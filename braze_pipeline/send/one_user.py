@@ -91,7 +91,8 @@ def try_user(
     with warehouse.connect() as con:
         require_members(con, t, day)
         require_profiles(con, t, day)
-    compared = compare_with_braze(warehouse, t, environ=environ, now=now, log=log)
+        last = stored_plans.latest(con, t)
+    compared = compare_with_braze(warehouse, t, last, environ=environ, now=now, log=log)
     if t.destination.known_users.source == "lookup":
         look_up_users(warehouse, t, [day], now=now, environ=environ, log=log, user=user)
     with warehouse.connect() as con:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from braze_pipeline.alerts.pauses import paused
@@ -45,6 +45,7 @@ from braze_pipeline.send import (
 from braze_pipeline.send.accounting import Account
 from braze_pipeline.send.read_back import read_back
 from braze_pipeline.storage import journal, rejections
+from braze_pipeline.storage.clock import utc_now
 from braze_pipeline.storage.journal import Journal
 from braze_pipeline.storage.limits import limits_path
 from braze_pipeline.storage.warehouse import columns
@@ -284,7 +285,7 @@ def _plan_or_replan(
             reason = next(iter(passed.values()), None)
             overrides = Overrides(let_through=tuple(passed), reason=reason)
             plan = build_plan(
-                con, warehouse, t, days, run_id=run_id, now=datetime.now(UTC), overrides=overrides,
+                con, warehouse, t, days, run_id=run_id, now=utc_now(), overrides=overrides,
                 preflight=find_missing(outdated.preflight, ledger_of(con, t), t),
                 bulk_permitted=outdated.bulk_permitted,
             )  # fmt: skip

@@ -86,7 +86,7 @@ class Watch:
             run = self.instance.get_run_by_id(change.run_id)
             if run is not None:  # not deleted meanwhile
                 at = datetime.fromtimestamp(change.at, UTC)
-                done += self.record_success(run, at=at)
+                done += self.record_outcome(run, at=at)
                 if change.kind == "canceled":
                     done += newly_recorded(self.record_failure(run, at=at), run.run_id)
             if change.kind == "failure":
@@ -118,10 +118,10 @@ class Watch:
             return False
         return run.tags.get(WILL_RETRY_TAG, "true") == "true"
 
-    def record_success(self, run: dg.DagsterRun, *, at: datetime) -> list[TickEvent]:
+    def record_outcome(self, run: dg.DagsterRun, *, at: datetime) -> list[TickEvent]:
         """Close what a run resolved, record what it warns of, or that all went well.
 
-        Of a run that did not succeed, for the templates that its failure is not about.
+        A run that failed resolves something only for templates that its failure is not about.
 
         Raises:
             sqlite3.Error: the store cannot be written.

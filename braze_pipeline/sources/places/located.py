@@ -122,11 +122,11 @@ def left_out_error(why: str, before: str = "") -> SourceChanged:
     return SourceChanged(f"{before}{what}", fix=fix)
 
 
-def another_type(error: Exception) -> SourceChanged | None:
+def another_type(error: Exception, what: str = "A source table") -> SourceChanged | None:
     """If a value of a Parquet file does not fit the type that its column has in the first file."""
     found = _ANOTHER_TYPE.search(str(error))
     return found and SourceChanged(
-        f"A source table cannot be read: {found['file']} has the column '{found['column']}' as "
+        f"{what} cannot be read: {found['file']} has the column '{found['column']}' as "
         f"{found['there']}, and its values do not fit {found['first']}, which the first file has.",
         fix="Write all files of a table with the same types.",
     )
@@ -134,7 +134,7 @@ def another_type(error: Exception) -> SourceChanged | None:
 
 def damaged_file(name: str, location: str, error: Exception) -> SourceChanged:
     """DuckDB's error about a file, without the line of data that it quotes."""
-    if another := another_type(error):
+    if another := another_type(error, f"The source table {name}"):
         return another
     # Followed by the options of the reader, which contain such words, too.
     text = str(error).lower().partition("possible fixes:")[0]
