@@ -179,3 +179,18 @@ def test_a_forgotten_user_has_no_history(brand: SmallBrand, sandbox: Sandbox) ->
     attempt(brand, "--yes")
     command(brand, "ledger", "forget", USER, "--yes")
     assert USER not in command(brand, "history", USER)
+
+
+def test_a_try_under_the_other_identifier_says_before_it_sends_what_the_next_run_costs(
+    brand: SmallBrand, sandbox: Sandbox
+) -> None:
+    run(brand, brand.day(0))
+    customers = brand.folder / "sources" / "customers.csv"
+    header, *rows = customers.read_text().splitlines()
+    named = [f"{row},b{number}" for number, row in enumerate(rows)]
+    customers.write_text("\n".join([f"{header},braze_id", *named, ""]))
+    text = brand.config.read_text()
+    brand.config.write_text(text.replace("identifier: external_id", "identifier: braze_id"))
+    out = attempt(brand, "--rebuild", user="b7")
+    assert "Nothing was sent" in out
+    assert "to its whole audience again (ledger braze)." in out
