@@ -161,11 +161,6 @@ def upstream(instance: dg.DagsterInstance) -> Upstream:
     return Upstream(instance)
 
 
-@pytest.fixture
-def scheduled(persistent_instance: dg.DagsterInstance) -> Upstream:
-    return Upstream(persistent_instance)
-
-
 CHAIN = {
     "customer_attributes", "braze_audience", "braze_profiles", "braze_plan", "braze_send",
 }  # fmt: skip
@@ -384,61 +379,6 @@ def test_an_observed_source_counts_when_its_version_changes_and_its_observation_
     assert [upstream.tick() for _ in range(3)] == [{}, {}, {}]
     assert observe("2") == {}
     assert observe("3") == ONCE
-
-
-def test_the_schedule_skips_a_day_that_was_sent_and_runs_one_that_was_not(
-    scheduled: Upstream,
-) -> None:
-    assert scheduled.schedule_tick().run_requests
-    scheduled.run("orders")
-    scheduled.carry_out(scheduled.tick())
-    skipped = scheduled.schedule_tick()
-    assert not skipped.run_requests
-    assert "has sent 2026-03-09, and no source was written since" in str(skipped.skip_message)
-    scheduled.run("orders")
-    assert scheduled.schedule_tick().run_requests
-
-
-def test_the_schedule_skips_while_a_run_of_the_day_is_under_way(scheduled: Upstream) -> None:
-    ticked = []
-    scheduled.during = {"braze_send": lambda _: ticked.append(scheduled.schedule_tick())}
-    scheduled.run(*CHAIN, partition=YESTERDAY)
-    assert "under way" in str(ticked[0].skip_message)
-
-
-def test_the_schedule_takes_over_after_a_run_that_failed_or_did_not_send(
-    scheduled: Upstream,
-) -> None:
-    scheduled.run(*CHAIN - {"braze_send"}, partition=YESTERDAY)
-    assert scheduled.schedule_tick().run_requests
-
-    def fail(_: dg.AssetExecutionContext) -> None:
-        raise ValueError("no")
-
-    scheduled.during = {"braze_plan": fail}
-    scheduled.run(*CHAIN, partition=YESTERDAY, strict=False)
-    assert scheduled.schedule_tick().run_requests
-
-
-def test_the_schedule_sends_a_day_whose_run_found_the_destination_paused(
-    scheduled: Upstream,
-) -> None:
-    scheduled.paused = True
-    scheduled.run("orders")
-    scheduled.carry_out(scheduled.tick())
-    assert scheduled.schedule_tick().run_requests
-
-
-def test_a_run_of_the_schedule_starts_no_other(scheduled: Upstream) -> None:
-    (request,) = scheduled.schedule_tick().run_requests or []
-    job = scheduled.definitions.resolve_job_def("braze_daily")
-    job.execute_in_process(
-        instance=scheduled.instance,
-        partition_key=request.partition_key,
-        asset_selection=request.asset_selection,
-        run_config=QUIET,
-    )
-    assert [scheduled.tick() for _ in range(3)] == [{}, {}, {}]
 
 
 def test_the_sensor_is_on_by_default_and_there_is_none_without_the_setting() -> None:
